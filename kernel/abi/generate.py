@@ -217,7 +217,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         text = {"header": header, "python": python, "page": page}[args.form](load(args.arch))
-    except (AbiError, KeyError, ValueError, yaml.YAMLError) as error:
+    except (AbiError, KeyError, ValueError, TypeError, AttributeError, IndexError, yaml.YAMLError) as error:
         print(f"{SOURCE.name}: {error}", file=sys.stderr)
         return 2
     if args.output:
