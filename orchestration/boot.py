@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""From sources to a booted machine: builds what is not in the cache, makes the run's files, starts QEMU."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+from orchestration import build, dtb, image, keys, linux, rootfs
+from orchestration.arch import Arch
+from orchestration.cache import Cache
+from orchestration.progress import Progress
+from orchestration.qemu import MIB, Config, Machine
+from orchestration.rundir import RunDirectory
+from orchestration.session import Session
+from orchestration.stages import BOOT_STAGES, NATIVE_STAGES, Tracker, time_scale
+
+GUEST_RAM = 512 * MIB
+# The init of Debian's static busybox goes by the name of linuxrc.
+BOOTARGS = "root=/dev/vda rw init=/usr/bin/linuxrc panic=-1"
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    """Everything that was built for one architecture."""
+
+    arch: Arch
+    abi: SimpleNamespace
+    bare: Path
+    linux: Path
+    disk: Path
+
+
+def artefacts(arch: Arch, cache: Cache, progress: Progress, spec: rootfs.Spec | None = None) -> Artefacts:
+    """Build everything, or find it in the cache."""
+    with progress.step("L4, servers"):
+        bare = build.bare(arch, cache)
+    with progress.step("build Linux"):
+        port = linux.linux(arch, cache, linux.guest(arch))
+    with progress.step("root disk"):
+        disk = rootfs.base_image(arch, cache, spec or rootfs.Spec(), port / "modules.tar")
+    return Artefacts(arch, build.abi(arch), bare, port, disk)
+
+
+def prepare(made: Artefacts, progress: Progress, run: RunDirectory, *, accel: str = "tcg", bootargs: str = "",
+            disk: Path | None = None, run_keys: keys.RunKeys | None = None, extra: tuple[str, ...] = ()) -> Session:
+    """Make one run's boot image and disk and return its session. disk: an earlier run's, with its keys."""
+    run_keys = run_keys or keys.make()
+    tree = dtb.compile_tree(made.abi, f"console=hvc0 {BOOTARGS} {bootargs}".strip(), GUEST_RAM,
+                            secrets.token_bytes(64))
+    programs = {name: made.bare / name for name in build.SERVERS} | {"linux": made.linux / "vmlinux"}
+    initrd = run.file("boot.img")
+    initrd.write_bytes(image.pack(made.arch, made.abi, programs, {"dtb": tree}, GUEST_RAM))
+    if disk is None:
+        disk = run.file("disk.ext4")
+        rootfs.run_copy(made.disk, disk, run_keys.host_file, run_keys.client_line, run.file("keys.log"))
+    config = Config(kernel=made.bare / build.KERNEL, initrd=initrd, disk=disk, accel=accel, extra=extra)
+    return Session(Machine(made.arch, config, run), run_keys, Tracker(BOOT_STAGES, time_scale()), progress,
+                   made.bare / build.KERNEL, made.linux / "vmlinux")
+
+
+def prepare_native(arch: Arch, kernel: Path, base: Path, progress: Progress, run: RunDirectory,
+                   extra: tuple[str, ...] = ()) -> Session:
+    """Return a session of Linux on the bare machine, with the same disk and the same way in."""
+    run_keys = keys.make()
+    disk = run.file("disk.ext4")
+    rootfs.run_copy(base, disk, run_keys.host_file, run_keys.client_line, run.file("keys.log"))
+    config = Config(kernel=kernel, append=f"console={arch.native_console} {BOOTARGS}", disk=disk, extra=extra)
+    return Session(Machine(arch, config, run), run_keys, Tracker(NATIVE_STAGES, time_scale()), progress)
+
+
+def discard_large_files(run: RunDirectory) -> None:
+    """Remove what a run that went well need not keep: the disk and the boot image."""
+    for name in ("disk.ext4", "boot.img"):
+        run.file(name).unlink(missing_ok=True)

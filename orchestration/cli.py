@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The command line: ./orchestrate boot | test | measure | doctor."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from orchestration import arch as arches
+from orchestration import boot as booting
+from orchestration import doctor, qemu, ssh
+from orchestration.bootstrap import ROOT
+from orchestration.cache import Cache
+from orchestration.errors import EXIT_INTERRUPTED, QuollError, UsageError
+from orchestration.progress import Progress
+from orchestration.rundir import RunDirectory
+
+ACCELERATORS = ("tcg", "kvm")
+EPILOG = ("Exit codes: a guest command's own; 2 usage; 3 something is missing (see doctor); 120 infrastructure; "
+          "121 build; 122 panic; 123 hang; 130 interrupted.")
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True,
+                  help="Build, boot and test Quoll: Linux on an L4 microkernel.", epilog=EPILOG)
+
+
+@app.command(epilog=EPILOG)
+def boot(
+    arch: Annotated[str, typer.Argument(metavar="ARCH", help=f"one of: {', '.join(arches.ARCHES)}")],
+    command: Annotated[list[str] | None, typer.Argument(metavar="[-- COMMAND...]",
+                                                        help="run this in the guest instead of a shell")] = None,
+    accel: Annotated[str, typer.Option(help="tcg, or kvm where our probe runs under it")] = "tcg",
+    append: Annotated[str, typer.Option(help="more boot arguments for Linux")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="build, then print QEMU's command")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
+) -> int:
+    """Build what has changed, boot it, and open a shell in the guest (or run COMMAND there)."""
+    chosen = arches.find(arch)
+    if accel not in ACCELERATORS:
+        raise UsageError(f"unknown accelerator '{accel}'; valid: {', '.join(ACCELERATORS)}")
+    doctor.ensure()
+    doctor.check_space()
+    progress = Progress(quiet)
+    cache = Cache(say=progress.say)
+    made = booting.artefacts(chosen, cache, progress)
+    if accel == "kvm":
+        from orchestration import kernel_tests
+        with progress.step("probe KVM"):
+            kernel_tests.probe(made, progress)
+    run = RunDirectory(f"boot-{chosen.name}")
+    session = booting.prepare(made, progress, run, accel=accel, bootargs=append)
+    if dry_run:
+        print(shlex.join(qemu.arguments(chosen, session.machine.config, Path("."), qemu.free_port())))
+        return 0
+    with session:
+        if command:
+            source = None if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer
+            status = session.pass_through(command, source)
+        elif sys.stdin.isatty() and sys.stdout.isatty():
+            progress.say("the guest is ready; leave the shell to switch it off")
+            assert session.connection is not None
+            status = ssh.shell(session.connection)
+        else:
+            print("ready", flush=True)
+            status = 0
+        session.power_off()
+    booting.discard_large_files(run)
+    return status
+
+
+@app.command(epilog=EPILOG, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def test(context: typer.Context) -> int:
+    """Run every test; further arguments go to pytest."""
+    doctor.ensure()
+    doctor.check_space()
+    os.chdir(ROOT)
+    arguments = [sys.executable, "-m", "pytest", *(context.args or ["tests"])]
+    os.execv(sys.executable, arguments)
+
+
+@app.command(epilog=EPILOG)
+def measure(arch: Annotated[str, typer.Argument(metavar="ARCH")]) -> int:
+    """Measure the guest against native Linux and write docs/measurements.md."""
+    chosen = arches.find(arch)
+    doctor.ensure()
+    from orchestration import measurements
+    measurements.write(chosen, Progress())
+    return 0
+
+
+@app.command(name="doctor")
+def doctor_command() -> int:
+    """Say what this machine lacks (handled before the .venv is needed)."""
+    return doctor.report(mend=False)
+
+
+def one_line(error: typer.TyperException) -> str:
+    """Return a usage error as one line that lists what is valid."""
+    text = error.format_message().rstrip(".").replace("\n", " ")
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return text
+    names = getattr(context.command, "commands", None)
+    if names and "option" not in text:
+        return f"{text}; valid: {', '.join(sorted(names))}"
+    options = [name for parameter in context.command.params for name in parameter.opts if name.startswith("-")]
+    if "option" in text:
+        return f"{text}; valid: {', '.join([*options, '--help'])}"
+    if "arch" in text.lower():
+        return f"{text}; valid: {', '.join(arches.ARCHES)}"
+    return text
+
+
+def terminate(number: int, frame: FrameType | None) -> None:
+    """Make SIGTERM and SIGHUP end like Ctrl-C: through every clean-up."""
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command line; return the exit code."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, terminate)
+    try:
+        result = app(arguments, standalone_mode=False)
+        return int(result or 0)
+    except QuollError as error:
+        print("\n".join(error.lines()), file=sys.stderr)
+        return error.exit_code
+    except typer.TyperException as error:
+        print(f"orchestrate: {one_line(error)}", file=sys.stderr)
+        return UsageError.exit_code
+    except KeyboardInterrupt:
+        print("orchestrate: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        print("orchestrate: this is a bug of the orchestrator", file=sys.stderr)
+        return QuollError.exit_code

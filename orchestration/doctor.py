@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the machine must have: checks it, and says or runs the exact command that mends it.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from orchestration.errors import InfrastructureError, MissingError
+
+# Debian packages, with what each is for. Linux's own build needs the group "Linux".
+PACKAGES = {
+    "orchestration": ["python3-venv", "util-linux"],
+    "machine": ["qemu-system-x86"],
+    "kernel and servers": ["gcc", "libc6-dev", "binutils", "meson", "ninja-build", "python3-yaml"],
+    "Linux": ["make", "linux-source-6.12", "xz-utils", "patch", "flex", "bison", "bc", "perl", "libelf-dev",
+              "libssl-dev", "kmod", "cpio", "rsync", "ccache"],
+    "root file system": ["mmdebstrap", "fakeroot", "e2fsprogs", "debian-archive-keyring"],
+    "tests": ["shellcheck"],
+}
+# Bytes: Linux's tree with its objects, and the runs' disks.
+SPACE_NEEDED = 6 << 30
+# Seconds: a slow mirror is no hang.
+APT_LIMIT = 1800
+
+
+def cache_root() -> Path:
+    """Return the folder of everything that can be built again."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "quoll"
+
+
+def missing_packages() -> list[str]:
+    """Return the Debian packages that are not installed; raise MissingError when this is no Debian."""
+    wanted = [package for group in PACKAGES.values() for package in group]
+    try:
+        done = subprocess.run(["dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\n", *wanted],
+                              capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise MissingError("dpkg-query is not there: this is no Debian system",
+                           "use Debian 12 or 13") from error
+    installed = {line.split()[0] for line in done.stdout.splitlines() if line.endswith(" installed")}
+    if importlib.util.find_spec("ensurepip") is not None:
+        installed.add("python3-venv")
+    return [package for package in wanted if package not in installed]
+
+
+def install_command(packages: list[str]) -> list[str]:
+    """Return the argument vector that installs packages, without sudo."""
+    return ["apt-get", "install", "-y", "--no-install-recommends", *packages]
+
+
+def shown_command(packages: list[str]) -> str:
+    """Return the shell line that a user can paste."""
+    sudo = "" if os.geteuid() == 0 else "sudo "
+    return f"{sudo}apt-get update && {sudo}{' '.join(install_command(packages))}"
+
+
+def privilege() -> list[str] | None:
+    """Return the prefix that runs a command as root, or None when there is none."""
+    if os.geteuid() == 0:
+        return []
+    if shutil.which("sudo") is None:
+        return None
+    if subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0:
+        return ["sudo", "-n"]
+    return ["sudo"] if sys.stdin.isatty() else None
+
+
+def install(packages: list[str]) -> None:
+    """Install packages by apt, or raise MissingError with the command that would."""
+    prefix = privilege()
+    if prefix is None:
+        raise MissingError(f"missing Debian packages: {' '.join(packages)}",
+                           f"run: {shown_command(packages)}")
+    print(f"installing {len(packages)} Debian packages: {' '.join(packages)}", file=sys.stderr, flush=True)
+    environment = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive"]
+    for command in (["apt-get", "-qq", "update"], install_command(packages)):
+        try:
+            done = subprocess.run([*environment, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True, check=False, timeout=APT_LIMIT)
+        except subprocess.TimeoutExpired as error:
+            raise InfrastructureError(f"{' '.join(command[:3])} did not end in {APT_LIMIT} s",
+                                      "see whether the package mirror answers") from error
+        # A failed update may concern another source than ours; the installation decides.
+        if done.returncode and command[-1] != "update":
+            raise MissingError("apt-get could not install what is missing",
+                               f"run: {shown_command(packages)}", tuple(done.stdout.splitlines()[-12:]))
+
+
+def ensure() -> None:
+    """Install what is missing."""
+    packages = missing_packages()
+    if packages:
+        install(packages)
+        packages = missing_packages()
+        if packages:
+            raise MissingError(f"still missing after apt-get: {' '.join(packages)}",
+                               f"run: {shown_command(packages)}")
+
+
+def free_space(path: Path) -> int:
+    """Return the free bytes of the file system that holds, or will hold, path."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def check_space(needed: int = SPACE_NEEDED) -> None:
+    """Raise InfrastructureError when the cache's file system is nearly full."""
+    free = free_space(cache_root())
+    if free < needed:
+        raise InfrastructureError(
+            f"only {free >> 20} MiB are free for {cache_root()}, {needed >> 20} MiB are needed",
+            "make room, or set XDG_CACHE_HOME to a folder on a larger file system")
+
+
+def accelerator() -> str:
+    """Return one line about /dev/kvm."""
+    if not Path("/dev/kvm").exists():
+        return "no /dev/kvm: emulation (TCG) only, which is the default"
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "/dev/kvm is there but not accessible to this user; the default is emulation (TCG)"
+    return "/dev/kvm is there; it is used only with --accel kvm, and after our own probe has run under it"
+
+
+def report(mend: bool) -> int:
+    """Print the state of the machine; return 0, or the exit code of what is wrong."""
+    packages = missing_packages()
+    if packages and mend:
+        ensure()
+        packages = missing_packages()
+    free = free_space(cache_root())
+    print(f"python     {sys.version.split()[0]} ({sys.executable})")
+    print(f"packages   {'complete' if not packages else 'missing: ' + ' '.join(packages)}")
+    print(f"cache      {cache_root()}, {free >> 20} MiB free{'' if free >= SPACE_NEEDED else ': too little'}")
+    print(f"machine    {accelerator()}")
+    if packages:
+        print(f"mend by    {shown_command(packages)}")
+        return MissingError.exit_code
+    if free < SPACE_NEEDED:
+        print(f"mend by    making room: {SPACE_NEEDED >> 20} MiB are needed, or set XDG_CACHE_HOME")
+        return InfrastructureError.exit_code
+    return 0

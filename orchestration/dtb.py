@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The guest's device tree: written as source, compiled here. Nodes: docs/guest-interface.md, "Devices"."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import fdt
+
+EVENTS_PHANDLE = 1
+DTB_SIZE = 0x10000
+
+
+def cells(value: int) -> str:
+    """Return a 64-bit number as two cells."""
+    return f"{value >> 32:#x} {value & 0xFFFFFFFF:#x}"
+
+
+def source(abi: SimpleNamespace, bootargs: str, guest_ram: int, seed: bytes) -> str:
+    """Return the tree's source. guest_ram is in bytes; seed feeds the guest's random numbers."""
+    if '"' in bootargs or "\\" in bootargs:
+        raise ValueError("boot arguments cannot hold quotes or backslashes")
+    devices = "\n".join(
+        f"""\tvirtio@{abi.GUEST_DEVICE_GPA + number * abi.PAGE_SIZE:x} {{
+\t\tcompatible = "quoll,virtio-l4";
+\t\treg = <{cells(abi.GUEST_DEVICE_GPA + number * abi.PAGE_SIZE)} {cells(abi.PAGE_SIZE)}>;
+\t\tinterrupt-parent = <{EVENTS_PHANDLE}>;
+\t\tinterrupts = <{1 + number}>;
+\t\tquoll,kick-slot = <{abi.GUEST_SLOT_KICK + number}>;
+\t}};""" for number in range(abi.DEVICES))
+    return f"""/dts-v1/;
+/ {{
+\t#address-cells = <2>;
+\t#size-cells = <2>;
+\tcompatible = "quoll,guest";
+\tmodel = "Quoll";
+\tchosen {{
+\t\tbootargs = "{bootargs}";
+\t\trng-seed = [{seed.hex(" ")}];
+\t}};
+\tcpus {{
+\t\t#address-cells = <1>;
+\t\t#size-cells = <0>;
+\t\tcpu@0 {{
+\t\t\tdevice_type = "cpu";
+\t\t\treg = <0>;
+\t\t}};
+\t}};
+\tmemory@0 {{
+\t\tdevice_type = "memory";
+\t\treg = <{cells(0)} {cells(guest_ram)}>;
+\t}};
+\treserved-memory {{
+\t\t#address-cells = <2>;
+\t\t#size-cells = <2>;
+\t\tranges;
+\t\tdtb@{abi.GUEST_DTB_GPA:x} {{
+\t\t\treg = <{cells(abi.GUEST_DTB_GPA)} {cells(DTB_SIZE)}>;
+\t\t}};
+\t\tdevices@{abi.GUEST_DEVICE_GPA:x} {{
+\t\t\treg = <{cells(abi.GUEST_DEVICE_GPA)} {cells(abi.DEVICES * abi.PAGE_SIZE)}>;
+\t\t}};
+\t}};
+\tl4 {{
+\t\tcompatible = "quoll,l4-events";
+\t\tinterrupt-controller;
+\t\t#interrupt-cells = <1>;
+\t\tphandle = <{EVENTS_PHANDLE}>;
+\t}};
+{devices}
+}};
+"""
+
+
+def compile_tree(abi: SimpleNamespace, bootargs: str, guest_ram: int, seed: bytes) -> bytes:
+    """Return the flattened device tree."""
+    blob: bytes = fdt.parse_dts(source(abi, bootargs, guest_ram, seed)).to_dtb(version=17)
+    if len(blob) > DTB_SIZE:
+        raise ValueError(f"the device tree has {len(blob)} bytes, more than {DTB_SIZE}")
+    return blob

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The exceptions of the orchestration: each class owns its exit code and carries a hint.
+
+The codes stay clear of what programs in the guest usually return; a command's own status is passed through.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class QuollError(Exception):
+    """A failure that is explained to the user instead of shown as a traceback."""
+
+    exit_code: ClassVar[int] = 120
+    outcome: ClassVar[str] = "error"
+
+    def __init__(self, message: str, hint: str = "", details: tuple[str, ...] = ()) -> None:
+        """Take one line of what happened, one of what to do, and lines (of a log) that show it."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details = details
+
+    def lines(self) -> list[str]:
+        """Return what to print: details, then the message, then the hint."""
+        out = [f"  | {line}" for line in self.details]
+        out.append(f"orchestrate: {self.message}")
+        if self.hint:
+            out.append(f"  hint: {self.hint}")
+        return out
+
+
+class UsageError(QuollError):
+    """The command line makes no sense."""
+
+    exit_code = 2
+    outcome = "usage"
+
+
+class MissingError(QuollError):
+    """The machine lacks a program or a package."""
+
+    exit_code = 3
+    outcome = "missing"
+
+
+class InfrastructureError(QuollError):
+    """QEMU, the disk, the network or SSH failed; the system under test is not to blame."""
+
+    exit_code = 120
+    outcome = "infrastructure"
+
+
+class BuildError(QuollError):
+    """Something of ours does not build."""
+
+    exit_code = 121
+    outcome = "build"
+
+
+class PanicError(QuollError):
+    """The kernel, the root pager or the guest gave up and said so."""
+
+    exit_code = 122
+    outcome = "panic"
+
+
+class HangError(QuollError):
+    """A stage did not end within its limit."""
+
+    exit_code = 123
+    outcome = "hang"
+
+
+EXIT_INTERRUPTED = 130

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The key pairs of one run: the guest's, which the client expects and nothing else, and the client's."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from paramiko.ed25519key import Ed25519Key
+
+
+def paramiko_key(key: Ed25519PrivateKey) -> Ed25519Key:
+    """Return the key in the client library's form."""
+    text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH,
+                             serialization.NoEncryption()).decode()
+    return Ed25519Key(file_obj=io.StringIO(text))
+
+
+def dropbear_form(key: Ed25519PrivateKey) -> bytes:
+    """Return the key as dropbear stores it: name, then private and public half as one string."""
+    private = key.private_bytes_raw()
+    public = key.public_key().public_bytes_raw()
+    name = b"ssh-ed25519"
+    return struct.pack(">I", len(name)) + name + struct.pack(">I", 64) + private + public
+
+
+@dataclass(frozen=True)
+class RunKeys:
+    """Keys made for one run; they are never stored but on that run's disk."""
+
+    host: Ed25519Key
+    host_file: bytes
+    client: Ed25519Key
+
+    @property
+    def client_line(self) -> str:
+        """Return the line of authorized_keys."""
+        return f"{self.client.get_name()} {self.client.get_base64()}"
+
+
+def make() -> RunKeys:
+    """Make both pairs."""
+    host = Ed25519PrivateKey.generate()
+    return RunKeys(paramiko_key(host), dropbear_form(host), paramiko_key(Ed25519PrivateKey.generate()))

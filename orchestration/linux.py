@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Builds Linux: Debian's source package, our series of patches, one configuration.
+
+Trees are kept per content of tarball and series, so that a changed configuration or ABI builds on; what is
+booted is a cache entry that is verified by its hashes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration import build, tools
+from orchestration.arch import Arch
+from orchestration.bootstrap import ROOT
+from orchestration.cache import Cache, key_of
+from orchestration.errors import BuildError, MissingError
+
+TARBALL = Path("/usr/src/linux-source-6.12.tar.xz")
+PATCHES = ROOT / "l4linux-patches"
+NATIVE_CONFIGS = ROOT / "orchestration" / "configs"
+# Nothing of the time, the user or the machine gets into the image.
+REPRODUCIBLE = {"KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970", "KBUILD_BUILD_USER": "quoll",
+                "KBUILD_BUILD_HOST": "quoll", "KBUILD_BUILD_VERSION": "1", "LC_ALL": "C"}
+UNPACK_LIMIT, PATCH_LIMIT, MAKE_LIMIT = 900, 60, 5400
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """Which Linux: the guest (our port) or, for comparisons, the same source on the bare machine."""
+
+    name: str
+    patched: bool
+    make_arch: str
+    config: Path
+    image: str
+    targets: tuple[str, ...]
+
+
+def guest(arch: Arch) -> Flavour:
+    """Return the flavour that runs on L4."""
+    return Flavour(f"l4-{arch.name}", True, "l4", PATCHES / "configs" / f"{arch.name}.config", "vmlinux",
+                   ("vmlinux", "modules"))
+
+
+def native(arch: Arch) -> Flavour:
+    """Return the flavour that runs on the bare machine."""
+    return Flavour(f"native-{arch.name}", False, arch.linux_arch, NATIVE_CONFIGS / f"native-{arch.name}.config",
+                   arch.linux_image, (Path(arch.linux_image).name,))
+
+
+def series() -> list[Path]:
+    """Return the patches in order; raise BuildError when one that is named is not there."""
+    listed = PATCHES / "series"
+    if not listed.exists():
+        raise BuildError("l4linux-patches/series is missing", "see l4linux-patches/README.md")
+    names = [line.split("#")[0].strip() for line in listed.read_text().splitlines()]
+    patches = [PATCHES / "patches" / name for name in names if name]
+    for patch in patches:
+        if not patch.exists():
+            raise BuildError(f"l4linux-patches/series names {patch.name}, which is not in patches/",
+                             "add the patch or mend the series")
+    return patches
+
+
+def source_key(flavour: Flavour) -> str:
+    """Return the key of an unpacked, patched tree."""
+    if not TARBALL.exists():
+        raise MissingError(f"{TARBALL} is missing", "run: ./orchestrate doctor --install")
+    patches = series() if flavour.patched else []
+    return key_of("source", *(patch.name for patch in patches), files=[TARBALL, *patches])
+
+
+def apply(patch: Path, tree: Path, log: Path) -> None:
+    """Apply one patch; raise BuildError that names it and shows what was rejected."""
+    try:
+        tools.run(["patch", "-p1", "--forward", "--batch", "--fuzz=0", "-i", str(patch)], log, patch.name,
+                  PATCH_LIMIT, cwd=tree)
+    except BuildError as error:
+        raise BuildError(f"the patch {patch.name} does not apply to {TARBALL.name}",
+                         "l4linux-patches/BASE names the version that was tested; refresh the patch", error.details
+                         ) from error
+
+
+def unpack(cache: Cache, flavour: Flavour, key: str, log: Path) -> Path:
+    """Return the patched tree; older trees go, since each takes more than a gigabyte."""
+    parent = cache.root / "linux" / ("guest" if flavour.patched else "native")
+    tree = parent / f"source-{key}"
+    if tree.exists():
+        return tree
+    shutil.rmtree(parent, ignore_errors=True)
+    fresh = parent / "unpacking"
+    fresh.mkdir(parents=True)
+    tools.run(["tar", "-xf", str(TARBALL), "-C", str(fresh), "--strip-components=1"], log,
+              f"unpacking {TARBALL.name}", UNPACK_LIMIT)
+    for patch in series() if flavour.patched else []:
+        apply(patch, fresh, log)
+    fresh.rename(tree)
+    return tree
+
+
+def make(arch: Arch, cache: Cache, flavour: Flavour, key: str, entry: Path) -> None:
+    """Fill a cache entry with image, System.map, .config and modules.tar."""
+    log = cache.root / "build" / f"linux-{flavour.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("")
+    with cache.lock(f"linux-{flavour.name}"):
+        tree = unpack(cache, flavour, key, log)
+        objects = tree.parent / f"objects-{flavour.name}-{key}"
+        objects.mkdir(exist_ok=True)
+        abi = objects / "quoll-abi"
+        abi.mkdir(exist_ok=True)
+        header = build.generate(arch, "header")
+        if not (abi / "abi.h").exists() or (abi / "abi.h").read_text() != header:
+            (abi / "abi.h").write_text(header)
+        ccache = "ccache " if shutil.which("ccache") else ""
+        command = ["make", "-C", str(tree), f"O={objects}", f"ARCH={flavour.make_arch}", f"QUOLL_ABI={abi}",
+                   f"CC={ccache}{arch.compiler}", f"HOSTCC={ccache}gcc"]
+        env = {**REPRODUCIBLE, "CCACHE_DIR": str(cache.root / "ccache"), "CCACHE_MAXSIZE": "2G"}
+        jobs = f"-j{os.cpu_count() or 1}"
+        tools.run([*command, f"KCONFIG_ALLCONFIG={flavour.config}", "allnoconfig"], log, "Linux' configuration",
+                  PATCH_LIMIT, env=env)
+        check_config(flavour.config, objects / ".config")
+        tools.run([*command, jobs, *flavour.targets], log, "the build of Linux", MAKE_LIMIT, env=env)
+        stage = objects / "modules-root"
+        shutil.rmtree(stage, ignore_errors=True)
+        stage.mkdir()
+        if "modules" in flavour.targets:
+            tools.run([*command, f"INSTALL_MOD_PATH={stage}", "INSTALL_MOD_STRIP=1", "DEPMOD=true",
+                       "modules_install"], log, "the installation of modules", UNPACK_LIMIT, env=env)
+            for link in [*stage.rglob("build"), *stage.rglob("source")]:
+                link.unlink()
+        tools.run(["tar", "-C", str(stage), "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "-cf",
+                   str(entry / "modules.tar"), "."], log, "packing the modules", UNPACK_LIMIT)
+        for name in (flavour.image, "System.map", ".config"):
+            shutil.copy2(objects / name, entry / Path(name).name.lstrip("."))
+
+
+def check_config(wanted: Path, got: Path) -> None:
+    """Raise BuildError when the configuration lost an option that the fragment sets."""
+    have = set(got.read_text().splitlines())
+    lost = [line for line in wanted.read_text().splitlines()
+            if line.startswith("CONFIG_") and not line.endswith("=n") and line not in have]
+    if lost:
+        raise BuildError(f"Linux' configuration does not take {', '.join(lost[:5])}",
+                         f"a dependency is missing in {wanted.relative_to(ROOT)}")
+
+
+def linux(arch: Arch, cache: Cache, flavour: Flavour) -> Path:
+    """Return the folder with the image, System.map, config and modules.tar, built if need be."""
+    if not flavour.config.exists():
+        raise BuildError(f"{flavour.config.relative_to(ROOT)} is missing", "every architecture needs one")
+    source = source_key(flavour)
+    header = build.generate(arch, "header") if flavour.patched else ""
+    key = key_of(source, header, build.compiler_version(arch.compiler), flavour.make_arch,
+                 files=[flavour.config, Path(__file__)], base=ROOT)
+    return cache.get(f"linux-{flavour.name}", key, lambda entry: make(arch, cache, flavour, source, entry))

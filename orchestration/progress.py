@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the user sees while waiting. All of it goes to standard error: standard output is the guest's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.status import Status
+
+
+class Progress:
+    """Lines of finished steps, and on a terminal a spinner with the step that is going on."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        """Write to standard error, or nowhere."""
+        self.console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self.status: Status | None = None
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+        self.console.print(text, markup=False)
+
+    def doing(self, text: str) -> None:
+        """Show what is going on, where there is a terminal for it."""
+        if not self.console.is_terminal:
+            return
+        if self.status is None:
+            self.status = self.console.status(text)
+            self.status.start()
+        else:
+            self.status.update(text)
+
+    def stop(self) -> None:
+        """Take the spinner away."""
+        if self.status is not None:
+            self.status.stop()
+            self.status = None
+
+    def done(self, text: str, seconds: float) -> None:
+        """Print a finished step with its time."""
+        self.console.print(f"  {text:<12} {seconds:7.1f} s", markup=False)
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        """Show a step while it runs, and its time after it."""
+        began = time.monotonic()
+        self.doing(text)
+        try:
+            yield
+        finally:
+            self.stop()
+        self.done(text, time.monotonic() - began)

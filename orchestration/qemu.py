@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""One QEMU process: its argument vector, its monitor, its serial line, its end.
+
+QEMU dies with the orchestrator, however that ends: setpriv makes the kernel kill it.
+"""
+
+from __future__ import annotations
+
+import queue
+import shlex
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestration import tools
+from orchestration.arch import Arch
+from orchestration.cache import hash_file
+from orchestration.console import Channel, Demultiplexer, Line
+from orchestration.errors import InfrastructureError
+from orchestration.monitor import Monitor
+from orchestration.rundir import RunDirectory
+
+START_LIMIT = 30.0
+PORT_TRIES = 5
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Config:
+    """What machine to start. Sizes in bytes."""
+
+    kernel: Path
+    initrd: Path | None = None
+    append: str = ""
+    disk: Path | None = None
+    network: bool = True
+    memory: int = 1024 * MIB
+    accel: str = "tcg"
+    extra: tuple[str, ...] = ()
+
+
+@dataclass
+class Message:
+    """What reaches the orchestrator from the machine: a console line, a monitor event, or its end."""
+
+    line: Line | None = None
+    event: dict[str, Any] = field(default_factory=dict)
+    ended: bool = False
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago; QEMU's own bind decides."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def arguments(arch: Arch, config: Config, sockets: Path, port: int) -> list[str]:
+    """Return QEMU's argument vector."""
+    argv = [arch.qemu, *arch.machine, "-cpu", "host" if config.accel == "kvm" else "max", "-accel", config.accel,
+            "-m", f"{config.memory // MIB}M", "-smp", "1", "-nodefaults", "-no-user-config", "-display", "none",
+            "-no-reboot", "-chardev", f"socket,id=serial,path={sockets}/serial", "-serial", "chardev:serial",
+            "-chardev", f"socket,id=monitor,path={sockets}/monitor", "-mon", "chardev=monitor,mode=control",
+            "-kernel", str(config.kernel)]
+    if config.initrd is not None:
+        argv += ["-initrd", str(config.initrd)]
+    if config.append:
+        argv += ["-append", config.append]
+    if config.disk is not None:
+        argv += ["-drive", f"if=none,id=hd0,format=raw,file={config.disk}",
+                 "-device", f"virtio-blk-{arch.pci_suffix},drive=hd0,disable-legacy=on"]
+    if config.network:
+        argv += ["-netdev", f"user,id=n0,hostfwd=tcp:127.0.0.1:{port}-:22",
+                 "-device", f"virtio-net-{arch.pci_suffix},netdev=n0,disable-legacy=on,romfile="]
+    return [*argv, *config.extra]
+
+
+class Machine:
+    """A running QEMU. Messages arrive in self.messages, in order, the one with ended last."""
+
+    def __init__(self, arch: Arch, config: Config, run: RunDirectory) -> None:
+        """Describe the machine; start() starts it."""
+        self.arch, self.config, self.run = arch, config, run
+        self.messages: queue.Queue[Message] = queue.Queue()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.monitor: Monitor | None = None
+        self.serial: socket.socket | None = None
+        self.port = 0
+        self.recent: list[str] = []
+
+    def start(self) -> None:
+        """Start QEMU; another port is tried when someone else took the one that was free."""
+        for attempt in range(1, PORT_TRIES + 1):
+            self.port = free_port()
+            try:
+                self.spawn()
+                return
+            except InfrastructureError as error:
+                text = " ".join(error.details)
+                if "host forwarding rule" not in text:
+                    raise
+                self.run.event("port taken", port=self.port, attempt=attempt)
+        raise InfrastructureError(f"no free port on 127.0.0.1 after {PORT_TRIES} tries",
+                                  "see what listens there: ss -ltn")
+
+    def spawn(self) -> None:
+        """Start QEMU once, and wait until its monitor answers."""
+        self.sockets = Path(tempfile.mkdtemp(prefix="quoll-"))
+        self.monitor = Monitor(self.sockets / "monitor", self.take_event)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(self.sockets / "serial"))
+        listener.listen(1)
+        listener.settimeout(START_LIMIT)
+        argv = arguments(self.arch, self.config, self.sockets, self.port)
+        self.run.file("argv").write_text(shlex.join(argv) + "\n")
+        files = {"kernel": self.config.kernel, "initrd": self.config.initrd, "disk": self.config.disk}
+        self.run.write_json("hashes.json", {name: hash_file(path) for name, path in files.items() if path})
+        errors = self.run.file("qemu.log")
+        with errors.open("wb") as stream:
+            self.process = subprocess.Popen(
+                [tools.program("setpriv"), "--pdeathsig", "KILL", tools.program(argv[0]), *argv[1:]],
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True)
+        deadline = time.monotonic() + START_LIMIT
+        while not self.monitor.accepted.done():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                ended = self.process.poll() is not None
+                self.close()
+                raise InfrastructureError("QEMU ended at once" if ended else "QEMU does not open its monitor",
+                                          f"see {errors} and argv beside it", tools.tail(errors, 6))
+            time.sleep(0.02)
+        self.monitor.accepted.result()
+        self.serial = listener.accept()[0]
+        listener.close()
+        threading.Thread(target=self.read_serial, daemon=True, name="serial").start()
+
+    def take_event(self, event: dict[str, Any]) -> None:
+        """Queue a monitor event."""
+        self.run.event("qmp", qmp=event)
+        self.messages.put(Message(event=event))
+
+    def read_serial(self) -> None:
+        """Read the serial line to its end; keep every byte and queue every line."""
+        assert self.serial is not None and self.process is not None
+        split = Demultiplexer()
+        logs = {channel: self.run.file(name).open("a") for channel, name in
+                ((Channel.LOG, "l4.log"), (Channel.GUEST, "console.log"))}
+        with self.run.file("console.raw").open("ab", buffering=0) as raw:
+            while True:
+                try:
+                    data = self.serial.recv(65536)
+                except OSError:
+                    data = b""
+                raw.write(data)
+                for line in split.feed(data) if data else split.rest():
+                    self.recent = [*self.recent[-39:], line.text]
+                    logs[line.channel].write(line.text + "\n")
+                    logs[line.channel].flush()
+                    self.messages.put(Message(line=line))
+                if not data:
+                    break
+        for stream in logs.values():
+            stream.close()
+        self.process.wait()
+        self.messages.put(Message(ended=True))
+
+    def last_lines(self, count: int = 12) -> tuple[str, ...]:
+        """Return the end of the console, both channels."""
+        return tuple(self.recent[-count:])
+
+    def send(self, data: bytes) -> None:
+        """Type on the serial line."""
+        if self.serial is not None:
+            self.serial.sendall(data)
+
+    def close(self) -> None:
+        """End QEMU, whatever its state, and give everything back."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if self.monitor is not None:
+            self.monitor.close()
+        if self.serial is not None:
+            self.serial.close()
+        shutil.rmtree(self.sockets, ignore_errors=True)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Makes the guest's disk: Debian packages unpacked without running any of them, our few files, Linux's modules.
+
+The image is a cache entry, the same bytes for the same content. A run gets a copy of it with that run's keys.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration import tools
+from orchestration.arch import Arch
+from orchestration.bootstrap import ROOT
+from orchestration.cache import Cache, files_below, hash_file, key_of
+from orchestration.errors import InfrastructureError, QuollError
+
+SUITE = "trixie"
+FOLDER = ROOT / "rootfs"
+IMAGE = "disk.ext4"
+IMAGE_SIZE = "768M"
+IMAGE_UUID = "71756f6c-6c00-4000-8000-000000000001"
+FETCH_LIMIT, PACK_LIMIT, INJECT_LIMIT = 900, 300, 60
+# Debian keeps these for people at a terminal; the tiny guest has none of their readers.
+DROPPED = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian",
+           "usr/share/initramfs-tools", "usr/share/bug", "etc/apt", "etc/dpkg", "etc/fstab", "var/cache", "var/log")
+MERGED = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
+EMPTY = ("dev", "proc", "sys", "run", "tmp", "mnt", "root", "root/.ssh", "etc/dropbear", "var/tmp", "var/log")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A kind of root file system: a folder below rootfs/, and packages beyond the ones it lists."""
+
+    name: str = "tiny"
+    extra: tuple[str, ...] = ()
+
+    def packages(self) -> list[str]:
+        """Return the Debian packages, sorted."""
+        return sorted({*(FOLDER / self.name / "packages").read_text().split(), *self.extra})
+
+
+def packages(arch: Arch, cache: Cache, spec: Spec) -> Path:
+    """Return a tar file of the unpacked packages with all they depend on."""
+    names = spec.packages()
+
+    def make(entry: Path) -> None:
+        log = cache.root / "build" / f"rootfs-{arch.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("")
+        # Unpacking runs nothing of the packages, so pretending to be root is as good as being it.
+        pretend = [] if os.geteuid() == 0 else ["fakeroot"]
+        argv = [*pretend, "mmdebstrap", "--mode=root", "--variant=extract", f"--architectures={arch.debian}",
+                f"--include={','.join(names)}", SUITE, str(entry / "packages.tar")]
+        try:
+            tools.run(argv, log, f"fetching Debian {SUITE} packages", FETCH_LIMIT)
+        except QuollError as error:
+            raise InfrastructureError(f"cannot fetch {', '.join(names)} from Debian {SUITE}: {error.message}",
+                                      f"see whether apt reaches its mirror, and {log}", error.details) from error
+
+    return cache.get("packages", key_of(SUITE, arch.debian, *names), make) / "packages.tar"
+
+
+def fill(tree: Path, spec: Spec, archive: Path, modules: Path | None, log: Path) -> None:
+    """Make the file tree of an image in the empty folder tree."""
+    for target in MERGED.values():
+        (tree / target).mkdir(parents=True, exist_ok=True)
+    tools.run(["tar", "-C", str(tree), "--exclude=./dev", "--no-same-owner", "-xf", str(archive)], log,
+              "unpacking the packages", PACK_LIMIT)
+    for name in DROPPED:
+        path = tree / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    for link, target in MERGED.items():
+        if not (tree / link).is_symlink():
+            (tree / link).symlink_to(target)
+    for name in EMPTY:
+        (tree / name).mkdir(parents=True, exist_ok=True)
+    (tree / "root").chmod(0o700)
+    (tree / "root/.ssh").chmod(0o700)
+    source = FOLDER / spec.name
+    shutil.copytree(source / "etc", tree / "etc", dirs_exist_ok=True)
+    for applet in (source / "applets").read_text().split():
+        link = tree / "usr/bin" / applet
+        if not link.exists() and not link.is_symlink():
+            link.symlink_to("busybox")
+    if modules is not None:
+        tools.run(["tar", "-C", str(tree), "--no-same-owner", "--keep-directory-symlink", "-xf", str(modules)], log,
+                  "unpacking the modules", PACK_LIMIT)
+        for release in (tree / "lib/modules").glob("*"):
+            tools.run(["depmod", "-b", str(tree), release.name], log, "depmod", PACK_LIMIT)
+
+
+def base_image(arch: Arch, cache: Cache, spec: Spec, modules: Path | None) -> Path:
+    """Return the ext4 image without keys; modules is a tar file, or None."""
+    archive = packages(arch, cache, spec)
+    key = key_of(hash_file(archive), hash_file(modules) if modules else "", IMAGE_SIZE, spec.name,
+                 files=[*files_below(FOLDER / spec.name), Path(__file__)], base=ROOT)
+
+    def make(entry: Path) -> None:
+        log = cache.root / "build" / f"image-{arch.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("")
+        with tempfile.TemporaryDirectory(prefix="quoll-tree-", dir=cache.root) as name:
+            tree = Path(name) / "tree"
+            tree.mkdir()
+            fill(tree, spec, archive, modules, log)
+            for path in [tree, *tree.rglob("*")]:
+                os.utime(path, (0, 0), follow_symlinks=False)
+            pretend = [] if os.geteuid() == 0 else ["fakeroot"]
+            tools.run([*pretend, "mke2fs", "-q", "-t", "ext4", "-d", str(tree), "-U", IMAGE_UUID, "-L", "quoll",
+                       "-m", "0", "-E", f"hash_seed={IMAGE_UUID},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0",
+                       str(entry / IMAGE), IMAGE_SIZE], log, "making the disk image", PACK_LIMIT,
+                      env={"SOURCE_DATE_EPOCH": "1", "E2FSPROGS_FAKE_TIME": "1"})
+
+    return cache.get("rootfs", key, make) / IMAGE
+
+
+def run_copy(base: Path, disk: Path, host_key: bytes, client_key: str, log: Path) -> None:
+    """Copy an image to disk with one run's keys: the server's own, and the one client that may come in."""
+    subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(base), str(disk)], check=True)
+    with tempfile.TemporaryDirectory(prefix="quoll-keys-") as name:
+        folder = Path(name)
+        files = {"/etc/dropbear/host_key": host_key, "/root/.ssh/authorized_keys": f"{client_key} quoll\n".encode()}
+        commands = []
+        for number, (target, content) in enumerate(files.items()):
+            (folder / str(number)).write_bytes(content)
+            commands += [f"write {folder / str(number)} {target}", f"set_inode_field {target} mode 0100600",
+                         f"set_inode_field {target} uid 0", f"set_inode_field {target} gid 0"]
+        (folder / "commands").write_text("\n".join(commands) + "\n")
+        tools.run(["debugfs", "-w", "-f", str(folder / "commands"), str(disk)], log, "writing the run's keys",
+                  INJECT_LIMIT)

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A booted machine: follows it through its stages, runs commands in it, powers it off, explains its end."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import fabric
+
+from orchestration import ssh, tools
+from orchestration.console import Kind, interpret
+from orchestration.errors import HangError, InfrastructureError, PanicError, QuollError
+from orchestration.keys import RunKeys
+from orchestration.progress import Progress
+from orchestration.qemu import Machine, Message
+from orchestration.stages import POWER_OFF_LIMIT, Tracker
+from orchestration.symbols import Symbols
+
+# Seconds in which the rest of a panic's text arrives.
+PANIC_GRACE = 2.0
+
+
+@dataclass
+class Session:
+    """One boot. Use as a context manager: whatever happens, QEMU is gone afterwards."""
+
+    machine: Machine
+    keys: RunKeys
+    tracker: Tracker
+    progress: Progress
+    kernel_symbols: Path | None = None
+    linux_symbols: Path | None = None
+    connection: fabric.Connection | None = None
+    power_off_status: str | None = None
+    shutdown_reason: str | None = None
+    ended: bool = False
+    deaths: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> Session:
+        """Boot up to a working SSH connection."""
+        try:
+            self.boot()
+        except BaseException as error:
+            self.finish(error)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """End the machine and write the result."""
+        self.finish(error)
+
+    def boot(self) -> None:
+        """Start the machine and follow its stages."""
+        self.machine.start()
+        self.tracker.__post_init__()
+        while self.tracker.current is not None and self.tracker.current.ends_with is not None:
+            self.progress.doing(self.tracker.current.name)
+            self.wait(min(self.tracker.left(), 1.0))
+            if self.tracker.current is not None and self.tracker.left() < 0:
+                raise self.hang(self.tracker.current.name, self.tracker.current.limit * self.tracker.scale)
+        self.progress.doing("ssh")
+        try:
+            self.connection = ssh.wait_until_open(self.machine.port, self.keys, self.tracker.left, self.check)
+        except HangError as error:
+            raise self.hang("ssh", 0, error.message) from error
+        self.tracker.finish("ssh")
+        self.report(["ssh"])
+        self.progress.stop()
+
+    def report(self, names: list[str]) -> None:
+        """Show and note stages that have ended."""
+        for name in names:
+            self.machine.run.event("stage", name=name, took=self.tracker.times[name])
+            self.progress.stop()
+            self.progress.done(name, self.tracker.times[name])
+
+    def wait(self, seconds: float) -> None:
+        """Handle the next message, or return after seconds."""
+        try:
+            message = self.machine.messages.get(timeout=max(seconds, 0.01))
+        except queue.Empty:
+            return
+        self.handle(message)
+
+    def check(self) -> None:
+        """Handle what has arrived; raise when the machine is lost."""
+        while True:
+            try:
+                message = self.machine.messages.get_nowait()
+            except queue.Empty:
+                return
+            self.handle(message)
+
+    def handle(self, message: Message) -> None:
+        """Take one message; raise PanicError or InfrastructureError when it is an end."""
+        if message.event.get("event") == "SHUTDOWN":
+            self.shutdown_reason = str(message.event.get("data", {}).get("reason"))
+        if message.line is not None and (meaning := interpret(message.line)) is not None:
+            self.machine.run.event(meaning.kind.name.lower(), text=meaning.text)
+            if meaning.kind in (Kind.KERNEL_PANIC, Kind.GUEST_PANIC, Kind.ROOT_ERROR):
+                raise self.panic(meaning.kind, meaning.text)
+            if meaning.kind is Kind.POWER_OFF:
+                self.power_off_status = meaning.text
+            if meaning.kind is Kind.SERVER_DIED:
+                self.deaths.append(meaning.text)
+                self.progress.say(f"  root pager: server {meaning.text}")
+            self.report(self.tracker.see(meaning.kind))
+        if message.ended:
+            self.ended = True
+            if self.power_off_status is None and self.shutdown_reason != "guest-shutdown":
+                raise self.lost()
+
+    def stage_name(self) -> str:
+        """Return what was going on."""
+        return self.tracker.current.name if self.tracker.current is not None else "running"
+
+    def where(self) -> str:
+        """Return the hint that every end of a machine carries."""
+        return f"the run's logs are in {self.machine.run.path}"
+
+    def panic(self, kind: Kind, text: str) -> PanicError:
+        """Collect the rest of a panic, name its addresses, and return the error."""
+        lines = [text]
+        deadline = time.monotonic() + PANIC_GRACE
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                message = self.machine.messages.get(timeout=left)
+            except queue.Empty:
+                break
+            if message.ended:
+                self.ended = True
+                break
+            if message.line is not None:
+                meaning = interpret(message.line)
+                if meaning is not None and meaning.kind is Kind.KERNEL_PANIC_END:
+                    break
+                lines.append(message.line.text)
+        symbols = self.kernel_symbols if kind is Kind.KERNEL_PANIC else self.linux_symbols
+        if symbols is not None and symbols.exists():
+            names = Symbols(symbols)
+            lines = [names.annotate(line) for line in lines]
+        self.machine.run.file("panic.txt").write_text("\n".join(lines) + "\n")
+        who = {Kind.KERNEL_PANIC: "the L4 kernel", Kind.GUEST_PANIC: "Linux", Kind.ROOT_ERROR: "the root pager"}[kind]
+        return PanicError(f"{who} gave up in stage '{self.stage_name()}': {text}", self.where(), tuple(lines[:40]))
+
+    def lost(self) -> QuollError:
+        """Return the error for a QEMU that has ended without being asked to."""
+        stage = self.stage_name()
+        if self.shutdown_reason == "guest-reset":
+            return PanicError(f"the machine reset itself in stage '{stage}'", self.where(), self.machine.last_lines())
+        status = self.machine.process.returncode if self.machine.process else None
+        shown = self.machine.last_lines() + tools.tail(self.machine.run.file("qemu.log"), 4)
+        return InfrastructureError(f"QEMU ended with status {status} in stage '{stage}'", self.where(), shown)
+
+    def hang(self, stage: str, limit: float, why: str = "") -> HangError:
+        """Write a dossier of registers and instruction pointers, and return the error."""
+        try:
+            registers = self.machine.monitor.human("info registers") if self.machine.monitor else ""
+        except InfrastructureError as error:
+            registers = error.message
+        lines = []
+        for path in (self.kernel_symbols, self.linux_symbols):
+            if path is not None and path.exists():
+                names = Symbols(path)
+                lines += [text for line in registers.splitlines() if (text := names.annotate(
+                    line.replace("=", "= "))) != line.replace("=", "= ")]
+        self.machine.run.file("hang.txt").write_text("\n".join([registers, *lines, *self.machine.last_lines(40)]) + "\n")
+        text = why or f"stage '{stage}' did not end in {limit:.0f} s"
+        return HangError(text, f"{self.where()}; hang.txt has the registers. "
+                         "A slow machine: set QUOLL_TIME_SCALE=2", (*self.machine.last_lines(), *lines[:4]))
+
+    def shell_run(self, command: str, source: BinaryIO | bytes | None = None, limit: float = 120.0) -> ssh.Done:
+        """Run a shell command in the guest and return its status and output."""
+        assert self.connection is not None
+        out, err = ssh.Buffer(), ssh.Buffer()
+        status = ssh.run(self.connection, f"{command}\nexit $?", out=out, err=err, source=source,
+                         limit=limit * self.tracker.scale, check=self.check)
+        return ssh.Done(status, out.data, err.data)
+
+    def run(self, argv: list[str], **more: float) -> ssh.Done:
+        """Run one program in the guest, its arguments exactly as given."""
+        return self.shell_run(ssh.quote(argv), **more)  # type: ignore[arg-type]
+
+    def pass_through(self, argv: list[str], source: BinaryIO | None) -> int:
+        """Run one program on this process' standard streams; return its status."""
+        assert self.connection is not None
+        out, err = ssh.standard_output()
+        return ssh.run(self.connection, ssh.quote(argv), out=out, err=err, source=source, check=self.check)
+
+    def push(self, local: Path, remote: str, mode: str = "755") -> None:
+        """Copy a file into the guest."""
+        done = self.shell_run(f"cat > {remote} && chmod {mode} {remote}", source=local.read_bytes())
+        if done.status:
+            raise InfrastructureError(f"cannot copy {local.name} to the guest: {done.err.decode(errors='replace')}")
+
+    def wait_for(self, condition: Callable[[], bool], what: str, limit: float) -> None:
+        """Handle messages until condition holds; raise HangError after limit seconds (scaled)."""
+        deadline = time.monotonic() + limit * self.tracker.scale
+        while not condition():
+            if time.monotonic() > deadline:
+                raise self.hang(what, limit * self.tracker.scale)
+            self.wait(0.2)
+
+    def power_off(self) -> None:
+        """Power the guest off and wait until the machine is gone."""
+        self.progress.doing("power off")
+        if self.connection is not None and not self.ended:
+            try:
+                self.shell_run("poweroff", limit=POWER_OFF_LIMIT)
+            except (InfrastructureError, OSError, EOFError):
+                # The guest may be down before the command's status is through; waiting decides.
+                self.machine.run.event("connection ended during power-off")
+        self.wait_for(lambda: self.ended, "power off", POWER_OFF_LIMIT)
+
+    def finish(self, error: BaseException | None) -> None:
+        """End the machine, close everything, write result.json."""
+        self.progress.stop()
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+        self.machine.close()
+        outcome = "done" if error is None else error.outcome if isinstance(error, QuollError) else type(error).__name__
+        self.machine.run.write_json("result.json", {
+            "arch": self.machine.arch.name, "accel": self.machine.config.accel, "outcome": outcome,
+            "message": str(error) if error else "", "stage": self.stage_name(), "stages": self.tracker.times,
+            "power_off_status": self.power_off_status, "shutdown_reason": self.shutdown_reason,
+            "server_deaths": self.deaths})
