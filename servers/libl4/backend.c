@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Serve a guest's virtio device. */
+#include <l4/backend.h>
+#include <l4/invoke.h>
+#include <l4/lib.h>
+
+#define STATUS_UNKNOWN 0xffffffffU
+
+void *l4_backend_memory(struct l4_backend *backend, u64 gpa)
+{
+	return (void *)(L4_SERVER_GUEST_VADDR + gpa);
+}
+
+static bool in_guest(struct l4_backend *backend, u64 gpa, u64 bytes, u64 align)
+{
+	u64 size = backend->info->guest_size;
+
+	return gpa <= size && bytes <= size - gpa && gpa % align == 0;
+}
+
+void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *info, u32 device_id, u64 features,
+		     unsigned int queue_count, u16 queue_size, const void *config, u32 config_bytes)
+{
+	struct l4_virtio_page *page;
+	unsigned int i;
+
+	memset(backend, 0, sizeof(*backend));
+	backend->info = info;
+	backend->features = features | VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC;
+	backend->status = STATUS_UNKNOWN;
+	backend->queue_count = queue_count;
+	backend->queue_size = queue_size;
+	backend->page = page = l4_backend_memory(backend, info->device_page);
+	page->version = 1;
+	page->device_id = device_id;
+	page->vendor_id = 0x4c4f5551;
+	page->device_features = backend->features;
+	page->queue_count = queue_count;
+	page->config_size = config_bytes;
+	for (i = 0; i < queue_count; i++)
+		page->queue[i].size_max = queue_size;
+	memcpy(page->config, config, config_bytes);
+	l4_store_release(&page->magic, (u32)L4_VIRTIO_MAGIC);
+}
+
+static bool attach(struct l4_backend *backend, unsigned int number)
+{
+	struct l4_backend_queue *queue = &backend->queue[number];
+	struct l4_virtio_queue *shared = &backend->page->queue[number];
+	u32 size = l4_read_once(shared->size);
+	u64 desc = l4_read_once(shared->desc), avail = l4_read_once(shared->driver), used = l4_read_once(shared->device);
+
+	queue->size = 0;
+	if (!l4_read_once(shared->ready))
+		return true;
+	if (!size || size > backend->queue_size || (size & (size - 1)))
+		return false;
+	if (!in_guest(backend, desc, 16UL * size, 16) || !in_guest(backend, avail, 6 + 2UL * size, 2) ||
+	    !in_guest(backend, used, 6 + 8UL * size, 4))
+		return false;
+	queue->desc = l4_backend_memory(backend, desc);
+	queue->avail = l4_backend_memory(backend, avail);
+	queue->used = l4_backend_memory(backend, used);
+	/* 0 for a fresh ring; else requests from here on were in flight when our predecessor died. */
+	queue->used_next = queue->avail_next = l4_read_once(queue->used->idx);
+	queue->size = (u16)size;
+	return true;
+}
+
+static void detach(struct l4_backend *backend)
+{
+	unsigned int i;
+
+	for (i = 0; i < backend->queue_count; i++)
+		backend->queue[i].size = 0;
+}
+
+enum l4_backend_action l4_backend_poll(struct l4_backend *backend)
+{
+	struct l4_virtio_page *page = backend->page;
+	u32 status = l4_load_acquire(&page->status), i;
+	bool running = backend->status != STATUS_UNKNOWN && (backend->status & VIRTIO_STATUS_DRIVER_OK);
+
+	if (status == backend->status)
+		return L4_BACKEND_NONE;
+	backend->pending = status;
+	if (!status) {
+		detach(backend);
+		return L4_BACKEND_STOP;
+	}
+	if ((status & VIRTIO_STATUS_FEATURES_OK) && !running &&
+	    (l4_read_once(page->driver_features) & ~backend->features)) {
+		backend->pending = status & ~(u32)VIRTIO_STATUS_FEATURES_OK;
+		l4_write_once(page->status, backend->pending);
+	}
+	if ((backend->pending & VIRTIO_STATUS_DRIVER_OK) && !running) {
+		for (i = 0; i < backend->queue_count; i++)
+			if (!attach(backend, i)) {
+				l4_backend_break(backend, "queue out of memory");
+				l4_backend_done(backend);
+				return L4_BACKEND_STOP;
+			}
+		return L4_BACKEND_START;
+	}
+	l4_backend_done(backend);
+	return L4_BACKEND_NONE;
+}
+
+void l4_backend_done(struct l4_backend *backend)
+{
+	struct l4_virtio_page *page = backend->page;
+
+	backend->status = backend->pending;
+	if (!backend->status) {
+		l4_write_once(page->interrupt_status, 0);
+		l4_write_once(page->needs_reset, 0);
+	}
+	l4_store_release(&page->status_ack, backend->status);
+}
+
+void l4_backend_break(struct l4_backend *backend, const char *why)
+{
+	l4_printf("device %u: guest broke the protocol: %s\n", l4_read_once(backend->page->device_id), why);
+	detach(backend);
+	l4_write_once(backend->page->needs_reset, 1);
+	__atomic_fetch_or(&backend->page->interrupt_status, (u32)L4_VIRTIO_IRQ_CONFIG, __ATOMIC_SEQ_CST);
+	l4_signal(L4_SERVER_SLOT_GUEST);
+}
+
+static const char *walk(struct l4_backend *backend, struct l4_backend_queue *queue, struct l4_chain *chain)
+{
+	const struct vring_desc *table = queue->desc;
+	u32 limit = queue->size, at = chain->head;
+	bool indirect = false;
+
+	for (;;) {
+		struct vring_desc desc;
+
+		if (at >= limit)
+			return "descriptor out of range";
+		desc.addr = l4_read_once(table[at].addr);
+		desc.len = l4_read_once(table[at].len);
+		desc.flags = l4_read_once(table[at].flags);
+		desc.next = l4_read_once(table[at].next);
+		if (desc.flags & VRING_DESC_INDIRECT) {
+			if (indirect || chain->count || (desc.flags & VRING_DESC_NEXT))
+				return "misplaced indirect table";
+			if (!desc.len || desc.len % 16 || !in_guest(backend, desc.addr, desc.len, 8))
+				return "indirect table out of memory";
+			table = l4_backend_memory(backend, desc.addr);
+			limit = desc.len / 16;
+			at = 0;
+			indirect = true;
+			continue;
+		}
+		/* Also what ends a loop. */
+		if (chain->count == L4_CHAIN_MAX)
+			return "request too long";
+		if (!desc.len || !in_guest(backend, desc.addr, desc.len, 1))
+			return "buffer out of memory";
+		if (desc.flags & VRING_DESC_WRITE)
+			chain->writable += desc.len;
+		else if (chain->writable)
+			return "readable buffer after a writable one";
+		else
+			chain->readable += desc.len;
+		chain->buffer[chain->count++] =
+			(struct l4_buffer){ desc.addr, desc.len, (desc.flags & VRING_DESC_WRITE) != 0 };
+		if (!(desc.flags & VRING_DESC_NEXT))
+			return NULL;
+		at = desc.next;
+	}
+}
+
+int l4_backend_peek(struct l4_backend *backend, unsigned int number, struct l4_chain *chain)
+{
+	struct l4_backend_queue *queue = &backend->queue[number];
+	const char *error;
+	u16 waiting;
+
+	if (!queue->size)
+		return 0;
+	waiting = (u16)(l4_load_acquire(&queue->avail->idx) - queue->avail_next);
+	if (!waiting)
+		return 0;
+	chain->head = l4_read_once(queue->avail->ring[queue->avail_next % queue->size]);
+	chain->count = 0;
+	chain->readable = chain->writable = 0;
+	/* More out than the ring can hold would let the guest overrun whoever counts them. */
+	if (waiting > queue->size || (u16)(queue->avail_next - queue->used_next) >= queue->size)
+		error = "available index out of range";
+	else
+		error = walk(backend, queue, chain);
+	if (!error)
+		return 1;
+	l4_backend_break(backend, error);
+	return -1;
+}
+
+void l4_backend_advance(struct l4_backend *backend, unsigned int number)
+{
+	backend->queue[number].avail_next++;
+}
+
+void l4_backend_push(struct l4_backend *backend, unsigned int number, u16 head, u32 written)
+{
+	struct l4_backend_queue *queue = &backend->queue[number];
+	struct vring_used_elem *elem;
+
+	if (!queue->size)
+		return;
+	elem = &queue->used->ring[queue->used_next++ % queue->size];
+	l4_write_once(elem->id, head);
+	l4_write_once(elem->len, written);
+	l4_store_release(&queue->used->idx, queue->used_next);
+}
+
+void l4_backend_interrupt(struct l4_backend *backend, unsigned int number)
+{
+	struct l4_backend_queue *queue = &backend->queue[number];
+
+	if (!queue->size)
+		return;
+	l4_mb();
+	if (l4_read_once(queue->avail->flags) & VRING_AVAIL_NO_INTERRUPT)
+		return;
+	__atomic_fetch_or(&backend->page->interrupt_status, (u32)L4_VIRTIO_IRQ_RING, __ATOMIC_SEQ_CST);
+	l4_signal(L4_SERVER_SLOT_GUEST);
+}
+
+bool l4_backend_kicks(struct l4_backend *backend, unsigned int number, bool on)
+{
+	struct l4_backend_queue *queue = &backend->queue[number];
+
+	if (!queue->size)
+		return false;
+	l4_write_once(queue->used->flags, on ? 0 : VRING_USED_NO_NOTIFY);
+	l4_mb();
+	return on && l4_read_once(queue->avail->idx) != queue->avail_next;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A guest's virtio device on a virtio PCI device of the machine. */
+#include <l4/backend.h>
+#include <l4/forward.h>
+#include <l4/invoke.h>
+#include <l4/lib.h>
+#include <l4/server.h>
+#include <l4/virtio_pci.h>
+
+/* Requests of one queue that are out, in the guest's order; tokens are positions in the ring. */
+struct flight {
+	u16 first, next;
+	struct {
+		u16 head;
+		bool done;
+		u32 written;
+	} request[L4_VIRTQUEUE_MAX];
+};
+
+static const struct l4_forward_class *class;
+static const struct l4_server_info *info;
+static struct l4_backend backend;
+static struct l4_virtio_pci pci;
+static struct l4_virtqueue ring[L4_FORWARD_QUEUES];
+static struct flight flight[L4_FORWARD_QUEUES];
+static struct l4_chain chain;
+static bool running;
+
+static void stop(void)
+{
+	running = false;
+	l4_virtio_pci_reset(&pci);
+	memset(flight, 0, sizeof(flight));
+}
+
+static void start(void)
+{
+	u64 share = info->dma_size / class->queue_count;
+	u16 i, size;
+
+	stop();
+	if (!l4_virtio_pci_negotiate(&pci, (l4_read_once(backend.page->driver_features) & class->features) |
+						   VIRTIO_F_VERSION_1))
+		l4_die("device refuses its own features");
+	for (i = 0; i < class->queue_count; i++) {
+		size = l4_virtio_pci_queue_size(&pci, i);
+		if (!size || l4_virtqueue_bytes(size) > share)
+			l4_die("device has no queue %u", i);
+		l4_virtio_pci_queue(&pci, &ring[i], i, size, (void *)(L4_SERVER_DMA_VADDR + i * share),
+				    info->dma_paddr + i * share);
+	}
+	l4_virtio_pci_start(&pci);
+	running = true;
+}
+
+/* Guest's requests to the device. */
+static void submit(u16 number)
+{
+	struct flight *out = &flight[number];
+	bool added = false;
+	int found;
+	u16 i, token;
+
+	while ((found = l4_backend_peek(&backend, number, &chain)) > 0) {
+		if (chain.readable < class->least[number].readable || chain.writable < class->least[number].writable ||
+		    chain.count > ring[number].size) {
+			l4_backend_break(&backend, "request of impossible size");
+			found = -1;
+			break;
+		}
+		if (chain.count > ring[number].free_count)
+			break;
+		for (i = 0; i < chain.count; i++)
+			chain.buffer[i].addr += info->guest_paddr;
+		token = out->next++ % L4_VIRTQUEUE_MAX;
+		out->request[token].head = chain.head;
+		out->request[token].done = false;
+		l4_virtqueue_add(&ring[number], chain.buffer, chain.count, token);
+		l4_backend_advance(&backend, number);
+		added = true;
+	}
+	if (found < 0)
+		stop();
+	else if (added)
+		l4_virtqueue_kick(&ring[number]);
+}
+
+/* What the device has done back to the guest. */
+static void complete(u16 number)
+{
+	struct flight *out = &flight[number];
+	bool pushed = false;
+	u32 written;
+	u16 token;
+
+	while (l4_virtqueue_get(&ring[number], &token, &written)) {
+		out->request[token].done = true;
+		out->request[token].written = written;
+	}
+	for (; out->first != out->next && out->request[out->first % L4_VIRTQUEUE_MAX].done; out->first++) {
+		token = out->first % L4_VIRTQUEUE_MAX;
+		l4_backend_push(&backend, number, out->request[token].head, out->request[token].written);
+		pushed = true;
+	}
+	if (pushed)
+		l4_backend_interrupt(&backend, number);
+}
+
+static void serve(void)
+{
+	enum l4_backend_action action = l4_backend_poll(&backend);
+	bool full, again = true;
+	u16 i;
+
+	if (action == L4_BACKEND_STOP)
+		stop();
+	if (action == L4_BACKEND_START)
+		start();
+	if (action != L4_BACKEND_NONE)
+		l4_backend_done(&backend);
+	while (again) {
+		again = false;
+		for (i = 0; i < class->queue_count && running; i++) {
+			l4_backend_kicks(&backend, i, false);
+			complete(i);
+			submit(i);
+			/* With requests that do not fit the next completion, not the next kick, goes on. */
+			full = running && ring[i].free_count < L4_CHAIN_MAX && l4_backend_peek(&backend, i, &chain) > 0 &&
+			       chain.count > ring[i].free_count;
+			again |= running && l4_backend_kicks(&backend, i, true) && !full;
+		}
+	}
+}
+
+void l4_forward(const struct l4_server_info *server_info, const struct l4_forward_class *device_class)
+{
+	u8 config[L4_VIRTIO_CONFIG_SIZE] = { 0 };
+	unsigned long bits = 0;
+	u64 features;
+	u16 i, buffers = L4_CHAIN_MAX, size;
+
+	info = server_info;
+	class = device_class;
+	l4_virtio_pci_init(&pci, info);
+	l4_virtio_pci_reset(&pci);
+	features = l4_virtio_pci_features(&pci);
+	if (!(features & VIRTIO_F_VERSION_1))
+		l4_die("device is not a modern virtio device");
+	l4_virtio_pci_config(&pci, config, class->config_bytes);
+	for (i = 0; i < class->queue_count; i++) {
+		size = l4_virtio_pci_queue_size(&pci, i);
+		if (size < buffers)
+			buffers = size;
+	}
+	if (class->limit)
+		class->limit(config, buffers);
+	l4_backend_init(&backend, info, class->device_id, features & class->features, class->queue_count,
+			class->queue_size, config, class->config_bytes);
+	l4_server_ready();
+	for (;;) {
+		/* Before we look, so that what comes later finds the line open. */
+		if (!bits || (bits & L4_SERVER_EVENT_IRQ))
+			l4_irq_handler_ack(L4_SERVER_SLOT_IRQ);
+		serve();
+		if (bits & L4_SERVER_EVENT_PING)
+			l4_server_pong(0);
+		l4_wait(L4_SERVER_SLOT_EVENT, &bits);
+	}
+}

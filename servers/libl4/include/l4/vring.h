@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Split rings (virtio 1.2, section 2.7), as they are in memory. */
+#ifndef L4_VRING_H
+#define L4_VRING_H
+
+#include <l4/types.h>
+
+#define VRING_DESC_NEXT 1
+#define VRING_DESC_WRITE 2
+#define VRING_DESC_INDIRECT 4
+#define VRING_AVAIL_NO_INTERRUPT 1
+#define VRING_USED_NO_NOTIFY 1
+
+#define VIRTIO_STATUS_ACKNOWLEDGE 1
+#define VIRTIO_STATUS_DRIVER 2
+#define VIRTIO_STATUS_DRIVER_OK 4
+#define VIRTIO_STATUS_FEATURES_OK 8
+
+#define VIRTIO_F_INDIRECT_DESC (1UL << 28)
+#define VIRTIO_F_VERSION_1 (1UL << 32)
+
+struct vring_desc {
+	u64 addr;
+	u32 len;
+	u16 flags;
+	u16 next;
+};
+
+struct vring_avail {
+	u16 flags;
+	u16 idx;
+	u16 ring[];
+};
+
+struct vring_used_elem {
+	u32 id;
+	u32 len;
+};
+
+struct vring_used {
+	u16 flags;
+	u16 idx;
+	struct vring_used_elem ring[];
+};
+
+/* One piece of a request: address is guest-physical or physical, as the function says. */
+struct l4_buffer {
+	u64 addr;
+	u32 bytes;
+	bool write; /* the device writes it */
+};
+
+#endif
