@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Disk of the machine: a modern virtio block device on PCI, its rings driven by libl4. */
+#include "../block.h"
+
+int l4_main(void *info)
+{
+	l4_forward(info, &block_class);
+}

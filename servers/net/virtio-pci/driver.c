@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Network card of the machine: a modern virtio network device on PCI, its rings driven by libl4. */
+#include "../net.h"
+
+int l4_main(void *info)
+{
+	l4_forward(info, &net_class);
+}
