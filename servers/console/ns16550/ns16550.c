@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Serial line of the machine: a 16550 UART, by I/O ports or, where registers are mapped, by memory. */
+#include <l4/invoke.h>
+
+#include "../uart.h"
+
+/* Registers and bits: 16550 data sheet, sections 8.1 to 8.6. */
+enum { DATA = 0, IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
+
+#define IER_RECEIVED 1
+#define IER_ROOM 2
+#define IIR_NONE 1
+#define FCR_ENABLE 1
+#define LCR_8N1 3
+#define MCR_DTR_RTS_OUT2 0xb /* OUT2 opens the interrupt line of a PC */
+#define LSR_RECEIVED 1
+#define LSR_EMPTY 0x20
+#define FIFO 16
+
+static volatile u8 *regs;
+static u64 port;
+static unsigned int room;
+static u8 ier;
+
+static u8 read_reg(unsigned int reg)
+{
+	unsigned long value = 0;
+
+	if (regs)
+		return regs[reg];
+	l4_ioport_in(L4_SERVER_SLOT_IOPORT, port + reg, 1, &value);
+	return (u8)value;
+}
+
+static void write_reg(unsigned int reg, u8 value)
+{
+	if (regs)
+		regs[reg] = value;
+	else
+		l4_ioport_out(L4_SERVER_SLOT_IOPORT, port + reg, 1, value);
+}
+
+static void enable(u8 interrupts)
+{
+	if (ier != interrupts)
+		write_reg(IER, interrupts);
+	ier = interrupts;
+}
+
+void uart_init(const struct l4_server_info *info)
+{
+	regs = info->regs_size ? (volatile u8 *)L4_SERVER_REGS_VADDR : NULL;
+	port = info->ioport_base;
+	write_reg(IER, 0);
+	write_reg(FCR, FCR_ENABLE); /* keeps what the kernel has put in */
+	write_reg(LCR, LCR_8N1);
+	write_reg(MCR, MCR_DTR_RTS_OUT2);
+	enable(IER_RECEIVED);
+}
+
+bool uart_put(u8 byte)
+{
+	if (!room) {
+		if (!(read_reg(LSR) & LSR_EMPTY))
+			return false;
+		room = FIFO;
+		enable(IER_RECEIVED);
+	}
+	room--;
+	write_reg(DATA, byte);
+	return true;
+}
+
+void uart_wait_room(void)
+{
+	enable(IER_RECEIVED | IER_ROOM);
+}
+
+int uart_get(void)
+{
+	return read_reg(LSR) & LSR_RECEIVED ? read_reg(DATA) : -1;
+}
+
+void uart_interrupt(void)
+{
+	/* Reading takes back "there is room"; "received" goes when the data is read. */
+	read_reg(IIR);
+}
