@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The servers: start, page, watch, restart. All that belongs to one life of a server comes from one Untyped, so a
+ * revoke ends it. What must outlive it (event Notification, interrupt, DMA memory, the guest's side) does not.
+ */
+#include "plat/plat.h"
+#include "root.h"
+
+#define MEMORY_BITS 20
+#define VSPACE_BITS 17
+#define CNODE_BITS (4 + L4_CNODE_SLOT_BITS)
+#define DMA_BITS 16
+#define SLOTS 160
+#define PINGS 4 /* unanswered, after which it counts as dead */
+#define DEATHS 12 /* without a steady life in between, after which we give up */
+#define STEADY_SECONDS 10
+
+unsigned long guest_notification;
+
+struct server servers[L4_DEVICES] = {
+	[L4_DEVICE_CONSOLE] = { .name = "console", .number = L4_DEVICE_CONSOLE },
+	[L4_DEVICE_BLOCK] = { .name = "block", .number = L4_DEVICE_BLOCK },
+	[L4_DEVICE_NET] = { .name = "net", .number = L4_DEVICE_NET },
+};
+
+static unsigned long log_frame, log_event;
+static bool have_tick;
+
+unsigned long server_log_position(void)
+{
+	return l4_load_acquire(&((struct l4_log_header *)LOG_VADDR)->head);
+}
+
+static void log_init(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < boot_info->untyped_count && boot_info->untyped[i].kind != L4_MEM_LOG; i++)
+		;
+	if (i == boot_info->untyped_count)
+		fail("the kernel shows no log");
+	log_frame = slot_alloc(1);
+	check(l4_untyped_retype(L4_ROOT_SLOT_UNTYPED + i, L4_TYPE_FRAME, boot_info->untyped[i].size_bits,
+				L4_ROOT_SLOT_CNODE, log_frame, 1),
+	      "Frame of the log");
+	check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, cap_copy(log_frame), LOG_VADDR, L4_RIGHT_READ, 0), "map of the log");
+	log_event = cap_mint(servers[L4_DEVICE_CONSOLE].event, L4_RIGHT_WRITE, L4_SERVER_EVENT_LOG);
+}
+
+void servers_init(void)
+{
+	unsigned int i;
+
+	guest_notification = object_alloc(L4_TYPE_NOTIFICATION, 0, 1);
+	for (i = 0; i < L4_DEVICES; i++) {
+		struct server *server = &servers[i];
+
+		server->memory = object_alloc(L4_TYPE_UNTYPED, MEMORY_BITS, 1);
+		server->first_slot = slot_alloc(SLOTS);
+		server->event = object_alloc(L4_TYPE_NOTIFICATION, 0, 1);
+		server->dma = object_alloc(L4_TYPE_FRAME, DMA_BITS, 1);
+		server->irq = slot_alloc(1);
+		server->call = cap_mint(root_endpoint, L4_RIGHT_WRITE, BADGE_CALL | i);
+		server->fault = cap_mint(root_endpoint, L4_RIGHT_WRITE | L4_RIGHT_GRANT, BADGE_FAULT | i);
+		server->guest_event = cap_mint(guest_notification, L4_RIGHT_WRITE, 2UL << i);
+		server->ping = cap_mint(server->event, L4_RIGHT_WRITE, L4_SERVER_EVENT_PING);
+	}
+	log_init();
+	plat_console(&servers[L4_DEVICE_CONSOLE]);
+	pci_claim_virtio(&servers[L4_DEVICE_BLOCK].pci, 0x1042, "virtio-blk-pci", servers[L4_DEVICE_BLOCK].irq);
+	pci_claim_virtio(&servers[L4_DEVICE_NET].pci, 0x1041, "virtio-net-pci", servers[L4_DEVICE_NET].irq);
+	for (i = 0; i < L4_DEVICES; i++)
+		check(l4_irq_handler_bind(servers[i].irq,
+					  cap_mint(servers[i].event, L4_RIGHT_WRITE, L4_SERVER_EVENT_IRQ)),
+		      "bind of an interrupt");
+	have_tick = plat_tick_start();
+	for (i = 0; i < L4_DEVICES; i++)
+		server_start(&servers[i]);
+}
+
+static unsigned long take_slot(struct server *server)
+{
+	if (server->next_slot == server->first_slot + SLOTS)
+		return 0;
+	return server->next_slot++;
+}
+
+static unsigned long make(struct server *server, unsigned long type, unsigned long size_bits)
+{
+	unsigned long slot = take_slot(server);
+
+	if (!slot || l4_untyped_retype(server->memory, type, size_bits, L4_ROOT_SLOT_CNODE, slot, 1))
+		fail("no memory left for server %s", server->name);
+	return slot;
+}
+
+static void map(struct server *server, unsigned long frame, u64 vaddr, unsigned long rights, bool uncached)
+{
+	check(l4_vspace_map(server->vspace, frame, vaddr, rights, uncached), "map for a server");
+}
+
+static void map_copy(struct server *server, unsigned long frame, u64 vaddr, unsigned long rights, bool uncached)
+{
+	unsigned long slot = take_slot(server);
+
+	if (!slot)
+		fail("no slots left for server %s", server->name);
+	check(l4_cnode_copy(L4_ROOT_SLOT_CNODE, slot, L4_ROOT_SLOT_CNODE, frame, L4_RIGHT_ALL), "copy for a server");
+	map(server, slot, vaddr, rights, uncached);
+}
+
+static void give(struct server *server, unsigned long index, unsigned long cap, unsigned long rights)
+{
+	check(l4_cnode_copy(server->cnode, index, L4_ROOT_SLOT_CNODE, cap, rights), "capability for a server");
+}
+
+/* What the image has of it; the rest of its segments comes on demand. */
+static void load(struct server *server)
+{
+	const struct l4_image_segment *segment;
+	unsigned int i;
+	u64 at, part;
+
+	for (i = 0; (segment = image_segment(i)); i++) {
+		if (!image_is(segment, server->name) || segment->kind != L4_SEGMENT_PROGRAM)
+			continue;
+		for (at = 0; at < segment->file_size; at += L4_PAGE_SIZE) {
+			unsigned long frame = make(server, L4_TYPE_FRAME, L4_PAGE_BITS);
+
+			part = segment->file_size - at < L4_PAGE_SIZE ? segment->file_size - at : L4_PAGE_SIZE;
+			page_fill(frame, 0, (const char *)image_data(segment) + at, part);
+			map(server, frame, segment->vaddr + at, segment->rights, false);
+		}
+	}
+}
+
+static void map_memory(struct server *server)
+{
+	struct l4_frame_info dma;
+	struct l4_server_info info = {
+		.abi_hash = L4_ABI_HASH,
+		.counter_hz = boot_info->counter_hz,
+		.guest_size = guest_memory.bytes,
+		.guest_paddr = guest_memory.paddr,
+		.device_page = L4_GUEST_DEVICE_GPA + server->number * (u64)L4_PAGE_SIZE,
+		.regs_size = server->pci.pages * (u64)L4_PAGE_SIZE,
+		.common_offset = server->pci.common_offset,
+		.notify_offset = server->pci.notify_offset,
+		.notify_multiplier = server->pci.notify_multiplier,
+		.isr_offset = server->pci.isr_offset,
+		.device_offset = server->pci.device_offset,
+		.dma_size = 1UL << DMA_BITS,
+		.restarts = server->restarts,
+		.ioport_base = server->ioport_base,
+	};
+	unsigned long frame = make(server, L4_TYPE_FRAME, L4_PAGE_BITS);
+	unsigned int i;
+
+	check(l4_frame_info(server->dma, &dma), "address of DMA memory");
+	info.dma_paddr = dma.paddr;
+	page_fill(frame, 0, &info, sizeof(info));
+	map(server, frame, L4_SERVER_INFO_VADDR, L4_RIGHT_READ, false);
+	map_copy(server, server->dma, L4_SERVER_DMA_VADDR, RW, false);
+	for (i = 0; i < guest_memory.count; i++)
+		map_copy(server, guest_memory.region[i].frame, L4_SERVER_GUEST_VADDR + guest_memory.region[i].gpa, RW,
+			 false);
+	for (i = 0; i < server->pci.pages; i++)
+		map_copy(server, device_frame(server->pci.page[i], L4_PAGE_BITS),
+			 L4_SERVER_REGS_VADDR + i * (u64)L4_PAGE_SIZE, RW, true);
+	if (server->number == L4_DEVICE_CONSOLE)
+		map_copy(server, log_frame, L4_SERVER_LOG_VADDR, L4_RIGHT_READ, false);
+}
+
+void server_start(struct server *server)
+{
+	struct l4_frame frame;
+	unsigned long sched;
+
+	server->next_slot = server->first_slot;
+	server->ready = false;
+	server->unanswered = 0;
+	server->pause = 0;
+	server->started_at = l4_counter();
+	server->vspace = make(server, L4_TYPE_VSPACE, VSPACE_BITS);
+	server->thread = make(server, L4_TYPE_THREAD, 0);
+	server->cnode = make(server, L4_TYPE_CNODE, CNODE_BITS);
+	sched = make(server, L4_TYPE_SCHED_CONTEXT, 0);
+	load(server);
+	map_memory(server);
+	give(server, L4_SERVER_SLOT_EVENT, server->event, L4_RIGHT_READ);
+	give(server, L4_SERVER_SLOT_GUEST, server->guest_event, L4_RIGHT_WRITE);
+	give(server, L4_SERVER_SLOT_IRQ, server->irq, L4_RIGHT_WRITE);
+	give(server, L4_SERVER_SLOT_ROOT, server->call, L4_RIGHT_WRITE);
+	if (server->ioport)
+		give(server, L4_SERVER_SLOT_IOPORT, server->ioport, RW);
+	if (server->pci.pages)
+		pci_bus_master(&server->pci, true);
+
+	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, sched, PERIOD_US, PERIOD_US), "time for a server");
+	check(l4_thread_configure(server->thread, server->cnode, server->vspace, L4_SERVER_UTCB_VADDR, server->fault),
+	      "thread of a server");
+	check(l4_thread_set_sched(server->thread, sched, SERVER_PRIORITY, SERVER_PRIORITY), "priority of a server");
+	l4_frame_init(&frame, image_entry(server->name), L4_SERVER_STACK_TOP, L4_SERVER_INFO_VADDR,
+		      L4_SERVER_UTCB_VADDR, 0);
+	check(l4_thread_write_regs(server->thread, l4_utcb, &frame), "registers of a server");
+	check(l4_thread_resume(server->thread), "start of a server");
+}
+
+static void tear_down(struct server *server)
+{
+	unsigned long slot;
+
+	l4_thread_suspend(server->thread);
+	if (server->pci.pages)
+		pci_stop_virtio(&server->pci);
+	for (slot = server->first_slot; slot < server->next_slot; slot++)
+		l4_cnode_delete(L4_ROOT_SLOT_CNODE, slot);
+	check(l4_cnode_revoke(L4_ROOT_SLOT_CNODE, server->memory), "end of a server");
+}
+
+void server_died(struct server *server, const char *format, ...)
+{
+	char reason[160];
+	va_list args;
+
+	va_start(args, format);
+	l4_vsnprintf(reason, sizeof(reason), format, args);
+	va_end(args);
+	l4_printf("root: server %s died: %s\n", server->name, reason);
+	tear_down(server);
+	server->ready = false;
+	server->restarts++;
+	if ((l4_counter() - server->started_at) / boot_info->counter_hz >= STEADY_SECONDS)
+		server->deaths = 0;
+	if (++server->deaths == DEATHS)
+		fail("server %s does not stay alive", server->name);
+	if (server->deaths > 2 && have_tick)
+		server->pause = (unsigned int)server->deaths - 1;
+	else
+		server_start(server);
+}
+
+bool server_fault(struct server *server, const struct l4_msg *msg)
+{
+	u64 address = msg->words[0], access = msg->words[1], ip = msg->words[2], page;
+	const struct l4_image_segment *segment;
+	unsigned long rights = 0;
+	unsigned int i;
+
+	if (l4_tag_label(msg->tag) != L4_FAULT_PAGE) {
+		server_died(server, "exception %lu (%lx) at %lx", address, access, ip);
+		return false;
+	}
+	page = address & ~(L4_PAGE_SIZE - 1UL);
+	if (address >= L4_SERVER_STACK_TOP - L4_SERVER_STACK_SIZE && address < L4_SERVER_STACK_TOP)
+		rights = RW;
+	for (i = 0; (segment = image_segment(i)); i++)
+		if (image_is(segment, server->name) && address >= segment->vaddr &&
+		    address - segment->vaddr < segment->mem_size)
+			rights = segment->rights;
+	if (msg->words[3] || (access & ~rights) || !rights) {
+		server_died(server, "access %lx to %lx at %lx", access, address, ip);
+		return false;
+	}
+	map(server, make(server, L4_TYPE_FRAME, L4_PAGE_BITS), page, rights, false);
+	return true;
+}
+
+static void server_tick(struct server *server)
+{
+	if (server->pause) {
+		if (!--server->pause)
+			server_start(server);
+	} else if (server->unanswered++ == PINGS) {
+		server_died(server, "does not answer");
+	} else {
+		l4_signal(server->ping);
+	}
+}
+
+void servers_tick(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < L4_DEVICES; i++)
+		server_tick(&servers[i]);
+}
+
+void server_bind_log(void)
+{
+	check(l4_control_log_bind(L4_ROOT_SLOT_CONTROL, log_event), "bind of the log");
+}
