@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from orchestration import build, dtb, image, keys, linux, rootfs
 from orchestration.arch import Arch
 from orchestration.cache import Cache
+from orchestration.console import Channel
 from orchestration.progress import Progress
 from orchestration.qemu import MIB, Config, Machine
 from orchestration.rundir import RunDirectory
@@ -67,7 +68,8 @@ def prepare_native(arch: Arch, kernel: Path, base: Path, progress: Progress, run
     run_keys = keys.make()
     disk = run.file("disk.ext4")
     rootfs.run_copy(base, disk, run_keys.host_file, run_keys.client_line, run.file("keys.log"))
-    config = Config(kernel=kernel, append=f"console={arch.native_console} {BOOTARGS}", disk=disk, extra=extra)
+    config = Config(kernel=kernel, append=f"console={arch.native_console} {BOOTARGS}", disk=disk, extra=extra,
+                    first_channel=Channel.GUEST)
     return Session(Machine(arch, config, run), run_keys, Tracker(NATIVE_STAGES, time_scale()), progress)
 
 

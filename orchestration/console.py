@@ -33,9 +33,9 @@ class Line:
 class Demultiplexer:
     """Splits the byte stream into lines of the two channels."""
 
-    def __init__(self) -> None:
-        """Start on the log channel."""
-        self.channel = Channel.LOG
+    def __init__(self, channel: Channel = Channel.LOG) -> None:
+        """Start on a channel: the log, but for a Linux that has the line to itself."""
+        self.channel = channel
         self.marked = False
         self.buffers: dict[Channel, bytearray] = {channel: bytearray() for channel in Channel}
 

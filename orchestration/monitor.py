@@ -29,6 +29,7 @@ class Monitor:
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True, name="monitor")
         self.thread.start()
         self.client: QMPClient | None = None
+        self.forwarding: asyncio.Task[None] | None = None
         self.call(self.listen(socket), 10)
         self.accepted: Future[None] = asyncio.run_coroutine_threadsafe(self.accept(), self.loop)
 
@@ -52,7 +53,7 @@ class Monitor:
         listener = EventListener()
         self.client.register_listener(listener)
         await self.client.accept()
-        self.loop.create_task(self.forward(listener))
+        self.forwarding = self.loop.create_task(self.forward(listener))
 
     async def forward(self, listener: EventListener) -> None:
         """Hand events on. Ended by close(): the listener itself never ends."""
@@ -77,6 +78,8 @@ class Monitor:
 
     async def leave(self) -> None:
         """Disconnect; QEMU may have gone already."""
+        if self.forwarding is not None:
+            self.forwarding.cancel()
         try:
             if self.client is not None:
                 await asyncio.wait_for(self.client.disconnect(), 3)

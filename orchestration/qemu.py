@@ -43,6 +43,7 @@ class Config:
     memory: int = 1024 * MIB
     accel: str = "tcg"
     extra: tuple[str, ...] = ()
+    first_channel: Channel = Channel.LOG
 
 
 @dataclass
@@ -147,7 +148,7 @@ class Machine:
     def read_serial(self) -> None:
         """Read the serial line to its end; keep every byte and queue every line."""
         assert self.serial is not None and self.process is not None
-        split = Demultiplexer()
+        split = Demultiplexer(self.config.first_channel)
         logs = {channel: self.run.file(name).open("a") for channel, name in
                 ((Channel.LOG, "l4.log"), (Channel.GUEST, "console.log"))}
         with self.run.file("console.raw").open("ab", buffering=0) as raw:
