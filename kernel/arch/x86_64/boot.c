@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* From the PVH start info (Xen, public/arch-x86/hvm/start_info.h) to the common boot. */
+#include <kernel/boot.h>
+#include <kernel/debug.h>
+#include "x86.h"
+
+#define START_MAGIC 0x336ec578
+#define MEMORY_RAM 1
+#define DEVICE_TOP BIT(40)
+
+struct start_info {
+	u32 magic, version, flags, modules;
+	u64 module_list, command_line, rsdp, memory_map;
+	u32 memory_entries, reserved;
+};
+
+struct module {
+	u64 pa, size, command_line, reserved;
+};
+
+struct memory {
+	u64 start, size;
+	u32 type, reserved;
+};
+
+static struct boot_machine machine;
+
+/* What is neither RAM nor the kernel's own registers may be a device. */
+static void add_devices(struct boot_machine *m, const struct memory *map, u32 n)
+{
+	boot_add_range(m, 0xa0000, DEVICE_TOP, L4_MEM_DEVICE);
+	for (u32 i = 0; i < n; i++)
+		if (map[i].type == MEMORY_RAM)
+			boot_remove_range(m, align_down(map[i].start, L4_PAGE_SIZE),
+					  align_up(map[i].start + map[i].size, L4_PAGE_SIZE));
+	boot_remove_range(m, 0xfec00000, 0xfec01000);
+	boot_remove_range(m, 0xfee00000, 0xfef00000);
+}
+
+void x86_boot(u64 start_info)
+{
+	struct boot_machine *m = &machine;
+	const struct start_info *info = arch_ptr(start_info);
+	const struct memory *map;
+	const struct module *image;
+	static struct memory copy[BOOT_RANGES];
+	u32 n;
+
+	console_init();
+	cpu_init();
+	printk("l4: Quoll kernel, ABI %lx\n", L4_ABI_HASH);
+	if (info->magic != START_MAGIC || info->version < 1)
+		panic("not started by PVH");
+	n = info->memory_entries < BOOT_RANGES / 2 ? info->memory_entries : BOOT_RANGES / 2;
+	map = arch_ptr(info->memory_map);
+	memcpy(copy, map, n * sizeof(*map));
+	m->firmware_table = info->rsdp;
+	if (!info->modules)
+		panic("no boot image: start QEMU with -initrd");
+	image = arch_ptr(info->module_list);
+	m->image_pa = image->pa;
+	m->image_size = image->size;
+	if (!aligned(m->image_pa, L4_PAGE_SIZE))
+		panic("boot image at %lx is not page-aligned", m->image_pa);
+
+	add_devices(m, copy, n);
+	for (u32 i = 0; i < n; i++) {
+		u64 start = align_up(copy[i].start, L4_PAGE_SIZE);
+		u64 end = align_down(copy[i].start + copy[i].size, L4_PAGE_SIZE);
+
+		if (copy[i].type != MEMORY_RAM)
+			continue;
+		m->ram_size += copy[i].size;
+		/* The first MiB stays firmware's; the kernel's own image and the boot image are not free. */
+		boot_add_range(m, start > BIT(20) ? start : BIT(20), end, L4_MEM_RAM);
+	}
+	boot_remove_range(m, KERNEL_PHYS, arch_pa(kernel_end));
+	boot_remove_range(m, m->image_pa, align_up(m->image_pa + m->image_size, L4_PAGE_SIZE));
+	for (u32 i = 0; i < n; i++)
+		if (copy[i].type == MEMORY_RAM && copy[i].start + copy[i].size > BIT(32))
+			mmu_map_direct(m, copy[i].start, copy[i].start + copy[i].size, false);
+	boot_add_range(m, m->image_pa, align_up(m->image_pa + m->image_size, L4_PAGE_SIZE), L4_MEM_IMAGE);
+	boot_add_range(m, log_paddr(), log_paddr() + L4_LOG_SIZE, L4_MEM_LOG);
+	mmu_map_direct(m, 0xfec00000, 0xff000000, true);
+	mmu_drop_identity();
+	apic_init();
+	m->counter_hz = arch_counter_hz();
+	boot_root_pager(m);
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* One CPU's set-up: descriptor tables, system-call registers, features, and switching between threads. */
+#include <kernel/debug.h>
+#include <kernel/vspace.h>
+#include "x86.h"
+
+_Static_assert(offsetof(struct arch_cpu, self) == CPU_SELF, "entry.S");
+_Static_assert(offsetof(struct arch_cpu, scratch) == CPU_SCRATCH, "entry.S");
+_Static_assert(offsetof(struct arch_cpu, stack) == CPU_STACK, "entry.S");
+_Static_assert(offsetof(struct arch_cpu, entry) == CPU_ENTRY, "entry.S");
+_Static_assert(offsetof(struct arch_cpu, tss) + offsetof(struct tss, rsp0) == CPU_FRAME_END, "entry.S");
+
+#define STUB_SIZE 16
+#define CR0_TS BIT(3)
+
+static struct cpu boot_cpu;
+static char nmi_stack[4096] __attribute__((aligned(16)));
+
+static struct {
+	u16 low, selector;
+	u8 ist, type;
+	u16 middle;
+	u32 high, reserved;
+} idt[256];
+
+struct pointer {
+	u16 limit;
+	u64 base;
+} __attribute__((packed));
+
+static void idt_init(void)
+{
+	struct pointer p = { sizeof(idt) - 1, (u64)idt };
+
+	for (u32 i = 0; i < 256; i++) {
+		u64 a = (u64)x86_stubs + i * STUB_SIZE;
+
+		idt[i].low = a;
+		idt[i].middle = a >> 16;
+		idt[i].high = a >> 32;
+		idt[i].selector = SEL_KERNEL_CODE;
+		/* Double fault and machine check come on a stack of their own. NMI as well. */
+		idt[i].ist = i == 2 || i == 8 || i == 18;
+		/* Only INT3 may be raised by software, as on Linux. */
+		idt[i].type = i == 3 ? 0xee : 0x8e;
+	}
+	__asm__ volatile("lidt %0" : : "m"(p));
+}
+
+static void gdt_init(struct arch_cpu *c)
+{
+	u64 tss = (u64)&c->tss;
+	struct pointer p = { sizeof(c->gdt) - 1, (u64)c->gdt };
+
+	c->gdt[2] = 0x00af9b000000ffff;		/* kernel code */
+	c->gdt[3] = 0x00cf93000000ffff;		/* kernel data */
+	c->gdt[4] = 0x00cffb000000ffff;		/* user code, 32 bit: only the base for SYSRET */
+	c->gdt[5] = 0x00cff3000000ffff;		/* user data, 0x2b */
+	c->gdt[6] = 0x00affb000000ffff;		/* user code, 0x33 */
+	c->gdt[7] = (sizeof(struct tss) - 1) | (tss & 0xffffff) << 16 | 0x89UL << 40 | (tss >> 24 & 0xff) << 56;
+	c->gdt[8] = tss >> 32;
+	c->tss.iomap = sizeof(struct tss);
+	c->tss.ist[0] = (u64)nmi_stack + sizeof(nmi_stack);
+	__asm__ volatile("lgdt %0\n\t"
+			 "push %1\n\t"
+			 "lea 1f(%%rip), %%rax\n\t"
+			 "push %%rax\n\t"
+			 "lretq\n"
+			 "1:\tmov %2, %%ds\n\t"
+			 "mov %2, %%es\n\t"
+			 "mov %2, %%fs\n\t"
+			 "mov %2, %%gs\n\t"
+			 "mov %3, %%ss\n\t"
+			 "ltr %w4"
+			 : : "m"(p), "i"(SEL_KERNEL_CODE), "r"(0), "r"(0x18), "r"(SEL_TSS) : "rax", "memory");
+}
+
+static void features(void)
+{
+	u32 r[4], ext[4];
+	/* PAE PGE(no) OSFXSR OSXMMEXCPT */
+	u64 cr4 = BIT(5) | BIT(9) | BIT(10);
+
+	cpuid(7, 0, ext);
+	if (!(ext[1] & BIT(0)))
+		panic("CPU lacks FSGSBASE");
+	cr4 |= BIT(16);
+	if (ext[1] & BIT(7))
+		cr4 |= BIT(20);		/* SMEP */
+	if (ext[1] & BIT(20))
+		cr4 |= BIT(21);		/* SMAP: user memory is reached by the direct map only */
+	if (ext[2] & BIT(2))
+		cr4 |= BIT(11);		/* UMIP */
+	cpuid(1, 0, r);
+	if (r[2] & BIT(26))
+		cr4 |= BIT(18);		/* OSXSAVE */
+	write_cr4(cr4);
+	fpu_init();
+}
+
+void cpu_init(void)
+{
+	struct cpu *cpu = &boot_cpu;
+
+	cpu->arch.self = cpu;
+	cpu->arch.stack = (u64)boot_stack_top;
+	cpu->arch.root = arch_pa(boot_root);
+	cpu->programmed = cpu->slice_end = NEVER;
+	list_init(&cpu->timers);
+	for (u32 p = 0; p < L4_PRIORITIES; p++)
+		list_init(&cpu->ready[p]);
+	cpu->current = &cpu->idle;
+	list_init(&cpu->idle.link);
+	cpu->idle.priority = -1;
+	cpu->idle.root = cpu->arch.root;
+	cpu->idle.entry = arch_entry_own();
+	cpu->idle.frame_end = (u64)(thread_frame(&cpu->idle) + 1);
+
+	gdt_init(&cpu->arch);
+	idt_init();
+	wrmsr(MSR_GS_BASE, (u64)cpu);
+	wrmsr(MSR_KERNEL_GS, 0);
+	wrmsr(MSR_STAR, (u64)SEL_KERNEL_CODE << 32 | (u64)(SEL_USER_BASE | 3) << 48);
+	wrmsr(MSR_LSTAR, (u64)arch_syscall);
+	wrmsr(MSR_FMASK, 0x47700);	/* AC NT IOPL DF IF TF */
+	features();
+}
+
+void arch_thread_init(struct thread *t)
+{
+	u8 *f = t->arch.fpu;
+
+	t->arch.frame.flags = 0x202;
+	/* Initial x87 control word and MXCSR (SDM vol. 1, 13.6). */
+	f[0] = 0x7f;
+	f[1] = 0x03;
+	f[24] = 0x80;
+	f[25] = 0x1f;
+}
+
+void arch_thread_destroy(struct thread *t)
+{
+	if (this_cpu()->arch.fpu_owner == t)
+		this_cpu()->arch.fpu_owner = NULL;
+}
+
+u64 arch_entry_own(void) { return (u64)entry_own; }
+u64 arch_entry_guest_user(void) { return (u64)entry_guest_user; }
+
+void arch_load_mode(struct thread *t)
+{
+	struct arch_cpu *c = &this_cpu()->arch;
+
+	c->tss.rsp0 = t->frame_end;
+	c->entry = t->entry;
+	if (t->root && c->root != t->root) {
+		c->root = t->root;
+		write_cr3(t->root);
+	}
+}
+
+void arch_switch(struct thread *from, struct thread *to)
+{
+	struct cpu *cpu = this_cpu();
+
+	/* The idle loop keeps everything of the thread before it. */
+	if (to == &cpu->idle)
+		return;
+	__asm__ volatile("rdfsbase %0" : "=r"(from->arch.fs_base));
+	__asm__ volatile("wrfsbase %0" : : "r"(to->arch.fs_base));
+	__asm__ volatile("swapgs\n\trdgsbase %0\n\twrgsbase %1\n\tswapgs"
+			 : "=&r"(from->arch.gs_base) : "r"(to->arch.gs_base));
+	arch_load_mode(to);
+	fpu_switch(to);
+}
+
+void arch_set_root(u64 root)
+{
+	this_cpu()->arch.root = root;
+	write_cr3(root);
+}
+
+void arch_flush(void) { write_cr3(this_cpu()->arch.root); }
+void arch_flush_page(u64 vaddr) { __asm__ volatile("invlpg (%0)" : : "r"(vaddr) : "memory"); }
+
+bool arch_frame_valid(const struct l4_frame *f) { return !(READ_ONCE(f->ip) >> 47); }
+
+void arch_frame_sanitise(struct l4_frame *f)
+{
+	f->flags = (f->flags & 0x240dd5) | 0x202;
+	f->cs = 0x33;
+	f->ss = 0x2b;
+}
+
+void arch_idle(void)
+{
+	__asm__ volatile("mov %0, %%rsp\n"
+			 "1:\tsti\n\thlt\n\tcli\n\tjmp 1b" : : "r"(this_cpu()->arch.stack) : "memory");
+	__builtin_unreachable();
+}
+
+void arch_halt(void)
+{
+	for (;;)
+		__asm__ volatile("cli; hlt");
+}
+
+void arch_dump_frame(const struct l4_frame *f)
+{
+	printk("l4:   ax %lx bx %lx cx %lx dx %lx si %lx di %lx bp %lx\n", f->ax, f->bx, f->cx, f->dx, f->si, f->di,
+	       f->bp);
+	printk("l4:   r8 %lx r9 %lx r10 %lx r11 %lx r12 %lx r13 %lx r14 %lx r15 %lx flags %lx cr2 %lx\n", f->r8,
+	       f->r9, f->r10, f->r11, f->r12, f->r13, f->r14, f->r15, f->flags, read_cr2());
+}

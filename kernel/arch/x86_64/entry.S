@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Ways into the kernel from user mode and back.
+ *
+ * %gs:CPU_FRAME_END points to the end of the register frame of whatever runs: in the thread, or, for guest
+ * user mode, in the guest's memory. It is also the CPU's interrupt stack pointer, so interrupts and SYSCALL save
+ * alike. Frames may be changed by others before they are loaded, so segments are constants and flags and
+ * instruction pointer are checked on the way out.
+ */
+#include <abi.h>
+#include <arch/cpu.h>
+
+#define FRAME_SIZE	L4_FRAME_SIZE
+#define USER_CS		0x33
+#define USER_SS		0x2b
+/* ID AC OF DF TF SF ZF AF PF CF */
+#define FLAGS_USER	0x240dd5
+#define FLAGS_SET	0x202
+
+.macro PUSH_REGS
+	push %rdi
+	push %rsi
+	push %rdx
+	push %rcx
+	push %rax
+	push %r8
+	push %r9
+	push %r10
+	push %r11
+	push %rbx
+	push %rbp
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+.endm
+
+.macro SAVE_SYSCALL
+	mov %rsp, %gs:CPU_SCRATCH
+	mov %gs:CPU_FRAME_END, %rsp
+	push $USER_SS
+	push %gs:CPU_SCRATCH
+	push %r11
+	push $USER_CS
+	push %rcx
+	push %rax
+	PUSH_REGS
+	mov %gs:CPU_STACK, %rsp
+.endm
+
+	.text
+/* SYSCALL: rcx = ip, r11 = flags. Which of the two entries is the current thread's mode. */
+	.globl arch_syscall
+arch_syscall:
+	swapgs
+	jmp *%gs:CPU_ENTRY
+
+	.globl entry_own
+entry_own:
+	cmp $L4_SYS_VCPU_ENTER, %eax
+	je entry_vcpu_enter
+	SAVE_SYSCALL
+	mov %gs:CPU_SELF, %rdi
+	call x86_syscall
+	.globl arch_return_to_user
+arch_return_to_user:
+	mov %gs:CPU_FRAME_END, %rsp
+	sub $FRAME_SIZE, %rsp
+	/* SYSRET if rcx and r11 are ip and flags, as a system call left them. */
+	mov L4_FRAME_OFF_cx(%rsp), %rcx
+	mov L4_FRAME_OFF_r11(%rsp), %r11
+	cmp %rcx, L4_FRAME_OFF_ip(%rsp)
+	jne return_iret
+	cmp %r11, L4_FRAME_OFF_flags(%rsp)
+	jne return_iret
+	mov %rcx, %rax
+	shr $47, %rax
+	jnz return_bad_ip
+	mov %r11, %rax
+	and $~(FLAGS_USER | FLAGS_SET), %rax
+	jnz return_iret
+	test $0x100, %r11d		/* TF: SYSRET would trap before the first instruction */
+	jnz return_iret
+	or $FLAGS_SET, %r11
+	mov L4_FRAME_OFF_r15(%rsp), %r15
+	mov L4_FRAME_OFF_r14(%rsp), %r14
+	mov L4_FRAME_OFF_r13(%rsp), %r13
+	mov L4_FRAME_OFF_r12(%rsp), %r12
+	mov L4_FRAME_OFF_bp(%rsp), %rbp
+	mov L4_FRAME_OFF_bx(%rsp), %rbx
+	mov L4_FRAME_OFF_r10(%rsp), %r10
+	mov L4_FRAME_OFF_r9(%rsp), %r9
+	mov L4_FRAME_OFF_r8(%rsp), %r8
+	mov L4_FRAME_OFF_ax(%rsp), %rax
+	mov L4_FRAME_OFF_dx(%rsp), %rdx
+	mov L4_FRAME_OFF_si(%rsp), %rsi
+	mov L4_FRAME_OFF_di(%rsp), %rdi
+	mov L4_FRAME_OFF_sp(%rsp), %rsp
+	swapgs
+	sysretq
+
+return_iret:
+	/* The CPU's own frame is built on the kernel's stack: nobody else can change it. */
+	mov %rsp, %rdi
+	mov %gs:CPU_STACK, %rsp
+	mov L4_FRAME_OFF_ip(%rdi), %rcx
+	mov %rcx, %rax
+	shr $47, %rax
+	jnz return_bad_ip
+	mov L4_FRAME_OFF_flags(%rdi), %rax
+	and $FLAGS_USER, %eax
+	or $FLAGS_SET, %eax
+	push $USER_SS
+	push L4_FRAME_OFF_sp(%rdi)
+	push %rax
+	push $USER_CS
+	push %rcx
+	mov L4_FRAME_OFF_r15(%rdi), %r15
+	mov L4_FRAME_OFF_r14(%rdi), %r14
+	mov L4_FRAME_OFF_r13(%rdi), %r13
+	mov L4_FRAME_OFF_r12(%rdi), %r12
+	mov L4_FRAME_OFF_bp(%rdi), %rbp
+	mov L4_FRAME_OFF_bx(%rdi), %rbx
+	mov L4_FRAME_OFF_r11(%rdi), %r11
+	mov L4_FRAME_OFF_r10(%rdi), %r10
+	mov L4_FRAME_OFF_r9(%rdi), %r9
+	mov L4_FRAME_OFF_r8(%rdi), %r8
+	mov L4_FRAME_OFF_ax(%rdi), %rax
+	mov L4_FRAME_OFF_cx(%rdi), %rcx
+	mov L4_FRAME_OFF_dx(%rdi), %rdx
+	mov L4_FRAME_OFF_si(%rdi), %rsi
+	mov L4_FRAME_OFF_di(%rdi), %rdi
+	swapgs
+	iretq
+
+return_bad_ip:
+	mov %gs:CPU_STACK, %rsp
+	call x86_bad_ip
+	jmp arch_return_to_user
+
+/* VCPU_ENTER keeps no register of the guest kernel, so none is saved. rdi = slot. */
+entry_vcpu_enter:
+	mov %gs:CPU_STACK, %rsp
+	mov %rdi, %rsi
+	mov %gs:CPU_SELF, %rdi
+	call x86_vcpu_enter
+	jmp arch_return_to_user
+
+/* System call from guest user mode: the guest kernel is entered without loading a frame. */
+	.globl entry_guest_user
+entry_guest_user:
+	SAVE_SYSCALL
+	mov %gs:CPU_SELF, %rdi
+	call x86_guest_syscall		/* returns the vCPU page */
+	mov L4_VCPU_PAGE_OFF_user_entry(%rax), %rcx
+	mov L4_VCPU_PAGE_OFF_kernel_sp(%rax), %rsp
+	mov %rcx, %rdx
+	shr $47, %rdx
+	jnz guest_bad_entry
+	xor %eax, %eax
+	xor %esi, %esi
+	xor %r8d, %r8d
+	xor %r9d, %r9d
+	xor %r10d, %r10d
+	mov $L4_EXIT_SYSCALL, %edi
+	mov $FLAGS_SET, %r11d
+	swapgs
+	sysretq
+guest_bad_entry:
+	mov %gs:CPU_STACK, %rsp
+	call x86_guest_bad_entry
+	jmp arch_return_to_user
+
+/* Interrupts and exceptions. The CPU has pushed ss to ip and perhaps an error code. */
+common:
+	/* Here: error code, then rdi, on the stack; edi = vector. */
+	testb $3, 24(%rsp)
+	jz from_kernel
+	push %rsi
+	push %rdx
+	push %rcx
+	push %rax
+	push %r8
+	push %r9
+	push %r10
+	push %r11
+	push %rbx
+	push %rbp
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	swapgs
+	mov %rsp, %rsi
+	mov %gs:CPU_STACK, %rsp
+	cld
+	call x86_trap			/* vector, frame */
+	jmp arch_return_to_user
+
+/* From the idle loop (interrupts), or a bug. The stack is the kernel's own and is given up. */
+from_kernel:
+	pop %rsi			/* rdi */
+	mov %rsp, %rsi
+	mov %gs:CPU_STACK, %rax
+	cmp $32, %edi
+	jb 1f
+	mov %rax, %rsp
+1:	cld
+	call x86_kernel_trap		/* vector, error code and what the CPU pushed */
+	jmp arch_return_to_user
+
+	.altmacro
+.macro STUB n
+	.balign 16
+	.if (\n == 8) || (\n >= 10 && \n <= 14) || (\n == 17) || (\n == 21) || (\n == 29) || (\n == 30)
+	.else
+	push $0
+	.endif
+	push %rdi
+	mov $\n, %edi
+	jmp common
+.endm
+
+	.balign 16
+	.globl x86_stubs
+x86_stubs:
+	.set n, 0
+	.rept 256
+	STUB %n
+	.set n, n + 1
+	.endr
+
+	.section .note.GNU-stack, "", @progbits

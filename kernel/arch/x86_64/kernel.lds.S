@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "layout.h"
+ENTRY(pvh_start)
+PHDRS
+{
+	text PT_LOAD FLAGS(5);
+	data PT_LOAD FLAGS(6);
+	note PT_NOTE FLAGS(4);
+}
+SECTIONS
+{
+	. = KERNEL_VADDR + KERNEL_PHYS;
+	kernel_start = .;
+	.text : AT(ADDR(.text) - KERNEL_VADDR) { *(.boot.text) *(.text .text.*) } :text
+	.note : AT(ADDR(.note) - KERNEL_VADDR) { KEEP(*(.note.pvh)) } :text :note
+	.rodata : AT(ADDR(.rodata) - KERNEL_VADDR) { *(.rodata .rodata.*) } :text
+	. = ALIGN(4096);
+	.data : AT(ADDR(.data) - KERNEL_VADDR) { *(.data .data.*) } :data
+	.bss : AT(ADDR(.bss) - KERNEL_VADDR) { *(.bss .bss.*) *(COMMON) } :data
+	. = ALIGN(4096);
+	kernel_end = .;
+	/DISCARD/ : { *(.comment) *(.eh_frame) *(.note.gnu.*) }
+}

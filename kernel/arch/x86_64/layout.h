@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Where the kernel lives. All of it is in two entries of every root table; the lower half is the user's. */
+#ifndef X86_LAYOUT_H
+#define X86_LAYOUT_H
+
+#define KERNEL_VADDR	0xffffffff80000000	/* physical address 0, first GiB: the kernel's image */
+#define KERNEL_DIRECT	0xffff800000000000	/* physical address 0, all RAM */
+#define KERNEL_PHYS	0x200000		/* where the image is loaded */
+
+#endif

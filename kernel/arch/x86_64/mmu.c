@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The kernel's own mappings: two entries of the root table, shared by all address spaces. */
+#include <kernel/boot.h>
+#include <kernel/debug.h>
+#include "x86.h"
+
+#define LARGE BIT(L4_LARGE_PAGE_BITS)
+
+void *arch_ptr(u64 pa) { return (void *)(pa + KERNEL_DIRECT); }
+
+u64 arch_pa(const void *p)
+{
+	u64 a = (u64)p;
+
+	return a >= KERNEL_VADDR ? a - KERNEL_VADDR : a - KERNEL_DIRECT;
+}
+
+void arch_root_init(u64 *root)
+{
+	root[256] = boot_root[256];
+	root[511] = boot_root[511];
+}
+
+/* Map [start, end), rounded to large pages, in the direct map, which covers 512 GiB. */
+void mmu_map_direct(struct boot_machine *m, u64 start, u64 end, bool uncached)
+{
+	for (u64 pa = align_down(start, LARGE); pa < end; pa += LARGE) {
+		u64 *pdpt = boot_pdpt, *pd;
+
+		if (pa >> 39)
+			return;
+		if (!pdpt[pa >> 30])
+			pdpt[pa >> 30] = arch_pa(boot_alloc(m, L4_PAGE_BITS)) | PTE_P | PTE_W;
+		pd = arch_ptr(pte_addr(pdpt[pa >> 30]));
+		pd[pa >> 21 & 511] = pa | PTE_P | PTE_W | PTE_PS | PTE_NX | (uncached ? PTE_PCD | PTE_PWT : 0);
+	}
+	write_cr3(arch_pa(boot_root));
+}
+
+void mmu_drop_identity(void)
+{
+	boot_root[0] = 0;
+	write_cr3(arch_pa(boot_root));
+}

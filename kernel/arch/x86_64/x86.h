@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Privileged instructions, and what the files of this folder share with plat/pc. */
+#ifndef X86_H
+#define X86_H
+
+#include <arch/pte.h>
+#include <kernel/arch.h>
+#include <kernel/boot.h>
+#include "layout.h"
+
+#define SEL_KERNEL_CODE	0x10
+#define SEL_USER_BASE	0x20
+#define SEL_TSS		0x38
+
+#define VECTOR_NM	7
+#define VECTOR_PF	14
+#define VECTOR_LINE	32	/* interrupt controller's line 0 */
+#define LINES		24
+#define VECTOR_MSI	64
+#define VECTOR_MSI_LAST	223
+#define VECTOR_TIMER	224
+#define VECTOR_SPURIOUS	255
+
+#define MSR_APIC_BASE	0x1b
+#define MSR_EFER	0xc0000080
+#define MSR_STAR	0xc0000081
+#define MSR_LSTAR	0xc0000082
+#define MSR_FMASK	0xc0000084
+#define MSR_GS_BASE	0xc0000101
+#define MSR_KERNEL_GS	0xc0000102
+
+static inline void outb(u16 port, u8 v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
+static inline void outw(u16 port, u16 v) { __asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port)); }
+static inline void outl(u16 port, u32 v) { __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port)); }
+
+static inline u8 inb(u16 port)
+{
+	u8 v;
+
+	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
+	return v;
+}
+
+static inline u16 inw(u16 port)
+{
+	u16 v;
+
+	__asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port));
+	return v;
+}
+
+static inline u32 inl(u16 port)
+{
+	u32 v;
+
+	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
+	return v;
+}
+
+static inline u64 rdmsr(u32 n)
+{
+	u32 lo, hi;
+
+	__asm__ volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(n));
+	return lo | (u64)hi << 32;
+}
+
+static inline void wrmsr(u32 n, u64 v)
+{
+	__asm__ volatile("wrmsr" : : "c"(n), "a"((u32)v), "d"((u32)(v >> 32)) : "memory");
+}
+
+static inline u64 read_cr2(void)
+{
+	u64 v;
+
+	__asm__ volatile("mov %%cr2, %0" : "=r"(v));
+	return v;
+}
+
+static inline u64 read_cr0(void)
+{
+	u64 v;
+
+	__asm__ volatile("mov %%cr0, %0" : "=r"(v));
+	return v;
+}
+
+static inline void write_cr0(u64 v) { __asm__ volatile("mov %0, %%cr0" : : "r"(v) : "memory"); }
+static inline void write_cr3(u64 v) { __asm__ volatile("mov %0, %%cr3" : : "r"(v) : "memory"); }
+static inline void write_cr4(u64 v) { __asm__ volatile("mov %0, %%cr4" : : "r"(v) : "memory"); }
+
+static inline void cpuid(u32 leaf, u32 sub, u32 out[4])
+{
+	__asm__ volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3]) : "a"(leaf), "c"(sub));
+}
+
+extern u64 boot_root[512], boot_pdpt[512];
+
+void cpu_init(void);
+void fpu_init(void);
+void fpu_switch(struct thread *t);
+void fpu_trap(struct thread *t);
+void mmu_map_direct(struct boot_machine *m, u64 start, u64 end, bool uncached);
+void mmu_drop_identity(void);
+
+/* plat/pc */
+void console_init(void);
+void apic_init(void);
+void apic_eoi(void);
+bool apic_pending(void);
+void apic_timer(u64 ticks);
+u64 clock_calibrate(void);
+extern u64 apic_timer_hz;
+
+/* Called by entry.S. */
+void x86_boot(u64 start_info);
+void x86_syscall(struct cpu *cpu);
+void x86_vcpu_enter(struct cpu *cpu, u64 slot);
+struct l4_vcpu_page *x86_guest_syscall(struct cpu *cpu);
+void x86_guest_bad_entry(void);
+void x86_bad_ip(void);
+void x86_trap(u32 vector, struct l4_frame *f);
+void x86_kernel_trap(u32 vector, u64 *frame);
+void arch_syscall(void);
+void entry_own(void);
+void entry_guest_user(void);
+extern char x86_stubs[];
+extern char kernel_start[], kernel_end[], boot_stack_top[];
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The porting contract: what kernel/arch/<isa> provides besides its headers arch/context.h, arch/cpu.h and
+ * arch/pte.h, and what kernel/plat/<board> provides. No other file of the kernel knows a CPU or a board.
+ */
+#ifndef KERNEL_ARCH_H
+#define KERNEL_ARCH_H
+
+#include <kernel/cpu.h>
+
+/* Physical memory is mapped linearly for the kernel. */
+void *arch_ptr(u64 pa);
+u64 arch_pa(const void *p);
+
+/* Page tables: the kernel's half of a new root, the root in use, forgetting translations of it. */
+void arch_root_init(u64 *root);
+void arch_set_root(u64 root_pa);
+void arch_flush(void);
+void arch_flush_page(u64 vaddr);
+
+/* Threads: from thread_init; leave one for another; take new modes into use; registers from user level. */
+void arch_thread_init(struct thread *t);
+void arch_thread_destroy(struct thread *t);
+void arch_switch(struct thread *from, struct thread *to);
+void arch_load_mode(struct thread *t);
+u64 arch_entry_own(void);		/* values of struct thread.entry */
+u64 arch_entry_guest_user(void);
+bool arch_frame_valid(const struct l4_frame *f);
+void arch_frame_sanitise(struct l4_frame *f);
+void arch_idle(void) __attribute__((noreturn));
+void arch_return_to_user(void) __attribute__((noreturn));
+void arch_dump_frame(const struct l4_frame *f);
+void arch_halt(void) __attribute__((noreturn));
+
+/* Time: the CPU's counter and a one-shot timer. */
+u64 arch_counter(void);
+u64 arch_counter_hz(void);
+void arch_timer_set(u64 when);
+bool arch_interrupt_pending(void);
+
+/* Board. */
+void plat_console_write(char c);
+error_t plat_irq_line(u64 line, bool level, u64 *irq);
+void plat_irq_mask(u64 irq, u32 line, bool level, bool masked);
+error_t plat_irq_msi(u64 irq, u64 *address, u64 *data);
+u64 plat_irq_msi_first(void);
+u64 plat_irq_msi_last(void);
+void plat_power_off(void);
+void plat_restart(void);
+
+/* Called by the architecture. */
+void trap_syscall(struct thread *t);
+void trap_guest_syscall(struct thread *t);
+void trap_page_fault(struct thread *t, u64 addr, u32 access, bool present);
+void trap_exception(struct thread *t, u32 vector, u64 error);
+void trap_exit(void);
+
+#endif

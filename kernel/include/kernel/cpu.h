@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Per-CPU data. Everything that a second CPU would have of its own is here; the rest of the kernel's state
+ * belongs to objects. The kernel runs with interrupts disabled, on one stack for each CPU, and is never
+ * preempted; long operations return to user mode to be repeated (see struct invocation).
+ */
+#ifndef KERNEL_CPU_H
+#define KERNEL_CPU_H
+
+#include <kernel/thread.h>
+#include <arch/cpu.h>
+
+enum counter {
+	COUNT_SYSCALLS,
+	COUNT_INTERRUPTS,
+	COUNT_SWITCHES,
+	COUNT_FAULTS,
+	COUNT_FILLS,
+	COUNT_FILLED_AROUND,
+	COUNT_EVICTIONS,
+	COUNT_GUEST_FAULTS,
+	COUNT_EVENTS,
+	COUNT_FLUSHES,
+	COUNTERS
+};
+
+struct cpu {
+	struct arch_cpu arch;		/* first: the entry code knows its offsets */
+	struct thread *current;
+	bool need_resched;
+	bool yield;			/* current goes behind its peers */
+	u64 ready_bits[L4_PRIORITIES / 64];
+	struct list ready[L4_PRIORITIES];
+	struct list timers;		/* sorted by when */
+	u64 slice_end;			/* of current; all ones: none */
+	u64 switched_at;		/* when a limited SchedContext started */
+	u64 programmed;			/* what the timer hardware is set to */
+	u64 count[COUNTERS];
+	struct thread idle;
+};
+
+#define NEVER (~0UL)
+
+static inline void count(enum counter c) { this_cpu()->count[c]++; }
+
+#endif

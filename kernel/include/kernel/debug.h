@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The kernel's log and its end. */
+#ifndef KERNEL_DEBUG_H
+#define KERNEL_DEBUG_H
+
+#include <kernel/types.h>
+
+struct notification;
+
+/* %s %c %d %u %x %lu %lx %p; a line of the log. */
+__attribute__((format(printf, 1, 2))) void printk(const char *fmt, ...);
+void log_write(const char *text, u64 size);
+void log_bind(struct notification *n, u64 badge);
+u64 log_paddr(void);
+
+__attribute__((format(printf, 1, 2), noreturn)) void panic(const char *fmt, ...);
+#define assert(x) do { if (unlikely(!(x))) panic("%s:%d: %s", __FILE_NAME__, __LINE__, #x); } while (0)
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Interrupts as objects: a fixed table, one entry for each vector that user level may handle. */
+#ifndef KERNEL_IRQ_H
+#define KERNEL_IRQ_H
+
+#include <kernel/thread.h>
+
+#define IRQ_MAX 256
+
+struct irq {
+	u32 refs;
+	bool level, msi;
+	bool masked;		/* since it was delivered, until ACK */
+	bool latched;		/* came again while masked */
+	u32 line;
+	struct notification *notification;
+	u64 badge;
+};
+
+void irq_deliver(u64 irq);
+void irq_notification_gone(struct notification *n);
+void log_notification_gone(struct notification *n);
+error_t irq_make(u64 irq, u32 line, bool level, bool msi, struct slot *parent, struct slot *dst);
+bool irq_taken(u64 irq);
+
+#endif

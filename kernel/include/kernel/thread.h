@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Threads, scheduling contexts and what threads wait on.
+ *
+ * A thread runs in one of two modes. Ordinarily its registers are saved in its own frame. A vCPU's thread in
+ * guest user mode saves them in the guest's memory instead; frame_end, root and entry say which it is, and
+ * are all that the entry code looks at.
+ */
+#ifndef KERNEL_THREAD_H
+#define KERNEL_THREAD_H
+
+#include <kernel/object.h>
+#include <arch/context.h>
+
+enum thread_state {
+	THREAD_STOPPED,
+	THREAD_RUN,		/* running, or ready as soon as its SchedContext has budget */
+	THREAD_SEND,		/* on an Endpoint's queue, to send, call or report a fault */
+	THREAD_RECV,		/* on an Endpoint's queue, to receive */
+	THREAD_REPLY,		/* called; waits for the answer */
+	THREAD_WAIT,		/* on a Notification's queue */
+	THREAD_VCPU_WAIT,	/* idle vCPU */
+};
+
+struct thread {
+	struct object obj;
+	u8 state;
+	bool queued;		/* on a ready queue */
+	bool exit_work;		/* look at the vCPU before returning to user mode */
+	bool in_guest_user;
+	int priority, max_priority;
+
+	/* How to run it: end of the register frame in use, page table root, entry for system calls. */
+	u64 frame_end;
+	u64 root;
+	u64 entry;
+
+	struct sched_context *sc;
+	struct list link;	/* ready queue or the queue of what it waits for */
+	struct cnode *cnode;
+	struct vspace *vspace;
+	struct list in_cnode, in_vspace;
+	struct l4_utcb *utcb;	/* second page of the object */
+	u64 utcb_vaddr;
+
+	/* State of an IPC. */
+	struct endpoint *endpoint;		/* of THREAD_SEND, THREAD_RECV */
+	struct notification *waiting;		/* of THREAD_WAIT */
+	struct reply *reply;			/* RECV: where to keep a caller; REPLY: who holds us */
+	u64 send_badge;
+	bool send_call, send_grant;
+	u8 fault_label;				/* sending or awaiting the answer to a fault */
+	u64 fault_words[4];
+
+	struct notification *bound;
+	struct vcpu *vcpu;
+	struct slot fault_slot;			/* Endpoint for faults; a derived capability */
+
+	struct arch_thread arch;		/* register frame, FPU state */
+};
+
+struct timer {
+	u64 when;		/* counter value */
+	struct list link;
+	void (*fire)(struct timer *);
+};
+
+struct sched_context {
+	struct object obj;
+	bool limited;		/* budget below period */
+	struct thread *thread;
+	u64 budget, period;	/* counter ticks; budget 0: not configured */
+	u64 remaining, refill_at;
+	struct timer timer;	/* replenishment */
+	struct reply *replies;	/* stack of calls that donated it */
+};
+_Static_assert(sizeof(struct sched_context) <= 1 << L4_SCHED_CONTEXT_BITS, "sched_context size");
+
+struct endpoint {
+	struct object obj;
+	struct list queue;	/* all senders or all receivers */
+	bool receivers;
+};
+_Static_assert(sizeof(struct endpoint) <= 1 << L4_ENDPOINT_BITS, "endpoint size");
+
+struct reply {
+	struct object obj;
+	struct thread *caller;		/* waits for the answer */
+	struct thread *receiver;	/* in RECV with this object */
+	struct sched_context *sc;	/* donated by the call */
+	struct reply *below;		/* next on the SchedContext's stack */
+};
+_Static_assert(sizeof(struct reply) <= 1 << L4_REPLY_BITS, "reply size");
+
+struct notification {
+	struct object obj;
+	u64 word;
+	struct list queue;
+	struct thread *bound;
+};
+_Static_assert(sizeof(struct notification) <= 1 << L4_NOTIFICATION_BITS, "notification size");
+
+static inline struct l4_frame *thread_frame(struct thread *t) { return &t->arch.frame; }
+
+/* sched/ */
+void sched_wake(struct thread *t);		/* becomes THREAD_RUN */
+void sched_block(struct thread *t, u8 state);	/* leaves THREAD_RUN */
+void sched_requeue(struct thread *t);		/* after a change of priority or SchedContext */
+void sched_yield(void);
+void schedule(void);
+void sched_switch(struct thread *to);		/* run now; the caller has checked priorities */
+bool sched_may_switch(struct thread *to);	/* would schedule() choose it among all others? */
+void sched_charge(struct thread *t);
+void sched_context_move(struct sched_context *sc, struct thread *to);
+error_t sched_context_configure(struct sched_context *sc, u64 budget_us, u64 period_us);
+
+void timer_set(struct timer *t, u64 when);
+void timer_cancel(struct timer *t);
+void timer_interrupt(void);
+void timer_program(void);
+
+/* ipc/ */
+error_t ipc_send(struct thread *t, struct slot *cap, u64 tag, bool block, bool call);
+error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool block);
+error_t ipc_reply(struct thread *t, struct slot *reply_cap, u64 tag);
+void ipc_cancel(struct thread *t, error_t error);
+void ipc_fault(struct thread *t, u64 label, u64 w0, u64 w1, u64 w2, u64 w3);
+error_t notification_wait(struct thread *t, struct notification *n, bool block);
+void notification_signal(struct notification *n, u64 bits);
+
+/* object/thread.c */
+void thread_stop(struct thread *t);
+void thread_set_own_mode(struct thread *t);
+
+#endif

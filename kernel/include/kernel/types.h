@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Basic types and helpers of the kernel. */
+#ifndef KERNEL_TYPES_H
+#define KERNEL_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <abi.h>
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long u64;
+
+/* L4_ERR_*; 0 is success. */
+typedef u32 error_t;
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
+#define BIT(n) (1UL << (n))
+#define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
+#define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
+
+static inline u64 align_down(u64 x, u64 a) { return x & ~(a - 1); }
+static inline u64 align_up(u64 x, u64 a) { return (x + a - 1) & ~(a - 1); }
+static inline bool aligned(u64 x, u64 a) { return !(x & (a - 1)); }
+static inline u64 min_u64(u64 a, u64 b) { return a < b ? a : b; }
+
+void *memset(void *d, int c, size_t n);
+void *memcpy(void *d, const void *s, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
+
+#endif

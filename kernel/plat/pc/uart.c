@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Debug console: 16550 at 0x3f8, polled. */
+#include <x86.h>
+
+#define COM1 0x3f8
+
+void console_init(void)
+{
+	outb(COM1 + 1, 0);
+	outb(COM1 + 3, 0x80);
+	outb(COM1 + 0, 1);	/* 115200 baud */
+	outb(COM1 + 1, 0);
+	outb(COM1 + 3, 3);
+	outb(COM1 + 2, 7);
+	outb(COM1 + 4, 3);
+}
+
+void plat_console_write(char c)
+{
+	if (c == '\n')
+		plat_console_write('\r');
+	/* A console that takes nothing must not stop the kernel. */
+	for (u32 i = 0; i < 100000 && !(inb(COM1 + 5) & 0x20); i++)
+		;
+	outb(COM1, c);
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The kernel's log: a ring that the console server reads, and the board's console until somebody has taken
+ * over the log (CONTROL.LOG_BIND), and again in a panic.
+ */
+#include <stdarg.h>
+#include <kernel/arch.h>
+#include <kernel/debug.h>
+#include <kernel/irq.h>
+#include <kernel/vspace.h>
+
+static struct {
+	struct l4_log_header header;
+	char pad[L4_LOG_TEXT_OFFSET - sizeof(struct l4_log_header)];
+	char text[L4_LOG_TEXT_SIZE];
+} log __attribute__((aligned(L4_LOG_SIZE)));
+_Static_assert(sizeof(log) == L4_LOG_SIZE, "log size");
+
+static struct notification *reader;
+static u64 reader_badge;
+static bool panicking;
+
+u64 log_paddr(void) { return arch_pa(&log); }
+
+void log_bind(struct notification *n, u64 badge)
+{
+	reader = n;
+	reader_badge = badge ? badge : 1;
+}
+
+void log_notification_gone(struct notification *n)
+{
+	if (reader == n)
+		reader = NULL;
+}
+
+static void put(char c)
+{
+	log.text[log.header.head % L4_LOG_TEXT_SIZE] = c;
+	WRITE_ONCE(log.header.head, log.header.head + 1);
+	if (!reader || panicking)
+		plat_console_write(c);
+}
+
+static void announce(void)
+{
+	if (reader && !panicking)
+		notification_signal(reader, reader_badge);
+}
+
+void log_write(const char *text, u64 size)
+{
+	for (u64 i = 0; i < size; i++)
+		put(text[i]);
+	announce();
+}
+
+static void put_string(const char *s)
+{
+	while (*s)
+		put(*s++);
+}
+
+static void put_number(u64 v, u32 base, u32 width, bool minus)
+{
+	char digits[24];
+	u32 n = 0;
+
+	do
+		digits[n++] = "0123456789abcdef"[v % base];
+	while (v /= base);
+	while (n < width)
+		digits[n++] = '0';
+	if (minus)
+		put('-');
+	while (n)
+		put(digits[--n]);
+}
+
+static void vprint(const char *fmt, va_list args)
+{
+	for (; *fmt; fmt++) {
+		bool is_long = false;
+
+		if (*fmt != '%') {
+			put(*fmt);
+			continue;
+		}
+		if (*++fmt == 'l') {
+			is_long = true;
+			fmt++;
+		}
+		switch (*fmt) {
+		case 's':
+			put_string(va_arg(args, const char *));
+			break;
+		case 'c':
+			put(va_arg(args, int));
+			break;
+		case 'd': {
+			long v = is_long ? va_arg(args, long) : va_arg(args, int);
+
+			put_number(v < 0 ? -(u64)v : (u64)v, 10, 0, v < 0);
+			break;
+		}
+		case 'u':
+			put_number(is_long ? va_arg(args, u64) : va_arg(args, u32), 10, 0, false);
+			break;
+		case 'x':
+			put_number(is_long ? va_arg(args, u64) : va_arg(args, u32), 16, 0, false);
+			break;
+		case 'p':
+			put_number((u64)va_arg(args, void *), 16, 16, false);
+			break;
+		default:
+			put(*fmt);
+		}
+	}
+}
+
+void printk(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vprint(fmt, args);
+	va_end(args);
+	announce();
+}
+
+static const char *const states[] = { "stopped", "run", "send", "recv", "reply", "wait", "vcpu-wait" };
+static const char *const types[] = { "null", "untyped", "cnode", "thread", "sched_context", "endpoint", "reply",
+				     "notification", "vspace", "frame", "vcpu", "guestspace", "irq_handler",
+				     "ioport", "control" };
+
+static void dump_thread(struct thread *t)
+{
+	printk("l4:   thread %p priority %d %s%s ip %p sp %p\n", t, t->priority, states[t->state],
+	       t->in_guest_user ? " in guest user" : "", (void *)frame_ip(thread_frame(t)),
+	       (void *)frame_sp(thread_frame(t)));
+}
+
+/* Capabilities of the current thread, a line for each run of one type. */
+static void dump_caps(struct cnode *c)
+{
+	u64 first = 1;
+
+	for (u64 i = 1; i <= c->slots_mask + 1; i++) {
+		struct slot *a = (struct slot *)c + first;
+
+		if (i <= c->slots_mask && ((struct slot *)c + i)->type == a->type)
+			continue;
+		if (a->type)
+			printk("l4:   slots %lu-%lu: %s, first %lx rights %x badge %lx\n", first, i - 1,
+			       a->type < sizeof(types) / sizeof(*types) ? types[a->type] : "?", a->object,
+			       a->rights, a->badge);
+		first = i;
+	}
+}
+
+void panic(const char *fmt, ...)
+{
+	struct cpu *cpu = this_cpu();
+	va_list args;
+
+	if (panicking)
+		arch_halt();
+	panicking = true;
+	printk("\nl4: PANIC: ");
+	va_start(args, fmt);
+	vprint(fmt, args);
+	va_end(args);
+	printk("\nl4: called from %p\n", __builtin_return_address(0));
+	if (cpu && cpu->current && cpu->current != &cpu->idle) {
+		printk("l4: current:\n");
+		dump_thread(cpu->current);
+		arch_dump_frame(thread_frame(cpu->current));
+		if (cpu->current->vspace) {
+			struct list *all = &cpu->current->vspace->threads;
+
+			printk("l4: threads of its VSpace:\n");
+			for (struct list *l = all->next; l != all; l = l->next)
+				dump_thread(container_of(l, struct thread, in_vspace));
+		}
+		for (int p = L4_PRIORITIES - 1; p >= 0; p--)
+			for (struct list *l = cpu->ready[p].next; l != &cpu->ready[p]; l = l->next)
+				dump_thread(container_of(l, struct thread, link));
+		if (cpu->current->cnode) {
+			printk("l4: capabilities of current:\n");
+			dump_caps(cpu->current->cnode);
+		}
+	}
+	printk("l4: end of panic\n");
+	arch_halt();
+}

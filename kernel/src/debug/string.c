@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The memory functions that the compiler may call. */
+#include <kernel/types.h>
+
+__attribute__((optimize("no-tree-loop-distribute-patterns")))
+void *memset(void *d, int c, size_t n)
+{
+	char *p = d;
+	u64 fill = (u8)c * 0x0101010101010101UL;
+
+	for (; n && (u64)p % 8; n--)
+		*p++ = c;
+	for (; n >= 8; n -= 8, p += 8)
+		*(u64 *)p = fill;
+	while (n--)
+		*p++ = c;
+	return d;
+}
+
+__attribute__((optimize("no-tree-loop-distribute-patterns")))
+void *memcpy(void *d, const void *s, size_t n)
+{
+	char *p = d;
+	const char *q = s;
+
+	for (; n >= 8; n -= 8, p += 8, q += 8)
+		*(u64 *)p = *(const u64 *)q;
+	while (n--)
+		*p++ = *q++;
+	return d;
+}
+
+int memcmp(const void *a, const void *b, size_t n)
+{
+	const u8 *p = a, *q = b;
+
+	for (; n; n--, p++, q++)
+		if (*p != *q)
+			return *p - *q;
+	return 0;
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * GuestSpace: a software TLB of one of the guest's page tables. L4 walks the guest's table on a miss,
+ * checks every step against the guest's memory, and fills its own table, which it may drop at any time.
+ */
+#include <kernel/arch.h>
+#include <kernel/debug.h>
+#include <kernel/vspace.h>
+
+#define AROUND 16	/* pages, aligned, that one miss may fill */
+
+void guestspace_init(void *memory, u8 size_bits)
+{
+	struct guestspace *g = memory;
+
+	_Static_assert(sizeof(*g) <= L4_PAGE_SIZE, "guestspace size");
+	g->root = (u64 *)((char *)memory + L4_PAGE_SIZE);
+	g->root_pa = arch_pa(g->root);
+	g->guest_root = NEVER;
+	list_init(&g->link);
+	arch_root_init(g->root);
+}
+
+/* Also called when its VSpace goes; then it stays unconfigured. */
+void guestspace_destroy(struct object *o)
+{
+	struct guestspace *g = (struct guestspace *)o;
+
+	if (!g->vspace)
+		return;
+	for (struct list *l = g->vspace->threads.next; l != &g->vspace->threads; l = l->next) {
+		struct thread *t = container_of(l, struct thread, in_vspace);
+
+		if (t->in_guest_user && t->vcpu->space == g)
+			vcpu_leave_user(t, L4_EXIT_ERROR, L4_ERR_CANCELLED);
+	}
+	guestspace_reset(g);
+	list_remove(&g->link);
+	g->vspace = NULL;
+	g->guest_root = NEVER;
+}
+
+void guestspace_flush(struct guestspace *g, u64 start, u64 end)
+{
+	count(COUNT_FLUSHES);
+	if (!start && end >= L4_USER_TOP)
+		guestspace_reset(g);
+	else if (g->tables && start < end)
+		table_clear_range(g->root, start, end, false);
+	if (this_cpu()->arch.root == g->root_pa)
+		arch_flush();
+}
+
+static inline u32 guest_rights(u64 e)
+{
+	return (e & L4_PTE_READ ? L4_RIGHT_READ : 0) | (e & L4_PTE_WRITE ? L4_RIGHT_WRITE : 0) |
+	       (e & L4_PTE_EXEC ? L4_RIGHT_EXEC : 0);
+}
+
+/*
+ * Walk the guest's table to the leaf of vaddr. Returns the leaf's place in kernel memory, its value and its
+ * level; NULL if any step is not valid or not in the guest's memory.
+ */
+static u64 *guest_walk(struct vspace *v, u64 table_gpa, u64 vaddr, u64 *value, int *level)
+{
+	for (int l = 3; l >= 0; l--) {
+		u64 index = vaddr >> (L4_PAGE_BITS + 9 * l) & 511;
+		u64 *table = vspace_guest_memory(v, table_gpa, L4_PAGE_SIZE, NULL);
+		u64 e;
+
+		if (unlikely(!table))
+			return NULL;
+		e = READ_ONCE(table[index]);
+		if (!(e & L4_PTE_VALID))
+			return NULL;
+		if (!l || (e & L4_PTE_LEAF)) {
+			if (l > 1 || !(e & L4_PTE_LEAF))
+				return NULL;
+			*value = e;
+			*level = l;
+			return &table[index];
+		}
+		table_gpa = e & L4_PTE_ADDR_MASK;
+	}
+	return NULL;
+}
+
+/* Install one translation; false when the pool is empty or a mapped Frame is in the way. */
+static bool install(struct vspace *v, struct guestspace *g, u64 vaddr, u64 guest_pte, int level)
+{
+	u64 size = 1UL << (L4_PAGE_BITS + 9 * level), pa, *e;
+	u32 rights = guest_rights(guest_pte);
+
+	if (!vspace_guest_memory(v, guest_pte & L4_PTE_ADDR_MASK & ~(size - 1), size, &pa))
+		return false;
+	/* A clean page stays read-only, so that its first write is seen. */
+	if (!(guest_pte & L4_PTE_DIRTY))
+		rights &= ~L4_RIGHT_WRITE;
+	if (level && !aligned(pa, size)) {
+		pa += vaddr & (size - 1) & ~(L4_PAGE_SIZE - 1);
+		level = 0;
+	}
+	e = table_entry(v, g, g ? g->root : v->root, vaddr, level, true);
+	if (!e && level) {
+		pa += vaddr & (size - 1) & ~(L4_PAGE_SIZE - 1);
+		level = 0;
+		e = table_entry(v, g, g ? g->root : v->root, vaddr, 0, true);
+	}
+	if (!e)
+		return false;
+	if (level && pte_valid(*e) && !pte_leaf(*e, level)) {
+		/* Small leaves were there before; they are correct or flushed, keep to small ones. */
+		pa += vaddr & (size - 1) & ~(L4_PAGE_SIZE - 1);
+		level = 0;
+		e = table_entry(v, g, g ? g->root : v->root, vaddr, 0, true);
+		if (!e)
+			return false;
+	}
+	if (*e & ARCH_PTE_FRAME)
+		return false;
+	*e = pte_make(pa, rights, false, level);
+	return true;
+}
+
+/*
+ * Neighbours of a page in the same table, if valid and accessed before: their use is likely and costs no
+ * walk. Never needs memory: the page-table page is there.
+ */
+static void fill_around(struct vspace *v, struct guestspace *g, u64 vaddr, const u64 *guest_leaf)
+{
+	u64 first = align_down(vaddr >> L4_PAGE_BITS & 511, AROUND);
+	const u64 *table = (const u64 *)align_down((u64)guest_leaf, L4_PAGE_SIZE);
+	const u64 need = L4_PTE_VALID | L4_PTE_USER | L4_PTE_ACCESSED | L4_PTE_READ | L4_PTE_LEAF;
+	u64 base = align_down(vaddr, AROUND * L4_PAGE_SIZE);
+	u64 *shadow = table_entry(v, g, g->root, base, 0, true);
+
+	for (u64 k = 0; shadow && k < AROUND; k++) {
+		u64 e = READ_ONCE(table[first + k]), pa;
+
+		if ((e & need) != need || pte_valid(shadow[k]) ||
+		    !vspace_guest_memory(v, e & L4_PTE_ADDR_MASK, L4_PAGE_SIZE, &pa))
+			continue;
+		shadow[k] = pte_make(pa, guest_rights(e) & ~(e & L4_PTE_DIRTY ? 0 : L4_RIGHT_WRITE), false, 0);
+		count(COUNT_FILLED_AROUND);
+	}
+	/* Notes the last entry as used, as the first look-up did for the first. */
+	table_entry(v, g, g->root, base + (AROUND - 1) * L4_PAGE_SIZE, 0, true);
+}
+
+/*
+ * Resolve a miss at vaddr from the guest's table: of GuestSpace g, or, with g NULL, of the guest kernel's own
+ * VSpace. False if the guest has to see it; *present then tells whether a valid leaf was found.
+ */
+bool guest_fill(struct vspace *v, struct guestspace *g, u64 guest_root, u64 vaddr, u32 access, u32 *present)
+{
+	u64 e, *leaf, wanted;
+	int level;
+
+	*present = 0;
+	if (vaddr >= L4_USER_TOP || guest_root == NEVER)
+		return false;
+	do {
+		leaf = guest_walk(v, guest_root, vaddr, &e, &level);
+		if (!leaf)
+			return false;
+		*present = 1;
+		if (!!(e & L4_PTE_USER) != !!g || (guest_rights(e) & access) != access)
+			return false;
+		wanted = e | L4_PTE_ACCESSED | (access & L4_RIGHT_WRITE ? L4_PTE_DIRTY : 0);
+	} while (wanted != e && !__atomic_compare_exchange_n(leaf, &e, wanted, false, __ATOMIC_SEQ_CST,
+							     __ATOMIC_SEQ_CST));
+	while (!install(v, g, vaddr, wanted, level)) {
+		u64 size = 1UL << (L4_PAGE_BITS + 9 * level);
+		int l;
+		u64 *old = table_lookup(g ? g->root : v->root, vaddr, &l);
+
+		if (!vspace_guest_memory(v, wanted & L4_PTE_ADDR_MASK & ~(size - 1), size, NULL) ||
+		    (old && (*old & ARCH_PTE_FRAME)) || !table_make_room(v, g))
+			return false;
+	}
+	count(COUNT_FILLS);
+	if (g && !level)
+		fill_around(v, g, vaddr, leaf);
+	return true;
+}
+
+/* Pages that the guest has just made valid; only those that need nothing but filling. */
+void guestspace_hint(struct guestspace *g, u64 vaddr, u64 pages)
+{
+	for (u64 k = 0; k < pages; k++, vaddr += L4_PAGE_SIZE) {
+		u64 e;
+		int level;
+
+		if (vaddr >= L4_USER_TOP || g->guest_root == NEVER ||
+		    !guest_walk(g->vspace, g->guest_root, vaddr, &e, &level))
+			return;
+		if (!(e & L4_PTE_USER) || !(e & L4_PTE_ACCESSED) || !(e & L4_PTE_READ) ||
+		    !install(g->vspace, g, vaddr, e, level))
+			return;
+	}
+}
+
+static error_t set_root(struct guestspace *g, u64 gpa)
+{
+	if (gpa != NEVER) {
+		if (!aligned(gpa, L4_PAGE_SIZE))
+			return L4_ERR_ALIGN;
+		if (!vspace_guest_memory(g->vspace, gpa, L4_PAGE_SIZE, NULL))
+			return L4_ERR_RANGE;
+	}
+	guestspace_reset(g);
+	g->guest_root = gpa;
+	return L4_ERR_OK;
+}
+
+error_t guestspace_invoke(struct invocation *i)
+{
+	struct guestspace *g = SLOT_OBJECT(i->slot, guestspace);
+	struct slot *cap;
+	error_t error;
+
+	if (i->op > L4_GUESTSPACE_FLUSH)
+		return L4_ERR_OP;
+	if (!(i->slot->rights & L4_RIGHT_WRITE))
+		return L4_ERR_RIGHTS;
+	if (i->op == L4_GUESTSPACE_CONFIGURE) {
+		error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_VSPACE, L4_RIGHT_WRITE, &cap);
+		if (error)
+			return error;
+		if (g->vspace)
+			return L4_ERR_BUSY;
+		g->vspace = SLOT_OBJECT(cap, vspace);
+		list_add_tail(&g->vspace->spaces, &g->link);
+		return L4_ERR_OK;
+	}
+	if (!g->vspace)
+		return L4_ERR_UNBOUND;
+	if (i->op == L4_GUESTSPACE_SET_ROOT)
+		return set_root(g, i->arg[0]);
+	guestspace_flush(g, i->arg[0], i->arg[1]);
+	return L4_ERR_OK;
+}

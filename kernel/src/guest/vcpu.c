@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Vcpu: guest mode of a thread. docs/guest-interface.md tells the protocol. The vCPU page is the second page of
+ * the object; the guest may write anything into it at any time, so every field is read once and checked.
+ */
+#include <kernel/arch.h>
+#include <kernel/debug.h>
+#include <kernel/vspace.h>
+
+_Static_assert(sizeof(struct vcpu) <= L4_PAGE_SIZE, "vcpu size");
+
+static void timer_fired(struct timer *timer)
+{
+	struct vcpu *v = container_of(timer, struct vcpu, timer);
+
+	if (v->thread)
+		vcpu_event(v->thread, BIT(L4_GUEST_EVENT_TIMER));
+}
+
+void vcpu_init(void *memory, u8 size_bits)
+{
+	struct vcpu *v = memory;
+
+	v->page = (struct l4_vcpu_page *)((char *)memory + L4_PAGE_SIZE);
+	v->page->counter_hz = arch_counter_hz();
+	v->page->kernel_root = NEVER;
+	list_init(&v->timer.link);
+	v->timer.fire = timer_fired;
+}
+
+error_t vcpu_bind(struct thread *t, struct vcpu *v, u64 vaddr)
+{
+	error_t error;
+
+	if (t->state != THREAD_STOPPED)
+		return L4_ERR_STATE;
+	if (t->vcpu || v->thread)
+		return L4_ERR_BUSY;
+	if (!t->vspace)
+		return L4_ERR_UNBOUND;
+	if (!aligned(vaddr, L4_PAGE_SIZE))
+		return L4_ERR_ALIGN;
+	if (vaddr >= L4_USER_TOP - L4_PAGE_SIZE)
+		return L4_ERR_RANGE;
+	error = vspace_map_page(t->vspace, vaddr, arch_pa(v->page), L4_RIGHT_READ | L4_RIGHT_WRITE);
+	if (error)
+		return error;
+	v->thread = t;
+	v->page_vaddr = vaddr;
+	t->vcpu = v;
+	return L4_ERR_OK;
+}
+
+/* The thread stays stopped: without its vCPU it cannot go on. */
+void vcpu_unbind(struct vcpu *v)
+{
+	struct thread *t = v->thread;
+
+	if (!t)
+		return;
+	thread_stop(t);
+	timer_cancel(&v->timer);
+	if (t->vspace)
+		vspace_unmap_page(t->vspace, v->page_vaddr);
+	t->vcpu = NULL;
+	t->exit_work = false;
+	v->thread = NULL;
+}
+
+void vcpu_destroy(struct object *o)
+{
+	vcpu_unbind((struct vcpu *)o);
+}
+
+/* Guest user mode -> guest kernel at user_entry. The user's registers are in the guest's frame already. */
+void vcpu_leave_user(struct thread *t, u32 reason, u32 code)
+{
+	struct l4_vcpu_page *p = t->vcpu->page;
+
+	p->irq_enabled = 0;
+	p->exit_reason = reason;
+	p->exit_code = code;
+	t->vcpu->space = NULL;
+	memset(thread_frame(t), 0, sizeof(struct l4_frame));
+	frame_start(thread_frame(t), READ_ONCE(p->user_entry), READ_ONCE(p->kernel_sp), reason, 0);
+	thread_set_own_mode(t);
+}
+
+/* Guest kernel, wherever it was -> guest kernel at kernel_entry. */
+static void upcall(struct thread *t, u32 reason)
+{
+	struct l4_vcpu_page *p = t->vcpu->page;
+	u64 entry = READ_ONCE(p->kernel_entry);
+
+	if (entry - 1 >= L4_USER_TOP - 1) {
+		ipc_fault(t, L4_FAULT_VCPU, reason, p->fault_addr, frame_ip(thread_frame(t)), 0);
+		return;
+	}
+	p->kernel_irq = p->irq_enabled;
+	p->irq_enabled = 0;
+	p->exit_reason = reason;
+	p->kernel_frame = *thread_frame(t);
+	frame_upcall(thread_frame(t), entry);
+}
+
+/* Called when the thread is about to run: deliver what became pending, if the guest listens. */
+void vcpu_exit_work(struct thread *t)
+{
+	struct l4_vcpu_page *p = t->vcpu->page;
+
+	t->exit_work = false;
+	if (!READ_ONCE(p->pending) || t->state != THREAD_RUN)
+		return;
+	if (t->in_guest_user)
+		vcpu_leave_user(t, L4_EXIT_EVENT, 0);
+	else if (READ_ONCE(p->irq_enabled))
+		upcall(t, L4_EXIT_EVENT);
+}
+
+void vcpu_event(struct thread *t, u64 bits)
+{
+	struct l4_vcpu_page *p = t->vcpu->page;
+
+	count(COUNT_EVENTS);
+	__atomic_fetch_or(&p->events.word[0], bits, __ATOMIC_SEQ_CST);
+	WRITE_ONCE(p->pending, 1);
+	t->exit_work = true;
+	if (t->state == THREAD_VCPU_WAIT)
+		sched_wake(t);
+}
+
+void vcpu_page_fault(struct thread *t, u64 addr, u32 access)
+{
+	struct vcpu *v = t->vcpu;
+	struct l4_vcpu_page *p = v->page;
+	bool user = t->in_guest_user;
+	u32 present;
+	bool done = user ? guest_fill(t->vspace, v->space, v->space->guest_root, addr, access, &present)
+			 : guest_fill(t->vspace, NULL, READ_ONCE(p->kernel_root), addr, access, &present);
+
+	if (likely(done)) {
+		arch_flush_page(addr);
+		return;
+	}
+	count(COUNT_GUEST_FAULTS);
+	p->fault_addr = addr;
+	p->fault_access = access;
+	p->fault_present = present;
+	if (user)
+		vcpu_leave_user(t, L4_EXIT_FAULT, 0);
+	else
+		upcall(t, L4_EXIT_FAULT);
+}
+
+void vcpu_exception(struct thread *t, u32 vector, u64 error)
+{
+	struct l4_vcpu_page *p = t->vcpu->page;
+
+	p->exit_code = vector;
+	p->exit_error = error;
+	if (t->in_guest_user)
+		vcpu_leave_user(t, L4_EXIT_EXCEPTION, vector);
+	else
+		upcall(t, L4_EXIT_EXCEPTION);
+}
+
+static struct guestspace *own_space(struct thread *t, u64 slot)
+{
+	struct slot *cap;
+	struct guestspace *g;
+
+	if (unlikely(cap_lookup_type(t, slot, L4_TYPE_GUESTSPACE, L4_RIGHT_WRITE, &cap)))
+		return NULL;
+	g = SLOT_OBJECT(cap, guestspace);
+	return likely(g->vspace == t->vspace) ? g : NULL;
+}
+
+/* Entries that name nothing of the guest's are skipped: the queue has no place for an error. */
+static void drain_flushes(struct thread *t, struct l4_vcpu_page *p)
+{
+	u32 n = READ_ONCE(p->flush_count);
+
+	for (u32 k = 0; k < n && k < L4_GUEST_FLUSH_QUEUE; k++) {
+		struct l4_flush_entry e = p->flush[k];
+		struct guestspace *g = own_space(t, e.space);
+
+		if (!g)
+			continue;
+		if (e.op == L4_FLUSH_RANGE) {
+			guestspace_flush(g, e.start, e.end);
+		} else if (e.op == L4_FLUSH_PROTECT) {
+			table_protect_range(g->root, e.start, e.end);
+		} else if (e.op == L4_FLUSH_ROOT) {
+			guestspace_reset(g);
+			g->guest_root = aligned(e.start, L4_PAGE_SIZE) &&
+						vspace_guest_memory(t->vspace, e.start, L4_PAGE_SIZE, NULL)
+						? e.start : NEVER;
+		}
+	}
+	p->flush_count = 0;
+}
+
+static error_t refuse(struct thread *t, error_t error)
+{
+	vcpu_leave_user(t, L4_EXIT_ERROR, error);
+	return L4_ERR_OK;
+}
+
+/*
+ * Guest kernel -> guest user. The guest kernel's own registers are not kept. Never fails to the caller: what
+ * is wrong is an exit like any other.
+ */
+error_t vcpu_enter(struct thread *t, u64 slot)
+{
+	struct vcpu *v = t->vcpu;
+	struct l4_vcpu_page *p = v->page;
+	struct guestspace *g;
+	struct l4_frame *f;
+	u64 gpa = READ_ONCE(p->frame_gpa);
+	u32 hint;
+
+	if (unlikely(READ_ONCE(p->flush_count)))
+		drain_flushes(t, p);
+	g = own_space(t, slot);
+	if (unlikely(!g))
+		return refuse(t, L4_ERR_CAP);
+	hint = READ_ONCE(p->hint_count);
+	if (unlikely(hint)) {
+		p->hint_count = 0;
+		if (p->hint_space == slot && hint <= L4_GUEST_HINT_MAX)
+			guestspace_hint(g, align_down(READ_ONCE(p->hint_addr), L4_PAGE_SIZE), hint);
+	}
+	if (unlikely(READ_ONCE(p->pending))) {
+		vcpu_leave_user(t, L4_EXIT_EVENT, 0);
+		return L4_ERR_OK;
+	}
+	f = vspace_guest_memory(t->vspace, gpa, sizeof(*f), NULL);
+	if (unlikely(!f))
+		return refuse(t, L4_ERR_RANGE);
+	if (unlikely(!aligned((u64)(f + 1), FRAME_ALIGN)))
+		return refuse(t, L4_ERR_ALIGN);
+	if (unlikely(!arch_frame_valid(f))) {
+		p->exit_error = 0;
+		vcpu_leave_user(t, L4_EXIT_EXCEPTION, ARCH_VECTOR_BAD_IP);
+		return L4_ERR_OK;
+	}
+	/* Least recently entered spaces are evicted first. */
+	if (t->vspace->spaces.prev != &g->link) {
+		list_remove(&g->link);
+		list_add_tail(&t->vspace->spaces, &g->link);
+	}
+	v->space = g;
+	v->space_slot = slot;
+	t->in_guest_user = true;
+	t->frame_end = (u64)(f + 1);
+	t->root = g->root_pa;
+	t->entry = arch_entry_guest_user();
+	arch_load_mode(t);
+	return L4_ERR_OK;
+}
+
+error_t vcpu_resume(struct thread *t)
+{
+	struct l4_vcpu_page *p = t->vcpu->page;
+	struct l4_frame *f = thread_frame(t);
+	u32 irq = READ_ONCE(p->kernel_irq);
+
+	*f = p->kernel_frame;
+	arch_frame_sanitise(f);
+	p->irq_enabled = irq;
+	if (irq && READ_ONCE(p->pending))
+		t->exit_work = true;
+	return L4_ERR_OK;
+}
+
+error_t vcpu_wait(struct thread *t)
+{
+	if (!READ_ONCE(t->vcpu->page->pending))
+		sched_block(t, THREAD_VCPU_WAIT);
+	return L4_ERR_OK;
+}
+
+error_t vcpu_timer(struct thread *t, u64 when)
+{
+	if (when == NEVER)
+		timer_cancel(&t->vcpu->timer);
+	else
+		timer_set(&t->vcpu->timer, when);
+	return L4_ERR_OK;
+}
+
+error_t vcpu_flush(struct thread *t, u64 start, u64 end)
+{
+	drain_flushes(t, t->vcpu->page);
+	if (start < end) {
+		table_clear_range(t->vspace->root, start, end, true);
+		arch_flush();
+	}
+	return L4_ERR_OK;
+}
+
+/*
+ * Fast path of guest system calls: like vcpu_leave_user, but the guest kernel's registers are loaded directly
+ * by the entry code, which gets the vCPU page.
+ */
+struct l4_vcpu_page *vcpu_syscall(struct thread *t);
+struct l4_vcpu_page *vcpu_syscall(struct thread *t)
+{
+	struct l4_vcpu_page *p = t->vcpu->page;
+
+	p->irq_enabled = 0;
+	p->exit_reason = L4_EXIT_SYSCALL;
+	t->vcpu->space = NULL;
+	thread_set_own_mode(t);
+	return p;
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Notification: a word of event bits. Signals are or-ed in; a waiter takes the word. */
+#include <kernel/arch.h>
+#include <kernel/debug.h>
+#include <kernel/irq.h>
+#include <kernel/vspace.h>
+
+void notification_init(void *memory, u8 size_bits)
+{
+	list_init(&((struct notification *)memory)->queue);
+}
+
+void notification_destroy(struct object *o)
+{
+	struct notification *n = (struct notification *)o;
+
+	irq_notification_gone(n);
+	log_notification_gone(n);
+	if (n->bound)
+		n->bound->bound = NULL;
+	while (!list_empty(&n->queue))
+		ipc_cancel(container_of(n->queue.next, struct thread, link), L4_ERR_CANCELLED);
+}
+
+static void deliver(struct thread *t, u64 word)
+{
+	frame_set_badge(thread_frame(t), word);
+	frame_set_tag(thread_frame(t), 0);
+	frame_set_error(thread_frame(t), L4_ERR_OK);
+	sched_wake(t);
+}
+
+void notification_signal(struct notification *n, u64 bits)
+{
+	struct thread *t = n->bound;
+
+	if (t && t->vcpu) {
+		vcpu_event(t, bits);
+		return;
+	}
+	n->word |= bits;
+	if (t && t->state == THREAD_RECV) {
+		u64 word = n->word;
+
+		n->word = 0;
+		list_remove(&t->link);
+		if (t->reply)
+			t->reply->receiver = NULL;
+		t->reply = NULL;
+		t->endpoint = NULL;
+		deliver(t, word);
+	} else if (!list_empty(&n->queue)) {
+		u64 word = n->word;
+
+		n->word = 0;
+		t = container_of(n->queue.next, struct thread, link);
+		list_remove(&t->link);
+		t->waiting = NULL;
+		deliver(t, word);
+	}
+}
+
+error_t notification_wait(struct thread *t, struct notification *n, bool block)
+{
+	if (n->word) {
+		frame_set_badge(thread_frame(t), n->word);
+		n->word = 0;
+		return L4_ERR_OK;
+	}
+	if (n->bound && n->bound != t)
+		return L4_ERR_BUSY;
+	if (!block)
+		return L4_ERR_AGAIN;
+	t->waiting = n;
+	sched_block(t, THREAD_WAIT);
+	list_add_tail(&n->queue, &t->link);
+	return L4_ERR_OK;
+}

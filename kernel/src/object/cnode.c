@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* CNode: a table of capability slots. Slot 0 is the object's header and never holds a capability. */
+#include <kernel/arch.h>
+#include <kernel/debug.h>
+#include <kernel/vspace.h>
+
+void cnode_init(void *memory, u8 size_bits)
+{
+	struct cnode *c = memory;
+
+	c->slots_mask = BIT(size_bits - L4_CNODE_SLOT_BITS) - 1;
+	c->cursor = 1;
+	list_init(&c->threads);
+	list_init(&c->zombie);
+}
+
+/* Its slots are emptied afterwards, see reap(). */
+void cnode_destroy(struct object *o)
+{
+	struct cnode *c = (struct cnode *)o;
+
+	while (!list_empty(&c->threads)) {
+		struct thread *t = container_of(c->threads.next, struct thread, in_cnode);
+
+		thread_stop(t);
+		t->cnode = NULL;
+		list_remove(&t->in_cnode);
+	}
+}
+
+static error_t destination(struct cnode *c, u64 index, struct slot **dst)
+{
+	*dst = cnode_slot(c, index);
+	if (!*dst)
+		return L4_ERR_RANGE;
+	return (*dst)->type ? L4_ERR_OCCUPIED : L4_ERR_OK;
+}
+
+static error_t source(struct invocation *i, struct slot **src)
+{
+	struct slot *cap;
+	error_t error = cap_lookup_type(i->caller, i->arg[1], L4_TYPE_CNODE, L4_RIGHT_WRITE, &cap);
+
+	if (error)
+		return error;
+	*src = cnode_slot(SLOT_OBJECT(cap, cnode), i->arg[2]);
+	if (!*src)
+		return L4_ERR_RANGE;
+	return (*src)->type ? L4_ERR_OK : L4_ERR_CAP;
+}
+
+/* Badge of the new capability, or ERR_ARG when the source does not allow it. */
+static error_t mint_badge(const struct slot *src, u64 wanted, u64 *badge)
+{
+	*badge = src->badge;
+	switch (src->type) {
+	case L4_TYPE_ENDPOINT:
+	case L4_TYPE_NOTIFICATION:
+	case L4_TYPE_IRQ_HANDLER:
+		if (wanted && src->badge)
+			return L4_ERR_ARG;
+		if (wanted)
+			*badge = wanted;
+		return L4_ERR_OK;
+	case L4_TYPE_IOPORT:
+		if (wanted >> 32 || (wanted & 0xffff) < (src->badge & 0xffff) || wanted >> 16 > src->badge >> 16 ||
+		    (wanted & 0xffff) > wanted >> 16)
+			return L4_ERR_ARG;
+		*badge = wanted;
+		return L4_ERR_OK;
+	default:
+		return wanted ? L4_ERR_ARG : L4_ERR_OK;
+	}
+}
+
+static error_t cnode_copy(struct invocation *i, struct cnode *c, bool mint)
+{
+	struct slot *dst, *src;
+	u64 badge;
+	error_t error = destination(c, i->arg[0], &dst);
+
+	if (error)
+		return error;
+	error = source(i, &src);
+	if (error)
+		return error;
+	if (src->type == L4_TYPE_UNTYPED)
+		return L4_ERR_TYPE;
+	badge = src->badge;
+	if (mint) {
+		error = mint_badge(src, i->arg[4], &badge);
+		if (error)
+			return error;
+	}
+	slot_copy(dst, src, i->arg[3], badge, mint);
+	return L4_ERR_OK;
+}
+
+static error_t cnode_move(struct invocation *i, struct cnode *c)
+{
+	struct slot *dst, *src;
+	error_t error = destination(c, i->arg[0], &dst);
+
+	if (error)
+		return error;
+	error = source(i, &src);
+	if (error)
+		return error;
+	*dst = *src;
+	if (dst->prev)
+		dst->prev->next = dst;
+	if (dst->next)
+		dst->next->prev = dst;
+	if (dst->type == L4_TYPE_FRAME) {
+		list_init(&dst->in_vspace);
+		if (dst->use != FRAME_UNUSED) {
+			list_insert_before(&src->in_vspace, &dst->in_vspace);
+			list_remove(&src->in_vspace);
+			for (u32 r = 0; r < dst->vspace->region_count; r++)
+				if (dst->vspace->region[r].slot == src)
+					dst->vspace->region[r].slot = dst;
+		}
+	}
+	memset(src, 0, sizeof(*src));
+	return L4_ERR_OK;
+}
+
+error_t cnode_invoke(struct invocation *i)
+{
+	struct cnode *c = SLOT_OBJECT(i->slot, cnode);
+	struct slot *s;
+
+	if (i->op > L4_CNODE_REVOKE)
+		return L4_ERR_OP;
+	if (!(i->slot->rights & L4_RIGHT_WRITE))
+		return L4_ERR_RIGHTS;
+	switch (i->op) {
+	case L4_CNODE_COPY:
+		return cnode_copy(i, c, false);
+	case L4_CNODE_MINT:
+		return cnode_copy(i, c, true);
+	case L4_CNODE_MOVE:
+		return cnode_move(i, c);
+	}
+	s = cnode_slot(c, i->arg[0]);
+	if (!s)
+		return L4_ERR_RANGE;
+	if (!s->type)
+		return L4_ERR_CAP;
+	return i->op == L4_CNODE_DELETE ? slot_delete(s, &i->again) : slot_revoke(s, &i->again);
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Control: what only the root pager may do to the machine. */
+#include <kernel/arch.h>
+#include <kernel/debug.h>
+#include <kernel/irq.h>
+
+static error_t sched_configure(struct invocation *i)
+{
+	struct slot *cap;
+	u64 budget = i->arg[1], period = i->arg[2];
+
+	if (budget < L4_BUDGET_MIN_US || period > L4_BUDGET_MAX_US || budget > period)
+		return L4_ERR_RANGE;
+
+	error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_SCHED_CONTEXT, 0, &cap);
+
+	return error ? error : sched_context_configure(SLOT_OBJECT(cap, sched_context), budget, period);
+}
+
+static error_t destination(struct invocation *i, int arg, struct slot **dst)
+{
+	struct slot *cap;
+	error_t error = cap_lookup_type(i->caller, i->arg[arg], L4_TYPE_CNODE, L4_RIGHT_WRITE, &cap);
+
+	if (error)
+		return error;
+	*dst = cnode_slot(SLOT_OBJECT(cap, cnode), i->arg[arg + 1]);
+	if (!*dst)
+		return L4_ERR_RANGE;
+	return (*dst)->type ? L4_ERR_OCCUPIED : L4_ERR_OK;
+}
+
+static error_t irq_line(struct invocation *i)
+{
+	struct slot *dst;
+	u64 irq;
+	error_t error = plat_irq_line(i->arg[0], i->arg[1], &irq);
+
+	if (error)
+		return error;
+	error = destination(i, 2, &dst);
+	if (error)
+		return error;
+	if (irq_taken(irq))
+		return L4_ERR_BUSY;
+	return irq_make(irq, i->arg[0], i->arg[1], false, i->slot, dst);
+}
+
+static error_t irq_msi(struct invocation *i)
+{
+	struct slot *dst;
+	error_t error = destination(i, 0, &dst);
+
+	if (error)
+		return error;
+	for (u64 irq = plat_irq_msi_first(); irq <= plat_irq_msi_last(); irq++) {
+		if (irq_taken(irq))
+			continue;
+		error = plat_irq_msi(irq, &i->result[0], &i->result[1]);
+		return error ? error : irq_make(irq, 0, false, true, i->slot, dst);
+	}
+	return L4_ERR_MEMORY;
+}
+
+static error_t bind_log(struct invocation *i)
+{
+	struct slot *cap;
+
+	if (!i->arg[0]) {
+		log_bind(NULL, 0);
+		return L4_ERR_OK;
+	}
+
+	error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_NOTIFICATION, L4_RIGHT_WRITE, &cap);
+
+	if (!error)
+		log_bind(SLOT_OBJECT(cap, notification), cap->badge);
+	return error;
+}
+
+error_t control_invoke(struct invocation *i)
+{
+	if (i->op > L4_CONTROL_RESTART)
+		return L4_ERR_OP;
+	if (!(i->slot->rights & L4_RIGHT_WRITE))
+		return L4_ERR_RIGHTS;
+	switch (i->op) {
+	case L4_CONTROL_SCHED_CONFIGURE:
+		return sched_configure(i);
+	case L4_CONTROL_IRQ_LINE:
+		return irq_line(i);
+	case L4_CONTROL_IRQ_MSI:
+		return irq_msi(i);
+	case L4_CONTROL_LOG_BIND:
+		return bind_log(i);
+	case L4_CONTROL_POWER_OFF:
+		printk("l4: power off, status %lu\n", i->arg[0]);
+		plat_power_off();
+		return L4_ERR_STATE;
+	default:
+		printk("l4: restart\n");
+		plat_restart();
+		return L4_ERR_STATE;
+	}
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * IrqHandler: one interrupt, delivered as a signal. After delivery it is masked until ACK. What cannot be
+ * masked in hardware (edges, messages) is latched: one that comes meanwhile is delivered at the ACK.
+ */
+#include <kernel/arch.h>
+#include <kernel/irq.h>
+
+static struct irq irqs[IRQ_MAX];
+
+bool irq_taken(u64 irq) { return irqs[irq].refs; }
+
+/* With a destination: the first capability of an interrupt. Without: one more reference. */
+error_t irq_make(u64 irq, u32 line, bool level, bool msi, struct slot *parent, struct slot *dst)
+{
+	struct irq *q = &irqs[irq];
+
+	if (dst) {
+		*q = (struct irq){ .line = line, .level = level, .msi = msi, .masked = true };
+		dst->type = L4_TYPE_IRQ_HANDLER;
+		dst->rights = L4_RIGHT_ALL;
+		dst->object = irq;
+		slot_insert_child(parent, dst);
+	}
+	q->refs++;
+	return L4_ERR_OK;
+}
+
+static void mask(u64 irq, bool masked)
+{
+	irqs[irq].masked = masked;
+	if (!irqs[irq].msi && (irqs[irq].level || masked == !irqs[irq].notification))
+		plat_irq_mask(irq, irqs[irq].line, irqs[irq].level, masked);
+}
+
+void irq_release(u64 irq)
+{
+	if (--irqs[irq].refs)
+		return;
+	irqs[irq].notification = NULL;
+	mask(irq, true);
+}
+
+void irq_deliver(u64 irq)
+{
+	struct irq *q = &irqs[irq];
+
+	if (!q->notification)
+		return;
+	if (q->masked) {
+		q->latched = true;
+		return;
+	}
+	mask(irq, true);
+	notification_signal(q->notification, q->badge);
+}
+
+void irq_notification_gone(struct notification *n)
+{
+	for (u64 i = 0; i < IRQ_MAX; i++)
+		if (irqs[i].notification == n) {
+			irqs[i].notification = NULL;
+			mask(i, true);
+		}
+}
+
+static error_t bind(struct invocation *i, struct irq *q)
+{
+	struct slot *cap;
+	error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_NOTIFICATION, L4_RIGHT_WRITE, &cap);
+
+	if (error)
+		return error;
+	if (q->notification)
+		return L4_ERR_BUSY;
+	q->notification = SLOT_OBJECT(cap, notification);
+	q->badge = cap->badge ? cap->badge : 1;
+	q->masked = true;
+	q->latched = false;
+	return L4_ERR_OK;
+}
+
+error_t irq_invoke(struct invocation *i)
+{
+	u64 irq = i->slot->object;
+	struct irq *q = &irqs[irq];
+
+	if (i->op > L4_IRQ_HANDLER_UNBIND)
+		return L4_ERR_OP;
+	if (!(i->slot->rights & L4_RIGHT_WRITE))
+		return L4_ERR_RIGHTS;
+	if (i->op == L4_IRQ_HANDLER_BIND)
+		return bind(i, q);
+	if (!q->notification)
+		return L4_ERR_UNBOUND;
+	if (i->op == L4_IRQ_HANDLER_UNBIND) {
+		q->notification = NULL;
+		mask(irq, true);
+		return L4_ERR_OK;
+	}
+	if (!q->msi)
+		plat_irq_mask(irq, q->line, q->level, false);
+	q->masked = false;
+	if (q->latched) {
+		q->latched = false;
+		irq_deliver(irq);
+	}
+	return L4_ERR_OK;
+}

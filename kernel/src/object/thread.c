@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Thread: registers, address space, capabilities, processor time. Its UTCB is the object's second page. */
+#include <kernel/arch.h>
+#include <kernel/debug.h>
+#include <kernel/vspace.h>
+
+#define REGS_WORDS (sizeof(struct l4_frame) / sizeof(u64))
+#define REGS_FIRST 8	/* place of the registers in utcb.mr */
+
+_Static_assert(sizeof(struct thread) <= L4_PAGE_SIZE, "thread size");
+_Static_assert(REGS_FIRST + REGS_WORDS <= L4_MSG_WORDS, "registers fit the UTCB");
+
+void thread_init(void *memory, u8 size_bits)
+{
+	struct thread *t = memory;
+
+	list_init(&t->link);
+	list_init(&t->in_cnode);
+	list_init(&t->in_vspace);
+	t->utcb = (struct l4_utcb *)((char *)memory + L4_PAGE_SIZE);
+	arch_thread_init(t);
+	thread_set_own_mode(t);
+}
+
+/* Registers in its own frame, page table of its VSpace. */
+void thread_set_own_mode(struct thread *t)
+{
+	t->in_guest_user = false;
+	t->frame_end = (u64)(thread_frame(t) + 1);
+	t->root = t->vspace ? t->vspace->root_pa : 0;
+	t->entry = arch_entry_own();
+	if (t == this_cpu()->current)
+		arch_load_mode(t);
+}
+
+void thread_stop(struct thread *t)
+{
+	if (t->in_guest_user)
+		vcpu_leave_user(t, L4_EXIT_EVENT, 0);
+	ipc_cancel(t, L4_ERR_CANCELLED);
+	sched_block(t, THREAD_STOPPED);
+}
+
+static void leave_vspace(struct thread *t)
+{
+	if (!t->vspace)
+		return;
+	vspace_unmap_page(t->vspace, t->utcb_vaddr);
+	list_remove(&t->in_vspace);
+	t->vspace = NULL;
+}
+
+void thread_destroy(struct object *o)
+{
+	struct thread *t = (struct thread *)o;
+
+	thread_stop(t);
+	if (t->vcpu)
+		vcpu_unbind(t->vcpu);
+	if (t->bound)
+		t->bound->bound = NULL;
+	if (t->sc)
+		sched_context_move(t->sc, NULL);
+	leave_vspace(t);
+	list_remove(&t->in_cnode);
+	if (t->fault_slot.type)
+		slot_drop(&t->fault_slot);
+	arch_thread_destroy(t);
+}
+
+static error_t configure(struct invocation *i, struct thread *t)
+{
+	struct slot *cnode, *vspace, *fault = NULL;
+	u64 utcb = i->arg[2];
+	error_t error;
+
+	if (t->state != THREAD_STOPPED)
+		return L4_ERR_STATE;
+	if (!aligned(utcb, L4_PAGE_SIZE))
+		return L4_ERR_ALIGN;
+	if (utcb >= L4_USER_TOP - L4_PAGE_SIZE)
+		return L4_ERR_RANGE;
+	error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_CNODE, L4_RIGHT_WRITE, &cnode);
+	if (error)
+		return error;
+	error = cap_lookup_type(i->caller, i->arg[1], L4_TYPE_VSPACE, L4_RIGHT_WRITE, &vspace);
+	if (error)
+		return error;
+	if (i->arg[3]) {
+		error = cap_lookup_type(i->caller, i->arg[3], L4_TYPE_ENDPOINT,
+					L4_RIGHT_WRITE | L4_RIGHT_GRANT, &fault);
+		if (error)
+			return error;
+	}
+	if (t->vcpu)
+		return L4_ERR_STATE;
+
+	struct vspace *v = SLOT_OBJECT(vspace, vspace);
+
+	if (t->vspace != v || t->utcb_vaddr != utcb) {
+		error = vspace_map_page(v, utcb, arch_pa(t->utcb), L4_RIGHT_READ | L4_RIGHT_WRITE);
+		if (error)
+			return error;
+		leave_vspace(t);
+	}
+	if (!t->vspace)
+		list_add_tail(&v->threads, &t->in_vspace);
+	t->vspace = v;
+	t->utcb_vaddr = utcb;
+	list_remove(&t->in_cnode);
+	t->cnode = SLOT_OBJECT(cnode, cnode);
+	list_add_tail(&t->cnode->threads, &t->in_cnode);
+	if (t->fault_slot.type)
+		slot_drop(&t->fault_slot);
+	if (fault)
+		slot_copy(&t->fault_slot, fault, L4_RIGHT_ALL, fault->badge, true);
+	thread_set_own_mode(t);
+	return L4_ERR_OK;
+}
+
+static error_t set_sched(struct invocation *i, struct thread *t)
+{
+	struct sched_context *sc = NULL;
+	struct slot *cap;
+
+	if (i->arg[1] >= L4_PRIORITIES || i->arg[2] >= L4_PRIORITIES)
+		return L4_ERR_RANGE;
+	if ((int)i->arg[1] > i->caller->max_priority || (int)i->arg[2] > i->caller->max_priority)
+		return L4_ERR_PRIORITY;
+	if (i->arg[0]) {
+		error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_SCHED_CONTEXT, 0, &cap);
+
+		if (error)
+			return error;
+		sc = SLOT_OBJECT(cap, sched_context);
+		if (sc->thread && sc->thread != t)
+			return L4_ERR_BUSY;
+	}
+	if (t->sc != sc) {
+		if (t->sc)
+			sched_context_move(t->sc, NULL);
+		if (sc)
+			sched_context_move(sc, t);
+	}
+	t->priority = i->arg[1];
+	t->max_priority = i->arg[2];
+	sched_requeue(t);
+	return L4_ERR_OK;
+}
+
+static error_t registers(struct invocation *i, struct thread *t, bool write)
+{
+	struct l4_frame *f = thread_frame(t);
+	u64 *mr = &i->caller->utcb->mr[REGS_FIRST];
+
+	if (t->state != THREAD_STOPPED)
+		return L4_ERR_STATE;
+	if (write) {
+		memcpy(f, mr, sizeof(*f));
+		arch_frame_sanitise(f);
+	} else {
+		memcpy(mr, f, sizeof(*f));
+	}
+	return L4_ERR_OK;
+}
+
+static error_t resume(struct thread *t)
+{
+	if (!t->cnode || !t->vspace)
+		return L4_ERR_UNBOUND;
+	if (t->state == THREAD_STOPPED) {
+		t->fault_label = 0;
+		sched_wake(t);
+	}
+	return L4_ERR_OK;
+}
+
+static error_t bind_notification(struct invocation *i, struct thread *t)
+{
+	struct slot *cap;
+	struct notification *n;
+
+	if (!i->arg[0]) {
+		if (t->bound)
+			t->bound->bound = NULL;
+		t->bound = NULL;
+		return L4_ERR_OK;
+	}
+
+	error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_NOTIFICATION, L4_RIGHT_READ, &cap);
+
+	if (error)
+		return error;
+	n = SLOT_OBJECT(cap, notification);
+	if (t->bound || n->bound || !list_empty(&n->queue))
+		return L4_ERR_BUSY;
+	t->bound = n;
+	n->bound = t;
+	return L4_ERR_OK;
+}
+
+static error_t bind_vcpu(struct invocation *i, struct thread *t)
+{
+	struct slot *cap;
+	error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_VCPU, L4_RIGHT_WRITE, &cap);
+
+	return error ? error : vcpu_bind(t, SLOT_OBJECT(cap, vcpu), i->arg[1]);
+}
+
+error_t thread_invoke(struct invocation *i)
+{
+	struct thread *t = SLOT_OBJECT(i->slot, thread);
+
+	if (i->op > L4_THREAD_BIND_VCPU)
+		return L4_ERR_OP;
+	if (!(i->slot->rights & (i->op == L4_THREAD_READ_REGS ? L4_RIGHT_READ : L4_RIGHT_WRITE)))
+		return L4_ERR_RIGHTS;
+	switch (i->op) {
+	case L4_THREAD_CONFIGURE:
+		return configure(i, t);
+	case L4_THREAD_SET_SCHED:
+		return set_sched(i, t);
+	case L4_THREAD_WRITE_REGS:
+		return registers(i, t, true);
+	case L4_THREAD_READ_REGS:
+		return registers(i, t, false);
+	case L4_THREAD_RESUME:
+		return resume(t);
+	case L4_THREAD_SUSPEND:
+		thread_stop(t);
+		return L4_ERR_OK;
+	case L4_THREAD_BIND_NOTIFICATION:
+		return bind_notification(i, t);
+	default:
+		return bind_vcpu(i, t);
+	}
+}

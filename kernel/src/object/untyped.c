@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Untyped: memory that becomes objects. Its capability holds how many bytes are used; objects are placed
+ * one after another, each aligned to its size, and come back all together by revoke.
+ */
+#include <kernel/arch.h>
+#include <kernel/debug.h>
+#include <kernel/vspace.h>
+
+#define CLEAR_STEP 0x40000UL
+
+struct maker {
+	void (*init)(void *memory, u8 size_bits);
+	u8 min_bits, max_bits;	/* equal: the type has one size */
+};
+
+static const struct maker makers[] = {
+	[L4_TYPE_UNTYPED] = { NULL, L4_UNTYPED_MIN_BITS, L4_UNTYPED_MAX_BITS },
+	[L4_TYPE_CNODE] = { cnode_init, L4_CNODE_SLOT_BITS + 1, L4_CNODE_SLOT_BITS + 16 },
+	[L4_TYPE_THREAD] = { thread_init, L4_THREAD_BITS, L4_THREAD_BITS },
+	[L4_TYPE_SCHED_CONTEXT] = { sched_context_init, L4_SCHED_CONTEXT_BITS, L4_SCHED_CONTEXT_BITS },
+	[L4_TYPE_ENDPOINT] = { endpoint_init, L4_ENDPOINT_BITS, L4_ENDPOINT_BITS },
+	[L4_TYPE_REPLY] = { reply_init, L4_REPLY_BITS, L4_REPLY_BITS },
+	[L4_TYPE_NOTIFICATION] = { notification_init, L4_NOTIFICATION_BITS, L4_NOTIFICATION_BITS },
+	[L4_TYPE_VSPACE] = { vspace_init, L4_VSPACE_MIN_BITS, L4_VSPACE_MAX_BITS },
+	[L4_TYPE_FRAME] = { NULL, L4_PAGE_BITS, L4_FRAME_MAX_BITS },
+	[L4_TYPE_VCPU] = { vcpu_init, L4_VCPU_BITS, L4_VCPU_BITS },
+	[L4_TYPE_GUESTSPACE] = { guestspace_init, L4_GUESTSPACE_BITS, L4_GUESTSPACE_BITS },
+};
+
+/* Make [from, to) of the Untyped zero, a step at a time; false when interrupted. */
+static bool clear(struct slot *u, u64 from, u64 to)
+{
+	if (u->clean < from)
+		u->clean = from;
+	while (u->clean < to) {
+		u64 step = min_u64(CLEAR_STEP, to - u->clean);
+
+		memset(arch_ptr(u->object + u->clean), 0, step);
+		u->clean += step;
+		if (u->clean < to && arch_interrupt_pending())
+			return false;
+	}
+	return true;
+}
+
+static void make(struct slot *u, struct slot *dst, u8 type, u8 bits, u64 offset)
+{
+	u64 pa = u->object + offset;
+
+	dst->type = type;
+	dst->rights = L4_RIGHT_ALL;
+	dst->size_bits = bits;
+	dst->kind = u->kind;
+	if (u->kind == L4_MEM_LOG)
+		dst->rights = L4_RIGHT_READ;
+	if (makers[type].init) {
+		struct object *o = arch_ptr(pa);
+
+		o->type = type;
+		o->size_bits = bits;
+		o->refs = 1;
+		makers[type].init(o, bits);
+		dst->object = (u64)o;
+	} else {
+		dst->object = pa;
+		if (type == L4_TYPE_FRAME)
+			list_init(&dst->in_vspace);
+	}
+	slot_insert_child(u, dst);
+}
+
+static error_t retype(struct invocation *i)
+{
+	struct slot *u = i->slot, *cap;
+	u64 type = i->arg[0], bits = i->arg[1], index = i->arg[3], n = i->arg[4];
+
+	if (type >= sizeof(makers) / sizeof(*makers) || !makers[type].max_bits || !n)
+		return L4_ERR_ARG;
+
+	const struct maker *m = &makers[type];
+
+	if (m->min_bits == m->max_bits) {
+		if (bits)
+			return L4_ERR_ARG;
+		bits = m->min_bits;
+	} else if (bits < m->min_bits || bits > m->max_bits) {
+		return L4_ERR_RANGE;
+	}
+	if (u->kind != L4_MEM_RAM && type != L4_TYPE_FRAME && type != L4_TYPE_UNTYPED)
+		return L4_ERR_ARG;
+
+	error_t error = cap_lookup_type(i->caller, i->arg[2], L4_TYPE_CNODE, L4_RIGHT_WRITE, &cap);
+
+	if (error)
+		return error;
+
+	struct cnode *c = SLOT_OBJECT(cap, cnode);
+
+	if (!cnode_slot(c, index) || n > c->slots_mask || !cnode_slot(c, index + n - 1))
+		return L4_ERR_RANGE;
+	for (u64 k = 0; k < n; k++)
+		if (cnode_slot(c, index + k)->type)
+			return L4_ERR_OCCUPIED;
+
+	u64 start = align_up(u->badge, BIT(bits));
+
+	if (start > BIT(u->size_bits) || n > (BIT(u->size_bits) - start) >> bits)
+		return L4_ERR_MEMORY;
+
+	u64 end = start + (n << bits);
+
+	if (u->kind == L4_MEM_RAM && type != L4_TYPE_UNTYPED && !clear(u, start, end)) {
+		i->again = true;
+		return L4_ERR_OK;
+	}
+	u->badge = end;
+	for (u64 k = 0; k < n; k++)
+		make(u, cnode_slot(c, index + k), type, bits, start + (k << bits));
+	return L4_ERR_OK;
+}
+
+error_t untyped_invoke(struct invocation *i)
+{
+	struct slot *u = i->slot;
+
+	switch (i->op) {
+	case L4_UNTYPED_RETYPE:
+		return u->rights & L4_RIGHT_WRITE ? retype(i) : L4_ERR_RIGHTS;
+	case L4_UNTYPED_INFO:
+		if (!(u->rights & L4_RIGHT_READ))
+			return L4_ERR_RIGHTS;
+		i->result[0] = u->object;
+		i->result[1] = u->size_bits;
+		i->result[2] = BIT(u->size_bits) - u->badge;
+		i->result[3] = u->kind;
+		return L4_ERR_OK;
+	default:
+		return L4_ERR_OP;
+	}
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the architecture's entry code calls: system calls, faults, and the way back to user mode. */
+#include <kernel/arch.h>
+#include <kernel/debug.h>
+#include <kernel/vspace.h>
+
+static error_t (*const invokers[])(struct invocation *) = {
+	[L4_TYPE_UNTYPED] = untyped_invoke,
+	[L4_TYPE_CNODE] = cnode_invoke,
+	[L4_TYPE_THREAD] = thread_invoke,
+	[L4_TYPE_VSPACE] = vspace_invoke,
+	[L4_TYPE_FRAME] = frame_invoke,
+	[L4_TYPE_GUESTSPACE] = guestspace_invoke,
+	[L4_TYPE_IRQ_HANDLER] = irq_invoke,
+	[L4_TYPE_IOPORT] = arch_ioport_invoke,
+	[L4_TYPE_CONTROL] = control_invoke,
+};
+
+static error_t invoke(struct thread *t, struct l4_frame *f)
+{
+	struct invocation i = { .caller = t, .op = frame_tag(f) };
+	error_t error = cap_lookup(t, frame_cap(f), &i.slot);
+
+	if (error)
+		return error;
+	if (i.slot->type >= sizeof(invokers) / sizeof(*invokers) || !invokers[i.slot->type])
+		return L4_ERR_OP;
+	frame_get_words(f, i.arg);
+	error = invokers[i.slot->type](&i);
+	if (i.again)
+		frame_repeat_syscall(f);
+	else if (!error)
+		frame_set_words(f, i.result);
+	return error;
+}
+
+static error_t send(struct thread *t, struct l4_frame *f, bool block, bool call)
+{
+	struct slot *cap;
+	error_t error = cap_lookup(t, frame_cap(f), &cap);
+
+	if (unlikely(error))
+		return error;
+	if (likely(cap->type == L4_TYPE_ENDPOINT))
+		return ipc_send(t, cap, frame_tag(f), block, call);
+	if (cap->type == L4_TYPE_REPLY && !call)
+		return ipc_reply(t, cap, frame_tag(f));
+	return L4_ERR_TYPE;
+}
+
+static error_t recv(struct thread *t, struct l4_frame *f, bool block, bool answer)
+{
+	struct slot *cap, *reply = NULL;
+	error_t error = cap_lookup_type(t, frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_READ, &cap);
+
+	if (unlikely(error))
+		return error;
+	if (frame_reply(f) || answer) {
+		error = cap_lookup_type(t, frame_reply(f), L4_TYPE_REPLY, L4_RIGHT_WRITE, &reply);
+		if (unlikely(error))
+			return error;
+	}
+	if (answer && SLOT_OBJECT(reply, reply)->caller) {
+		error = ipc_reply(t, reply, frame_tag(f));
+		if (unlikely(error))
+			return error;
+	}
+	return ipc_recv(t, cap, reply ? SLOT_OBJECT(reply, reply) : NULL, block);
+}
+
+static error_t notification(struct thread *t, struct l4_frame *f, u64 number)
+{
+	struct slot *cap;
+	bool signal = number == L4_SYS_SIGNAL;
+	error_t error = cap_lookup_type(t, frame_cap(f), L4_TYPE_NOTIFICATION,
+					signal ? L4_RIGHT_WRITE : L4_RIGHT_READ, &cap);
+
+	if (unlikely(error))
+		return error;
+	if (!signal)
+		return notification_wait(t, SLOT_OBJECT(cap, notification), number == L4_SYS_WAIT);
+	notification_signal(SLOT_OBJECT(cap, notification), cap->badge ? cap->badge : 1);
+	return L4_ERR_OK;
+}
+
+static error_t debug(struct l4_frame *f, u64 number)
+{
+	u64 words[L4_MSG_REG_WORDS], n = frame_tag(f);
+
+	if (number == L4_SYS_DEBUG_COUNTER) {
+		if (n >= COUNTERS)
+			return L4_ERR_RANGE;
+		frame_get_words(f, words);
+		words[0] = this_cpu()->count[n];
+		frame_set_words(f, words);
+		return L4_ERR_OK;
+	}
+	if (n > sizeof(words))
+		return L4_ERR_RANGE;
+	frame_get_words(f, words);
+	log_write((const char *)words, n);
+	return L4_ERR_OK;
+}
+
+static error_t vcpu_call(struct thread *t, struct l4_frame *f, u64 number)
+{
+	u64 words[L4_MSG_REG_WORDS];
+
+	if (unlikely(!t->vcpu))
+		return L4_ERR_UNBOUND;
+	switch (number) {
+	case L4_SYS_VCPU_ENTER:
+		return vcpu_enter(t, frame_cap(f));
+	case L4_SYS_VCPU_RESUME:
+		return vcpu_resume(t);
+	case L4_SYS_VCPU_WAIT:
+		return vcpu_wait(t);
+	case L4_SYS_VCPU_TIMER:
+		return vcpu_timer(t, frame_tag(f));
+	default:
+		frame_get_words(f, words);
+		return vcpu_flush(t, words[0], words[1]);
+	}
+}
+
+static error_t dispatch(struct thread *t, struct l4_frame *f, u64 number)
+{
+	switch (number) {
+	case L4_SYS_SEND:
+		return send(t, f, true, false);
+	case L4_SYS_NB_SEND:
+		return send(t, f, false, false);
+	case L4_SYS_RECV:
+		return recv(t, f, true, false);
+	case L4_SYS_NB_RECV:
+		return recv(t, f, false, false);
+	case L4_SYS_CALL:
+		return send(t, f, true, true);
+	case L4_SYS_REPLY_RECV:
+		return recv(t, f, true, true);
+	case L4_SYS_SIGNAL:
+	case L4_SYS_WAIT:
+	case L4_SYS_POLL:
+		return notification(t, f, number);
+	case L4_SYS_INVOKE:
+		return invoke(t, f);
+	case L4_SYS_YIELD:
+		sched_yield();
+		return L4_ERR_OK;
+	case L4_SYS_DEBUG_WRITE:
+	case L4_SYS_DEBUG_COUNTER:
+		return debug(f, number);
+	case L4_SYS_VCPU_ENTER:
+	case L4_SYS_VCPU_RESUME:
+	case L4_SYS_VCPU_WAIT:
+	case L4_SYS_VCPU_TIMER:
+	case L4_SYS_VCPU_FLUSH:
+		return vcpu_call(t, f, number);
+	default:
+		return L4_ERR_SYSCALL;
+	}
+}
+
+/*
+ * A system call that blocked or changed registers has written its own result when it is resumed; so the
+ * result is stored before the operation, and again only if it failed.
+ */
+void trap_syscall(struct thread *t)
+{
+	struct l4_frame *f = thread_frame(t);
+	u64 number = frame_number(f);
+	error_t error;
+
+	count(COUNT_SYSCALLS);
+	frame_set_error(f, L4_ERR_OK);
+	error = dispatch(t, f, number);
+	if (unlikely(error))
+		frame_set_error(f, error);
+	trap_exit();
+}
+
+void trap_page_fault(struct thread *t, u64 addr, u32 access, bool present)
+{
+	count(COUNT_FAULTS);
+	if (t->vcpu)
+		vcpu_page_fault(t, addr, access);
+	else
+		ipc_fault(t, L4_FAULT_PAGE, addr, access, frame_ip(thread_frame(t)), present);
+	trap_exit();
+}
+
+void trap_exception(struct thread *t, u32 vector, u64 error)
+{
+	if (t->vcpu)
+		vcpu_exception(t, vector, error);
+	else
+		ipc_fault(t, L4_FAULT_EXCEPTION, vector, error, frame_ip(thread_frame(t)),
+			  frame_sp(thread_frame(t)));
+	trap_exit();
+}
+
+/* Last step of every entry: who runs, and does its vCPU have something to hear? */
+void trap_exit(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	do {
+		if (unlikely(cpu->need_resched))
+			schedule();
+		if (likely(!cpu->current->exit_work))
+			break;
+		vcpu_exit_work(cpu->current);
+	} while (cpu->need_resched);
+	if (unlikely(cpu->current == &cpu->idle))
+		arch_idle();
+}
