@@ -43,14 +43,21 @@ static error_t send(struct thread *t, struct l4_frame *f, bool block, bool call)
 		return error;
 	if (likely(cap->type == L4_TYPE_ENDPOINT))
 		return ipc_send(t, cap, frame_tag(f), block, call);
-	if (cap->type == L4_TYPE_REPLY && !call)
-		return ipc_reply(t, cap, frame_tag(f));
+	if (cap->type == L4_TYPE_REPLY && !call) {
+		struct thread *answered = NULL;
+
+		error = ipc_reply(t, cap, frame_tag(f), &answered);
+		if (answered)
+			sched_wake(answered);
+		return error;
+	}
 	return L4_ERR_TYPE;
 }
 
 static error_t recv(struct thread *t, struct l4_frame *f, bool block, bool answer)
 {
 	struct slot *cap, *reply = NULL;
+	struct thread *answered = NULL;
 	error_t error = cap_lookup_type(t, frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_READ, &cap);
 
 	if (unlikely(error))
@@ -61,11 +68,14 @@ static error_t recv(struct thread *t, struct l4_frame *f, bool block, bool answe
 			return error;
 	}
 	if (answer && SLOT_OBJECT(reply, reply)->caller) {
-		error = ipc_reply(t, reply, frame_tag(f));
+		error = ipc_reply(t, reply, frame_tag(f), &answered);
 		if (unlikely(error))
 			return error;
 	}
-	return ipc_recv(t, cap, reply ? SLOT_OBJECT(reply, reply) : NULL, block);
+	error = ipc_recv(t, cap, reply ? SLOT_OBJECT(reply, reply) : NULL, block);
+	if (answered)
+		ipc_run(answered);
+	return error;
 }
 
 static error_t notification(struct thread *t, struct l4_frame *f, u64 number)

@@ -11,7 +11,6 @@ _Static_assert(offsetof(struct arch_cpu, entry) == CPU_ENTRY, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, tss) + offsetof(struct tss, rsp0) == CPU_FRAME_END, "entry.S");
 
 #define STUB_SIZE 16
-#define CR0_TS BIT(3)
 
 static struct cpu boot_cpu;
 static char nmi_stack[4096] __attribute__((aligned(16)));
@@ -78,7 +77,7 @@ static void gdt_init(struct arch_cpu *c)
 static void features(void)
 {
 	u32 r[4], ext[4];
-	/* PAE PGE(no) OSFXSR OSXMMEXCPT */
+	/* PAE, OSFXSR, OSXMMEXCPT */
 	u64 cr4 = BIT(5) | BIT(9) | BIT(10);
 
 	cpuid(7, 0, ext);
@@ -145,6 +144,7 @@ void arch_thread_destroy(struct thread *t)
 }
 
 u64 arch_entry_own(void) { return (u64)entry_own; }
+u64 arch_entry_guest_kernel(void) { return (u64)entry_guest_kernel; }
 u64 arch_entry_guest_user(void) { return (u64)entry_guest_user; }
 
 void arch_load_mode(struct thread *t)

@@ -49,16 +49,18 @@
 .endm
 
 	.text
-/* SYSCALL: rcx = ip, r11 = flags. Which of the two entries is the current thread's mode. */
+/* SYSCALL: rcx = ip, r11 = flags. Which of the three entries is the current thread's mode. */
 	.globl arch_syscall
 arch_syscall:
 	swapgs
 	jmp *%gs:CPU_ENTRY
 
-	.globl entry_own
-entry_own:
+	.globl entry_guest_kernel
+entry_guest_kernel:
 	cmp $L4_SYS_VCPU_ENTER, %eax
 	je entry_vcpu_enter
+	.globl entry_own
+entry_own:
 	SAVE_SYSCALL
 	mov %gs:CPU_SELF, %rdi
 	call x86_syscall

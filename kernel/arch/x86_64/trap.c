@@ -9,22 +9,13 @@
 #define PF_WRITE BIT(1)
 #define PF_FETCH BIT(4)
 
-struct l4_vcpu_page *vcpu_syscall(struct thread *t);
-
 void x86_syscall(struct cpu *cpu) { trap_syscall(cpu->current); }
 
 void x86_vcpu_enter(struct cpu *cpu, u64 slot)
 {
-	struct thread *t = cpu->current;
-
-	if (likely(t->vcpu)) {
-		vcpu_enter(t, slot);
-		if (unlikely(t->exit_work))
-			trap_exit();
-		return;
-	}
-	/* No vCPU: an ordinary failing system call, but its registers were not saved. Stop the thread. */
-	trap_exception(t, 6, 0);
+	vcpu_enter(cpu->current, slot);
+	if (unlikely(cpu->current->exit_work))
+		trap_exit();
 }
 
 struct l4_vcpu_page *x86_guest_syscall(struct cpu *cpu) { return vcpu_syscall(cpu->current); }

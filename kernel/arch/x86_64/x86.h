@@ -124,6 +124,7 @@ void x86_trap(u32 vector, struct l4_frame *f);
 void x86_kernel_trap(u32 vector, u64 *frame);
 void arch_syscall(void);
 void entry_own(void);
+void entry_guest_kernel(void);
 void entry_guest_user(void);
 extern char x86_stubs[];
 extern char kernel_start[], kernel_end[], boot_stack_top[];

@@ -24,6 +24,7 @@ void arch_thread_destroy(struct thread *t);
 void arch_switch(struct thread *from, struct thread *to);
 void arch_load_mode(struct thread *t);
 u64 arch_entry_own(void);		/* values of struct thread.entry */
+u64 arch_entry_guest_kernel(void);
 u64 arch_entry_guest_user(void);
 bool arch_frame_valid(const struct l4_frame *f);
 void arch_frame_sanitise(struct l4_frame *f);

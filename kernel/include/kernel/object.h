@@ -85,10 +85,6 @@ struct invocation {
 	bool again;	/* not finished: repeat the system call */
 };
 
-/* Look up a capability of the calling thread: by index, type and rights. */
-error_t cap_lookup(struct thread *t, u64 index, struct slot **out);
-error_t cap_lookup_type(struct thread *t, u64 index, u8 type, u8 rights, struct slot **out);
-
 error_t untyped_invoke(struct invocation *i);
 error_t cnode_invoke(struct invocation *i);
 error_t thread_invoke(struct invocation *i);

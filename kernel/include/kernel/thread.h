@@ -100,6 +100,30 @@ struct notification {
 };
 _Static_assert(sizeof(struct notification) <= 1 << L4_NOTIFICATION_BITS, "notification size");
 
+/* Look up a capability of the calling thread: by index, type and rights. */
+static inline error_t cap_lookup(struct thread *t, u64 index, struct slot **out)
+{
+	struct slot *s = t->cnode ? cnode_slot(t->cnode, index) : NULL;
+
+	if (unlikely(!s || !s->type))
+		return L4_ERR_CAP;
+	*out = s;
+	return L4_ERR_OK;
+}
+
+static inline error_t cap_lookup_type(struct thread *t, u64 index, u8 type, u8 rights, struct slot **out)
+{
+	error_t error = cap_lookup(t, index, out);
+
+	if (unlikely(error))
+		return error;
+	if (unlikely((*out)->type != type))
+		return L4_ERR_TYPE;
+	if (unlikely(((*out)->rights & rights) != rights))
+		return L4_ERR_RIGHTS;
+	return L4_ERR_OK;
+}
+
 static inline struct l4_frame *thread_frame(struct thread *t) { return &t->arch.frame; }
 
 /* sched/ */
@@ -122,7 +146,8 @@ void timer_program(void);
 /* ipc/ */
 error_t ipc_send(struct thread *t, struct slot *cap, u64 tag, bool block, bool call);
 error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool block);
-error_t ipc_reply(struct thread *t, struct slot *reply_cap, u64 tag);
+error_t ipc_reply(struct thread *t, struct slot *reply_cap, u64 tag, struct thread **answered);
+void ipc_run(struct thread *t);		/* wake, and run at once if the scheduler would choose it */
 void ipc_cancel(struct thread *t, error_t error);
 void ipc_fault(struct thread *t, u64 label, u64 w0, u64 w1, u64 w2, u64 w3);
 error_t notification_wait(struct thread *t, struct notification *n, bool block);

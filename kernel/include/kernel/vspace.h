@@ -80,6 +80,7 @@ bool guest_fill(struct vspace *v, struct guestspace *g, u64 guest_root, u64 vadd
 
 void vcpu_event(struct thread *t, u64 bits);
 void vcpu_exit_work(struct thread *t);
+struct l4_vcpu_page *vcpu_syscall(struct thread *t);
 void vcpu_leave_user(struct thread *t, u32 reason, u32 code);
 void vcpu_page_fault(struct thread *t, u64 addr, u32 access);
 void vcpu_exception(struct thread *t, u32 vector, u64 error);

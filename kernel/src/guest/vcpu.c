@@ -48,6 +48,7 @@ error_t vcpu_bind(struct thread *t, struct vcpu *v, u64 vaddr)
 	v->thread = t;
 	v->page_vaddr = vaddr;
 	t->vcpu = v;
+	thread_set_own_mode(t);
 	return L4_ERR_OK;
 }
 
@@ -64,6 +65,7 @@ void vcpu_unbind(struct vcpu *v)
 		vspace_unmap_page(t->vspace, v->page_vaddr);
 	t->vcpu = NULL;
 	t->exit_work = false;
+	thread_set_own_mode(t);
 	v->thread = NULL;
 }
 
@@ -303,7 +305,6 @@ error_t vcpu_flush(struct thread *t, u64 start, u64 end)
  * Fast path of guest system calls: like vcpu_leave_user, but the guest kernel's registers are loaded directly
  * by the entry code, which gets the vCPU page.
  */
-struct l4_vcpu_page *vcpu_syscall(struct thread *t);
 struct l4_vcpu_page *vcpu_syscall(struct thread *t)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;

@@ -130,11 +130,11 @@ static void return_time(struct reply *r, struct thread *caller)
 		sched_context_move(sc, caller);
 }
 
-/* Run `to` at once if that is what the scheduler would do; it has just been made THREAD_RUN. */
-static inline void wake_and_switch(struct thread *t, struct thread *to)
+/* Direct switch: run `to` now if that is what the scheduler would do, else make it ready. */
+void ipc_run(struct thread *to)
 {
 	to->state = THREAD_RUN;
-	if (t->state != THREAD_RUN && t == this_cpu()->current && sched_may_switch(to))
+	if (this_cpu()->current->state != THREAD_RUN && sched_may_switch(to))
 		sched_switch(to);
 	else
 		sched_wake(to);
@@ -167,7 +167,7 @@ error_t ipc_send(struct thread *t, struct slot *cap, u64 tag, bool block, bool c
 		reply_detach(r);
 		if (call)
 			link_call(t, r, reply);
-		wake_and_switch(t, r);
+		ipc_run(r);
 		return L4_ERR_OK;
 	}
 	if (!block)
@@ -227,7 +227,8 @@ error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool b
 	return L4_ERR_OK;
 }
 
-error_t ipc_reply(struct thread *t, struct slot *cap, u64 tag)
+/* *answered is the caller if it can go on; the kernel's caller runs it when t has nothing left to do. */
+error_t ipc_reply(struct thread *t, struct slot *cap, u64 tag, struct thread **answered)
 {
 	struct reply *r = SLOT_OBJECT(cap, reply);
 	struct thread *caller = r->caller;
@@ -249,11 +250,11 @@ error_t ipc_reply(struct thread *t, struct slot *cap, u64 tag)
 		if (tag >> L4_TAG_LABEL_SHIFT)
 			caller->state = THREAD_STOPPED;
 		else
-			sched_wake(caller);
+			*answered = caller;
 		return L4_ERR_OK;
 	}
 	transfer(t, caller, 0, grant);
-	sched_wake(caller);
+	*answered = caller;
 	return L4_ERR_OK;
 }
 

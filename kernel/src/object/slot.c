@@ -200,26 +200,3 @@ error_t slot_delete(struct slot *s, bool *again)
 		budget = 64;
 	return L4_ERR_OK;
 }
-
-error_t cap_lookup(struct thread *t, u64 index, struct slot **out)
-{
-	struct slot *s = t->cnode ? cnode_slot(t->cnode, index) : NULL;
-
-	if (unlikely(!s || !s->type))
-		return L4_ERR_CAP;
-	*out = s;
-	return L4_ERR_OK;
-}
-
-error_t cap_lookup_type(struct thread *t, u64 index, u8 type, u8 rights, struct slot **out)
-{
-	error_t error = cap_lookup(t, index, out);
-
-	if (unlikely(error))
-		return error;
-	if (unlikely((*out)->type != type))
-		return L4_ERR_TYPE;
-	if (unlikely(((*out)->rights & rights) != rights))
-		return L4_ERR_RIGHTS;
-	return L4_ERR_OK;
-}

@@ -28,7 +28,7 @@ void thread_set_own_mode(struct thread *t)
 	t->in_guest_user = false;
 	t->frame_end = (u64)(thread_frame(t) + 1);
 	t->root = t->vspace ? t->vspace->root_pa : 0;
-	t->entry = arch_entry_own();
+	t->entry = t->vcpu ? arch_entry_guest_kernel() : arch_entry_own();
 	if (t == this_cpu()->current)
 		arch_load_mode(t);
 }
