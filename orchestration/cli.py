@@ -16,7 +16,7 @@ import typer
 
 from orchestration import arch as arches
 from orchestration import boot as booting
-from orchestration import doctor, qemu, ssh
+from orchestration import doctor, kernel_tests, qemu, ssh
 from orchestration.bootstrap import ROOT
 from orchestration.cache import Cache
 from orchestration.errors import EXIT_INTERRUPTED, QuollError, UsageError
@@ -50,9 +50,8 @@ def boot(
     cache = Cache(say=progress.say)
     made = booting.artefacts(chosen, cache, progress)
     if accel == "kvm":
-        from orchestration import kernel_tests
         with progress.step("probe KVM"):
-            kernel_tests.probe(made, progress)
+            kernel_tests.probe(chosen, made.bare)
     run = RunDirectory(f"boot-{chosen.name}")
     session = booting.prepare(made, progress, run, accel=accel, bootargs=append)
     if dry_run:

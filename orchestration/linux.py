@@ -29,26 +29,31 @@ UNPACK_LIMIT, PATCH_LIMIT, MAKE_LIMIT = 900, 60, 5400
 
 @dataclass(frozen=True)
 class Flavour:
-    """Which Linux: the guest (our port) or, for comparisons, the same source on the bare machine."""
+    """Which Linux: the guest (our port) or, for comparisons, the same source on the bare machine.
+
+    configs are fragments, later ones win; base is the make target that fills in the rest.
+    """
 
     name: str
     patched: bool
     make_arch: str
-    config: Path
+    configs: tuple[Path, ...]
+    base: str
     image: str
     targets: tuple[str, ...]
 
 
 def guest(arch: Arch) -> Flavour:
     """Return the flavour that runs on L4."""
-    return Flavour(f"l4-{arch.name}", True, "l4", PATCHES / "configs" / f"{arch.name}.config", "vmlinux",
+    return Flavour(f"l4-{arch.name}", True, "l4",
+                   (PATCHES / "configs/base.config", PATCHES / f"configs/{arch.name}.config"), "alldefconfig", "vmlinux",
                    ("vmlinux", "modules"))
 
 
 def native(arch: Arch) -> Flavour:
     """Return the flavour that runs on the bare machine."""
-    return Flavour(f"native-{arch.name}", False, arch.linux_arch, NATIVE_CONFIGS / f"native-{arch.name}.config",
-                   arch.linux_image, (Path(arch.linux_image).name,))
+    return Flavour(f"native-{arch.name}", False, arch.linux_arch,
+                   (NATIVE_CONFIGS / f"native-{arch.name}.config",), "allnoconfig", arch.linux_image, (Path(arch.linux_image).name,))
 
 
 def series() -> list[Path]:
@@ -120,9 +125,11 @@ def make(arch: Arch, cache: Cache, flavour: Flavour, key: str, entry: Path) -> N
                    f"CC={ccache}{arch.compiler}", f"HOSTCC={ccache}gcc"]
         env = {**REPRODUCIBLE, "CCACHE_DIR": str(cache.root / "ccache"), "CCACHE_MAXSIZE": "2G"}
         jobs = f"-j{os.cpu_count() or 1}"
-        tools.run([*command, f"KCONFIG_ALLCONFIG={flavour.config}", "allnoconfig"], log, "Linux' configuration",
-                  PATCH_LIMIT, env=env)
-        check_config(flavour.config, objects / ".config")
+        wanted = objects / "wanted.config"
+        wanted.write_text("".join(path.read_text() for path in flavour.configs))
+        tools.run([*command, f"KCONFIG_ALLCONFIG={wanted}", flavour.base], log, "Linux' configuration",
+                  UNPACK_LIMIT, env=env)
+        check_config(wanted, objects / ".config")
         tools.run([*command, jobs, *flavour.targets], log, "the build of Linux", MAKE_LIMIT, env=env)
         stage = objects / "modules-root"
         shutil.rmtree(stage, ignore_errors=True)
@@ -145,15 +152,16 @@ def check_config(wanted: Path, got: Path) -> None:
             if line.startswith("CONFIG_") and not line.endswith("=n") and line not in have]
     if lost:
         raise BuildError(f"Linux' configuration does not take {', '.join(lost[:5])}",
-                         f"a dependency is missing in {wanted.relative_to(ROOT)}")
+                         "its fragments miss a dependency of that option")
 
 
 def linux(arch: Arch, cache: Cache, flavour: Flavour) -> Path:
     """Return the folder with the image, System.map, config and modules.tar, built if need be."""
-    if not flavour.config.exists():
-        raise BuildError(f"{flavour.config.relative_to(ROOT)} is missing", "every architecture needs one")
+    for config in flavour.configs:
+        if not config.exists():
+            raise BuildError(f"{config.relative_to(ROOT)} is missing", "every architecture needs one")
     source = source_key(flavour)
     header = build.generate(arch, "header") if flavour.patched else ""
     key = key_of(source, header, build.compiler_version(arch.compiler), flavour.make_arch,
-                 files=[flavour.config, Path(__file__)], base=ROOT)
+                 files=[*flavour.configs, Path(__file__)], base=ROOT)
     return cache.get(f"linux-{flavour.name}", key, lambda entry: make(arch, cache, flavour, source, entry))

@@ -127,6 +127,7 @@ class Machine:
             self.process = subprocess.Popen(
                 [tools.program("setpriv"), "--pdeathsig", "KILL", tools.program(argv[0]), *argv[1:]],
                 stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True)
+        self.run.event("qemu started", pid=self.process.pid, port=self.port)
         deadline = time.monotonic() + START_LIMIT
         while not self.monitor.accepted.done():
             if self.process.poll() is not None or time.monotonic() > deadline:

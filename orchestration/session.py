@@ -41,6 +41,7 @@ class Session:
     shutdown_reason: str | None = None
     ended: bool = False
     deaths: list[str] = field(default_factory=list)
+    lost_reason: QuollError | None = None
 
     def __enter__(self) -> Session:
         """Boot up to a working SSH connection."""
@@ -99,7 +100,15 @@ class Session:
             self.handle(message)
 
     def handle(self, message: Message) -> None:
-        """Take one message; raise PanicError or InfrastructureError when it is an end."""
+        """Take one message; raise PanicError or InfrastructureError when it is an end, and remember it."""
+        try:
+            self.take(message)
+        except QuollError as error:
+            self.lost_reason = error
+            raise
+
+    def take(self, message: Message) -> None:
+        """Take one message."""
         if message.event.get("event") == "SHUTDOWN":
             self.shutdown_reason = str(message.event.get("data", {}).get("reason"))
         if message.line is not None and (meaning := interpret(message.line)) is not None:

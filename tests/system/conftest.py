@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""One booted guest that many tests share, and the means to boot others."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestration import boot
+from orchestration.arch import Arch
+from orchestration.progress import Progress
+from orchestration.rundir import RunDirectory
+from orchestration.session import Session
+
+PROGRAMS = Path(__file__).with_name("guest")
+
+
+class SharedGuest:
+    """Boots at first use, and again after a test has lost the machine: one panic fails one test, not all."""
+
+    def __init__(self, made: boot.Artefacts, progress: Progress) -> None:
+        self.made, self.progress = made, progress
+        self.session: Session | None = None
+        self.pushed: set[str] = set()
+        self.boots = 0
+
+    def get(self) -> Session:
+        if self.session is not None and self.session.lost_reason is not None:
+            self.close()
+        if self.session is None:
+            if self.boots >= 4:
+                pytest.fail("the guest was lost four times; not booting it again")
+            self.boots += 1
+            self.pushed.clear()
+            self.session = boot.prepare(self.made, self.progress, RunDirectory("system-tests"))
+            try:
+                self.session.__enter__()
+            except BaseException:
+                self.session = None
+                raise
+        return self.session
+
+    def close(self) -> None:
+        if self.session is not None:
+            self.session.__exit__(None, None, None)
+            self.session = None
+
+
+@pytest.fixture(scope="session")
+def shared_guest(made: boot.Artefacts, progress: Progress) -> Iterator[SharedGuest]:
+    shared = SharedGuest(made, progress)
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def guest(shared_guest: SharedGuest) -> Session:
+    return shared_guest.get()
+
+
+@pytest.fixture(scope="session")
+def compile_program(arch: Arch, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Compile a program below tests/system/guest for the guest, statically."""
+    folder = tmp_path_factory.mktemp("programs")
+    built: dict[str, Path] = {}
+
+    def compile_one(name: str) -> Path:
+        if name not in built:
+            target = folder / Path(name).name
+            subprocess.run([arch.compiler, "-static", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-pthread",
+                            str(PROGRAMS / f"{name}.c"), "-o", str(target), "-lm"], check=True, timeout=120)
+            built[name] = target
+        return built[name]
+
+    return compile_one
+
+
+@pytest.fixture
+def program(guest: Session, shared_guest: SharedGuest, compile_program: Callable[[str], Path]) -> Callable[[str], str]:
+    """Put a test program into the shared guest and return its path there."""
+
+    def put(name: str) -> str:
+        path = f"/var/tmp/{Path(name).name}"
+        if name not in shared_guest.pushed:
+            guest.push(compile_program(name), path)
+            shared_guest.pushed.add(name)
+        return path
+
+    return put

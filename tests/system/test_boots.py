@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Tests that need machines of their own: power-off, panics, restarts, disks that outlive a boot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestration import boot, qemu
+from orchestration.errors import HangError, InfrastructureError, PanicError
+from orchestration.progress import Progress
+from orchestration.rundir import RunDirectory
+
+
+def test_data_survives_power_off(made: boot.Artefacts, progress: Progress, tmp_path: Path) -> None:
+    run = RunDirectory("first", tmp_path)
+    session = boot.prepare(made, progress, run)
+    with session:
+        want = session.shell_run("dd if=/dev/urandom of=/root/data bs=64k count=100 2>/dev/null; sha256sum /root/data").text
+        session.power_off()
+    assert session.power_off_status == "0"
+    assert session.shutdown_reason == "guest-shutdown"
+    again = boot.prepare(made, progress, RunDirectory("second", tmp_path), disk=run.file("disk.ext4"),
+                         run_keys=session.keys)
+    with again:
+        assert again.run(["sha256sum", "/root/data"]).text == want
+        log = again.run(["dmesg"]).text
+        assert "recovery" not in log, "the disk was not left clean"
+        again.power_off()
+
+
+def test_a_guest_panic_is_a_panic(made: boot.Artefacts, progress: Progress) -> None:
+    with pytest.raises(PanicError) as caught, boot.prepare(made, progress, RunDirectory("panic")) as session:
+        session.shell_run("echo c > /proc/sysrq-trigger", limit=60.0)
+    assert "sysrq" in str(caught.value).lower() + " ".join(caught.value.details).lower()
+
+
+def test_restart_ends_the_machine(made: boot.Artefacts, progress: Progress) -> None:
+    with boot.prepare(made, progress, RunDirectory("restart")) as session:
+        with pytest.raises((PanicError, InfrastructureError)):
+            session.shell_run("reboot; sleep 60", limit=90.0)
+            session.wait_for(lambda: session.ended, "restart", 60)
+    assert session.shutdown_reason == "guest-reset"
+
+
+def test_a_linux_without_its_disk_says_so(made: boot.Artefacts, progress: Progress) -> None:
+    session = boot.prepare(made, progress, RunDirectory("no-root"), bootargs="root=/dev/none rootwait=1 init=/none")
+    with pytest.raises(PanicError, match="root fs|VFS|init"), session:
+        pass
+
+
+def test_a_killed_qemu_is_named(made: boot.Artefacts, progress: Progress) -> None:
+    with boot.prepare(made, progress, RunDirectory("killed")) as session:
+        assert session.machine.process is not None
+        session.machine.process.kill()
+        with pytest.raises(InfrastructureError, match="QEMU ended with status -9"):
+            session.shell_run("sleep 30")
+
+
+def test_a_stopped_machine_is_a_hang(made: boot.Artefacts, progress: Progress) -> None:
+    """The kernel is started with the CPU stopped: the first stage must end by its limit."""
+    session = boot.prepare(made, progress, RunDirectory("hang"), extra=("-S",))
+    session.tracker.scale = 0.05
+    with pytest.raises(HangError, match="firmware"), session:
+        pass
+    assert session.machine.run.file("hang.txt").exists()
+
+
+def test_qemu_that_refuses_its_arguments_is_named(made: boot.Artefacts, progress: Progress) -> None:
+    session = boot.prepare(made, progress, RunDirectory("refused"), extra=("-device", "no-such-device"))
+    with pytest.raises(InfrastructureError, match="ended at once") as caught, session:
+        pass
+    assert "no-such-device" in " ".join(caught.value.details)
+
+
+def test_a_taken_port_is_tried_again(made: boot.Artefacts, progress: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    real, taken = qemu.free_port, socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    ports = [taken.getsockname()[1]]
+    monkeypatch.setattr(qemu, "free_port", lambda: ports.pop() if ports else real())
+    session = boot.prepare(made, progress, RunDirectory("port"), extra=("-S",))
+    session.machine.start()
+    session.machine.close()
+    assert session.machine.port != taken.getsockname()[1]
+    assert "port taken" in session.machine.run.file("events.jsonl").read_text()
+    taken.close()

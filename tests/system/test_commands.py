@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""./orchestrate as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestration import boot
+
+pytestmark = pytest.mark.usefixtures("made")
+
+
+def orchestrate(root: Path, *arguments: str, **more: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(root / "orchestrate"), *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=600, check=False, **more)  # type: ignore[call-overload, no-any-return]
+
+
+def qemus() -> set[int]:
+    """Return the process ids of all QEMUs of this user."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if "qemu-system" in (entry / "comm").read_text():
+                    found.add(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def test_a_command_passes_its_output_and_status(root: Path) -> None:
+    done = orchestrate(root, "boot", "x86_64", "--", "sh", "-c", "echo 'a  b'; echo e >&2; exit 42")
+    assert done.returncode == 42, done.stderr
+    assert done.stdout == "a  b\n"
+    assert "e\n" in done.stderr
+
+
+def test_without_terminal_it_says_ready_and_builds_nothing(root: Path, made: boot.Artefacts) -> None:
+    before = {path: path.stat().st_mtime_ns for path in made.bare.parent.parent.glob("build/*.log")}
+    done = orchestrate(root, "boot", "x86_64")
+    assert (done.returncode, done.stdout) == (0, "ready\n"), done.stderr
+    assert {path: path.stat().st_mtime_ns for path in made.bare.parent.parent.glob("build/*.log")} == before
+
+
+def test_the_shell_has_a_terminal_and_leaving_it_ends_the_machine(root: Path) -> None:
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(str(root / "orchestrate"), ["orchestrate", "boot", "x86_64"])
+    seen = b""
+
+    def wait_for(text: bytes, limit: float) -> None:
+        nonlocal seen
+        deadline = time.monotonic() + limit
+        while text not in seen:
+            assert time.monotonic() < deadline, seen.decode(errors="replace")
+            if select.select([terminal], [], [], 0.5)[0]:
+                seen += os.read(terminal, 65536)
+
+    try:
+        wait_for(b"root@quoll", 300)
+        os.write(terminal, b"tty; stty size; echo sum $((40+2))\n")
+        wait_for(b"sum 42", 30)
+        assert b"/dev/pts/" in seen
+        os.write(terminal, b"exit 5\n")
+        deadline = time.monotonic() + 120
+        while True:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                break
+            assert time.monotonic() < deadline, seen.decode(errors="replace")
+            if select.select([terminal], [], [], 0.2)[0]:
+                try:
+                    seen += os.read(terminal, 65536)
+                except OSError:
+                    time.sleep(0.1)
+        assert os.waitstatus_to_exitcode(status) == 5
+    finally:
+        os.close(terminal)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_dead_orchestrator_leaves_no_qemu(root: Path, number: signal.Signals) -> None:
+    before = qemus()
+    process = subprocess.Popen([str(root / "orchestrate"), "boot", "x86_64", "--", "sleep", "600"],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (new := qemus() - before):
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    time.sleep(1)
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    deadline = time.monotonic() + 10
+    while new & qemus():
+        assert time.monotonic() < deadline, "QEMU is still there"
+        time.sleep(0.1)
+    assert process.returncode == (130 if number is not signal.SIGKILL else -9)
