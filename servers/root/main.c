@@ -6,6 +6,7 @@
 #define STATUS_ERROR 1
 #define STATUS_PANIC 2
 #define DRAIN_TICKS 5
+#define HALT_SECONDS 2
 
 const struct l4_boot_info *boot_info;
 unsigned long root_endpoint, tick_notification;
@@ -55,13 +56,34 @@ static void drain_log(void)
 	}
 }
 
+/* It may take the machine a moment. */
+static void __attribute__((noreturn)) halt(const char *complaint)
+{
+	u64 end = l4_counter() + HALT_SECONDS * boot_info->counter_hz;
+
+	while (l4_counter() < end)
+		;
+	l4_die("root: error: %s", complaint);
+}
+
 static void __attribute__((noreturn)) power_off(unsigned long status)
 {
 	if (log_bound)
 		drain_log();
 	l4_control_log_bind(L4_ROOT_SLOT_CONTROL, 0);
 	l4_control_power_off(L4_ROOT_SLOT_CONTROL, status);
-	l4_die("root: the machine does not power off");
+	halt("the machine does not power off");
+}
+
+void say(const char *format, ...)
+{
+	char text[640];
+	va_list args;
+
+	va_start(args, format);
+	l4_vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	l4_printf("%sroot: %s", server_log_line_open() ? "\n" : "", text);
 }
 
 void fail(const char *format, ...)
@@ -72,7 +94,7 @@ void fail(const char *format, ...)
 	va_start(args, format);
 	l4_vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	l4_printf("root: error: %s\n", text);
+	say("error: %s\n", text);
 	power_off(STATUS_ERROR);
 }
 
@@ -88,7 +110,7 @@ static void server_ready(struct server *server, unsigned long error)
 
 	if (error)
 		fail("server %s reports %s", server->name, l4_error_name(error));
-	l4_printf("root: %s ready\n", server->name);
+	say("%s ready\n", server->name);
 	if (server->number == L4_DEVICE_CONSOLE && !log_bound) {
 		server_bind_log();
 		log_bound = true;
@@ -100,7 +122,7 @@ static void server_ready(struct server *server, unsigned long error)
 		;
 	if (i == L4_DEVICES && !guest_running) {
 		guest_running = true;
-		l4_printf("root: linux started\n");
+		say("linux started\n");
 		guest_start();
 	}
 }
@@ -144,18 +166,18 @@ static void guest_call(const struct l4_msg *msg)
 
 	switch (l4_tag_label(msg->tag)) {
 	case L4_ROOT_POWER_OFF:
-		l4_printf("root: guest powers off, status %lu\n", msg->words[0]);
+		say("guest powers off, status %lu\n", msg->words[0]);
 		power_off(msg->words[0]);
 	case L4_ROOT_RESTART:
-		l4_printf("root: guest restarts\n");
+		say("guest restarts\n");
 		if (log_bound)
 			drain_log();
 		l4_control_log_bind(L4_ROOT_SLOT_CONTROL, 0);
 		l4_control_restart(L4_ROOT_SLOT_CONTROL);
-		fail("the machine does not restart");
+		halt("the machine does not restart");
 	case L4_ROOT_PANIC:
 		panic_text(msg, text, sizeof(text));
-		l4_printf("root: guest panic: %s\n", text);
+		say("guest panic: %s\n", text);
 		power_off(STATUS_PANIC);
 	default:
 		answer(L4_ERR_ARG);
@@ -167,9 +189,9 @@ static void __attribute__((noreturn)) guest_fault(const struct l4_msg *msg)
 	static const char *const names[] = { "?", "page fault", "exception", "fault without an upcall entry" };
 	unsigned long label = l4_tag_label(msg->tag);
 
-	l4_printf("root: guest fault: %s, %lx %lx %lx %lx\n", names[label < 4 ? label : 0], msg->words[0],
+	say("guest fault: %s, %lx %lx %lx %lx\n", names[label < 4 ? label : 0], msg->words[0],
 		  msg->words[1], msg->words[2], msg->words[3]);
-	l4_printf("root: guest panic: %s at %lx\n", names[label < 4 ? label : 0], msg->words[2]);
+	say("guest panic: %s at %lx\n", names[label < 4 ? label : 0], msg->words[2]);
 	power_off(STATUS_PANIC);
 }
 
@@ -200,7 +222,7 @@ static void serve(void)
 int l4_main(void *info)
 {
 	boot_info = info;
-	l4_printf("root: started\n");
+	say("started\n");
 	if (boot_info->magic != L4_BOOT_MAGIC || boot_info->abi_hash != L4_ABI_HASH)
 		fail("kernel has another ABI (%lx, not %lx)", boot_info->abi_hash, L4_ABI_HASH);
 	memory_init();

@@ -32,6 +32,9 @@ extern const struct l4_boot_info *boot_info;
 /* main.c */
 extern unsigned long root_endpoint, tick_notification;
 
+/* A line of ours in the log, "root: " before it, never behind somebody else's unfinished one. */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* The guest cannot go on without this: say so and switch off. */
 void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
@@ -121,6 +124,7 @@ void server_died(struct server *server, const char *format, ...) __attribute__((
 bool server_fault(struct server *server, const struct l4_msg *msg);
 void servers_tick(void);
 unsigned long server_log_position(void);
+bool server_log_line_open(void);
 void server_bind_log(void); /* from now on the console writes the log */
 
 /* guest.c */

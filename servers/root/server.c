@@ -31,19 +31,31 @@ unsigned long server_log_position(void)
 	return l4_load_acquire(&((struct l4_log_header *)LOG_VADDR)->head);
 }
 
+bool server_log_line_open(void)
+{
+	u64 head;
+
+	if (!log_frame)
+		return false;
+	head = server_log_position();
+	return head && ((const char *)LOG_VADDR)[L4_LOG_TEXT_OFFSET + (head - 1) % L4_LOG_TEXT_SIZE] != '\n';
+}
+
 static void log_init(void)
 {
+	unsigned long frame;
 	unsigned int i;
 
 	for (i = 0; i < boot_info->untyped_count && boot_info->untyped[i].kind != L4_MEM_LOG; i++)
 		;
 	if (i == boot_info->untyped_count)
 		fail("the kernel shows no log");
-	log_frame = slot_alloc(1);
+	frame = slot_alloc(1);
 	check(l4_untyped_retype(L4_ROOT_SLOT_UNTYPED + i, L4_TYPE_FRAME, boot_info->untyped[i].size_bits,
-				L4_ROOT_SLOT_CNODE, log_frame, 1),
+				L4_ROOT_SLOT_CNODE, frame, 1),
 	      "Frame of the log");
-	check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, cap_copy(log_frame), LOG_VADDR, L4_RIGHT_READ, 0), "map of the log");
+	check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, cap_copy(frame), LOG_VADDR, L4_RIGHT_READ, 0), "map of the log");
+	log_frame = frame;
 	log_event = cap_mint(servers[L4_DEVICE_CONSOLE].event, L4_RIGHT_WRITE, L4_SERVER_EVENT_LOG);
 }
 
@@ -226,7 +238,7 @@ void server_died(struct server *server, const char *format, ...)
 	va_start(args, format);
 	l4_vsnprintf(reason, sizeof(reason), format, args);
 	va_end(args);
-	l4_printf("root: server %s died: %s\n", server->name, reason);
+	say("server %s died: %s\n", server->name, reason);
 	tear_down(server);
 	server->ready = false;
 	server->restarts++;
