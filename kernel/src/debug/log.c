@@ -166,7 +166,7 @@ void panic(const char *fmt, ...)
 	if (panicking)
 		arch_halt();
 	panicking = true;
-	printk("\nl4: PANIC: ");
+	printk("\001L\nl4: PANIC: "); /* the wire may be the guest's: see servers/console */
 	va_start(args, fmt);
 	vprint(fmt, args);
 	va_end(args);
