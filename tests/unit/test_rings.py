@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""libl4's virtio rings, compiled for the host: both sides against each other, and against a hostile guest."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+TOP = HERE.parents[1]
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if platform.machine() not in ("x86_64", "aarch64", "riscv64"):
+        pytest.skip("the ABI is 64-bit, little-endian")
+    folder = tmp_path_factory.mktemp("rings")
+    header = [sys.executable, TOP / "kernel/abi/generate.py", "--arch", "x86_64", "--header", "--output"]
+    subprocess.run([*header, folder / "abi.h"], check=True)
+    subprocess.run(["gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
+                    "-fsanitize=undefined", "-fno-sanitize-recover=all", "-fno-sanitize=alignment",
+                    "-fno-strict-aliasing", "-pthread", "-I", HERE / "libl4", "-I", TOP / "servers/libl4/include",
+                    "-I", folder, HERE / "libl4/rings.c", TOP / "servers/libl4/backend.c",
+                    TOP / "servers/libl4/virtqueue.c", "-o", folder / "rings"], check=True)
+    return folder / "rings"
+
+
+@pytest.mark.parametrize("name", ["round_trip", "restart", "features", "interrupts"])
+def test_rings(program: Path, name: str) -> None:
+    subprocess.run([program, name], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_hostile_guest_reaches_only_its_ram(program: Path, seed: int) -> None:
+    subprocess.run([program, "noise", str(seed)], check=True, timeout=60)
