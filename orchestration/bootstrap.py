@@ -87,4 +87,4 @@ def main(arguments: list[str]) -> int:
         return 130
     python = str(VENV / "bin" / "python")
     environment = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONDONTWRITEBYTECODE="1")
-    os.execve(python, [python, "-m", "orchestration", *arguments], environment)
+    return os.execve(python, [python, "-m", "orchestration", *arguments], environment)

@@ -45,15 +45,14 @@ class Flavour:
 
 def guest(arch: Arch) -> Flavour:
     """Return the flavour that runs on L4."""
-    return Flavour(f"l4-{arch.name}", True, "l4",
-                   (PATCHES / "configs/base.config", PATCHES / f"configs/{arch.name}.config"), "alldefconfig", "vmlinux",
-                   ("vmlinux", "modules"))
+    configs = (PATCHES / "configs/base.config", PATCHES / f"configs/{arch.name}.config")
+    return Flavour(f"l4-{arch.name}", True, "l4", configs, "alldefconfig", "vmlinux", ("vmlinux", "modules"))
 
 
 def native(arch: Arch) -> Flavour:
     """Return the flavour that runs on the bare machine."""
-    return Flavour(f"native-{arch.name}", False, arch.linux_arch,
-                   (NATIVE_CONFIGS / f"native-{arch.name}.config",), "allnoconfig", arch.linux_image, (Path(arch.linux_image).name,))
+    return Flavour(f"native-{arch.name}", False, arch.linux_arch, (NATIVE_CONFIGS / f"native-{arch.name}.config",),
+                   "allnoconfig", arch.linux_image, (Path(arch.linux_image).name,))
 
 
 def series() -> list[Path]:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,7 @@ class Monitor:
         """Disconnect and end the thread."""
         if self.loop.is_running():
             self.accepted.cancel()
-            try:
+            with suppress(FutureTimeout):
                 asyncio.run_coroutine_threadsafe(self.leave(), self.loop).result(5)
-            except FutureTimeout:
-                pass
             self.loop.call_soon_threadsafe(self.loop.stop)
             self.thread.join(5)

@@ -148,7 +148,8 @@ class Machine:
 
     def read_serial(self) -> None:
         """Read the serial line to its end; keep every byte and queue every line."""
-        assert self.serial is not None and self.process is not None
+        assert self.serial is not None
+        assert self.process is not None
         split = Demultiplexer(self.config.first_channel)
         logs = {channel: self.run.file(name).open("a") for channel, name in
                 ((Channel.LOG, "l4.log"), (Channel.GUEST, "console.log"))}

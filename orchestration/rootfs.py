@@ -77,9 +77,9 @@ def fill(tree: Path, spec: Spec, archive: Path, modules: Path | None, log: Path)
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    for link, target in MERGED.items():
-        if not (tree / link).is_symlink():
-            (tree / link).symlink_to(target)
+    for old, target in MERGED.items():
+        if not (tree / old).is_symlink():
+            (tree / old).symlink_to(target)
     for name in EMPTY:
         (tree / name).mkdir(parents=True, exist_ok=True)
     (tree / "root").chmod(0o700)

@@ -180,7 +180,8 @@ class Session:
                 names = Symbols(path)
                 lines += [text for line in registers.splitlines() if (text := names.annotate(
                     line.replace("=", "= "))) != line.replace("=", "= ")]
-        self.machine.run.file("hang.txt").write_text("\n".join([registers, *lines, *self.machine.last_lines(40)]) + "\n")
+        dossier = [registers, *lines, *self.machine.last_lines(40)]
+        self.machine.run.file("hang.txt").write_text("\n".join(dossier) + "\n")
         text = why or f"stage '{stage}' did not end in {limit:.0f} s"
         return HangError(text, f"{self.where()}; hang.txt has the registers. "
                          "A slow machine: set QUOLL_TIME_SCALE=2", (*self.machine.last_lines(), *lines[:4]))

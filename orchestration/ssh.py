@@ -131,7 +131,7 @@ def run(connection: fabric.Connection, command: str, *, out: Sink, err: Sink, so
             elif channel.recv_stderr_ready():
                 err.write(channel.recv_stderr(CHUNK))
             elif channel.exit_status_ready() and (channel.eof_received or channel.closed):
-                return channel.recv_exit_status()
+                return int(channel.recv_exit_status())
             elif channel.closed or not transport.is_active():
                 check()
                 raise InfrastructureError("the SSH connection ended before the command did")

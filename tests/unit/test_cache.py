@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The cache trusts nothing."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from orchestration import doctor
+from orchestration.cache import Cache, key_of
+from orchestration.errors import InfrastructureError
+
+
+class Maker:
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, entry: Path) -> None:
+        self.calls += 1
+        (entry / "sub").mkdir()
+        (entry / "sub/file").write_text("content")
+
+
+def test_made_once(tmp_path: Path) -> None:
+    cache, make = Cache(tmp_path), Maker()
+    first = cache.get("kind", "key", make)
+    assert cache.get("kind", "key", make) == first
+    assert make.calls == 1
+    assert (first / "sub/file").read_text() == "content"
+
+
+@pytest.mark.parametrize("damage", ["change", "remove", "manifest", "empty manifest", "list"])
+def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: str) -> None:
+    said: list[str] = []
+    cache, make = Cache(tmp_path, said.append), Maker()
+    entry = cache.get("kind", "key", make)
+    match damage:
+        case "change":
+            (entry / "sub/file").write_text("Content")
+        case "remove":
+            (entry / "sub/file").unlink()
+        case "manifest":
+            (entry / "manifest.json").unlink()
+        case "empty manifest":
+            (entry / "manifest.json").write_text("")
+        case "list":
+            (entry / "manifest.json").write_text("[]")
+    assert (cache.get("kind", "key", make) / "sub/file").read_text() == "content"
+    assert make.calls == 2
+    assert "damaged" in said[0]
+
+
+def test_a_failed_make_leaves_nothing(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+
+    def fail(entry: Path) -> None:
+        (entry / "half").write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(InfrastructureError, match="no space left"):
+        cache.get("kind", "key", fail)
+    assert list((tmp_path / "kind").iterdir()) == []
+
+
+def test_keys_depend_on_names_contents_and_order_of_strings(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("x")
+    two.write_text("x")
+    keys = {key_of("a", "b"), key_of("b", "a"), key_of("ab"), key_of("a", "b", files=[one]),
+            key_of("a", "b", files=[two])}
+    assert len(keys) == 5
+    two.write_text("y")
+    assert key_of("a", "b", files=[two]) not in keys
+    assert key_of(files=[one, two]) == key_of(files=[two, one])
+
+
+def test_too_little_space_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(InfrastructureError, match="MiB are needed"):
+        doctor.check_space(1 << 60)
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InfrastructureError, match="cannot create"):
+        Cache(tmp_path / "file" / "quoll")

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The console's two channels, and what lines on them mean, on recorded logs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestration.console import Channel, Demultiplexer, Kind, Line, interpret
+from orchestration.stages import BOOT_STAGES, Tracker
+
+LOGS = Path(__file__).with_name("logs")
+
+
+def kinds(name: str) -> list[Kind]:
+    split = Demultiplexer()
+    lines = split.feed((LOGS / name).read_bytes()) + split.rest()
+    return [meaning.kind for line in lines if (meaning := interpret(line)) is not None]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_cut_anywhere_the_lines_are_the_same(size: int) -> None:
+    data = b"early\r\n\x01Lroot: started\nlog \x01GLinux version\nhalf\x01Lrest\n\x01G line\n"
+    split = Demultiplexer()
+    lines = [line for start in range(0, len(data), size) for line in split.feed(data[start:start + size])]
+    assert lines == [Line(Channel.LOG, "early"), Line(Channel.LOG, "root: started"),
+                     Line(Channel.GUEST, "Linux version"), Line(Channel.LOG, "log rest"),
+                     Line(Channel.GUEST, "half line")]
+    assert split.rest() == []
+
+
+def test_bytes_that_are_no_text_do_no_harm() -> None:
+    split = Demultiplexer()
+    lines = split.feed(b"\xff\xfe\x01\x01Lx\n" + bytes(range(256)) + b"\n")
+    assert lines
+    assert all("\n" not in line.text for line in lines)
+
+
+def test_a_line_without_end_is_cut() -> None:
+    split = Demultiplexer()
+    assert len(split.feed(b"x" * 10000)) == 2
+
+
+def test_unfinished_lines_are_not_lost() -> None:
+    split = Demultiplexer()
+    assert split.feed(b"l4: PANIC: cut sho") == []
+    assert split.rest() == [Line(Channel.LOG, "l4: PANIC: cut sho")]
+
+
+def test_the_guest_cannot_speak_for_the_log() -> None:
+    assert interpret(Line(Channel.GUEST, "l4: PANIC: forged")) is None
+    assert interpret(Line(Channel.GUEST, "root: linux started")) is None
+    assert interpret(Line(Channel.LOG, "quoll: userland")) is None
+
+
+def test_a_good_boot() -> None:
+    tracker = Tracker()
+    for kind in kinds("good.raw"):
+        tracker.see(kind)
+    assert tracker.current is not None
+    assert tracker.current.name == "ssh"
+    assert list(tracker.times) == [stage.name for stage in BOOT_STAGES[:-1]]
+
+
+def test_a_kernel_panic() -> None:
+    found = kinds("kernel-panic.raw")
+    assert found[-2:] == [Kind.KERNEL_PANIC, Kind.KERNEL_PANIC_END]
+
+
+def test_a_guest_panic() -> None:
+    assert Kind.GUEST_PANIC in kinds("guest-panic.raw")
+
+
+def test_a_hang_ends_in_its_stage() -> None:
+    now = [0.0]
+    tracker = Tracker(clock=lambda: now[0])
+    for kind in kinds("hang.raw"):
+        now[0] += 1
+        tracker.see(kind)
+    assert tracker.current is not None
+    assert tracker.current.name == "drivers"
+    now[0] += tracker.current.limit + 1
+    assert tracker.left() < 0
+
+
+def test_a_later_marker_ends_earlier_stages() -> None:
+    tracker = Tracker()
+    assert tracker.see(Kind.LINUX_STARTED) == ["firmware", "kernel", "root pager", "drivers"]
+    assert tracker.see(Kind.KERNEL_STARTED) == []
+
+
+def test_limits_scale() -> None:
+    tracker = Tracker(scale=3, clock=lambda: 0.0)
+    assert tracker.left() == BOOT_STAGES[0].limit * 3

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Boot image, device tree, keys, QEMU's arguments."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import fdt
+import pytest
+
+from orchestration import build, dtb, image, keys, qemu, ssh
+from orchestration.arch import ARCHES
+from orchestration.errors import BuildError
+from orchestration.symbols import Symbols
+
+X86 = ARCHES["x86_64"]
+
+
+@pytest.fixture(scope="module")
+def abi() -> SimpleNamespace:
+    return build.abi(X86)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("elf")
+    (folder / "p.c").write_text("int data = 7; char zero[100000]; void _start(void) { for (;;) data += zero[data]; }")
+    subprocess.run(["gcc", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x400000", "-Wl,--build-id=none",
+                    str(folder / "p.c"), "-o", str(folder / "p")], check=True)
+    return folder / "p"
+
+
+def test_image(abi: SimpleNamespace, program: Path) -> None:
+    packed = image.pack(X86, abi, {"root": program}, {"dtb": b"tree"}, 64 << 20)
+    magic, abi_hash, size, count, flags, ram = image.HEADER.unpack_from(packed)
+    assert (magic, abi_hash, size, flags, ram) == (abi.IMAGE_MAGIC, abi.ABI_HASH, len(packed), 0, 64 << 20)
+    assert packed[:8] == b"QUOLLIMG"
+    segments = [image.SEGMENT.unpack_from(packed, image.HEADER.size + i * image.SEGMENT.size) for i in range(count)]
+    for name, vaddr, offset, file_size, mem_size, entry, rights, kind in segments[:-1]:
+        assert name.rstrip(b"\0") == b"root"
+        assert vaddr % abi.PAGE_SIZE == offset % abi.PAGE_SIZE == 0
+        assert offset + file_size <= len(packed)
+        assert file_size <= mem_size
+        assert kind == abi.SEGMENT_PROGRAM
+        assert not (rights & abi.RIGHT_WRITE and rights & abi.RIGHT_EXEC)
+        assert entry
+    name, _, offset, file_size, *_, kind = segments[-1]
+    assert (name.rstrip(b"\0"), kind, packed[offset:offset + file_size]) == (b"dtb", abi.SEGMENT_BLOB, b"tree")
+    assert any(segment[6] & abi.RIGHT_EXEC for segment in segments)
+    assert any(segment[4] >= 100000 for segment in segments)
+
+
+def test_the_same_input_gives_the_same_image(abi: SimpleNamespace, program: Path) -> None:
+    first, second = (image.pack(X86, abi, {"root": program}, {}, 2 << 20) for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize("content", [b"", b"no program", b"\x7fELF" + bytes(60)])
+def test_what_is_no_program_is_refused(abi: SimpleNamespace, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises((BuildError, ValueError)):
+        image.pack(X86, abi, {"root": tmp_path / "file"}, {}, 2 << 20)
+
+
+def test_device_tree(abi: SimpleNamespace) -> None:
+    tree = fdt.parse_dtb(dtb.compile_tree(abi, "console=hvc0 quiet", 512 << 20, b"\x01\x02"))
+    assert tree.get_property("bootargs", "/chosen").value == "console=hvc0 quiet"
+    assert bytes(tree.get_property("rng-seed", "/chosen")) == b"\x01\x02"
+    assert list(tree.get_property("reg", "/memory@0")) == [0, 0, 0, 512 << 20]
+    for number in range(abi.DEVICES):
+        where = abi.GUEST_DEVICE_GPA + number * abi.PAGE_SIZE
+        path = f"/virtio@{where:x}"
+        assert tree.get_property("compatible", path).value == "quoll,virtio-l4"
+        assert list(tree.get_property("reg", path)) == [0, where, 0, abi.PAGE_SIZE]
+        assert tree.get_property("interrupts", path).value == 1 + number
+        assert tree.get_property("quoll,kick-slot", path).value == abi.GUEST_SLOT_KICK + number
+
+
+def test_device_tree_refuses_what_it_cannot_say(abi: SimpleNamespace) -> None:
+    with pytest.raises(ValueError, match="quotes"):
+        dtb.compile_tree(abi, 'a="b"', 2 << 20, b"")
+    with pytest.raises(ValueError, match="more than"):
+        dtb.compile_tree(abi, "a" * 70000, 2 << 20, b"")
+
+
+def test_keys_are_new_every_time() -> None:
+    one, two = keys.make(), keys.make()
+    assert one.host_file != two.host_file
+    assert one.client_line != two.client_line
+    assert one.host_file[4:15] == b"ssh-ed25519"
+    assert len(one.host_file) == 4 + 11 + 4 + 64
+
+
+def test_qemu_listens_on_loopback_only() -> None:
+    argv = qemu.arguments(X86, qemu.Config(kernel=Path("k"), disk=Path("d")), Path("s"), 1234)
+    forwards = [word for word in argv if "hostfwd" in word]
+    assert forwards == ["user,id=n0,hostfwd=tcp:127.0.0.1:1234-:22"]
+    assert argv[argv.index("-accel") + 1] == "tcg"
+    assert "-no-reboot" in argv
+
+
+def test_arguments_survive_the_shell() -> None:
+    hard = ["printf", "<%s>", "a b", "'", '"', "$HOME", "`id`", ";", "", "\n"]
+    done = subprocess.run(["sh", "-c", ssh.quote(hard)], capture_output=True, text=True, check=True)
+    assert done.stdout == "".join(f"<{word}>" for word in hard[2:])
+
+
+def test_symbols(program: Path) -> None:
+    names = Symbols(program)
+    start = next(address for address, _, name in names.symbols if name == "_start")
+    assert names.annotate(f"ip {start + 3:016x}").endswith("<_start+0x3>")
+    assert names.annotate("ip 00007fff00000000") == "ip 00007fff00000000"
+    assert shutil.which("gcc")
