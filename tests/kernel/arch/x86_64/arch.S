@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Small pieces of x86_64 code that the tests run in guest user mode, in guest kernel mode and in threads. */
+#include <abi.h>
+
+	.section .rodata
+#define PROGRAM(name) .global name, name##_end; .balign 16; name:
+#define END(name) name##_end:
+
+PROGRAM(arch_user_load)
+	mov (%rdi), %rax
+	syscall
+	ud2
+END(arch_user_load)
+
+PROGRAM(arch_user_store)
+	mov %rsi, (%rdi)
+	syscall
+	ud2
+END(arch_user_store)
+
+PROGRAM(arch_user_spin)
+1:	jmp 1b
+END(arch_user_spin)
+
+PROGRAM(arch_user_trap)
+	ud2
+END(arch_user_trap)
+
+PROGRAM(arch_user_count)
+1:	incq (%rdi)
+	jmp 1b
+END(arch_user_count)
+
+	.text
+	.global arch_try_load, arch_try_store, arch_try_trap, arch_fixup
+arch_try_load:
+	mov (%rdi), %rax
+	mov %rax, (%rsi)
+	xor %eax, %eax
+	ret
+arch_try_store:
+	mov %rsi, (%rdi)
+	xor %eax, %eax
+	ret
+arch_try_trap:
+	ud2
+	xor %eax, %eax
+	ret
+arch_fixup:
+	mov $1, %eax
+	ret
+
+/* rdi = vCPU page, rsi = slot of the GuestSpace. */
+	.global arch_vcpu_enter
+arch_vcpu_enter:
+	push %rbx
+	push %rbp
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	mov %rsp, L4_VCPU_PAGE_OFF_kernel_sp(%rdi)
+	lea 1f(%rip), %rax
+	mov %rax, L4_VCPU_PAGE_OFF_user_entry(%rdi)
+	mov %rsi, %rdi
+	mov $L4_SYS_VCPU_ENTER, %eax
+	syscall
+	lea 0x1000(%rax), %rdi
+1:	mov %rdi, %rax
+	pop %r15
+	pop %r14
+	pop %r13
+	pop %r12
+	pop %rbp
+	pop %rbx
+	ret
+
+/* The interrupted registers are all in the vCPU page: only its stack must stay, with the red zone. */
+	.global arch_upcall_entry
+arch_upcall_entry:
+	lea -256(%rsp), %rsp
+	and $-16, %rsp
+	call guest_upcall
+	ud2
+
+/*
+ * rdi = word to watch, rsi = value to wait for, rdx = most rounds. Every other register holds a pattern that
+ * an upcall or a preemption must leave alone.
+ */
+	.global arch_spin_until
+arch_spin_until:
+	push %rbx
+	push %rbp
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	mov $0x1111111111111111, %rax
+	lea 1(%rax), %rbx
+	lea 2(%rax), %rcx
+	lea 3(%rax), %rbp
+	lea 4(%rax), %r8
+	lea 5(%rax), %r9
+	lea 6(%rax), %r10
+	lea 7(%rax), %r11
+	lea 8(%rax), %r12
+	lea 9(%rax), %r13
+	lea 10(%rax), %r14
+	lea 11(%rax), %r15
+	push %rax
+1:	cmp %rsi, (%rdi)
+	je 2f
+	dec %rdx
+	jnz 1b
+2:	pop %rdi
+	cmp %rdi, %rax
+	jne 9f
+	.irp reg, rbx, rcx, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+	inc %rdi
+	cmp %rdi, %\reg
+	jne 9f
+	.endr
+	mov $1, %eax
+	jmp 8f
+9:	xor %eax, %eax
+8:	pop %r15
+	pop %r14
+	pop %r13
+	pop %r12
+	pop %rbp
+	pop %rbx
+	ret
+
+	.global arch_fpu_fill, arch_fpu_differ
+arch_fpu_fill:
+	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	movq %rdi, %xmm\n
+	inc %rdi
+	.endr
+	ret
+arch_fpu_differ:
+	xor %eax, %eax
+	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	movq %xmm\n, %rdx
+	cmp %rdi, %rdx
+	setne %cl
+	movzx %cl, %ecx
+	add %rcx, %rax
+	inc %rdi
+	.endr
+	ret
+
+	.global arch_tls_set, arch_tls_get
+arch_tls_set:
+	wrfsbase %rdi
+	ret
+arch_tls_get:
+	rdfsbase %rax
+	ret
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What only x86_64 can get wrong: flags, segments, canonical addresses, privileged instructions. */
+#include "guest.h"
+
+#define FLAGS_IF 0x200UL
+#define FLAGS_IOPL 0x3000UL
+#define FLAGS_NT 0x4000UL
+#define FLAGS_TF 0x100UL
+#define FLAGS_DF 0x400UL
+#define FLAGS_AC 0x40000UL
+#define VECTOR_DEBUG 1
+#define VECTOR_PROTECTION 13
+
+/* User programs that are written into the code page as bytes. */
+static u64 program(const u8 *bytes, u64 count)
+{
+	memcpy(gp(CODE_GPA + 0x800), bytes, count);
+	return 0x800;
+}
+
+static u64 run(const u8 *bytes, u64 count, u64 flags)
+{
+	user_call(program(bytes, count), 0x1111, 0x2222);
+	guest_frame->flags = flags;
+	guest_frame->cs = 0x8;
+	guest_frame->ss = 0;
+	return enter(guest.space[0]);
+}
+
+GUEST_TEST(x86_user_frame_is_sanitised)
+{
+	static const u8 cli[] = { 0xfa, 0x0f, 0x05 }, in[] = { 0xe4, 0x80, 0x0f, 0x05 };
+	static const u8 flags[] = { 0x9c, 0x58, 0x0f, 0x05 }; /* pushf; pop %rax; syscall */
+
+	/* whatever the frame says, user mode has no privilege and interrupts stay on */
+	EQ(run(cli, sizeof(cli), FLAGS_IOPL), L4_EXIT_EXCEPTION);
+	EQ(vcpu->exit_code, VECTOR_PROTECTION);
+	EQ(run(in, sizeof(in), FLAGS_IOPL | FLAGS_IF), L4_EXIT_EXCEPTION);
+	EQ(vcpu->exit_code, VECTOR_PROTECTION);
+	table_map(user_root, USER_STACK & ~PAGE_MASK, page_new(), LEAF_RW);
+	table_map(user_root, (USER_STACK & ~PAGE_MASK) - L4_PAGE_SIZE, page_new(), LEAF_RW);
+	EQ(run(flags, sizeof(flags), ~0UL & ~FLAGS_TF & ~FLAGS_AC), L4_EXIT_SYSCALL);
+	EQ(guest_frame->ax & FLAGS_IOPL, 0);
+	EQ(guest_frame->ax & FLAGS_NT, 0);
+	EQ(guest_frame->ax & FLAGS_IF, FLAGS_IF);
+	EQ(guest_frame->cs & 3, 3);
+}
+
+GUEST_TEST(x86_user_registers_round_trip)
+{
+	static const u8 call[] = { 0x0f, 0x05 };
+	u64 *f = (u64 *)guest_frame;
+
+	user_call(program(call, sizeof(call)), 0, 0);
+	for (u64 i = 0; i < 16; i++)
+		if (&f[i] != &guest_frame->orig_ax)
+			f[i] = 0xabcd0000 + i;
+	guest_frame->sp = 0x123456;
+	EQ(enter(guest.space[0]), L4_EXIT_SYSCALL);
+	for (u64 i = 0; i < 15; i++)
+		if (&f[i] != &guest_frame->cx && &f[i] != &guest_frame->r11)
+			EQ(f[i], 0xabcd0000 + i);
+	EQ(guest_frame->orig_ax, guest_frame->ax);
+	EQ(guest_frame->sp, 0x123456);
+	EQ(guest_frame->ip, CODE_VADDR + 0x802);
+}
+
+/* cx and r11 are lost by a system call, but by nothing else. */
+GUEST_TEST(x86_events_keep_all_user_registers)
+{
+	static const u8 spin[] = { 0xeb, 0xfe };
+	u64 *f = (u64 *)guest_frame;
+
+	user_call(program(spin, sizeof(spin)), 0, 0);
+	for (u64 i = 0; i < 15; i++)
+		f[i] = 0xabcd0000 + i;
+	ERR(SYS(L4_SYS_VCPU_TIMER, 0, l4_counter() + vcpu->counter_hz / 2000), OK);
+	EQ(enter(guest.space[0]), L4_EXIT_EVENT);
+	for (u64 i = 0; i < 15; i++)
+		EQ(f[i], 0xabcd0000 + i);
+	EQ(guest_frame->ip, CODE_VADDR + 0x800);
+}
+
+GUEST_TEST(x86_single_step)
+{
+	static const u8 nops[] = { 0x90, 0x90, 0x90, 0x0f, 0x05 };
+
+	EQ(run(nops, sizeof(nops), FLAGS_TF), L4_EXIT_EXCEPTION);
+	EQ(vcpu->exit_code, VECTOR_DEBUG);
+	EQ(guest_frame->ip, CODE_VADDR + 0x801);
+	EQ(enter(guest.space[0]), L4_EXIT_EXCEPTION);
+	EQ(guest_frame->ip, CODE_VADDR + 0x802);
+}
+
+/* A single-stepped SYSCALL, and one with every flag set, must not confuse L4's entry. */
+GUEST_TEST(x86_syscall_with_odd_flags)
+{
+	static const u8 call[] = { 0x0f, 0x05 };
+	static const u64 odd[] = { FLAGS_TF, FLAGS_DF, FLAGS_AC, FLAGS_TF | FLAGS_DF | FLAGS_AC, FLAGS_NT };
+
+	for (u64 i = 0; i < sizeof(odd) / 8; i++) {
+		u64 reason = run(call, sizeof(call), odd[i]);
+
+		CHECK(reason == L4_EXIT_SYSCALL || (reason == L4_EXIT_EXCEPTION && vcpu->exit_code == VECTOR_DEBUG));
+	}
+}
+
+GUEST_TEST(x86_non_canonical_user_addresses)
+{
+	static const u64 bad[] = { 0x800000000000, 0x7fffffffffff, 0xffff7fffffffffff, 0x8000000000000000 };
+	u64 reason;
+
+	for (u64 i = 0; i < sizeof(bad) / 8; i++) {
+		user_call(PROGRAM(load), bad[i], 0);
+		reason = enter(guest.space[0]);
+		CHECK(reason == L4_EXIT_EXCEPTION || reason == L4_EXIT_FAULT);
+		/* as a stack pointer it is harmless until used */
+		user_call(PROGRAM(load), CODE_VADDR, 0);
+		guest_frame->sp = bad[i];
+		EQ(enter(guest.space[0]), L4_EXIT_SYSCALL);
+		EQ(guest_frame->sp, bad[i]);
+	}
+}
+
+GUEST_TEST(x86_guest_kernel_frame_is_sanitised)
+{
+	u64 flags;
+
+	/* An upcall's frame comes back with privileged bits set: RESUME must drop them. */
+	vcpu->irq_enabled = 0;
+	EQ(arch_try_trap(), 1);
+	vcpu->kernel_frame.cs = 0x8;
+	vcpu->kernel_frame.ss = 0x10;
+	EQ(arch_try_trap(), 1);
+	asm volatile("pushf; pop %0" : "=r"(flags));
+	EQ(flags & FLAGS_IOPL, 0);
+	EQ(flags & FLAGS_IF, FLAGS_IF);
+}
+
+static void user_privileged(struct helper *self)
+{
+	switch (self->arg[0]) {
+	case 0:
+		asm volatile("cli");
+		break;
+	case 1:
+		asm volatile("hlt");
+		break;
+	case 2:
+		asm volatile("outb %al, $0x80");
+		break;
+	case 3:
+		asm volatile("mov %%cr3, %%rax" : : : "rax");
+		break;
+	case 4:
+		asm volatile("wrmsr" : : "a"(0), "d"(0), "c"(0xc0000080));
+		break;
+	case 5:
+		asm volatile("mov %0, %%ss" : : "r"(0x10UL));
+		break;
+	case 6:
+		asm volatile("lidt (%0)" : : "r"(&shared[8]));
+		break;
+	case 7:
+		asm volatile("swapgs");
+		break;
+	case 8:
+		asm volatile("int $0x20");
+		break;
+	case 9:
+		asm volatile("mov (%0), %0" : : "r"(0x800000000000UL));
+		break;
+	}
+	shared[1]++;
+}
+
+TEST(x86_privileged_instructions_fault)
+{
+	for (u64 i = 0; i < 10; i++) {
+		struct helper *h = helper_make(user_privileged, i, 100);
+		struct sys r;
+
+		helper_start(h);
+		r = helper_fault(h);
+		EQ(LABEL(r.tag), L4_FAULT_EXCEPTION);
+		EQ(r.m[0], VECTOR_PROTECTION);
+		helper_forget();
+	}
+	EQ(shared[1], 0);
+}
+
+static void spins(struct helper *self)
+{
+	for (;;)
+		shared[1]++;
+}
+
+/* WRITE_REGS with every bit set gives a thread no privilege, and does not stop L4. */
+TEST(x86_written_registers_are_sanitised)
+{
+	static const u64 bad_ip[] = { 0x800000000000, 0xffffffff80000000, ~0UL, 0x8000000000000000, L4_USER_TOP };
+	struct l4_frame *f = (struct l4_frame *)&root_utcb->mr[8];
+
+	for (u64 i = 0; i < sizeof(bad_ip) / 8; i++) {
+		struct helper *h = helper_make(spins, 0, 100);
+
+		MUST(INV(h->thread, L4_THREAD_READ_REGS));
+		f->ip = bad_ip[i];
+		f->cs = 8;
+		f->ss = 0x10;
+		f->flags = ~0UL & ~FLAGS_TF;
+		MUST(INV(h->thread, L4_THREAD_WRITE_REGS));
+		helper_start(h);
+		CHECK(LABEL(helper_fault(h).tag) != LABEL_DONE);
+		helper_forget();
+	}
+	struct helper *h = helper_make(user_privileged, 0, 100);
+
+	MUST(INV(h->thread, L4_THREAD_READ_REGS));
+	f->flags = FLAGS_IOPL;
+	MUST(INV(h->thread, L4_THREAD_WRITE_REGS));
+	helper_start(h);
+	EQ(LABEL(helper_fault(h).tag), L4_FAULT_EXCEPTION);
+	EQ(shared[1], 0);
+}
