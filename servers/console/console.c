@@ -168,7 +168,7 @@ int l4_main(void *arg)
 	const struct l4_server_info *info = arg;
 	static const u8 config[CONFIG_BYTES];
 	unsigned long bits = L4_SERVER_EVENT_IRQ, position;
-	bool done;
+	bool done, again;
 
 	uart_init(info);
 	l4_backend_init(&backend, info, CONSOLE_ID, 0, 2, QUEUE_SIZE, config, CONFIG_BYTES);
@@ -190,8 +190,12 @@ int l4_main(void *arg)
 			sending_active = false;
 			l4_backend_done(&backend);
 		}
-		receive();
-		done = transmit();
+		do {
+			receive();
+			done = transmit();
+			again = l4_backend_kicks(&backend, RECEIVE, true) && input_count;
+			again |= l4_backend_kicks(&backend, TRANSMIT, true) && done;
+		} while (again);
 		if (bits & L4_SERVER_EVENT_PING)
 			l4_server_pong(!done);
 		l4_wait(L4_SERVER_SLOT_EVENT, &bits);

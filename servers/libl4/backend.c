@@ -26,7 +26,7 @@ void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *in
 
 	memset(backend, 0, sizeof(*backend));
 	backend->info = info;
-	backend->features = features | VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC;
+	backend->features = features | VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX;
 	backend->status = STATUS_UNKNOWN;
 	backend->queue_count = queue_count;
 	backend->queue_size = queue_size;
@@ -62,7 +62,7 @@ static bool attach(struct l4_backend *backend, unsigned int number)
 	queue->avail = l4_backend_memory(backend, avail);
 	queue->used = l4_backend_memory(backend, used);
 	/* 0 for a fresh ring; else requests from here on were in flight when our predecessor died. */
-	queue->used_next = queue->avail_next = l4_read_once(queue->used->idx);
+	queue->used_told = queue->used_next = queue->avail_next = l4_read_once(queue->used->idx);
 	queue->size = (u16)size;
 	return true;
 }
@@ -73,6 +73,12 @@ static void detach(struct l4_backend *backend)
 
 	for (i = 0; i < backend->queue_count; i++)
 		backend->queue[i].size = 0;
+}
+
+static void interrupt(struct l4_backend *backend)
+{
+	__atomic_fetch_or(&backend->page->interrupt_status, (u32)L4_VIRTIO_IRQ_RING, __ATOMIC_SEQ_CST);
+	l4_signal(L4_SERVER_SLOT_GUEST);
 }
 
 enum l4_backend_action l4_backend_poll(struct l4_backend *backend)
@@ -94,12 +100,16 @@ enum l4_backend_action l4_backend_poll(struct l4_backend *backend)
 		l4_write_once(page->status, backend->pending);
 	}
 	if ((backend->pending & VIRTIO_STATUS_DRIVER_OK) && !running) {
+		backend->event_idx = l4_read_once(page->driver_features) & VIRTIO_F_EVENT_IDX;
 		for (i = 0; i < backend->queue_count; i++)
 			if (!attach(backend, i)) {
 				l4_backend_break(backend, "queue out of memory");
 				l4_backend_done(backend);
 				return L4_BACKEND_STOP;
 			}
+		/* Our predecessor may have died between giving back a request and saying so. */
+		if (backend->info->restarts)
+			interrupt(backend);
 		return L4_BACKEND_START;
 	}
 	l4_backend_done(backend);
@@ -218,14 +228,22 @@ void l4_backend_push(struct l4_backend *backend, unsigned int number, u16 head, 
 void l4_backend_interrupt(struct l4_backend *backend, unsigned int number)
 {
 	struct l4_backend_queue *queue = &backend->queue[number];
+	u16 told = queue->used_told, next = queue->used_next;
 
-	if (!queue->size)
+	if (!queue->size || told == next)
 		return;
+	queue->used_told = next;
 	l4_mb();
-	if (l4_read_once(queue->avail->flags) & VRING_AVAIL_NO_INTERRUPT)
+	if (backend->event_idx) {
+		/* Section 2.7.7.2: was the entry that it waits for among those given back since? */
+		u16 event = l4_read_once(queue->avail->ring[queue->size]);
+
+		if ((u16)(next - event - 1) >= (u16)(next - told))
+			return;
+	} else if (l4_read_once(queue->avail->flags) & VRING_AVAIL_NO_INTERRUPT) {
 		return;
-	__atomic_fetch_or(&backend->page->interrupt_status, (u32)L4_VIRTIO_IRQ_RING, __ATOMIC_SEQ_CST);
-	l4_signal(L4_SERVER_SLOT_GUEST);
+	}
+	interrupt(backend);
 }
 
 bool l4_backend_kicks(struct l4_backend *backend, unsigned int number, bool on)
@@ -234,7 +252,11 @@ bool l4_backend_kicks(struct l4_backend *backend, unsigned int number, bool on)
 
 	if (!queue->size)
 		return false;
-	l4_write_once(queue->used->flags, on ? 0 : VRING_USED_NO_NOTIFY);
+	/* By index: the next request is worth a kick; before that, the last index asked for is behind anyway. */
+	if (!backend->event_idx)
+		l4_write_once(queue->used->flags, on ? 0 : VRING_USED_NO_NOTIFY);
+	else if (on)
+		l4_write_once(*(u16 *)&queue->used->ring[queue->size], queue->avail_next);
 	l4_mb();
 	return on && l4_read_once(queue->avail->idx) != queue->avail_next;
 }

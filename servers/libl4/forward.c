@@ -134,7 +134,7 @@ static void serve(void)
 
 void l4_forward(const struct l4_server_info *server_info, const struct l4_forward_class *device_class)
 {
-	u8 config[L4_VIRTIO_CONFIG_SIZE] = { 0 };
+	u8 config[L4_VIRTIO_CONFIG_SIZE] __attribute__((aligned(8))) = { 0 };
 	unsigned long bits = 0;
 	u64 features;
 	u16 i, buffers = L4_CHAIN_MAX, size;

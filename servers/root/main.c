@@ -14,6 +14,7 @@ unsigned long root_endpoint, tick_notification;
 /* Two Reply objects: whoever asks to power off still waits in the first while the log drains. */
 static unsigned long reply, drain_reply;
 static bool log_bound, guest_running;
+static char last_line[600];
 
 static void answer_through(unsigned long to, unsigned long word)
 {
@@ -28,32 +29,43 @@ static void answer(unsigned long word)
 }
 
 /* Let the console write what is in the log; it may be dead or hang, so only for a few ticks. */
-static void drain_log(void)
+static bool drain_console(void)
 {
 	struct server *console = &servers[L4_DEVICE_CONSOLE];
 	unsigned int ticks = 0;
 	struct l4_msg msg;
 
 	if (!console->ready)
-		return;
+		return false;
 	l4_signal(console->ping);
 	while (ticks < DRAIN_TICKS) {
 		msg = (struct l4_msg){ 0 };
 		if (l4_recv(root_endpoint, drain_reply, &msg) != L4_ERR_OK)
-			return;
+			return false;
 		if (!l4_tag_label(msg.tag) && (msg.badge & BADGE_TICK)) {
 			plat_tick();
 			l4_signal(console->ping);
 			ticks++;
 		} else if (msg.badge == (BADGE_FAULT | L4_DEVICE_CONSOLE)) {
 			if (!server_fault(console, &msg))
-				return;
+				return false;
 			answer_through(drain_reply, 0);
 		} else if (msg.badge == (BADGE_CALL | L4_DEVICE_CONSOLE) && l4_tag_label(msg.tag) == L4_ROOT_PONG &&
 			   !msg.words[0]) {
-			return;
+			return true;
 		}
 	}
+	return false;
+}
+
+/* The wire is the kernel's again. What could not be drained is said once more, at least the last of it. */
+static void give_back_log(void)
+{
+	bool drained = !log_bound || drain_console();
+
+	l4_control_log_bind(L4_ROOT_SLOT_CONTROL, 0);
+	if (!drained)
+		l4_printf("\001L\nroot: %s", last_line);
 }
 
 /* It may take the machine a moment. */
@@ -68,22 +80,19 @@ static void __attribute__((noreturn)) halt(const char *complaint)
 
 static void __attribute__((noreturn)) power_off(unsigned long status)
 {
-	if (log_bound)
-		drain_log();
-	l4_control_log_bind(L4_ROOT_SLOT_CONTROL, 0);
+	give_back_log();
 	l4_control_power_off(L4_ROOT_SLOT_CONTROL, status);
 	halt("the machine does not power off");
 }
 
 void say(const char *format, ...)
 {
-	char text[640];
 	va_list args;
 
 	va_start(args, format);
-	l4_vsnprintf(text, sizeof(text), format, args);
+	l4_vsnprintf(last_line, sizeof(last_line), format, args);
 	va_end(args);
-	l4_printf("%sroot: %s", server_log_line_open() ? "\n" : "", text);
+	l4_printf("%sroot: %s", server_log_line_open() ? "\n" : "", last_line);
 }
 
 void fail(const char *format, ...)
@@ -170,9 +179,7 @@ static void guest_call(const struct l4_msg *msg)
 		power_off(msg->words[0]);
 	case L4_ROOT_RESTART:
 		say("guest restarts\n");
-		if (log_bound)
-			drain_log();
-		l4_control_log_bind(L4_ROOT_SLOT_CONTROL, 0);
+		give_back_log();
 		l4_control_restart(L4_ROOT_SLOT_CONTROL);
 		halt("the machine does not restart");
 	case L4_ROOT_PANIC:

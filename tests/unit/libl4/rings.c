@@ -140,10 +140,36 @@ static void test_interrupts(void)
 {
 	start();
 	l4_backend_interrupt(&backend, 0);
-	expect(test_syscalls[L4_SYS_SIGNAL] == 1);
-	driver.avail->flags = VRING_AVAIL_NO_INTERRUPT;
+	expect(test_syscalls[L4_SYS_SIGNAL] == 0);
+	l4_backend_push(&backend, 0, 0, 0);
 	l4_backend_interrupt(&backend, 0);
 	expect(test_syscalls[L4_SYS_SIGNAL] == 1);
+	driver.avail->flags = VRING_AVAIL_NO_INTERRUPT;
+	l4_backend_push(&backend, 0, 0, 0);
+	l4_backend_interrupt(&backend, 0);
+	expect(test_syscalls[L4_SYS_SIGNAL] == 1);
+}
+
+/* With indices, an interrupt comes when the entry that the guest names has been given back, and only then. */
+static void test_event_index(void)
+{
+	unsigned int i;
+
+	start();
+	backend.event_idx = true;
+	expect(!l4_backend_kicks(&backend, 0, true));
+	expect(*(u16 *)&driver.used->ring[SIZE] == 0);
+	driver.avail->ring[SIZE] = 2;
+	for (i = 0; i < 6; i++) {
+		l4_backend_push(&backend, 0, 0, 0);
+		l4_backend_interrupt(&backend, 0);
+		expect(test_syscalls[L4_SYS_SIGNAL] == (i >= 2));
+	}
+	driver.avail->ring[SIZE] = 8;
+	for (i = 0; i < 6; i++)
+		l4_backend_push(&backend, 0, 0, 0);
+	l4_backend_interrupt(&backend, 0);
+	expect(test_syscalls[L4_SYS_SIGNAL] == 2);
 }
 
 static u64 noise(void)
@@ -250,7 +276,8 @@ static const struct {
 	void (*run)(void);
 } tests[] = {
 	{ "round_trip", test_round_trip }, { "restart", test_restart }, { "features", test_features },
-	{ "interrupts", test_interrupts }, { "noise", test_noise },
+	{ "interrupts", test_interrupts }, { "event_index", test_event_index },
+	{ "noise", test_noise },
 };
 
 int main(int argc, char **argv)

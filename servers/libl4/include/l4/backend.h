@@ -27,6 +27,7 @@ struct l4_backend_queue {
 	u16 size; /* 0: not in use */
 	u16 avail_next;
 	u16 used_next;
+	u16 used_told; /* used_next when we last thought about an interrupt */
 };
 
 enum l4_backend_action {
@@ -40,6 +41,7 @@ struct l4_backend {
 	struct l4_virtio_page *page;
 	u64 features;
 	u32 status;  /* on which we have acted */
+	bool event_idx; /* the guest says by index, not by flag, when it wants interrupts */
 	u32 pending; /* status that l4_backend_done() acknowledges */
 	unsigned int queue_count;
 	u16 queue_size; /* largest that we take: the guest can write to size_max */

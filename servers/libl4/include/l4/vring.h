@@ -17,6 +17,7 @@
 #define VIRTIO_STATUS_FEATURES_OK 8
 
 #define VIRTIO_F_INDIRECT_DESC (1UL << 28)
+#define VIRTIO_F_EVENT_IDX (1UL << 29)
 #define VIRTIO_F_VERSION_1 (1UL << 32)
 
 struct vring_desc {
