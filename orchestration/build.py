@@ -23,6 +23,7 @@ from orchestration.errors import BuildError
 SERVERS = ("root", "console", "block", "net")
 KERNEL = "quoll.elf"
 KERNEL_TESTS = "ktest"
+KERNEL_BENCH = "kbench"
 LIMIT = 900
 
 
@@ -78,7 +79,7 @@ def bare(arch: Arch, cache: Cache) -> Path:
                 tools.run(["meson", "setup", str(folder), str(ROOT)], log, "meson setup", LIMIT, env=env)
             tools.run(["ninja", "-C", str(folder)], log, "the build of kernel and servers", LIMIT, env=env)
             found = targets(folder)
-            for name in (KERNEL, KERNEL_TESTS, *SERVERS):
+            for name in (KERNEL, KERNEL_TESTS, KERNEL_BENCH, *SERVERS):
                 if name not in found:
                     raise BuildError(f"meson.build has no executable {name}", f"it has: {', '.join(sorted(found))}")
                 shutil.copy2(found[name], entry / name)

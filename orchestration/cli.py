@@ -16,7 +16,7 @@ import typer
 
 from orchestration import arch as arches
 from orchestration import boot as booting
-from orchestration import doctor, kernel_tests, qemu, ssh
+from orchestration import doctor, kernel_tests, measurements, qemu, ssh
 from orchestration.bootstrap import ROOT
 from orchestration.cache import Cache
 from orchestration.errors import EXIT_INTERRUPTED, QuollError, UsageError
@@ -88,7 +88,6 @@ def measure(arch: Annotated[str, typer.Argument(metavar="ARCH")]) -> int:
     """Measure the guest against native Linux and write docs/measurements.md."""
     chosen = arches.find(arch)
     doctor.ensure()
-    from orchestration import measurements
     measurements.write(chosen, Progress())
     return 0
 
