@@ -182,6 +182,9 @@ void trap_syscall(struct thread *t)
 	error_t error;
 
 	count(COUNT_SYSCALLS);
+	if (number == L4_SYS_CALL ? ipc_fast_call(t, f)
+				  : number == L4_SYS_REPLY_RECV && ipc_fast_reply_recv(t, f))
+		return;
 	frame_set_error(f, L4_ERR_OK);
 	error = dispatch(t, f, number);
 	if (unlikely(error))

@@ -105,6 +105,7 @@ void cpu_init(void)
 	cpu->arch.stack = (u64)boot_stack_top;
 	cpu->arch.root = arch_pa(boot_root);
 	cpu->programmed = cpu->slice_end = NEVER;
+	cpu->ready_top = -1;
 	list_init(&cpu->timers);
 	for (u32 p = 0; p < L4_PRIORITIES; p++)
 		list_init(&cpu->ready[p]);

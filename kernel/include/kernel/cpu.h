@@ -29,6 +29,7 @@ struct cpu {
 	struct thread *current;
 	bool need_resched;
 	bool yield;			/* current goes behind its peers */
+	int ready_top;			/* highest priority with a ready thread, -1: none */
 	u64 ready_bits[L4_PRIORITIES / 64];
 	struct list ready[L4_PRIORITIES];
 	struct list timers;		/* sorted by when */

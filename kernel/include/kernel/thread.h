@@ -144,6 +144,8 @@ void timer_interrupt(void);
 void timer_program(void);
 
 /* ipc/ */
+bool ipc_fast_call(struct thread *t, struct l4_frame *f);
+bool ipc_fast_reply_recv(struct thread *t, struct l4_frame *f);
 error_t ipc_send(struct thread *t, struct slot *cap, u64 tag, bool block, bool call);
 error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool block);
 error_t ipc_reply(struct thread *t, struct slot *reply_cap, u64 tag, struct thread **answered);

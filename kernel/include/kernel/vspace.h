@@ -65,6 +65,7 @@ u64 *table_entry(struct vspace *v, struct guestspace *owner, u64 *root, u64 vadd
 u64 *table_lookup(u64 *root, u64 vaddr, int *level);
 void table_clear_range(u64 *root, u64 start, u64 end, bool keep_frames);
 void table_protect_range(u64 *root, u64 start, u64 end);
+bool table_make_way(struct vspace *v, u64 *entry);
 bool table_make_room(struct vspace *v, struct guestspace *keep);
 
 /* mem/vspace.c */

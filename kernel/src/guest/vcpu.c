@@ -166,15 +166,16 @@ void vcpu_exception(struct thread *t, u32 vector, u64 error)
 		upcall(t, L4_EXIT_EXCEPTION);
 }
 
-static struct guestspace *own_space(struct thread *t, u64 slot)
+/* A GuestSpace of the caller's own guest. */
+static inline error_t own_space(struct thread *t, u64 slot, struct guestspace **g)
 {
 	struct slot *cap;
-	struct guestspace *g;
+	error_t error = cap_lookup_type(t, slot, L4_TYPE_GUESTSPACE, L4_RIGHT_WRITE, &cap);
 
-	if (unlikely(cap_lookup_type(t, slot, L4_TYPE_GUESTSPACE, L4_RIGHT_WRITE, &cap)))
-		return NULL;
-	g = SLOT_OBJECT(cap, guestspace);
-	return likely(g->vspace == t->vspace) ? g : NULL;
+	if (unlikely(error))
+		return error;
+	*g = SLOT_OBJECT(cap, guestspace);
+	return likely((*g)->vspace == t->vspace) ? L4_ERR_OK : L4_ERR_UNBOUND;
 }
 
 /* Entries that name nothing of the guest's are skipped: the queue has no place for an error. */
@@ -184,9 +185,9 @@ static void drain_flushes(struct thread *t, struct l4_vcpu_page *p)
 
 	for (u32 k = 0; k < n && k < L4_GUEST_FLUSH_QUEUE; k++) {
 		struct l4_flush_entry e = p->flush[k];
-		struct guestspace *g = own_space(t, e.space);
+		struct guestspace *g;
 
-		if (!g)
+		if (own_space(t, e.space, &g))
 			continue;
 		if (e.op == L4_FLUSH_RANGE) {
 			guestspace_flush(g, e.start, e.end);
@@ -219,13 +220,14 @@ error_t vcpu_enter(struct thread *t, u64 slot)
 	struct guestspace *g;
 	struct l4_frame *f;
 	u64 gpa = READ_ONCE(p->frame_gpa);
+	error_t error;
 	u32 hint;
 
 	if (unlikely(READ_ONCE(p->flush_count)))
 		drain_flushes(t, p);
-	g = own_space(t, slot);
-	if (unlikely(!g))
-		return refuse(t, L4_ERR_CAP);
+	error = own_space(t, slot, &g);
+	if (unlikely(error))
+		return refuse(t, error);
 	hint = READ_ONCE(p->hint_count);
 	if (unlikely(hint)) {
 		p->hint_count = 0;

@@ -153,7 +153,60 @@ void guestspace_reset(struct guestspace *g)
 		arch_flush();
 }
 
-/* The pool is empty: take the tables of the GuestSpace that was entered longest ago. */
+/* Give a last-level table of the VSpace's own tree back to the pool; entry names it. */
+static void drop_own(struct vspace *v, u64 *entry)
+{
+	u32 n = ((char *)arch_ptr(pte_addr(*entry)) - v->pool) / L4_PAGE_SIZE;
+
+	*entry = 0;
+	v->tables[n].next = v->free_list;
+	v->free_list = n + 1;
+	v->pool_free++;
+	/* The CPU may remember the table itself. */
+	if (this_cpu()->arch.root == v->root_pa)
+		arch_flush();
+}
+
+static bool holds_frames(const u64 *table)
+{
+	for (u32 i = 0; i < 512; i++)
+		if (table[i] & ARCH_PTE_FRAME)
+			return true;
+	return false;
+}
+
+/*
+ * A leaf is to take the place of what entry (of level 1) names: a table in which no Frame is mapped goes.
+ * False if the table is in use.
+ */
+bool table_make_way(struct vspace *v, u64 *entry)
+{
+	if (holds_frames(arch_ptr(pte_addr(*entry))))
+		return false;
+	drop_own(v, entry);
+	return true;
+}
+
+/* Take back last-level tables that hold only what was filled from the guest kernel's own table. */
+static bool reclaim_own(struct vspace *v, u64 *table, int level)
+{
+	bool any = false;
+
+	for (u32 i = 0; i < (level == ARCH_LEVELS - 1 ? ARCH_ROOT_ENTRIES : 512); i++) {
+		if (!pte_valid(table[i]) || pte_leaf(table[i], level))
+			continue;
+		if (level > 1)
+			any |= reclaim_own(v, arch_ptr(pte_addr(table[i])), level - 1);
+		else
+			any |= table_make_way(v, &table[i]);
+	}
+	return any;
+}
+
+/*
+ * The pool is empty: take the tables of the GuestSpace that was entered longest ago, and if there is none, the
+ * guest kernel's own that can be filled again.
+ */
 bool table_make_room(struct vspace *v, struct guestspace *keep)
 {
 	for (struct list *l = v->spaces.next; l != &v->spaces; l = l->next) {
@@ -165,9 +218,10 @@ bool table_make_room(struct vspace *v, struct guestspace *keep)
 			return true;
 		}
 	}
-	if (!keep || !keep->tables)
+	if (keep && keep->tables)
+		guestspace_reset(keep);
+	else if (!reclaim_own(v, v->root, ARCH_LEVELS - 1))
 		return false;
-	guestspace_reset(keep);
 	count(COUNT_EVICTIONS);
 	return true;
 }

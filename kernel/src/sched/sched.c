@@ -24,26 +24,33 @@ static void enqueue(struct thread *t, bool head)
 		list_add_tail(q, &t->link);
 	t->queued = true;
 	cpu->ready_bits[t->priority / 64] |= BIT(t->priority % 64);
+	if (t->priority > cpu->ready_top)
+		cpu->ready_top = t->priority;
 }
 
-static void dequeue(struct thread *t)
-{
-	struct cpu *cpu = this_cpu();
-	int p = t->link.next == t->link.prev ? (int)(t->link.next - cpu->ready) : -1;
-
-	list_remove(&t->link);
-	t->queued = false;
-	/* Alone: both links were the queue's head, which also tells under which priority it was queued. */
-	if (p >= 0 && p < L4_PRIORITIES && list_empty(&cpu->ready[p]))
-		cpu->ready_bits[p / 64] &= ~BIT(p % 64);
-}
-
-static inline int top_priority(const struct cpu *cpu)
+static int highest_ready(const struct cpu *cpu)
 {
 	for (int w = L4_PRIORITIES / 64 - 1; w >= 0; w--)
 		if (cpu->ready_bits[w])
 			return w * 64 + 63 - __builtin_clzl(cpu->ready_bits[w]);
 	return -1;
+}
+
+static void dequeue(struct thread *t)
+{
+	struct cpu *cpu = this_cpu();
+	/* Alone: both links are the queue's head, which also tells under which priority it was queued. */
+	struct list *q = t->link.next == t->link.prev ? t->link.next : NULL;
+
+	list_remove(&t->link);
+	t->queued = false;
+	if (q) {
+		int p = q - cpu->ready;
+
+		cpu->ready_bits[p / 64] &= ~BIT(p % 64);
+		if (p == cpu->ready_top)
+			cpu->ready_top = highest_ready(cpu);
+	}
 }
 
 static void make_ready(struct thread *t)
@@ -144,7 +151,7 @@ static void switch_to(struct cpu *cpu, struct thread *to)
 
 bool sched_may_switch(struct thread *to)
 {
-	return can_run(to) && to->priority > top_priority(this_cpu());
+	return can_run(to) && to->priority > this_cpu()->ready_top;
 }
 
 void sched_switch(struct thread *to)
@@ -167,7 +174,7 @@ void schedule(void)
 	if (t != &cpu->idle && can_run(t) && !t->queued)
 		enqueue(t, !cpu->yield);
 	cpu->yield = false;
-	p = top_priority(cpu);
+	p = cpu->ready_top;
 	switch_to(cpu, p < 0 ? &cpu->idle : container_of(cpu->ready[p].next, struct thread, link));
 }
 

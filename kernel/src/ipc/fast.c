@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Fast paths: a call that meets a waiting server, and an answer after which the server waits again. They do
+ * exactly what endpoint.c does in the common case, and nothing else: no capabilities, words in registers,
+ * both threads with unlimited time of their own, nobody more urgent. Otherwise they change nothing and say no.
+ */
+#include <kernel/arch.h>
+
+/* Type and rights are neighbours in a slot; together they tell what a capability allows. */
+static inline struct slot *lookup(struct thread *t, u64 index, u8 type, u8 rights)
+{
+	struct cnode *c = t->cnode;
+	struct slot *s = (struct slot *)c + index;
+
+	if (unlikely(index - 1 >= c->slots_mask) || unlikely(s->type != type) ||
+	    unlikely((s->rights & rights) != rights))
+		return NULL;
+	return s;
+}
+
+static inline bool simple_message(u64 tag) { return likely((tag & 0xffff) <= L4_MSG_REG_WORDS); }
+
+/* Would the scheduler run `to` next, without any bookkeeping of time? */
+static inline bool simple_target(struct cpu *cpu, struct thread *from, struct thread *to)
+{
+	struct sched_context *sc = to->sc;
+
+	return likely(sc) && likely(!sc->limited) && likely(sc->remaining) && likely(to->priority > cpu->ready_top) &&
+	       likely(!to->exit_work) && likely(from->sc) && likely(!from->sc->limited);
+}
+
+static inline void deliver(struct l4_frame *d, const struct l4_frame *s, u64 badge, u64 tag)
+{
+	frame_copy_words(d, s);
+	frame_set_badge(d, badge);
+	frame_set_tag(d, tag);
+	frame_set_error(d, L4_ERR_OK);
+}
+
+static inline void run(struct cpu *cpu, struct thread *from, struct thread *to)
+{
+	to->state = THREAD_RUN;
+	cpu->count[COUNT_SWITCHES]++;
+	cpu->slice_end = NEVER;
+	cpu->current = to;
+	arch_switch(from, to);
+}
+
+bool ipc_fast_call(struct thread *t, struct l4_frame *f)
+{
+	struct cpu *cpu = this_cpu();
+	struct slot *cap = lookup(t, frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_WRITE);
+	u64 tag = frame_tag(f);
+	struct endpoint *ep;
+	struct thread *r;
+	struct reply *reply;
+
+	if (!cap || !simple_message(tag))
+		return false;
+	ep = SLOT_OBJECT(cap, endpoint);
+	if (unlikely(!ep->receivers || list_empty(&ep->queue)))
+		return false;
+	r = container_of(ep->queue.next, struct thread, link);
+	reply = r->reply;
+	if (unlikely(!reply) || !simple_target(cpu, t, r))
+		return false;
+
+	list_remove(&r->link);
+	r->endpoint = NULL;
+	r->reply = NULL;
+	reply->receiver = NULL;
+	reply->caller = t;
+	t->reply = reply;
+	t->state = THREAD_REPLY;
+	deliver(thread_frame(r), f, cap->badge, tag);
+	run(cpu, t, r);
+	return true;
+}
+
+bool ipc_fast_reply_recv(struct thread *t, struct l4_frame *f)
+{
+	struct cpu *cpu = this_cpu();
+	struct slot *cap = lookup(t, frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_READ);
+	struct slot *reply_cap = lookup(t, frame_reply(f), L4_TYPE_REPLY, L4_RIGHT_WRITE);
+	u64 tag = frame_tag(f);
+	struct endpoint *ep;
+	struct reply *reply;
+	struct thread *caller;
+
+	if (!cap || !reply_cap || !simple_message(tag))
+		return false;
+	ep = SLOT_OBJECT(cap, endpoint);
+	reply = SLOT_OBJECT(reply_cap, reply);
+	caller = reply->caller;
+	if (unlikely(!caller) || unlikely(caller->fault_label) || unlikely(reply->sc) ||
+	    unlikely(t->bound && t->bound->word) || unlikely(!ep->receivers && !list_empty(&ep->queue)) ||
+	    !simple_target(cpu, t, caller))
+		return false;
+
+	caller->reply = NULL;
+	reply->caller = NULL;
+	reply->receiver = t;
+	t->reply = reply;
+	t->endpoint = ep;
+	t->state = THREAD_RECV;
+	ep->receivers = true;
+	list_add_tail(&ep->queue, &t->link);
+	deliver(thread_frame(caller), f, 0, tag);
+	run(cpu, t, caller);
+	return true;
+}
