@@ -251,7 +251,7 @@ TEST(attack_detached_while_user_mode_runs)
 
 	guest_make(spins);
 	copy = cap_copy(guest.ram, L4_RIGHT_ALL);
-	EQ(frame_map(copy, TEST_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE), L4_ERR_OK);
+	MUST(INV(L4_ROOT_SLOT_VSPACE, L4_VSPACE_MAP, copy, TEST_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE));
 	view += LARGE_GPA / 8;
 	*view = 0;
 	helper_start(guest.helper);
@@ -292,7 +292,7 @@ TEST(attack_revoked_while_user_mode_runs)
 	ERR(slot_revoke(memory), OK);
 	fresh = slot_new();
 	MUST(retype(memory, L4_TYPE_FRAME, GUEST_RAM_BITS, fresh, 1));
-	EQ(frame_map(fresh, TEST_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE), L4_ERR_OK);
+	MUST(INV(L4_ROOT_SLOT_VSPACE, L4_VSPACE_MAP, fresh, TEST_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE));
 	h = helper_make(take_back, 0, 50);
 	helper_start(h);
 	helper_join(guest.helper);

@@ -141,9 +141,10 @@ static void spins_for_ever(struct helper *self)
 /* One fifth of the time, and what is left goes to a lower priority. */
 TEST(sched_budget_limits)
 {
-	struct helper *limited = helper_make(spins_for_ever, 1, 100), *rest = helper_make(spins_until, 2, 50);
+	struct helper *limited = helper_make(spins_until, 1, 100), *rest = helper_make(spins_until, 2, 50);
 
 	MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, limited->sched, 2000, 10000));
+	limited->arg[1] = ~0UL;
 	rest->arg[1] = HZ / 5;
 	helper_start(limited);
 	helper_start(rest);

@@ -269,10 +269,11 @@ TEST(thread_bind_notification)
 {
 	struct helper *a = helper_make(note, 1, 100), *b = helper_make(note, 1, 100);
 	u64 n = obj_new(L4_TYPE_NOTIFICATION, 0), m = obj_new(L4_TYPE_NOTIFICATION, 0);
+	u64 weak = cap_copy(n, L4_RIGHT_WRITE);
 
 	ERR(INV(a->thread, L4_THREAD_BIND_NOTIFICATION, 4000), CAP);
 	ERR(INV(a->thread, L4_THREAD_BIND_NOTIFICATION, a->thread), TYPE);
-	ERR(INV(a->thread, L4_THREAD_BIND_NOTIFICATION, cap_copy(n, L4_RIGHT_WRITE)), RIGHTS);
+	ERR(INV(a->thread, L4_THREAD_BIND_NOTIFICATION, weak), RIGHTS);
 	ERR(INV(a->thread, L4_THREAD_BIND_NOTIFICATION, n), OK);
 	ERR(INV(a->thread, L4_THREAD_BIND_NOTIFICATION, m), BUSY);
 	ERR(INV(b->thread, L4_THREAD_BIND_NOTIFICATION, n), BUSY);
@@ -280,6 +281,7 @@ TEST(thread_bind_notification)
 	ERR(INV(b->thread, L4_THREAD_BIND_NOTIFICATION, n), OK);
 	ERR(slot_delete(b->thread), OK);
 	ERR(INV(a->thread, L4_THREAD_BIND_NOTIFICATION, n), OK);
+	ERR(slot_delete(weak), OK);
 	ERR(slot_delete(n), OK);
 	ERR(INV(a->thread, L4_THREAD_BIND_NOTIFICATION, m), OK);
 }
