@@ -175,21 +175,29 @@ static error_t dispatch(struct thread *t, struct l4_frame *f, u64 number)
  * A system call that blocked or changed registers has written its own result when it is resumed; so the
  * result is stored before the operation, and again only if it failed.
  */
-void trap_syscall(struct thread *t)
+static __attribute__((noinline)) void slow_syscall(struct thread *t, struct l4_frame *f)
 {
-	struct l4_frame *f = thread_frame(t);
 	u64 number = frame_number(f);
 	error_t error;
 
-	count(COUNT_SYSCALLS);
-	if (number == L4_SYS_CALL ? ipc_fast_call(t, f)
-				  : number == L4_SYS_REPLY_RECV && ipc_fast_reply_recv(t, f))
-		return;
 	frame_set_error(f, L4_ERR_OK);
 	error = dispatch(t, f, number);
 	if (unlikely(error))
 		frame_set_error(f, error);
 	trap_exit();
+}
+
+void trap_syscall(struct cpu *cpu)
+{
+	struct thread *t = cpu->current;
+	struct l4_frame *f = thread_frame(t);
+	u64 number = frame_number(f);
+
+	cpu->count[COUNT_SYSCALLS]++;
+	if (number == L4_SYS_CALL ? ipc_fast_call(cpu, t, f)
+				  : number == L4_SYS_REPLY_RECV && ipc_fast_reply_recv(cpu, t, f))
+		return;
+	slow_syscall(t, f);
 }
 
 void trap_page_fault(struct thread *t, u64 addr, u32 access, bool present)

@@ -148,31 +148,30 @@ u64 arch_entry_own(void) { return (u64)entry_own; }
 u64 arch_entry_guest_kernel(void) { return (u64)entry_guest_kernel; }
 u64 arch_entry_guest_user(void) { return (u64)entry_guest_user; }
 
-void arch_load_mode(struct thread *t)
+static inline void load_mode(struct arch_cpu *c, struct thread *t)
 {
-	struct arch_cpu *c = &this_cpu()->arch;
-
 	c->tss.rsp0 = t->frame_end;
 	c->entry = t->entry;
-	if (t->root && c->root != t->root) {
+	if (likely(t->root && c->root != t->root)) {
 		c->root = t->root;
 		write_cr3(t->root);
 	}
 }
 
-void arch_switch(struct thread *from, struct thread *to)
-{
-	struct cpu *cpu = this_cpu();
+void arch_load_mode(struct thread *t) { load_mode(&this_cpu()->arch, t); }
 
+void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
+{
 	/* The idle loop keeps everything of the thread before it. */
-	if (to == &cpu->idle)
+	if (unlikely(to == &cpu->idle))
 		return;
 	__asm__ volatile("rdfsbase %0" : "=r"(from->arch.fs_base));
 	__asm__ volatile("wrfsbase %0" : : "r"(to->arch.fs_base));
 	__asm__ volatile("swapgs\n\trdgsbase %0\n\twrgsbase %1\n\tswapgs"
 			 : "=&r"(from->arch.gs_base) : "r"(to->arch.gs_base));
-	arch_load_mode(to);
-	fpu_switch(to);
+	load_mode(&cpu->arch, to);
+	if (unlikely(cpu->arch.fpu_off != (cpu->arch.fpu_owner != to)))
+		fpu_switch(to);
 }
 
 void arch_set_root(u64 root)

@@ -9,7 +9,7 @@
 #define PF_WRITE BIT(1)
 #define PF_FETCH BIT(4)
 
-void x86_syscall(struct cpu *cpu) { trap_syscall(cpu->current); }
+void x86_syscall(struct cpu *cpu) { trap_syscall(cpu); }
 
 void x86_vcpu_enter(struct cpu *cpu, u64 slot)
 {

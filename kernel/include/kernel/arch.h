@@ -21,7 +21,7 @@ void arch_flush_page(u64 vaddr);
 /* Threads: from thread_init; leave one for another; take new modes into use; registers from user level. */
 void arch_thread_init(struct thread *t);
 void arch_thread_destroy(struct thread *t);
-void arch_switch(struct thread *from, struct thread *to);
+void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to);
 void arch_load_mode(struct thread *t);
 u64 arch_entry_own(void);		/* values of struct thread.entry */
 u64 arch_entry_guest_kernel(void);
@@ -50,8 +50,7 @@ void plat_power_off(void);
 void plat_restart(void);
 
 /* Called by the architecture. */
-void trap_syscall(struct thread *t);
-void trap_guest_syscall(struct thread *t);
+void trap_syscall(struct cpu *cpu);
 void trap_page_fault(struct thread *t, u64 addr, u32 access, bool present);
 void trap_exception(struct thread *t, u32 vector, u64 error);
 void trap_exit(void);

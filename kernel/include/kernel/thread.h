@@ -12,6 +12,8 @@
 #include <kernel/object.h>
 #include <arch/context.h>
 
+struct cpu;
+
 enum thread_state {
 	THREAD_STOPPED,
 	THREAD_RUN,		/* running, or ready as soon as its SchedContext has budget */
@@ -144,8 +146,8 @@ void timer_interrupt(void);
 void timer_program(void);
 
 /* ipc/ */
-bool ipc_fast_call(struct thread *t, struct l4_frame *f);
-bool ipc_fast_reply_recv(struct thread *t, struct l4_frame *f);
+bool ipc_fast_call(struct cpu *cpu, struct thread *t, struct l4_frame *f);
+bool ipc_fast_reply_recv(struct cpu *cpu, struct thread *t, struct l4_frame *f);
 error_t ipc_send(struct thread *t, struct slot *cap, u64 tag, bool block, bool call);
 error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool block);
 error_t ipc_reply(struct thread *t, struct slot *reply_cap, u64 tag, struct thread **answered);

@@ -2,7 +2,7 @@
 /* The memory functions that the compiler may call. */
 #include <kernel/types.h>
 
-__attribute__((optimize("no-tree-loop-distribute-patterns")))
+__attribute__((used, optimize("no-tree-loop-distribute-patterns")))
 void *memset(void *d, int c, size_t n)
 {
 	char *p = d;
@@ -17,7 +17,7 @@ void *memset(void *d, int c, size_t n)
 	return d;
 }
 
-__attribute__((optimize("no-tree-loop-distribute-patterns")))
+__attribute__((used, optimize("no-tree-loop-distribute-patterns")))
 void *memcpy(void *d, const void *s, size_t n)
 {
 	char *p = d;
@@ -30,6 +30,7 @@ void *memcpy(void *d, const void *s, size_t n)
 	return d;
 }
 
+__attribute__((used))
 int memcmp(const void *a, const void *b, size_t n)
 {
 	const u8 *p = a, *q = b;

@@ -313,7 +313,10 @@ struct l4_vcpu_page *vcpu_syscall(struct thread *t)
 
 	p->irq_enabled = 0;
 	p->exit_reason = L4_EXIT_SYSCALL;
-	t->vcpu->space = NULL;
-	thread_set_own_mode(t);
+	t->in_guest_user = false;
+	t->frame_end = (u64)(thread_frame(t) + 1);
+	t->root = t->vspace->root_pa;
+	t->entry = arch_entry_guest_kernel();
+	arch_load_mode(t);
 	return p;
 }

@@ -43,12 +43,11 @@ static inline void run(struct cpu *cpu, struct thread *from, struct thread *to)
 	cpu->count[COUNT_SWITCHES]++;
 	cpu->slice_end = NEVER;
 	cpu->current = to;
-	arch_switch(from, to);
+	arch_switch(cpu, from, to);
 }
 
-bool ipc_fast_call(struct thread *t, struct l4_frame *f)
+bool ipc_fast_call(struct cpu *cpu, struct thread *t, struct l4_frame *f)
 {
-	struct cpu *cpu = this_cpu();
 	struct slot *cap = lookup(t, frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_WRITE);
 	u64 tag = frame_tag(f);
 	struct endpoint *ep;
@@ -77,9 +76,8 @@ bool ipc_fast_call(struct thread *t, struct l4_frame *f)
 	return true;
 }
 
-bool ipc_fast_reply_recv(struct thread *t, struct l4_frame *f)
+bool ipc_fast_reply_recv(struct cpu *cpu, struct thread *t, struct l4_frame *f)
 {
-	struct cpu *cpu = this_cpu();
 	struct slot *cap = lookup(t, frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_READ);
 	struct slot *reply_cap = lookup(t, frame_reply(f), L4_TYPE_REPLY, L4_RIGHT_WRITE);
 	u64 tag = frame_tag(f);

@@ -144,7 +144,7 @@ static void switch_to(struct cpu *cpu, struct thread *to)
 	if (from != to) {
 		cpu->count[COUNT_SWITCHES]++;
 		cpu->current = to;
-		arch_switch(from, to);
+		arch_switch(cpu, from, to);
 	}
 	start_slice(cpu, to);
 }
