@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import queue
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from orchestration.symbols import Symbols
 
 # Seconds in which the rest of a panic's text arrives.
 PANIC_GRACE = 2.0
+# As the monitor writes it for any CPU that it knows.
+INSTRUCTION_POINTER = re.compile(r"\b(RIP|PC|pc)[ =]+([0-9a-f]{16})")
 
 
 @dataclass
@@ -178,8 +181,8 @@ class Session:
         for path in (self.kernel_symbols, self.linux_symbols):
             if path is not None and path.exists():
                 names = Symbols(path)
-                lines += [text for line in registers.splitlines() if (text := names.annotate(
-                    line.replace("=", "= "))) != line.replace("=", "= ")]
+                pointers = [" ".join(match.groups()) for match in INSTRUCTION_POINTER.finditer(registers)]
+                lines += [text for line in pointers if (text := names.annotate(line)) != line]
         dossier = [registers, *lines, *self.machine.last_lines(40)]
         self.machine.run.file("hang.txt").write_text("\n".join(dossier) + "\n")
         text = why or f"stage '{stage}' did not end in {limit:.0f} s"
