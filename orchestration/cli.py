@@ -38,6 +38,7 @@ def boot(
     accel: Annotated[str, typer.Option(help="tcg, or kvm where our probe runs under it")] = "tcg",
     append: Annotated[str, typer.Option(help="more boot arguments for Linux")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="build, then print QEMU's command")] = False,
+    console: Annotated[bool, typer.Option("--console", help="show the serial line as well")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
 ) -> int:
     """Build what has changed, boot it, and open a shell in the guest (or run COMMAND there)."""
@@ -57,6 +58,8 @@ def boot(
     if dry_run:
         print(shlex.join(qemu.arguments(chosen, session.machine.config, Path("."), qemu.free_port())))
         return 0
+    if console:
+        session.machine.on_line = lambda line: print(f"{line.channel.name.lower():5} | {line.text}", file=sys.stderr)
     with session:
         if command:
             source = None if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer

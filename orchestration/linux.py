@@ -80,7 +80,7 @@ def source_key(flavour: Flavour) -> str:
 def apply(patch: Path, tree: Path, log: Path) -> None:
     """Apply one patch; raise BuildError that names it and shows what was rejected."""
     try:
-        tools.run(["patch", "-p1", "--forward", "--batch", "--fuzz=0", "-i", str(patch)], log, patch.name,
+        tools.run(["patch", "-p1", "--forward", "--batch", "-i", str(patch)], log, patch.name,
                   PATCH_LIMIT, cwd=tree)
     except BuildError as error:
         raise BuildError(f"the patch {patch.name} does not apply to {TARBALL.name}",

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,7 @@ class Machine:
         self.serial: socket.socket | None = None
         self.port = 0
         self.recent: list[str] = []
+        self.on_line: Callable[[Line], None] = lambda line: None
 
     def start(self) -> None:
         """Start QEMU; another port is tried when someone else took the one that was free."""
@@ -164,6 +166,7 @@ class Machine:
                     self.recent = [*self.recent[-39:], line.text]
                     logs[line.channel].write(line.text + "\n")
                     logs[line.channel].flush()
+                    self.on_line(line)
                     self.messages.put(Message(line=line))
                 if not data:
                     break
