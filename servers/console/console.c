@@ -7,7 +7,7 @@
  * Nothing is dropped: what the line does not take stays where it is, and what the guest does not take
  * waits in `input`, then in the UART.
  *
- * How far the log has gone out is kept in the DMA page, which outlives this task.
+ * What has gone out is kept in the DMA page, which outlives this task: a restart neither loses nor repeats.
  */
 #include <l4/backend.h>
 #include <l4/invoke.h>
@@ -26,21 +26,24 @@
 #define INPUT_SIZE 4096
 #define STATE_MAGIC 0x31474f4c4f534e43UL
 
+#define NO_REQUEST 0xffffffffU
+
 struct state {
 	u64 magic;
 	u64 log_position;
+	u32 request; /* place in the ring of the guest's request that is being written */
+	u32 sent;    /* bytes of it */
 	u8 channel;
 	u8 log_line_open;
+	/* Bytes that are decided on but not yet in the UART: a newline, a mark, a doubled byte. */
+	u8 out[8];
+	u32 out_first, out_count;
 };
 
 static struct l4_backend backend;
 static struct state *const state = (void *)L4_SERVER_DMA_VADDR;
 static const struct l4_log_header *const log_header = (const void *)L4_SERVER_LOG_VADDR;
 static const char *const log_text = (const char *)(L4_SERVER_LOG_VADDR + L4_LOG_TEXT_OFFSET);
-
-/* Bytes that are decided on but not yet in the UART: a newline, a mark, a doubled byte. */
-static u8 out[8];
-static unsigned int out_first, out_count;
 
 /* The guest's request that is being written. */
 static struct l4_chain sending;
@@ -54,7 +57,7 @@ static unsigned int input_first, input_count;
 
 static void add_out(u8 byte)
 {
-	out[out_count++] = byte;
+	state->out[state->out_count++] = byte;
 }
 
 static void emit(char channel, u8 byte)
@@ -87,25 +90,35 @@ static bool next_of_log(void)
 	return true;
 }
 
+static void skip_to_buffer(void)
+{
+	while (sending_buffer < sending.count && sending_offset >= sending.buffer[sending_buffer].bytes)
+		sending_offset -= sending.buffer[sending_buffer++].bytes;
+}
+
 static bool next_of_guest(void)
 {
 	const struct l4_buffer *buffer;
+	u16 place = backend.queue[TRANSMIT].avail_next;
 
 	if (!sending_active) {
 		if (l4_backend_peek(&backend, TRANSMIT, &sending) <= 0)
 			return false;
 		l4_backend_advance(&backend, TRANSMIT);
+		if (state->request != place)
+			state->sent = 0;
+		state->request = place;
 		sending_active = true;
 		sending_buffer = 0;
-		sending_offset = 0;
+		sending_offset = state->sent;
+		skip_to_buffer();
 	}
 	buffer = &sending.buffer[sending_buffer];
 	if (sending_buffer < sending.count && !buffer->write) {
 		emit('G', *(volatile u8 *)l4_backend_memory(&backend, buffer->addr + sending_offset));
-		if (++sending_offset == buffer->bytes) {
-			sending_buffer++;
-			sending_offset = 0;
-		}
+		state->sent++;
+		sending_offset++;
+		skip_to_buffer();
 		buffer = &sending.buffer[sending_buffer];
 	}
 	if (sending_buffer == sending.count || buffer->write) {
@@ -122,12 +135,12 @@ static bool transmit(void)
 	bool asked = false;
 
 	for (;;) {
-		if (out_first == out_count) {
-			out_first = out_count = 0;
+		if (state->out_first == state->out_count) {
+			state->out_first = state->out_count = 0;
 			if (!next_of_log() && !next_of_guest())
 				return true;
-		} else if (uart_put(out[out_first])) {
-			out_first++;
+		} else if (uart_put(state->out[state->out_first])) {
+			state->out_first++;
 			asked = false;
 		} else if (asked) {
 			return false;
@@ -168,7 +181,7 @@ int l4_main(void *arg)
 	const struct l4_server_info *info = arg;
 	static const u8 config[CONFIG_BYTES];
 	unsigned long bits = L4_SERVER_EVENT_IRQ, position;
-	bool done, again;
+	bool done, again, first = true;
 
 	uart_init(info);
 	l4_backend_init(&backend, info, CONSOLE_ID, 0, 2, QUEUE_SIZE, config, CONFIG_BYTES);
@@ -176,6 +189,7 @@ int l4_main(void *arg)
 	if (state->magic != STATE_MAGIC) {
 		state->log_position = position;
 		state->channel = 'L';
+		state->request = NO_REQUEST;
 		state->magic = STATE_MAGIC;
 	}
 	for (;;) {
@@ -188,8 +202,12 @@ int l4_main(void *arg)
 		action = l4_backend_poll(&backend);
 		if (action != L4_BACKEND_NONE) {
 			sending_active = false;
+			/* The same ring as our predecessor's, or another one. */
+			if (!first || action != L4_BACKEND_START)
+				state->request = NO_REQUEST;
 			l4_backend_done(&backend);
 		}
+		first = false;
 		do {
 			receive();
 			done = transmit();

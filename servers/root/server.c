@@ -12,7 +12,7 @@
 #define DMA_BITS 16
 #define SLOTS 160
 #define PINGS 4 /* unanswered, after which it counts as dead */
-#define DEATHS 12 /* without a steady life in between, after which we give up */
+#define DEATHS 8 /* without a steady life in between, after which we give up */
 #define STEADY_SECONDS 10
 
 unsigned long guest_notification;
