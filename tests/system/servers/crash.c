@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Linked into a server by --wrap: it dies (or hangs) at every CRASH_EVERYth request that it gives back. */
+#include <l4/backend.h>
+
+void __real_l4_backend_push(struct l4_backend *backend, unsigned int queue, u16 head, u32 written);
+void __wrap_l4_backend_push(struct l4_backend *backend, unsigned int queue, u16 head, u32 written);
+
+void __wrap_l4_backend_push(struct l4_backend *backend, unsigned int queue, u16 head, u32 written)
+{
+	static unsigned int count;
+
+	if (++count == CRASH_EVERY) {
+		if (CRASH_HANGS)
+			for (;;)
+				__asm__ volatile("" : : : "memory");
+		__builtin_trap();
+	}
+	__real_l4_backend_push(backend, queue, head, written);
+}

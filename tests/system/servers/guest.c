@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * In Linux's place: drives the three virtio devices by itself and says "ok ..." or "not ok ..." on the console.
+ * Then it does what is typed: echo a line; q power off; p panic; f fault.
+ */
+#include <l4/invoke.h>
+#include <l4/lib.h>
+#include <l4/virtqueue.h>
+
+#define GPA(pointer) ((u64)(pointer) - L4_GUEST_RAM_VADDR)
+#define REQUESTS 32
+#define ROUNDS 50
+#define BLOCK_BYTES 4096
+#define FRAME_BYTES 60
+#define HEADER_BYTES 12
+#define STATUS_READY 15
+
+static struct l4_vcpu_page *vcpu;
+static struct l4_virtqueue queues[L4_DEVICES][2];
+static char rings[L4_DEVICES][2][16384] __attribute__((aligned(4096)));
+static u16 doorbell;
+
+static struct {
+	u32 type, reserved;
+	u64 sector;
+} headers[REQUESTS];
+static u8 results[REQUESTS];
+static u8 blocks[REQUESTS][BLOCK_BYTES] __attribute__((aligned(4096)));
+static u8 pattern[BLOCK_BYTES] __attribute__((aligned(4096)));
+static u8 frames[8][2048], frame[HEADER_BYTES + FRAME_BYTES];
+
+void guest_main(struct l4_vcpu_page *page, void *dtb, u64 wallclock);
+int l4_main(void *info) { return 0; } /* lib.c wants one; we do not start there */
+
+static struct l4_virtio_page *device(unsigned int n)
+{
+	return (void *)(L4_GUEST_RAM_VADDR + L4_GUEST_DEVICE_GPA + n * (u64)L4_PAGE_SIZE);
+}
+
+static void set_status(unsigned int n, u32 status)
+{
+	l4_write_once(device(n)->status, status);
+	l4_signal(L4_GUEST_SLOT_KICK + n);
+	while (l4_read_once(device(n)->status_ack) != status)
+		l4_yield();
+}
+
+static void connect(unsigned int n, u16 size)
+{
+	struct l4_virtio_page *page = device(n);
+	unsigned int i;
+
+	set_status(n, 0);
+	set_status(n, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
+	page->driver_features = page->device_features & ~(VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX);
+	set_status(n, STATUS_READY & ~VIRTIO_STATUS_DRIVER_OK);
+	for (i = 0; i < page->queue_count; i++) {
+		struct l4_virtqueue *queue = &queues[n][i];
+
+		l4_virtqueue_init(queue, rings[n][i], GPA(rings[n][i]), (u16)i, size, &doorbell);
+		page->queue[i].size = size;
+		page->queue[i].desc = queue->desc_paddr;
+		page->queue[i].driver = queue->avail_paddr;
+		page->queue[i].device = queue->used_paddr;
+		page->queue[i].ready = 1;
+	}
+	set_status(n, STATUS_READY);
+}
+
+static void kick(unsigned int n, unsigned int queue)
+{
+	l4_virtqueue_kick(&queues[n][queue]);
+	l4_signal(L4_GUEST_SLOT_KICK + n);
+}
+
+/* Sleep until the queue has something; only interrupts wake us, so one that is lost shows. */
+static u32 wait(unsigned int n, unsigned int queue, u16 *token)
+{
+	u32 written;
+
+	for (;;) {
+		l4_write_once(vcpu->pending, 0);
+		__atomic_exchange_n(&vcpu->events.word[0], 0, __ATOMIC_SEQ_CST);
+		if (l4_virtqueue_get(&queues[n][queue], token, &written))
+			return written;
+		l4_vcpu_wait();
+	}
+}
+
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *format, ...)
+{
+	static char text[256];
+	struct l4_buffer buffer = { GPA(text), 0, false };
+	va_list args;
+	u16 token;
+
+	va_start(args, format);
+	buffer.bytes = (u32)l4_vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	l4_virtqueue_add(&queues[L4_DEVICE_CONSOLE][1], &buffer, 1, 0);
+	kick(L4_DEVICE_CONSOLE, 1);
+	wait(L4_DEVICE_CONSOLE, 1, &token);
+}
+
+static void result(bool good, const char *what)
+{
+	say("%s %s\n", good ? "ok" : "not ok", what);
+}
+
+static void add_block(unsigned int i, u32 type, u64 sector)
+{
+	struct l4_buffer buffers[3] = { { GPA(&headers[i]), sizeof(headers[i]), false },
+					{ GPA(blocks[i]), BLOCK_BYTES, type == 0 },
+					{ GPA(&results[i]), 1, true } };
+
+	headers[i].type = type;
+	headers[i].sector = sector;
+	results[i] = 0xff;
+	l4_virtqueue_add(&queues[L4_DEVICE_BLOCK][0], buffers, 3, (u16)i);
+}
+
+static bool do_block(u32 type, u64 sector)
+{
+	u16 token;
+
+	add_block(0, type, sector);
+	kick(L4_DEVICE_BLOCK, 0);
+	wait(L4_DEVICE_BLOCK, 0, &token);
+	return results[0] == 0;
+}
+
+/* Block i of the disk begins with the number i: the host has prepared it so. */
+static bool many_blocks(void)
+{
+	unsigned int round, i;
+	bool good = true;
+	u16 token;
+
+	for (round = 0; round < ROUNDS; round++) {
+		for (i = 0; i < REQUESTS; i++)
+			add_block(i, 0, 8UL * (round * REQUESTS + i));
+		kick(L4_DEVICE_BLOCK, 0);
+		for (i = 0; i < REQUESTS; i++) {
+			wait(L4_DEVICE_BLOCK, 0, &token);
+			good &= results[token] == 0 && *(u32 *)blocks[token] == round * REQUESTS + token;
+		}
+	}
+	return good;
+}
+
+static void test_block(void)
+{
+	const u64 last = 8UL * ROUNDS * REQUESTS;
+	unsigned int i;
+	bool good;
+
+	connect(L4_DEVICE_BLOCK, 128);
+	for (i = 0; i < BLOCK_BYTES; i++)
+		pattern[i] = (u8)(i * 7 + 1);
+	memcpy(blocks[0], pattern, BLOCK_BYTES);
+	good = do_block(1, last);
+	memset(blocks[0], 0, BLOCK_BYTES);
+	result(good && do_block(0, last) && !memcmp(blocks[0], pattern, BLOCK_BYTES), "block write and read");
+	result(many_blocks(), "blocks in flight");
+}
+
+/* The answer of the emulator's gateway to an ARP request. */
+static void test_net(void)
+{
+	static const u8 request[] = { 8, 6, 0, 1, 8, 0, 6, 4, 0, 1 };
+	const u8 *mac = device(L4_DEVICE_NET)->config;
+	u8 *packet = frame + HEADER_BYTES;
+	struct l4_buffer out = { GPA(frame), sizeof(frame), false };
+	unsigned int i, answers = 0;
+	u16 token;
+
+	connect(L4_DEVICE_NET, 256);
+	for (i = 0; i < 8; i++) {
+		struct l4_buffer in = { GPA(frames[i]), sizeof(frames[i]), true };
+
+		l4_virtqueue_add(&queues[L4_DEVICE_NET][0], &in, 1, (u16)i);
+	}
+	kick(L4_DEVICE_NET, 0);
+	memset(packet, 0xff, 6);
+	memcpy(packet + 6, mac, 6);
+	memcpy(packet + 12, request, sizeof(request));
+	memcpy(packet + 22, mac, 6);
+	memcpy(packet + 28, (u8[]){ 10, 0, 2, 15 }, 4);
+	memcpy(packet + 38, (u8[]){ 10, 0, 2, 2 }, 4);
+	for (i = 0; i < 4; i++) {
+		l4_virtqueue_add(&queues[L4_DEVICE_NET][1], &out, 1, 0);
+		kick(L4_DEVICE_NET, 1);
+		wait(L4_DEVICE_NET, 1, &token);
+		wait(L4_DEVICE_NET, 0, &token);
+		answers += frames[token][HEADER_BYTES + 13] == 6 && frames[token][HEADER_BYTES + 21] == 2;
+	}
+	result(answers == 4, "packets out and in");
+}
+
+/* A request outside of our memory: the server lets go of the device until we reset it. */
+static void test_bad_request(void)
+{
+	struct l4_buffer bad = { 1UL << 40, 16, false };
+
+	l4_virtqueue_add(&queues[L4_DEVICE_BLOCK][0], &bad, 1, 0);
+	kick(L4_DEVICE_BLOCK, 0);
+	result(l4_read_once(device(L4_DEVICE_BLOCK)->needs_reset), "bad request refused");
+	connect(L4_DEVICE_BLOCK, 128);
+	result(do_block(0, 8) && *(u32 *)blocks[0] == 1, "disk after a reset");
+}
+
+static void obey(const char *line, u32 bytes)
+{
+	static const char text[] = "the test wants it";
+	struct l4_msg msg = { .tag = l4_tag(L4_ROOT_POWER_OFF, 1, 0), .words = { 7 } };
+
+	switch (line[0]) {
+	case 'q':
+		l4_call(L4_GUEST_SLOT_ROOT, &msg);
+		break;
+	case 'p':
+		msg.tag = l4_tag(L4_ROOT_PANIC, (sizeof(text) + 7) / 8, 0);
+		memcpy(msg.words, text, sizeof(text));
+		l4_call(L4_GUEST_SLOT_ROOT, &msg);
+		break;
+	case 'f':
+		__builtin_trap();
+	default:
+		say("typed: %.*s", (int)bytes, line);
+	}
+}
+
+void guest_main(struct l4_vcpu_page *page, void *dtb, u64 wallclock)
+{
+	static char input[64], line[64];
+	u32 bytes = 0;
+	u16 token;
+
+	vcpu = page;
+	connect(L4_DEVICE_CONSOLE, 64);
+	result(*(u32 *)dtb == 0xedfe0dd0, "device tree");
+	say("wall clock %lu\n", wallclock / 1000000000 + l4_counter() / page->counter_hz);
+	say("\x01L is no mark of ours\n");
+	test_block();
+	test_net();
+	test_bad_request();
+	say("done\n");
+	for (;;) {
+		struct l4_buffer in = { GPA(input), sizeof(input), true };
+		u32 written, i;
+
+		l4_virtqueue_add(&queues[L4_DEVICE_CONSOLE][0], &in, 1, 0);
+		kick(L4_DEVICE_CONSOLE, 0);
+		written = wait(L4_DEVICE_CONSOLE, 0, &token);
+		for (i = 0; i < written; i++) {
+			line[bytes++] = input[i];
+			if (input[i] == '\n' || bytes == sizeof(line)) {
+				obey(line, bytes);
+				bytes = 0;
+			}
+		}
+	}
+}

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The root pager and the servers under a small guest of our own (servers/guest.c), also when servers die."""
+
+from __future__ import annotations
+
+import queue
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from orchestration import build, dtb, image
+from orchestration.arch import Arch
+from orchestration.bootstrap import ROOT
+from orchestration.cache import Cache
+from orchestration.console import Channel
+from orchestration.qemu import MIB, Config, Machine
+from orchestration.rundir import RunDirectory
+from orchestration.stages import time_scale
+
+HERE = Path(__file__).with_name("servers")
+LIBL4 = ROOT / "servers/libl4"
+RAM = 256 * MIB
+BLOCKS = 2048
+LIMIT = 60.0
+SOURCES = {"block": ["block.c", "virtio-pci/driver.c"], "net": ["net.c", "virtio-pci/driver.c"],
+           "console": ["console.c", "ns16550/ns16550.c"]}
+PASSED = ["ok device tree", "ok block write and read", "ok blocks in flight", "ok packets out and in",
+          "ok bad request refused", "ok disk after a reset"]
+
+
+@dataclass
+class Outcome:
+    """What a machine said until it ended or was ended."""
+
+    log: list[str] = field(default_factory=list)
+    guest: list[str] = field(default_factory=list)
+    ended: bool = False
+
+    def died(self, name: str) -> int:
+        return sum(line.startswith(f"root: server {name} died: ") for line in self.log)
+
+
+@pytest.fixture(scope="module")
+def bare(arch: Arch, cache: Cache) -> Path:
+    return build.bare(arch, cache)
+
+
+@pytest.fixture(scope="module")
+def compile_bare(arch: Arch, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Compile a program for L4 from sources, with options for compiler and linker."""
+    folder = tmp_path_factory.mktemp("bare")
+    (folder / "abi.h").write_text(build.generate(arch, "header"))
+
+    def compile_one(name: str, script: Path, sources: list[Path], *options: str) -> Path:
+        target = folder / name
+        subprocess.run([arch.compiler, "-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror",
+                        "-Wno-unused-parameter", "-ffreestanding", "-nostdlib", "-static", "-no-pie", "-fno-pic",
+                        "-fno-strict-aliasing", "-fno-stack-protector", "-fno-tree-loop-distribute-patterns",
+                        "-mgeneral-regs-only", "-I", folder, "-I", LIBL4 / "include",
+                        "-I", LIBL4 / "arch" / arch.name, "-ffunction-sections", "-Wl,--gc-sections",
+                        "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,--no-warn-rwx-segments",
+                        "-Wl,-z,max-page-size=0x1000", f"-Wl,-T,{script}", *options, *sources, "-o", target],
+                       check=True, timeout=120)
+        return target
+
+    return compile_one
+
+
+@pytest.fixture(scope="module")
+def test_guest(arch: Arch, compile_bare: Callable[..., Path]) -> Path:
+    return compile_bare("linux", HERE / "guest.ld", [HERE / arch.name / "start.S", HERE / "guest.c",
+                                                     LIBL4 / "lib.c", LIBL4 / "virtqueue.c"])
+
+
+@pytest.fixture(scope="module")
+def crashing(arch: Arch, compile_bare: Callable[..., Path]) -> Callable[..., Path]:
+    """Build a server that dies at every nth request that it gives back, or hangs."""
+
+    def make(name: str, every: int, hangs: bool = False) -> Path:
+        sources = [ROOT / "servers" / name / source for source in SOURCES[name]]
+        sources += [LIBL4 / "arch" / arch.name / "start.S", *sorted(LIBL4.glob("*.c")), HERE / "crash.c"]
+        return compile_bare(f"{name}-{every}-{hangs}", LIBL4 / "program.ld", sources, "-Wl,--wrap=l4_backend_push",
+                            f"-DCRASH_EVERY={every}", f"-DCRASH_HANGS={int(hangs)}")
+
+    return make
+
+
+@pytest.fixture
+def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..., Outcome]:
+    """Boot with the small guest. type_line is typed when it is done with its tests."""
+
+    def boot(type_line: str = "q", servers: dict[str, Path] | None = None, ram: int = RAM,
+             change: Callable[[Config], Config] = lambda config: config) -> Outcome:
+        abi = build.abi(arch)
+        disk, initrd = tmp_path / "disk", tmp_path / "boot.img"
+        disk.write_bytes(b"".join(n.to_bytes(4, "little").ljust(4096, b"\0") for n in range(BLOCKS)))
+        programs = {name: bare / name for name in build.SERVERS} | (servers or {}) | {"linux": test_guest}
+        tree = dtb.compile_tree(abi, "", ram, bytes(64))
+        initrd.write_bytes(image.pack(arch, abi, programs, {"dtb": tree}, ram))
+        machine = Machine(arch, change(Config(kernel=bare / build.KERNEL, initrd=initrd, disk=disk)),
+                          RunDirectory("servers", tmp_path))
+        outcome = Outcome()
+        deadline = time.monotonic() + LIMIT * time_scale()
+        machine.start()
+        try:
+            while not outcome.ended:
+                try:
+                    message = machine.messages.get(timeout=max(0.01, deadline - time.monotonic()))
+                except queue.Empty:
+                    pytest.fail(f"not done in time: {outcome}")
+                outcome.ended = message.ended
+                if message.line is not None:
+                    text = message.line.text
+                    (outcome.log if message.line.channel is Channel.LOG else outcome.guest).append(text)
+                    if text == "done":
+                        machine.send(f"hello\n{type_line}\n".encode())
+        finally:
+            machine.close()
+        return outcome
+
+    return boot
+
+
+def results(outcome: Outcome) -> list[str]:
+    return [line for line in outcome.guest if line.startswith(("ok ", "not ok "))]
+
+
+def test_devices_work(run: Callable[..., Outcome]) -> None:
+    outcome = run()
+    assert results(outcome) == PASSED
+    assert "typed: hello" in outcome.guest
+    assert "\x01L is no mark of ours" in outcome.guest
+    clock = next(re.fullmatch(r"wall clock (\d+)", line) for line in outcome.guest if line.startswith("wall"))
+    assert clock is not None
+    assert abs(int(clock[1]) - time.time()) < LIMIT * time_scale()
+    want = ["root: started", "root: console ready", "root: block ready", "root: net ready", "root: linux started"]
+    assert [line for line in outcome.log if line.startswith("root: ")][:5] == want
+    assert "root: guest powers off, status 7" in outcome.log
+
+
+@pytest.mark.parametrize("name", ["block", "net", "console"])
+def test_a_dead_server_costs_the_guest_nothing(run: Callable[..., Outcome], crashing: Callable[..., Path],
+                                               name: str) -> None:
+    every = {"block": 400, "net": 3, "console": 4}[name]
+    outcome = run(servers={name: crashing(name, every)})
+    assert outcome.died(name) >= 2
+    assert [line for line in dict.fromkeys(results(outcome))] == PASSED
+    assert "root: guest powers off, status 7" in outcome.log
+
+
+def test_a_server_that_hangs_is_restarted(run: Callable[..., Outcome], crashing: Callable[..., Path]) -> None:
+    outcome = run(servers={"block": crashing("block", 1000, hangs=True)})
+    assert "root: server block died: does not answer" in outcome.log
+    assert results(outcome) == PASSED
+
+
+def test_a_server_that_never_lives_ends_the_machine(run: Callable[..., Outcome], tmp_path: Path, arch: Arch,
+                                                    compile_bare: Callable[..., Path]) -> None:
+    source = tmp_path / "dead.c"
+    source.write_text("#include <l4/lib.h>\nint l4_main(void *info) { __builtin_trap(); }\n")
+    dead = compile_bare("dead", LIBL4 / "program.ld",
+                        [LIBL4 / "arch" / arch.name / "start.S", LIBL4 / "lib.c", source])
+    outcome = run(servers={"net": dead})
+    assert "root: error: server net does not stay alive" in outcome.log
+    assert outcome.died("net") == 8
+
+
+def test_panic_text_reaches_the_log(run: Callable[..., Outcome]) -> None:
+    outcome = run("p")
+    assert "root: guest panic: the test wants it" in outcome.log
+
+
+def test_a_guest_without_entry_for_its_fault_is_a_panic(run: Callable[..., Outcome]) -> None:
+    outcome = run("f")
+    assert any(line.startswith("root: guest fault: ") for line in outcome.log)
+    assert any(line.startswith("root: guest panic: ") for line in outcome.log)
+
+
+def test_missing_devices_are_named(run: Callable[..., Outcome]) -> None:
+    assert "root: error: the machine has no virtio-blk-pci" in run(change=lambda c: replace(c, disk=None)).log
+    assert "root: error: the machine has no virtio-net-pci" in run(change=lambda c: replace(c, network=False)).log
+
+
+def test_too_little_memory_is_said(run: Callable[..., Outcome]) -> None:
+    outcome = run(ram=2048 * MIB)
+    assert any(line.startswith("root: error: not enough memory: the guest wants 2048 MiB") for line in outcome.log)
