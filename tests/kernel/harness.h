@@ -111,7 +111,7 @@ struct helper {
 	struct l4_utcb *utcb;
 	void (*run)(struct helper *self);
 	u64 arg[4];
-	int forked;
+	int forked, done;
 };
 
 extern u64 fork_bits; /* log2 of the size of a fork's VSpace; 18 when a test starts */
@@ -122,6 +122,7 @@ struct helper *helper_make_in(u64 vspace, u64 utcb, void (*run)(struct helper *)
 void helper_forget(void);
 void helper_start(struct helper *h);
 void helper_join(struct helper *h); /* runs others until h is done; a fault fails the test */
+void helper_join_quietly(struct helper *h);
 struct sys helper_fault(struct helper *h); /* waits for a fault message of h, which stays blocked */
 void helper_answer(u64 tag); /* answers that fault */
 void helper_exit(struct helper *self) __attribute__((noreturn));

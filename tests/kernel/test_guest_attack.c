@@ -378,8 +378,7 @@ static void delete_below(int what)
 		h = helper_make(take_back, 0, 100);
 		helper_start(h);
 		/* others go on; the guest itself may fault, or find EXIT_ERROR, or be stopped */
-		for (struct sys r = { 0 }; r.m[0] != h->index || LABEL(r.tag) != LABEL_DONE;)
-			r = recv(parent_endpoint, 0);
+		helper_join_quietly(h);
 	}
 }
 

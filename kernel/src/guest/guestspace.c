@@ -153,7 +153,7 @@ static void fill_around(struct vspace *v, struct guestspace *g, u64 vaddr, const
  */
 bool guest_fill(struct vspace *v, struct guestspace *g, u64 guest_root, u64 vaddr, u32 access, u32 *present)
 {
-	u64 e, *leaf, wanted;
+	u64 e, *leaf, wanted, size;
 	int level;
 
 	*present = 0;
@@ -164,18 +164,18 @@ bool guest_fill(struct vspace *v, struct guestspace *g, u64 guest_root, u64 vadd
 		if (!leaf)
 			return false;
 		*present = 1;
-		if (!!(e & L4_PTE_USER) != !!g || (guest_rights(e) & access) != access)
+		size = 1UL << (L4_PAGE_BITS + 9 * level);
+		if (!!(e & L4_PTE_USER) != !!g || (guest_rights(e) & access) != access ||
+		    !vspace_guest_memory(v, e & L4_PTE_ADDR_MASK & ~(size - 1), size, NULL))
 			return false;
 		wanted = e | L4_PTE_ACCESSED | (access & L4_RIGHT_WRITE ? L4_PTE_DIRTY : 0);
 	} while (wanted != e && !__atomic_compare_exchange_n(leaf, &e, wanted, false, __ATOMIC_SEQ_CST,
 							     __ATOMIC_SEQ_CST));
 	while (!install(v, g, vaddr, wanted, level)) {
-		u64 size = 1UL << (L4_PAGE_BITS + 9 * level);
 		int l;
 		u64 *old = table_lookup(g ? g->root : v->root, vaddr, &l);
 
-		if (!vspace_guest_memory(v, wanted & L4_PTE_ADDR_MASK & ~(size - 1), size, NULL) ||
-		    (old && (*old & ARCH_PTE_FRAME)) || !table_make_room(v, g))
+		if ((old && (*old & ARCH_PTE_FRAME)) || !table_make_room(v, g))
 			return false;
 	}
 	count(COUNT_FILLS);

@@ -57,20 +57,23 @@ void vspace_destroy(struct object *o)
 		arch_set_root(this_cpu()->idle.root);
 }
 
-/* Entry of a Frame's leaf. What was filled from a guest's table gives way: large leaves, and whole tables. */
-static u64 *leaf_for_map(struct vspace *v, u64 vaddr, int level)
+/* Entry for a Frame's leaf. A larger leaf filled from a guest's table gives way. */
+static error_t leaf_for_map(struct vspace *v, u64 vaddr, int level, u64 **e)
 {
-	u64 *e, *filled;
-	int l;
+	while (unlikely(!(*e = table_entry(v, NULL, v->root, vaddr, level, true)))) {
+		int l;
+		u64 *larger = table_lookup(v->root, vaddr, &l);
 
-	filled = table_lookup(v->root, vaddr, &l);
-	if (filled && l > level)
-		table_clear_range(v->root, vaddr, vaddr + 1, true);
-	e = table_entry(v, NULL, v->root, vaddr, level, true);
-
-	while (!e && table_make_room(v, NULL))
-		e = table_entry(v, NULL, v->root, vaddr, level, true);
-	return e;
+		if (larger && (*larger & ARCH_PTE_FRAME))
+			return L4_ERR_MAPPED;
+		if (larger) {
+			*larger = 0;
+			flush_if_used(v);
+		} else if (!table_make_room(v, NULL)) {
+			return L4_ERR_MEMORY;
+		}
+	}
+	return **e & ARCH_PTE_FRAME ? L4_ERR_MAPPED : L4_ERR_OK;
 }
 
 /* Is any Frame mapped in [start, end)? */
@@ -96,21 +99,26 @@ static error_t map_range(struct vspace *v, u64 vaddr, u64 pa, u64 size, u32 righ
 {
 	int level = size >= BIT(L4_LARGE_PAGE_BITS) ? 1 : 0;
 	u64 step = level ? BIT(L4_LARGE_PAGE_BITS) : L4_PAGE_SIZE;
+	bool stale = false;
 
 	/* One page is checked where it is written. */
 	if (size > L4_PAGE_SIZE && occupied(v->root, ARCH_LEVELS - 1, vaddr, vaddr + size))
 		return L4_ERR_MAPPED;
 	for (u64 done = 0; done < size; done += step) {
-		u64 *e = leaf_for_map(v, vaddr + done, level);
+		u64 *e;
+		error_t error = leaf_for_map(v, vaddr + done, level, &e);
 
-		if (!e) {
+		if (error) {
 			table_clear_range(v->root, vaddr, vaddr + done, false);
-			return L4_ERR_MEMORY;
+			return error;
 		}
+		stale |= pte_valid(*e);
 		if (level && pte_valid(*e) && !pte_leaf(*e, level))
 			table_make_way(v, e);
 		*e = pte_make(pa + done, rights, uncached, level) | ARCH_PTE_FRAME;
 	}
+	if (unlikely(stale))
+		flush_if_used(v);
 	return L4_ERR_OK;
 }
 
