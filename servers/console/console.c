@@ -2,10 +2,10 @@
 /*
  * The serial line of the machine, shared by the kernel's log and the guest's virtio console.
  *
- * Output: the bytes 0x01 'L' and 0x01 'G' switch the line to the log or to the guest; it starts with the log. The
- * log goes first, and no switch cuts one of its lines. A byte 0x01 of theirs goes out twice. Input is the guest's.
- * Nothing is dropped: what the line does not take stays where it is, and what the guest does not take
- * waits in `input`, then in the UART.
+ * Output: the bytes 0x01 'L' and 0x01 'G' switch the line to the log or to the guest; it starts with the log.
+ * The log goes first, and no switch cuts one of its lines. A byte 0x01 of theirs goes out twice. Input is the
+ * guest's. Nothing is dropped: what the line does not take stays where it is, and what the guest does not
+ * take waits in `input`, then in the UART.
  *
  * What has gone out is kept in the DMA page, which outlives this task: a restart neither loses nor repeats.
  */
@@ -16,14 +16,14 @@
 
 #include "uart.h"
 
-#define CONSOLE_ID 3 /* virtio 1.2, section 5.3 */
+#define CONSOLE_ID   3 /* virtio 1.2, section 5.3 */
 #define CONFIG_BYTES 12
-#define QUEUE_SIZE 64
-#define RECEIVE 0
-#define TRANSMIT 1
+#define QUEUE_SIZE   64
+#define RECEIVE	     0
+#define TRANSMIT     1
 
-#define MARK 0x01
-#define INPUT_SIZE 4096
+#define MARK	    0x01
+#define INPUT_SIZE  4096
 #define STATE_MAGIC 0x31474f4c4f534e43UL
 
 #define NO_REQUEST 0xffffffffU

@@ -18,8 +18,9 @@ static bool in_guest(struct l4_backend *backend, u64 gpa, u64 bytes, u64 align)
 	return gpa <= size && bytes <= size - gpa && gpa % align == 0;
 }
 
-void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *info, u32 device_id, u64 features,
-		     unsigned int queue_count, u16 queue_size, const void *config, u32 config_bytes)
+void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *info, u32 device_id,
+		     u64 features, unsigned int queue_count, u16 queue_size, const void *config,
+		     u32 config_bytes)
 {
 	struct l4_virtio_page *page;
 	unsigned int i;
@@ -48,7 +49,8 @@ static bool attach(struct l4_backend *backend, unsigned int number)
 	struct l4_backend_queue *queue = &backend->queue[number];
 	struct l4_virtio_queue *shared = &backend->page->queue[number];
 	u32 size = l4_read_once(shared->size);
-	u64 desc = l4_read_once(shared->desc), avail = l4_read_once(shared->driver), used = l4_read_once(shared->device);
+	u64 desc = l4_read_once(shared->desc), avail = l4_read_once(shared->driver),
+	    used = l4_read_once(shared->device);
 
 	queue->size = 0;
 	if (!l4_read_once(shared->ready))
@@ -175,7 +177,7 @@ static const char *walk(struct l4_backend *backend, struct l4_backend_queue *que
 		else
 			chain->readable += desc.len;
 		chain->buffer[chain->count++] =
-			(struct l4_buffer){ desc.addr, desc.len, (desc.flags & VRING_DESC_WRITE) != 0 };
+		    (struct l4_buffer){desc.addr, desc.len, (desc.flags & VRING_DESC_WRITE) != 0};
 		if (!(desc.flags & VRING_DESC_NEXT))
 			return NULL;
 		at = desc.next;
@@ -252,7 +254,8 @@ bool l4_backend_kicks(struct l4_backend *backend, unsigned int number, bool on)
 
 	if (!queue->size)
 		return false;
-	/* By index: the next request is worth a kick; before that, the last index asked for is behind anyway. */
+	/* By index: the next request is worth a kick; before that, the last index asked for is behind anyway.
+	 */
 	if (!backend->event_idx)
 		l4_write_once(queue->used->flags, on ? 0 : VRING_USED_NO_NOTIFY);
 	else if (on)

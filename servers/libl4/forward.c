@@ -40,7 +40,7 @@ static void start(void)
 
 	stop();
 	if (!l4_virtio_pci_negotiate(&pci, (l4_read_once(backend.page->driver_features) & class->features) |
-						   VIRTIO_F_VERSION_1))
+					       VIRTIO_F_VERSION_1))
 		l4_die("device refuses its own features");
 	for (i = 0; i < class->queue_count; i++) {
 		size = l4_virtio_pci_queue_size(&pci, i);
@@ -62,8 +62,8 @@ static void submit(u16 number)
 	u16 i, token;
 
 	while ((found = l4_backend_peek(&backend, number, &chain)) > 0) {
-		if (chain.readable < class->least[number].readable || chain.writable < class->least[number].writable ||
-		    chain.count > ring[number].size) {
+		if (chain.readable < class->least[number].readable ||
+		    chain.writable < class->least[number].writable || chain.count > ring[number].size) {
 			l4_backend_break(&backend, "request of impossible size");
 			found = -1;
 			break;
@@ -125,8 +125,8 @@ static void serve(void)
 			complete(i);
 			submit(i);
 			/* With requests that do not fit the next completion, not the next kick, goes on. */
-			full = running && ring[i].free_count < L4_CHAIN_MAX && l4_backend_peek(&backend, i, &chain) > 0 &&
-			       chain.count > ring[i].free_count;
+			full = running && ring[i].free_count < L4_CHAIN_MAX &&
+			       l4_backend_peek(&backend, i, &chain) > 0 && chain.count > ring[i].free_count;
 			again |= running && l4_backend_kicks(&backend, i, true) && !full;
 		}
 	}
@@ -134,7 +134,7 @@ static void serve(void)
 
 void l4_forward(const struct l4_server_info *server_info, const struct l4_forward_class *device_class)
 {
-	u8 config[L4_VIRTIO_CONFIG_SIZE] __attribute__((aligned(8))) = { 0 };
+	u8 config[L4_VIRTIO_CONFIG_SIZE] __attribute__((aligned(8))) = {0};
 	unsigned long bits = 0;
 	u64 features;
 	u16 i, buffers = L4_CHAIN_MAX, size;

@@ -22,7 +22,7 @@ enum {
 	QUEUE_DEVICE = 48,
 };
 
-#define NO_VECTOR 0xffff
+#define NO_VECTOR   0xffff
 #define RESET_TRIES 10000000
 
 static u8 read8(struct l4_virtio_pci *pci, unsigned int at)
@@ -129,8 +129,8 @@ u16 l4_virtio_pci_queue_size(struct l4_virtio_pci *pci, u16 number)
 	return size;
 }
 
-void l4_virtio_pci_queue(struct l4_virtio_pci *pci, struct l4_virtqueue *queue, u16 number, u16 size, void *memory,
-			 u64 paddr)
+void l4_virtio_pci_queue(struct l4_virtio_pci *pci, struct l4_virtqueue *queue, u16 number, u16 size,
+			 void *memory, u64 paddr)
 {
 	volatile u8 *doorbell;
 

@@ -4,7 +4,8 @@
 #include <l4/lib.h>
 #include <l4/virtqueue.h>
 
-/* Used ring after descriptors and available ring, each aligned as section 2.7 asks; the event fields count too. */
+/* Used ring after descriptors and available ring, each aligned as section 2.7 asks; the event fields count
+ * too. */
 static size_t used_offset(u16 size)
 {
 	return (16UL * size + 6 + 2UL * size + 63) & ~63UL;
@@ -48,7 +49,8 @@ bool l4_virtqueue_add(struct l4_virtqueue *queue, const struct l4_buffer *buffer
 
 		desc->addr = buffers[i].addr;
 		desc->len = buffers[i].bytes;
-		desc->flags = (buffers[i].write ? VRING_DESC_WRITE : 0) | (i + 1 < count ? VRING_DESC_NEXT : 0);
+		desc->flags =
+		    (buffers[i].write ? VRING_DESC_WRITE : 0) | (i + 1 < count ? VRING_DESC_NEXT : 0);
 		desc->next = next;
 		if (i + 1 == count)
 			queue->free_head = next;

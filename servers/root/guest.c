@@ -4,8 +4,8 @@
 #include "root.h"
 
 #define VSPACE_BITS 24 /* its pool holds the shadow tables of all its processes */
-#define CNODE_BITS (8 + L4_CNODE_SLOT_BITS)
-#define DTB_MAX 0x10000
+#define CNODE_BITS  (8 + L4_CNODE_SLOT_BITS)
+#define DTB_MAX	    0x10000
 
 static unsigned long thread;
 
@@ -54,8 +54,9 @@ static void make_memory(unsigned long vspace)
 	for (i = 0; i < guest_memory.count; i++) {
 		const struct region *region = &guest_memory.region[i];
 
-		check(l4_vspace_map(vspace, cap_copy(region->frame), L4_GUEST_RAM_VADDR + region->gpa, RWX, 0),
-		      "map of guest RAM");
+		check(
+		    l4_vspace_map(vspace, cap_copy(region->frame), L4_GUEST_RAM_VADDR + region->gpa, RWX, 0),
+		    "map of guest RAM");
 		check(l4_vspace_attach(vspace, cap_copy(region->frame), region->gpa), "attach of guest RAM");
 		loader[i] = cap_copy(region->frame);
 		check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, loader[i], GUEST_VADDR + region->gpa, RW, 0),
@@ -97,15 +98,17 @@ void guest_create(void)
 	check(l4_cnode_mint(cnode, L4_GUEST_SLOT_ROOT, L4_ROOT_SLOT_CNODE, root_endpoint, L4_RIGHT_WRITE,
 			    BADGE_CALL | BADGE_GUEST),
 	      "Endpoint for the guest");
-	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, sched, PERIOD_US, PERIOD_US), "time for the guest");
-	check(l4_thread_configure(thread, cnode, vspace, L4_GUEST_UTCB_VADDR,
-				  cap_mint(root_endpoint, L4_RIGHT_WRITE | L4_RIGHT_GRANT, BADGE_FAULT | BADGE_GUEST)),
+	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, sched, PERIOD_US, PERIOD_US),
+	      "time for the guest");
+	check(l4_thread_configure(
+		  thread, cnode, vspace, L4_GUEST_UTCB_VADDR,
+		  cap_mint(root_endpoint, L4_RIGHT_WRITE | L4_RIGHT_GRANT, BADGE_FAULT | BADGE_GUEST)),
 	      "thread of the guest");
 	check(l4_thread_bind_vcpu(thread, vcpu, L4_GUEST_VCPU_VADDR), "vCPU of the guest");
 	check(l4_thread_bind_notification(thread, guest_notification), "events of the guest");
 	check(l4_thread_set_sched(thread, sched, GUEST_PRIORITY, GUEST_PRIORITY), "priority of the guest");
-	l4_frame_init(&frame, image_entry("linux"), 0, L4_GUEST_VCPU_VADDR, L4_GUEST_RAM_VADDR + L4_GUEST_DTB_GPA,
-		      plat_wallclock());
+	l4_frame_init(&frame, image_entry("linux"), 0, L4_GUEST_VCPU_VADDR,
+		      L4_GUEST_RAM_VADDR + L4_GUEST_DTB_GPA, plat_wallclock());
 	check(l4_thread_write_regs(thread, l4_utcb, &frame), "registers of the guest");
 }
 

@@ -19,8 +19,9 @@ static void map_image(void)
 		check(l4_untyped_retype(L4_ROOT_SLOT_UNTYPED + i, L4_TYPE_FRAME, untyped->size_bits,
 					L4_ROOT_SLOT_CNODE, slot, 1),
 		      "Frame of the boot image");
-		check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, slot, IMAGE_VADDR + untyped->paddr, L4_RIGHT_READ, 0),
-		      "map of the boot image");
+		check(
+		    l4_vspace_map(L4_ROOT_SLOT_VSPACE, slot, IMAGE_VADDR + untyped->paddr, L4_RIGHT_READ, 0),
+		    "map of the boot image");
 	}
 }
 

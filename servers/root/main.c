@@ -5,7 +5,7 @@
 
 #define STATUS_ERROR 1
 #define STATUS_PANIC 2
-#define DRAIN_TICKS 5
+#define DRAIN_TICKS  5
 #define HALT_SECONDS 2
 
 const struct l4_boot_info *boot_info;
@@ -18,7 +18,7 @@ static char last_line[600];
 
 static void answer_through(unsigned long to, unsigned long word)
 {
-	struct l4_msg msg = { .tag = l4_tag(0, 1, 0), .words = { word } };
+	struct l4_msg msg = {.tag = l4_tag(0, 1, 0), .words = {word}};
 
 	l4_send(to, &msg);
 }
@@ -39,7 +39,7 @@ static bool drain_console(void)
 		return false;
 	l4_signal(console->ping);
 	while (ticks < DRAIN_TICKS) {
-		msg = (struct l4_msg){ 0 };
+		msg = (struct l4_msg){0};
 		if (l4_recv(root_endpoint, drain_reply, &msg) != L4_ERR_OK)
 			return false;
 		if (!l4_tag_label(msg.tag) && (msg.badge & BADGE_TICK)) {
@@ -50,8 +50,8 @@ static bool drain_console(void)
 			if (!server_fault(console, &msg))
 				return false;
 			answer_through(drain_reply, 0);
-		} else if (msg.badge == (BADGE_CALL | L4_DEVICE_CONSOLE) && l4_tag_label(msg.tag) == L4_ROOT_PONG &&
-			   !msg.words[0]) {
+		} else if (msg.badge == (BADGE_CALL | L4_DEVICE_CONSOLE) &&
+			   l4_tag_label(msg.tag) == L4_ROOT_PONG && !msg.words[0]) {
 			return true;
 		}
 	}
@@ -193,11 +193,11 @@ static void guest_call(const struct l4_msg *msg)
 
 static void __attribute__((noreturn)) guest_fault(const struct l4_msg *msg)
 {
-	static const char *const names[] = { "?", "page fault", "exception", "fault without an upcall entry" };
+	static const char *const names[] = {"?", "page fault", "exception", "fault without an upcall entry"};
 	unsigned long label = l4_tag_label(msg->tag);
 
-	say("guest fault: %s, %lx %lx %lx %lx\n", names[label < 4 ? label : 0], msg->words[0],
-		  msg->words[1], msg->words[2], msg->words[3]);
+	say("guest fault: %s, %lx %lx %lx %lx\n", names[label < 4 ? label : 0], msg->words[0], msg->words[1],
+	    msg->words[2], msg->words[3]);
 	say("guest panic: %s at %lx\n", names[label < 4 ? label : 0], msg->words[2]);
 	power_off(STATUS_PANIC);
 }
@@ -205,7 +205,7 @@ static void __attribute__((noreturn)) guest_fault(const struct l4_msg *msg)
 static void serve(void)
 {
 	for (;;) {
-		struct l4_msg msg = { 0 };
+		struct l4_msg msg = {0};
 		unsigned long who;
 
 		check(l4_recv(root_endpoint, reply, &msg), "receive");

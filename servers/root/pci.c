@@ -1,36 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * PCI: find devices by their configuration space, give drivers the registers they need. Configuration space and
- * MSI-X tables stay here: whoever writes those decides where a device may write.
+ * PCI: find devices by their configuration space, give drivers the registers they need. Configuration space
+ * and MSI-X tables stay here: whoever writes those decides where a device may write.
  */
 #include "plat/plat.h"
 #include "root.h"
 
 #define VENDOR_VIRTIO 0x1af4
-#define BUS_BITS 20
+#define BUS_BITS      20
 #define FUNCTION_BITS 12
 
 /* Configuration space: PCI Local Bus 3.0, chapter 6. */
-enum { VENDOR = 0, DEVICE = 2, COMMAND = 4, STATUS = 6, HEADER_TYPE = 14, BAR0 = 16, SECONDARY_BUS = 25, CAPS = 52 };
-#define COMMAND_MEMORY 2
-#define COMMAND_MASTER 4
+enum {
+	VENDOR = 0,
+	DEVICE = 2,
+	COMMAND = 4,
+	STATUS = 6,
+	HEADER_TYPE = 14,
+	BAR0 = 16,
+	SECONDARY_BUS = 25,
+	CAPS = 52
+};
+#define COMMAND_MEMORY	2
+#define COMMAND_MASTER	4
 #define COMMAND_NO_INTX 0x400
-#define STATUS_CAPS 0x10
-#define MULTI_FUNCTION 0x80
-#define BRIDGE 1
-#define BAR_IO 1
-#define BAR_TYPE_64 4
+#define STATUS_CAPS	0x10
+#define MULTI_FUNCTION	0x80
+#define BRIDGE		1
+#define BAR_IO		1
+#define BAR_TYPE_64	4
 
-#define CAP_VENDOR 9
-#define CAP_MSIX 0x11
-#define MSIX_ENABLE 0x8000
+#define CAP_VENDOR    9
+#define CAP_MSIX      0x11
+#define MSIX_ENABLE   0x8000
 #define MSIX_MASK_ALL 0x4000
 
 /* struct virtio_pci_cap: virtio 1.2, section 4.1.4. */
 enum { CFG_TYPE = 3, CFG_BAR = 4, CFG_OFFSET = 8, CFG_LENGTH = 12, CFG_NOTIFY_MULTIPLIER = 16 };
 enum { TYPE_COMMON = 1, TYPE_NOTIFY = 2, TYPE_ISR = 3, TYPE_DEVICE = 4 };
 #define COMMON_DEVICE_STATUS 20
-#define PART_PAGES 4 /* most pages of one of the four parts */
+#define PART_PAGES	     4 /* most pages of one of the four parts */
 
 static u8 get8(volatile u8 *config, unsigned int at)
 {
@@ -78,7 +87,8 @@ static volatile u8 *find_on(unsigned int bus, u16 device_id, unsigned int depth)
 	base = map_bus(ecam + ((u64)(bus - first) << BUS_BITS), bus);
 	for (number = 0; number < 256; number++) {
 		/* Function 0 says whether there are others. */
-		if (number % 8 && !(get8(base + ((number & ~7UL) << FUNCTION_BITS), HEADER_TYPE) & MULTI_FUNCTION))
+		if (number % 8 &&
+		    !(get8(base + ((number & ~7UL) << FUNCTION_BITS), HEADER_TYPE) & MULTI_FUNCTION))
 			continue;
 		config = base + ((u64)number << FUNCTION_BITS);
 		if (get16(config, VENDOR) == 0xffff)
@@ -181,7 +191,8 @@ void pci_claim_virtio(struct pci_device *device, u16 device_id, const char *name
 
 		if (get8(config, cap) == CAP_MSIX)
 			msix = cap;
-		if (get8(config, cap) != CAP_VENDOR || type < TYPE_COMMON || type > TYPE_DEVICE || (found & 1U << type))
+		if (get8(config, cap) != CAP_VENDOR || type < TYPE_COMMON || type > TYPE_DEVICE ||
+		    (found & 1U << type))
 			continue;
 		found |= 1U << type;
 		switch (type) {

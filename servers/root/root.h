@@ -6,23 +6,23 @@
 #include <l4/invoke.h>
 #include <l4/lib.h>
 
-#define RW (L4_RIGHT_READ | L4_RIGHT_WRITE)
+#define RW  (L4_RIGHT_READ | L4_RIGHT_WRITE)
 #define RWX (RW | L4_RIGHT_EXEC)
 
 /* Its address space, beside what the ABI says. Each window starts a table of its own. */
 #define SCRATCH_VADDR 0x0ffff000UL /* one page at a time */
-#define LOG_VADDR 0x11000000UL
-#define IMAGE_VADDR 0x1000000000UL /* plus physical address */
-#define GUEST_VADDR 0x2000000000UL /* plus guest-physical address, while Linux is loaded */
-#define DEVICE_VADDR 0x3000000000UL
+#define LOG_VADDR     0x11000000UL
+#define IMAGE_VADDR   0x1000000000UL /* plus physical address */
+#define GUEST_VADDR   0x2000000000UL /* plus guest-physical address, while Linux is loaded */
+#define DEVICE_VADDR  0x3000000000UL
 
 #define SERVER_PRIORITY 200
-#define GUEST_PRIORITY 100
-#define PERIOD_US 10000
+#define GUEST_PRIORITY	100
+#define PERIOD_US	10000
 
 /* Badges of the Endpoint: who calls, and whose fault it is. */
 #define BADGE_GUEST L4_DEVICES
-#define BADGE_CALL 0x100UL
+#define BADGE_CALL  0x100UL
 #define BADGE_FAULT 0x200UL
 /* Badge of our own Notification. */
 #define BADGE_TICK 0x10000UL
@@ -87,7 +87,7 @@ u64 image_entry(const char *program);
 
 struct pci_device {
 	volatile u8 *config;
-	volatile u8 *common; /* registers by which we can stop it */
+	volatile u8 *common;  /* registers by which we can stop it */
 	u64 page[REGS_PAGES]; /* physical addresses of what the driver may touch */
 	unsigned int pages;
 	u64 common_offset, notify_offset, notify_multiplier, isr_offset, device_offset;
@@ -101,7 +101,7 @@ void pci_stop_virtio(struct pci_device *device);
 /* server.c */
 struct server {
 	const char *name;
-	unsigned int number; /* DEVICE_... */
+	unsigned int number;  /* DEVICE_... */
 	unsigned long memory; /* Untyped of all that goes when it dies */
 	unsigned long first_slot, next_slot;
 	unsigned long thread, vspace, cnode;

@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The servers: start, page, watch, restart. All that belongs to one life of a server comes from one Untyped, so a
- * revoke ends it. What must outlive it (event Notification, interrupt, DMA memory, the guest's side) does not.
+ * The servers: start, page, watch, restart. All that belongs to one life of a server comes from one Untyped,
+ * so a revoke ends it. What must outlive it (event Notification, interrupt, DMA memory, the guest's side)
+ * does not.
  */
 #include "plat/plat.h"
 #include "root.h"
 
-#define MEMORY_BITS 20
-#define VSPACE_BITS 17
-#define CNODE_BITS (4 + L4_CNODE_SLOT_BITS)
-#define DMA_BITS 16
-#define SLOTS 160
-#define PINGS 4 /* unanswered, after which it counts as dead */
-#define DEATHS 8 /* without a steady life in between, after which we give up */
+#define MEMORY_BITS    20
+#define VSPACE_BITS    17
+#define CNODE_BITS     (4 + L4_CNODE_SLOT_BITS)
+#define DMA_BITS       16
+#define SLOTS	       160
+#define PINGS	       4 /* unanswered, after which it counts as dead */
+#define DEATHS	       8 /* without a steady life in between, after which we give up */
 #define STEADY_SECONDS 10
 
 unsigned long guest_notification;
 
 struct server servers[L4_DEVICES] = {
-	[L4_DEVICE_CONSOLE] = { .name = "console", .number = L4_DEVICE_CONSOLE },
-	[L4_DEVICE_BLOCK] = { .name = "block", .number = L4_DEVICE_BLOCK },
-	[L4_DEVICE_NET] = { .name = "net", .number = L4_DEVICE_NET },
+    [L4_DEVICE_CONSOLE] = {.name = "console", .number = L4_DEVICE_CONSOLE},
+    [L4_DEVICE_BLOCK] = {.name = "block", .number = L4_DEVICE_BLOCK},
+    [L4_DEVICE_NET] = {.name = "net", .number = L4_DEVICE_NET},
 };
 
 static unsigned long log_frame, log_event;
@@ -54,7 +55,8 @@ static void log_init(void)
 	check(l4_untyped_retype(L4_ROOT_SLOT_UNTYPED + i, L4_TYPE_FRAME, boot_info->untyped[i].size_bits,
 				L4_ROOT_SLOT_CNODE, frame, 1),
 	      "Frame of the log");
-	check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, cap_copy(frame), LOG_VADDR, L4_RIGHT_READ, 0), "map of the log");
+	check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, cap_copy(frame), LOG_VADDR, L4_RIGHT_READ, 0),
+	      "map of the log");
 	log_frame = frame;
 	log_event = cap_mint(servers[L4_DEVICE_CONSOLE].event, L4_RIGHT_WRITE, L4_SERVER_EVENT_LOG);
 }
@@ -79,7 +81,8 @@ void servers_init(void)
 	}
 	log_init();
 	plat_console(&servers[L4_DEVICE_CONSOLE]);
-	pci_claim_virtio(&servers[L4_DEVICE_BLOCK].pci, 0x1042, "virtio-blk-pci", servers[L4_DEVICE_BLOCK].irq);
+	pci_claim_virtio(&servers[L4_DEVICE_BLOCK].pci, 0x1042, "virtio-blk-pci",
+			 servers[L4_DEVICE_BLOCK].irq);
 	pci_claim_virtio(&servers[L4_DEVICE_NET].pci, 0x1041, "virtio-net-pci", servers[L4_DEVICE_NET].irq);
 	for (i = 0; i < L4_DEVICES; i++)
 		check(l4_irq_handler_bind(servers[i].irq,
@@ -111,19 +114,22 @@ static void map(struct server *server, unsigned long frame, u64 vaddr, unsigned 
 	check(l4_vspace_map(server->vspace, frame, vaddr, rights, uncached), "map for a server");
 }
 
-static void map_copy(struct server *server, unsigned long frame, u64 vaddr, unsigned long rights, bool uncached)
+static void map_copy(struct server *server, unsigned long frame, u64 vaddr, unsigned long rights,
+		     bool uncached)
 {
 	unsigned long slot = take_slot(server);
 
 	if (!slot)
 		fail("no slots left for server %s", server->name);
-	check(l4_cnode_copy(L4_ROOT_SLOT_CNODE, slot, L4_ROOT_SLOT_CNODE, frame, L4_RIGHT_ALL), "copy for a server");
+	check(l4_cnode_copy(L4_ROOT_SLOT_CNODE, slot, L4_ROOT_SLOT_CNODE, frame, L4_RIGHT_ALL),
+	      "copy for a server");
 	map(server, slot, vaddr, rights, uncached);
 }
 
 static void give(struct server *server, unsigned long index, unsigned long cap, unsigned long rights)
 {
-	check(l4_cnode_copy(server->cnode, index, L4_ROOT_SLOT_CNODE, cap, rights), "capability for a server");
+	check(l4_cnode_copy(server->cnode, index, L4_ROOT_SLOT_CNODE, cap, rights),
+	      "capability for a server");
 }
 
 /* What the image has of it; the rest of its segments comes on demand. */
@@ -139,7 +145,8 @@ static void load(struct server *server)
 		for (at = 0; at < segment->file_size; at += L4_PAGE_SIZE) {
 			unsigned long frame = make(server, L4_TYPE_FRAME, L4_PAGE_BITS);
 
-			part = segment->file_size - at < L4_PAGE_SIZE ? segment->file_size - at : L4_PAGE_SIZE;
+			part =
+			    segment->file_size - at < L4_PAGE_SIZE ? segment->file_size - at : L4_PAGE_SIZE;
 			page_fill(frame, 0, (const char *)image_data(segment) + at, part);
 			map(server, frame, segment->vaddr + at, segment->rights, false);
 		}
@@ -150,20 +157,20 @@ static void map_memory(struct server *server)
 {
 	struct l4_frame_info dma;
 	struct l4_server_info info = {
-		.abi_hash = L4_ABI_HASH,
-		.counter_hz = boot_info->counter_hz,
-		.guest_size = guest_memory.bytes,
-		.guest_paddr = guest_memory.paddr,
-		.device_page = L4_GUEST_DEVICE_GPA + server->number * (u64)L4_PAGE_SIZE,
-		.regs_size = server->pci.pages * (u64)L4_PAGE_SIZE,
-		.common_offset = server->pci.common_offset,
-		.notify_offset = server->pci.notify_offset,
-		.notify_multiplier = server->pci.notify_multiplier,
-		.isr_offset = server->pci.isr_offset,
-		.device_offset = server->pci.device_offset,
-		.dma_size = 1UL << DMA_BITS,
-		.restarts = server->restarts,
-		.ioport_base = server->ioport_base,
+	    .abi_hash = L4_ABI_HASH,
+	    .counter_hz = boot_info->counter_hz,
+	    .guest_size = guest_memory.bytes,
+	    .guest_paddr = guest_memory.paddr,
+	    .device_page = L4_GUEST_DEVICE_GPA + server->number * (u64)L4_PAGE_SIZE,
+	    .regs_size = server->pci.pages * (u64)L4_PAGE_SIZE,
+	    .common_offset = server->pci.common_offset,
+	    .notify_offset = server->pci.notify_offset,
+	    .notify_multiplier = server->pci.notify_multiplier,
+	    .isr_offset = server->pci.isr_offset,
+	    .device_offset = server->pci.device_offset,
+	    .dma_size = 1UL << DMA_BITS,
+	    .restarts = server->restarts,
+	    .ioport_base = server->ioport_base,
 	};
 	unsigned long frame = make(server, L4_TYPE_FRAME, L4_PAGE_BITS);
 	unsigned int i;
@@ -174,8 +181,8 @@ static void map_memory(struct server *server)
 	map(server, frame, L4_SERVER_INFO_VADDR, L4_RIGHT_READ, false);
 	map_copy(server, server->dma, L4_SERVER_DMA_VADDR, RW, false);
 	for (i = 0; i < guest_memory.count; i++)
-		map_copy(server, guest_memory.region[i].frame, L4_SERVER_GUEST_VADDR + guest_memory.region[i].gpa, RW,
-			 false);
+		map_copy(server, guest_memory.region[i].frame,
+			 L4_SERVER_GUEST_VADDR + guest_memory.region[i].gpa, RW, false);
 	for (i = 0; i < server->pci.pages; i++)
 		map_copy(server, device_frame(server->pci.page[i], L4_PAGE_BITS),
 			 L4_SERVER_REGS_VADDR + i * (u64)L4_PAGE_SIZE, RW, true);
@@ -208,10 +215,13 @@ void server_start(struct server *server)
 	if (server->pci.pages)
 		pci_bus_master(&server->pci, true);
 
-	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, sched, PERIOD_US, PERIOD_US), "time for a server");
-	check(l4_thread_configure(server->thread, server->cnode, server->vspace, L4_SERVER_UTCB_VADDR, server->fault),
+	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, sched, PERIOD_US, PERIOD_US),
+	      "time for a server");
+	check(l4_thread_configure(server->thread, server->cnode, server->vspace, L4_SERVER_UTCB_VADDR,
+				  server->fault),
 	      "thread of a server");
-	check(l4_thread_set_sched(server->thread, sched, SERVER_PRIORITY, SERVER_PRIORITY), "priority of a server");
+	check(l4_thread_set_sched(server->thread, sched, SERVER_PRIORITY, SERVER_PRIORITY),
+	      "priority of a server");
 	l4_frame_init(&frame, image_entry(server->name), L4_SERVER_STACK_TOP, L4_SERVER_INFO_VADDR,
 		      L4_SERVER_UTCB_VADDR, 0);
 	check(l4_thread_write_regs(server->thread, l4_utcb, &frame), "registers of a server");

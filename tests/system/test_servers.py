@@ -149,7 +149,7 @@ def test_a_dead_server_costs_the_guest_nothing(run: Callable[..., Outcome], cras
     every = {"block": 400, "net": 3, "console": 4}[name]
     outcome = run(servers={name: crashing(name, every)})
     assert outcome.died(name) >= 2
-    assert [line for line in dict.fromkeys(results(outcome))] == PASSED
+    assert list(dict.fromkeys(results(outcome))) == PASSED
     assert "root: guest powers off, status 7" in outcome.log
 
 

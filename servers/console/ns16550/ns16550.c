@@ -7,15 +7,15 @@
 /* Registers and bits: 16550 data sheet, sections 8.1 to 8.6. */
 enum { DATA = 0, IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
 
-#define IER_RECEIVED 1
-#define IER_ROOM 2
-#define IIR_NONE 1
-#define FCR_ENABLE 1
-#define LCR_8N1 3
+#define IER_RECEIVED	 1
+#define IER_ROOM	 2
+#define IIR_NONE	 1
+#define FCR_ENABLE	 1
+#define LCR_8N1		 3
 #define MCR_DTR_RTS_OUT2 0xb /* OUT2 opens the interrupt line of a PC */
-#define LSR_RECEIVED 1
-#define LSR_EMPTY 0x20
-#define FIFO 16
+#define LSR_RECEIVED	 1
+#define LSR_EMPTY	 0x20
+#define FIFO		 16
 
 static volatile u8 *regs;
 static u64 port;

@@ -19,7 +19,8 @@ u64 plat_wallclock(void);
 /* Give the serial line's registers and interrupt to the console. */
 void plat_console(struct server *console);
 
-/* About once a second, signal tick_notification with BADGE_TICK; plat_tick() after each. False: there is no clock. */
+/* About once a second, signal tick_notification with BADGE_TICK; plat_tick() after each. False: there is no
+ * clock. */
 bool plat_tick_start(void);
 void plat_tick(void);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The two sides of libl4's rings against each other, and the serving side against a guest that writes noise. Guest
- * RAM ends at an unmapped page, so an unchecked address crashes. Usage: rings NAME [SEED]; silence is success.
+ * The two sides of libl4's rings against each other, and the serving side against a guest that writes noise.
+ * Guest RAM ends at an unmapped page, so an unchecked address crashes. Usage: rings NAME [SEED]; silence is
+ * success.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -12,34 +13,38 @@
 #include <l4/backend.h>
 #include <l4/virtqueue.h>
 
-#define RAM (2UL << 20)
+#define RAM	 (2UL << 20)
 #define PAGE_GPA 0x1000UL
 #define RING_GPA 0x10000UL
-#define SIZE 16
+#define SIZE	 16
 
 unsigned long test_syscalls[32];
 
 static unsigned char *const ram = (unsigned char *)L4_SERVER_GUEST_VADDR;
-static struct l4_server_info info = { .guest_size = RAM, .device_page = PAGE_GPA };
+static struct l4_server_info info = {.guest_size = RAM, .device_page = PAGE_GPA};
 static struct l4_backend backend;
 static struct l4_virtqueue driver;
 static u16 doorbell;
 
 /* libl4's printing goes nowhere here. */
-void l4_printf(const char *format, ...) { }
-void l4_die(const char *format, ...) { abort(); }
+void l4_printf(const char *format, ...) {}
+void l4_die(const char *format, ...)
+{
+	abort();
+}
 
-#define expect(condition) \
-	do { \
-		if (!(condition)) { \
-			fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
-			exit(1); \
-		} \
+#define expect(condition)                                                                                    \
+	do {                                                                                                 \
+		if (!(condition)) {                                                                          \
+			fprintf(stderr, "line %d: %s\n", __LINE__, #condition);                              \
+			exit(1);                                                                             \
+		}                                                                                            \
 	} while (0)
 
 static void make_ram(void)
 {
-	expect(mmap(ram, RAM + 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == ram);
+	expect(mmap(ram, RAM + 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) ==
+	       ram);
 	expect(!mprotect(ram, RAM, PROT_READ | PROT_WRITE));
 }
 
@@ -49,12 +54,26 @@ static void guest_connects(void)
 
 	l4_virtqueue_init(&driver, ram + RING_GPA, RING_GPA, 0, SIZE, &doorbell);
 	page->driver_features = VIRTIO_F_VERSION_1;
-	page->queue[0] = (struct l4_virtio_queue){ SIZE, SIZE, 1, 0, driver.desc_paddr, driver.avail_paddr,
-						   driver.used_paddr, 0 };
+	page->queue[0] = (struct l4_virtio_queue){
+	    SIZE, SIZE, 1, 0, driver.desc_paddr, driver.avail_paddr, driver.used_paddr, 0};
 	page->status = 15;
 	expect(l4_backend_poll(&backend) == L4_BACKEND_START);
 	l4_backend_done(&backend);
 	expect(page->status_ack == 15);
+}
+
+static void guest_resets(void)
+{
+	struct l4_virtio_page *page = (void *)(ram + PAGE_GPA);
+
+	expect(page->needs_reset == 1);
+	page->status = 0;
+	expect(l4_backend_poll(&backend) == L4_BACKEND_STOP);
+	l4_backend_done(&backend);
+	expect(page->needs_reset == 0);
+	page->status = 15;
+	expect(l4_backend_poll(&backend) == L4_BACKEND_START);
+	l4_backend_done(&backend);
 }
 
 static void start(void)
@@ -66,7 +85,7 @@ static void start(void)
 
 static void add(unsigned int i)
 {
-	struct l4_buffer buffers[2] = { { 0x20000 + 0x100 * i, 16 + i, false }, { 0x30000 + 0x100 * i, 32, true } };
+	struct l4_buffer buffers[2] = {{0x20000 + 0x100 * i, 16 + i, false}, {0x30000 + 0x100 * i, 32, true}};
 
 	expect(l4_virtqueue_add(&driver, buffers, 2, (u16)i));
 }
@@ -82,7 +101,7 @@ static void test_round_trip(void)
 	for (round = 0; round < 30000; round++) {
 		for (i = 0; i < SIZE / 2; i++)
 			add(i);
-		expect(!l4_virtqueue_add(&driver, &(struct l4_buffer){ 0, 1, false }, 1, 0));
+		expect(!l4_virtqueue_add(&driver, &(struct l4_buffer){0, 1, false}, 1, 0));
 		expect(l4_backend_peek(&backend, 0, &chain) == 0);
 		l4_virtqueue_kick(&driver);
 		for (i = 0; i < SIZE / 2; i++) {
@@ -122,6 +141,30 @@ static void test_restart(void)
 		l4_backend_advance(&backend, 0);
 	}
 	expect(l4_backend_peek(&backend, 0, &chain) == 0);
+}
+
+/* One table in memory instead of a chain in the ring; a table in a table is not allowed. */
+static void test_indirect(void)
+{
+	static struct l4_chain chain;
+	struct vring_desc *table = (void *)(ram + 0x40000);
+
+	start();
+	table[0] = (struct vring_desc){0x50000, 16, VRING_DESC_NEXT, 2};
+	table[2] = (struct vring_desc){RAM - 4096, 4096, VRING_DESC_NEXT | VRING_DESC_WRITE, 1};
+	table[1] = (struct vring_desc){0x60000, 1, VRING_DESC_WRITE, 0};
+	driver.desc[3] = (struct vring_desc){0x40000, 48, VRING_DESC_INDIRECT, 0};
+	driver.avail->ring[0] = 3;
+	driver.avail->idx = 1;
+	expect(l4_backend_peek(&backend, 0, &chain) == 1);
+	expect(chain.head == 3 && chain.count == 3 && chain.readable == 16 && chain.writable == 4097);
+	table[1].next = 0;
+	table[1].flags = VRING_DESC_NEXT | VRING_DESC_WRITE;
+	table[0].flags |= VRING_DESC_WRITE;
+	expect(l4_backend_peek(&backend, 0, &chain) == -1);
+	guest_resets();
+	table[0].flags = VRING_DESC_INDIRECT;
+	expect(l4_backend_peek(&backend, 0, &chain) == -1);
 }
 
 static void test_features(void)
@@ -257,11 +300,11 @@ static void test_noise(void)
 			l4_backend_poll(&backend);
 			l4_backend_done(&backend);
 			page->driver_features = 0;
-			page->queue[0] = (struct l4_virtio_queue){ SIZE, SIZE, 1, 0, driver.desc_paddr,
-								   driver.avail_paddr, driver.used_paddr, 0 };
+			page->queue[0] = (struct l4_virtio_queue){
+			    SIZE, SIZE, 1, 0, driver.desc_paddr, driver.avail_paddr, driver.used_paddr, 0};
 			for (unsigned int k = 0; k < SIZE; k++)
-				driver.desc[k] = (struct vring_desc){ 0x20000 + 0x100 * k, 32, k % 2 ? 2 : 1,
-								      (u16)(k + 1) };
+				driver.desc[k] =
+				    (struct vring_desc){0x20000 + 0x100 * k, 32, k % 2 ? 2 : 1, (u16)(k + 1)};
 			driver.avail->idx = driver.used->idx + 8;
 			page->status = 15;
 			if (l4_backend_poll(&backend) != L4_BACKEND_NONE)
@@ -275,9 +318,9 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } tests[] = {
-	{ "round_trip", test_round_trip }, { "restart", test_restart }, { "features", test_features },
-	{ "interrupts", test_interrupts }, { "event_index", test_event_index },
-	{ "noise", test_noise },
+    {"round_trip", test_round_trip}, {"restart", test_restart},		{"features", test_features},
+    {"interrupts", test_interrupts}, {"event_index", test_event_index}, {"indirect", test_indirect},
+    {"noise", test_noise},
 };
 
 int main(int argc, char **argv)

@@ -3,8 +3,9 @@
  * Serve a guest's virtio device: its virtio_page and rings, the side that virtio calls the device.
  *
  * The guest may write anything to its memory at any time. So every field is read once and checked, and what
- * matters later is kept here. Requests are given back in the order in which they came: then those in flight are
- * exactly [used idx, avail idx), and a back end that was restarted goes on from there without any other state.
+ * matters later is kept here. Requests are given back in the order in which they came: then those in flight
+ * are exactly [used idx, avail idx), and a back end that was restarted goes on from there without any other
+ * state.
  */
 #ifndef L4_BACKEND_H
 #define L4_BACKEND_H
@@ -16,7 +17,7 @@
 struct l4_chain {
 	u16 head;
 	u16 count;
-	u64 readable, writable; /* bytes */
+	u64 readable, writable;		       /* bytes */
 	struct l4_buffer buffer[L4_CHAIN_MAX]; /* guest-physical, inside of guest RAM; readable ones first */
 };
 
@@ -40,17 +41,18 @@ struct l4_backend {
 	const struct l4_server_info *info;
 	struct l4_virtio_page *page;
 	u64 features;
-	u32 status;  /* on which we have acted */
+	u32 status;	/* on which we have acted */
 	bool event_idx; /* the guest says by index, not by flag, when it wants interrupts */
-	u32 pending; /* status that l4_backend_done() acknowledges */
+	u32 pending;	/* status that l4_backend_done() acknowledges */
 	unsigned int queue_count;
 	u16 queue_size; /* largest that we take: the guest can write to size_max */
 	struct l4_backend_queue queue[L4_VIRTIO_QUEUES];
 };
 
 /* Publish the device. A guest that is already running with it (we were restarted) is left as it is. */
-void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *info, u32 device_id, u64 features,
-		     unsigned int queue_count, u16 queue_size, const void *config, u32 config_bytes);
+void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *info, u32 device_id,
+		     u64 features, unsigned int queue_count, u16 queue_size, const void *config,
+		     u32 config_bytes);
 
 /* Look at the status that the guest has written. */
 enum l4_backend_action l4_backend_poll(struct l4_backend *backend);

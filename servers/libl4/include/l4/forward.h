@@ -3,8 +3,8 @@
  * A guest's virtio device on a virtio PCI device of the machine: requests are checked, their addresses made
  * physical, and put on the device's own ring; no byte of the data is copied or looked at.
  *
- * The guest chooses among the features of the device that the class lets through, so its driver and the device
- * agree about every format.
+ * The guest chooses among the features of the device that the class lets through, so its driver and the
+ * device agree about every format.
  */
 #ifndef L4_FORWARD_H
 #define L4_FORWARD_H
@@ -28,6 +28,7 @@ struct l4_forward_class {
 };
 
 /* Serve for ever. */
-void l4_forward(const struct l4_server_info *info, const struct l4_forward_class *class) __attribute__((noreturn));
+void l4_forward(const struct l4_server_info *info, const struct l4_forward_class *class)
+    __attribute__((noreturn));
 
 #endif

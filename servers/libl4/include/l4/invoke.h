@@ -17,8 +17,9 @@ struct l4_vspace_info {
 	unsigned long pool_pages, pool_free;
 };
 
-static inline unsigned long l4_untyped_retype(unsigned long untyped, unsigned long type, unsigned long size_bits,
-					      unsigned long cnode, unsigned long index, unsigned long count)
+static inline unsigned long l4_untyped_retype(unsigned long untyped, unsigned long type,
+					      unsigned long size_bits, unsigned long cnode,
+					      unsigned long index, unsigned long count)
 {
 	return l4_invoke(untyped, L4_UNTYPED_RETYPE, type, size_bits, cnode, index, count, 0, NULL);
 }
@@ -28,7 +29,7 @@ static inline unsigned long l4_untyped_info(unsigned long untyped, struct l4_unt
 	unsigned long result[L4_MSG_REG_WORDS];
 	unsigned long error = l4_invoke(untyped, L4_UNTYPED_INFO, 0, 0, 0, 0, 0, 0, result);
 
-	*info = (struct l4_untyped_info){ result[0], result[1], result[2], result[3] };
+	*info = (struct l4_untyped_info){result[0], result[1], result[2], result[3]};
 	return error;
 }
 
@@ -60,14 +61,15 @@ static inline unsigned long l4_cnode_revoke(unsigned long cnode, unsigned long i
 	return l4_invoke(cnode, L4_CNODE_REVOKE, index, 0, 0, 0, 0, 0, NULL);
 }
 
-static inline unsigned long l4_thread_configure(unsigned long thread, unsigned long cnode, unsigned long vspace,
-						unsigned long utcb_vaddr, unsigned long fault)
+static inline unsigned long l4_thread_configure(unsigned long thread, unsigned long cnode,
+						unsigned long vspace, unsigned long utcb_vaddr,
+						unsigned long fault)
 {
 	return l4_invoke(thread, L4_THREAD_CONFIGURE, cnode, vspace, utcb_vaddr, fault, 0, 0, NULL);
 }
 
-static inline unsigned long l4_thread_set_sched(unsigned long thread, unsigned long sched, unsigned long priority,
-						unsigned long max_priority)
+static inline unsigned long l4_thread_set_sched(unsigned long thread, unsigned long sched,
+						unsigned long priority, unsigned long max_priority)
 {
 	return l4_invoke(thread, L4_THREAD_SET_SCHED, sched, priority, max_priority, 0, 0, 0, NULL);
 }
@@ -84,7 +86,8 @@ static inline unsigned long l4_thread_write_regs(unsigned long thread, struct l4
 	return l4_invoke(thread, L4_THREAD_WRITE_REGS, 0, 0, 0, 0, 0, 0, NULL);
 }
 
-static inline unsigned long l4_thread_read_regs(unsigned long thread, struct l4_utcb *utcb, struct l4_frame *frame)
+static inline unsigned long l4_thread_read_regs(unsigned long thread, struct l4_utcb *utcb,
+						struct l4_frame *frame)
 {
 	unsigned long error = l4_invoke(thread, L4_THREAD_READ_REGS, 0, 0, 0, 0, 0, 0, NULL);
 	unsigned long *to = (unsigned long *)frame;
@@ -131,7 +134,7 @@ static inline unsigned long l4_vspace_info(unsigned long vspace, struct l4_vspac
 	unsigned long result[L4_MSG_REG_WORDS];
 	unsigned long error = l4_invoke(vspace, L4_VSPACE_INFO, 0, 0, 0, 0, 0, 0, result);
 
-	*info = (struct l4_vspace_info){ result[0], result[1] };
+	*info = (struct l4_vspace_info){result[0], result[1]};
 	return error;
 }
 
@@ -145,7 +148,7 @@ static inline unsigned long l4_frame_info(unsigned long frame, struct l4_frame_i
 	unsigned long result[L4_MSG_REG_WORDS];
 	unsigned long error = l4_invoke(frame, L4_FRAME_INFO, 0, 0, 0, 0, 0, 0, result);
 
-	*info = (struct l4_frame_info){ result[0], result[1] };
+	*info = (struct l4_frame_info){result[0], result[1]};
 	return error;
 }
 
@@ -190,7 +193,8 @@ static inline unsigned long l4_guestspace_set_root(unsigned long guestspace, uns
 	return l4_invoke(guestspace, L4_GUESTSPACE_SET_ROOT, gpa, 0, 0, 0, 0, 0, NULL);
 }
 
-static inline unsigned long l4_guestspace_flush(unsigned long guestspace, unsigned long start, unsigned long end)
+static inline unsigned long l4_guestspace_flush(unsigned long guestspace, unsigned long start,
+						unsigned long end)
 {
 	return l4_invoke(guestspace, L4_GUESTSPACE_FLUSH, start, end, 0, 0, 0, 0, NULL);
 }
@@ -202,13 +206,15 @@ static inline unsigned long l4_control_sched_configure(unsigned long control, un
 }
 
 static inline unsigned long l4_control_irq_line(unsigned long control, unsigned long line,
-						unsigned long trigger_level, unsigned long cnode, unsigned long index)
+						unsigned long trigger_level, unsigned long cnode,
+						unsigned long index)
 {
 	return l4_invoke(control, L4_CONTROL_IRQ_LINE, line, trigger_level, cnode, index, 0, 0, NULL);
 }
 
-static inline unsigned long l4_control_irq_msi(unsigned long control, unsigned long cnode, unsigned long index,
-					       unsigned long *address, unsigned long *data)
+static inline unsigned long l4_control_irq_msi(unsigned long control, unsigned long cnode,
+					       unsigned long index, unsigned long *address,
+					       unsigned long *data)
 {
 	unsigned long result[L4_MSG_REG_WORDS];
 	unsigned long error = l4_invoke(control, L4_CONTROL_IRQ_MSI, cnode, index, 0, 0, 0, 0, result);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Registers of a modern virtio PCI device (virtio 1.2, section 4.1.4), where the root pager has mapped them. */
+/* Registers of a modern virtio PCI device (virtio 1.2, section 4.1.4), where the root pager has mapped them.
+ */
 #ifndef L4_VIRTIO_PCI_H
 #define L4_VIRTIO_PCI_H
 
@@ -26,8 +27,8 @@ bool l4_virtio_pci_negotiate(struct l4_virtio_pci *pci, u64 features);
 u16 l4_virtio_pci_queue_size(struct l4_virtio_pci *pci, u16 number);
 
 /* Set up queue number in memory at paddr and enable it, with interrupt vector 0. */
-void l4_virtio_pci_queue(struct l4_virtio_pci *pci, struct l4_virtqueue *queue, u16 number, u16 size, void *memory,
-			 u64 paddr);
+void l4_virtio_pci_queue(struct l4_virtio_pci *pci, struct l4_virtqueue *queue, u16 number, u16 size,
+			 void *memory, u64 paddr);
 void l4_virtio_pci_start(struct l4_virtio_pci *pci);
 
 #endif

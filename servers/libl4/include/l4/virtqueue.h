@@ -30,7 +30,8 @@ size_t l4_virtqueue_bytes(u16 size);
 void l4_virtqueue_init(struct l4_virtqueue *queue, void *memory, u64 paddr, u16 number, u16 size,
 		       volatile u16 *doorbell);
 
-/* Add a request of physical buffers, readable ones first; false when there is no room. Not yet visible to the device. */
+/* Add a request of physical buffers, readable ones first; false when there is no room. Not yet visible to the
+ * device. */
 bool l4_virtqueue_add(struct l4_virtqueue *queue, const struct l4_buffer *buffers, u16 count, u16 token);
 
 /* Let the device see what was added, and ring unless it asks not to. */

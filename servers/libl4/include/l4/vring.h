@@ -5,20 +5,20 @@
 
 #include <l4/types.h>
 
-#define VRING_DESC_NEXT 1
-#define VRING_DESC_WRITE 2
-#define VRING_DESC_INDIRECT 4
+#define VRING_DESC_NEXT		 1
+#define VRING_DESC_WRITE	 2
+#define VRING_DESC_INDIRECT	 4
 #define VRING_AVAIL_NO_INTERRUPT 1
-#define VRING_USED_NO_NOTIFY 1
+#define VRING_USED_NO_NOTIFY	 1
 
 #define VIRTIO_STATUS_ACKNOWLEDGE 1
-#define VIRTIO_STATUS_DRIVER 2
-#define VIRTIO_STATUS_DRIVER_OK 4
+#define VIRTIO_STATUS_DRIVER	  2
+#define VIRTIO_STATUS_DRIVER_OK	  4
 #define VIRTIO_STATUS_FEATURES_OK 8
 
 #define VIRTIO_F_INDIRECT_DESC (1UL << 28)
-#define VIRTIO_F_EVENT_IDX (1UL << 29)
-#define VIRTIO_F_VERSION_1 (1UL << 32)
+#define VIRTIO_F_EVENT_IDX     (1UL << 29)
+#define VIRTIO_F_VERSION_1     (1UL << 32)
 
 struct vring_desc {
 	u64 addr;

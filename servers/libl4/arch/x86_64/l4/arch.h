@@ -23,7 +23,8 @@ l4_syscall(unsigned long number, unsigned long cap, unsigned long reply_cap, str
 	asm volatile("syscall"
 		     : "+r"(rax), "+r"(rdi), "+r"(rsi), "+r"(rdx), "+r"(r10), "+r"(r8), "+r"(r9), "+r"(r12),
 		       "+r"(r13), "+r"(r14)
-		     : : "rcx", "r11", "cc", "memory");
+		     :
+		     : "rcx", "r11", "cc", "memory");
 	msg->badge = rdi;
 	msg->tag = rsi;
 	msg->words[0] = rdx;
@@ -51,10 +52,10 @@ static inline void l4_mb(void)
 }
 
 /* Registers with which a thread starts; the rest is zero. */
-static inline void l4_frame_init(struct l4_frame *frame, unsigned long ip, unsigned long sp, unsigned long arg0,
-				 unsigned long arg1, unsigned long arg2)
+static inline void l4_frame_init(struct l4_frame *frame, unsigned long ip, unsigned long sp,
+				 unsigned long arg0, unsigned long arg1, unsigned long arg2)
 {
-	*frame = (struct l4_frame){ .ip = ip, .sp = sp, .di = arg0, .si = arg1, .dx = arg2, .flags = 0x202 };
+	*frame = (struct l4_frame){.ip = ip, .sp = sp, .di = arg0, .si = arg1, .dx = arg2, .flags = 0x202};
 }
 
 #endif
