@@ -160,15 +160,17 @@ static inline void load_mode(struct arch_cpu *c, struct thread *t)
 
 void arch_load_mode(struct thread *t) { load_mode(&this_cpu()->arch, t); }
 
+/* The idle loop has no state; it leaves address space and FPU as they are. */
 void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 {
-	/* The idle loop keeps everything of the thread before it. */
+	if (likely(from != &cpu->idle)) {
+		__asm__ volatile("rdfsbase %0" : "=r"(from->arch.fs_base));
+		__asm__ volatile("swapgs\n\trdgsbase %0\n\tswapgs" : "=r"(from->arch.gs_base));
+	}
 	if (unlikely(to == &cpu->idle))
 		return;
-	__asm__ volatile("rdfsbase %0" : "=r"(from->arch.fs_base));
 	__asm__ volatile("wrfsbase %0" : : "r"(to->arch.fs_base));
-	__asm__ volatile("swapgs\n\trdgsbase %0\n\twrgsbase %1\n\tswapgs"
-			 : "=&r"(from->arch.gs_base) : "r"(to->arch.gs_base));
+	__asm__ volatile("swapgs\n\twrgsbase %0\n\tswapgs" : : "r"(to->arch.gs_base));
 	load_mode(&cpu->arch, to);
 	if (unlikely(cpu->arch.fpu_off != (cpu->arch.fpu_owner != to)))
 		fpu_switch(to);
