@@ -53,8 +53,10 @@ static void helper_main(struct helper *self)
 void helper_exit(struct helper *self)
 {
 	SYS(L4_SYS_SEND, parent_endpoint, TAG(LABEL_DONE, 2, 0), self->index, self->forked ? failures : 0);
+	/* Without the capability for that, a fault ends it. */
 	for (;;)
-		recv(grave, 0);
+		if (recv(grave, 0).error)
+			arch_try_trap();
 }
 
 /* A thread in vspace with its UTCB at utcb, ready to run; its faults go to parent_endpoint. */

@@ -126,13 +126,14 @@ static void done(struct helper *self)
 
 TEST(syscall_fuzz)
 {
-	u64 calls = 0;
+	u64 calls = 0, whole = test_untyped, round_memory = obj_new(L4_TYPE_UNTYPED, 23);
 
-	for (u64 round = 0; round < 4; round++) {
-		u64 u = obj_new(L4_TYPE_UNTYPED, 21), cnode = slot_new(), memory = slot_new();
+	for (u64 round = 0; round < 6; round++) {
+		u64 u = obj_new(L4_TYPE_UNTYPED, 19), cnode = slot_new(), memory = slot_new();
 		struct helper *h, *other;
 		u64 fault;
 
+		test_untyped = round_memory;
 		/* its CNode is made of an Untyped of its own, which it does not hold */
 		MUST(retype(u, L4_TYPE_UNTYPED, 18, memory, 1));
 		MUST(retype(u, L4_TYPE_CNODE, 13, cnode, 1));
@@ -156,7 +157,9 @@ TEST(syscall_fuzz)
 		helper_forget();
 		helper_forget();
 		ERR(slot_revoke(u), OK);
-		EQ(INV(u, L4_UNTYPED_INFO).m[2], 1UL << 21);
+		EQ(INV(u, L4_UNTYPED_INFO).m[2], 1UL << 19);
+		test_untyped = whole;
+		ERR(slot_revoke(round_memory), OK);
 	}
 	print("# %lu random system calls\n", calls);
 	CHECK(calls > 1000);
