@@ -102,3 +102,51 @@ TEST(frame_deleting_one_capability_unmaps_only_its_mapping)
 	must_fault(L4_RIGHT_READ, TEST_VADDR, 0);
 	EQ(*(volatile u64 *)(TEST_VADDR + 0x1000), 7);
 }
+
+/* The boot image and the kernel's other gifts: Frames of what is there already, never cleared. */
+TEST(frame_of_the_boot_image)
+{
+	for (u32 i = 0; i < boot_info->untyped_count; i++) {
+		const struct l4_boot_untyped *b = &boot_info->untyped[i];
+		u64 f = slot_new(), u = L4_ROOT_SLOT_UNTYPED + i;
+
+		if (b->kind != L4_MEM_IMAGE || b->paddr != boot_info->image_paddr)
+			continue;
+		MUST(retype(u, L4_TYPE_FRAME, L4_PAGE_BITS, f, 1));
+		EQ(frame_map(f, TEST_VADDR, L4_RIGHT_READ), L4_ERR_OK);
+		EQ(*(volatile u64 *)TEST_VADDR, L4_IMAGE_MAGIC);
+		EQ(INV(f, L4_FRAME_INFO).m[0], boot_info->image_paddr);
+		/* it is not memory that a guest may have */
+		CHECK(INV(obj_new(L4_TYPE_VSPACE, L4_VSPACE_MIN_BITS), L4_VSPACE_ATTACH, f, 0).error != L4_ERR_OK);
+		ERR(slot_revoke(u), OK);
+		must_fault(L4_RIGHT_READ, TEST_VADDR, 0);
+		return;
+	}
+	CHECK(!"an Untyped at the boot image's address");
+}
+
+TEST(frame_uncached)
+{
+	u64 f = obj_new(L4_TYPE_FRAME, 12), copy = cap_copy(f, 15);
+
+	MUST(INV(L4_ROOT_SLOT_VSPACE, L4_VSPACE_MAP, f, TEST_VADDR, RW, 1));
+	MUST(INV(L4_ROOT_SLOT_VSPACE, L4_VSPACE_MAP, copy, TEST_VADDR + 0x1000, RW, 0));
+	*(volatile u64 *)TEST_VADDR = 21;
+	EQ(*(volatile u64 *)(TEST_VADDR + 0x1000), 21);
+}
+
+TEST(frame_large_where_small_ones_were)
+{
+	u64 f = obj_new(L4_TYPE_FRAME, 12), big = obj_new(L4_TYPE_FRAME, L4_LARGE_PAGE_BITS);
+
+	EQ(frame_map(f, TEST_VADDR + 0x3000, RW), L4_ERR_OK);
+	*(volatile u64 *)(TEST_VADDR + 0x3000) = 5;
+	EQ(frame_map(big, TEST_VADDR, RW), L4_ERR_MAPPED);
+	ERR(INV(f, L4_FRAME_UNMAP), OK);
+	MUST(INV(L4_ROOT_SLOT_VSPACE, L4_VSPACE_MAP, big, TEST_VADDR, RW));
+	EQ(*(volatile u64 *)(TEST_VADDR + 0x3000), 0);
+	EQ(frame_map(f, TEST_VADDR + 0x3000, RW), L4_ERR_MAPPED);
+	ERR(INV(big, L4_FRAME_UNMAP), OK);
+	EQ(frame_map(f, TEST_VADDR + 0x3000, RW), L4_ERR_OK);
+	EQ(*(volatile u64 *)(TEST_VADDR + 0x3000), 5);
+}

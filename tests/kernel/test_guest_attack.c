@@ -401,3 +401,97 @@ TEST(attack_sched_context_deleted_below_user_mode)
 {
 	delete_below(3);
 }
+
+/* Who else can write the frame's memory, as a device can, changes it while user mode is preempted. */
+static void changes_frame(struct helper *self)
+{
+	struct l4_frame *frame = (struct l4_frame *)(TEST_VADDR + FRAME_END_GPA - sizeof(struct l4_frame));
+
+	while (!shared[1])
+		SYS(L4_SYS_YIELD, 0, 0);
+	for (int i = 0; i < 4; i++)
+		SYS(L4_SYS_YIELD, 0, 0);
+	for (u64 i = 0; i < sizeof(*frame) / 8; i++)
+		((u64 *)frame)[i] = 0xffffffff80200000;
+	shared[3] = 1;
+}
+
+static void finds_frame_changed(struct helper *self)
+{
+	table_map(user_root, DATA_VADDR, LARGE_GPA, LEAF_RW);
+	user_call(PROGRAM(count), DATA_VADDR, 0);
+	*(u64 *)guest_frame = 0;
+	shared[1] = 1;
+	EQ(enter(S0), L4_EXIT_EXCEPTION);
+	EQ(*frame_ip(guest_frame), 0xffffffff80200000);
+	shared[2] = 1;
+}
+
+TEST(attack_frame_changed_while_user_mode_is_preempted)
+{
+	struct helper *h;
+
+	guest_make(finds_frame_changed);
+	MUST(INV(L4_ROOT_SLOT_VSPACE, L4_VSPACE_MAP, guest.ram, TEST_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE));
+	h = helper_make(changes_frame, 0, 100);
+	helper_start(guest.helper);
+	helper_start(h);
+	helper_join(h);
+	EQ(shared[3], 1);
+	helper_join(guest.helper);
+	EQ(shared[2], 1);
+}
+
+/* Flushes that name what is not this guest's space change nothing there. */
+GUEST_TEST(attack_flush_queue_names_others)
+{
+	u64 value;
+
+	flush(guest.foreign, L4_FLUSH_ROOT, user_root, 0);
+	flush(guest.unconfigured, L4_FLUSH_ROOT, user_root, 0);
+	flush(guest.unconfigured, L4_FLUSH_RANGE, 0, ALL_ONES);
+	flush(guest.foreign, L4_FLUSH_PROTECT, 0, ALL_ONES);
+	flush(L4_ROOT_SLOT_CNODE, L4_FLUSH_ROOT, user_root, 0);
+	flush(0, L4_FLUSH_RANGE, 0, ALL_ONES);
+	flush(0xffffffff, L4_FLUSH_ROOT, user_root, 0);
+	CHECK(user_load(S0, CODE_VADDR, &value));
+	EQ(vcpu->flush_count, 0);
+}
+
+/* Two guests with the same layout: each sees its own memory at the same addresses, whatever is interleaved. */
+static void one_of_two(struct helper *self)
+{
+	u64 mine = (self->index + 1) * 0x1000000, page = page_new(), value;
+
+	table_map(user_root, DATA_VADDR, page, LEAF_RW);
+	for (u64 i = 0; i < 200; i++) {
+		if (!CHECK(user_store(guest.space[i % GUEST_TEST_SPACES], DATA_VADDR, mine + i)))
+			return;
+		SYS(L4_SYS_YIELD, 0, 0);
+		EQ(*(u64 *)gp(page), mine + i);
+		CHECK(user_load(guest.space[(i + 1) % GUEST_TEST_SPACES], DATA_VADDR, &value));
+		EQ(value, mine + i);
+		if (i % 50 == 0) {
+			user_call(PROGRAM(spin), 0, 0);
+			SYS(L4_SYS_VCPU_TIMER, 0, l4_counter() + vcpu->counter_hz / 5000);
+			EQ(enter(guest.space[0]), L4_EXIT_EVENT);
+			vcpu->pending = 0;
+			vcpu->events.word[0] = 0;
+		}
+	}
+	shared[1]++;
+}
+
+TEST(attack_two_guests)
+{
+	struct helper *first;
+
+	guest_make(one_of_two);
+	first = guest.helper;
+	guest_make(one_of_two);
+	helper_start(first);
+	helper_start(guest.helper);
+	helper_join(first);
+	helper_join(guest.helper);
+	EQ(shared[1], 2);
+}

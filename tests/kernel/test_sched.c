@@ -350,3 +350,57 @@ TEST(sched_lent_context_deleted)
 	helper_join(h);
 	EQ(shared[5], L4_ERR_CANCELLED);
 }
+
+static void calls_for_ever(struct helper *self)
+{
+	for (u64 i = 0; !shared[9]; i++) {
+		ERR(SYS(L4_SYS_CALL, service, TAG(0, 1, 0), i), OK);
+		shared[self->arg[0]]++;
+	}
+}
+
+/* Calls to a server of higher priority must not keep a caller's peers from their turn. */
+TEST(sched_round_robin_among_callers)
+{
+	struct helper *server, *a, *b, *spinner;
+
+	service = obj_new(L4_TYPE_ENDPOINT, 0);
+	service_reply = obj_new(L4_TYPE_REPLY, 0);
+	server = helper_make(serves, 0, 120);
+	helper_start(server);
+	a = helper_make(calls_for_ever, 1, 100);
+	b = helper_make(calls_for_ever, 2, 100);
+	spinner = helper_make(spins_until, 3, 100);
+	spinner->arg[1] = HZ / 10;
+	helper_start(a);
+	helper_start(b);
+	helper_start(spinner);
+	helper_join(spinner);
+	shared[9] = 1;
+	helper_join(a);
+	helper_join(b);
+	CHECK(shared[1] > 10 && shared[2] > 10 && shared[3] > 10);
+}
+
+/* A budget counts what is spent in a passive server, too. */
+TEST(sched_budget_is_spent_in_the_server)
+{
+	struct helper *server, *client, *rest;
+
+	service = obj_new(L4_TYPE_ENDPOINT, 0);
+	service_reply = obj_new(L4_TYPE_REPLY, 0);
+	server = helper_make(serves_and_spins, 0, 120);
+	helper_start(server);
+	rest = helper_make(nothing, 0, 1);
+	helper_start(rest);
+	helper_join(rest);
+	MUST(INV(server->thread, L4_THREAD_SET_SCHED, 0, 120, 120));
+	client = helper_make(calls_once, 0, 100);
+	MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, client->sched, 1000, 10000));
+	helper_start(client);
+	rest = helper_make(spins_until, 2, 50);
+	rest->arg[1] = HZ / 10;
+	helper_start(rest);
+	helper_join(rest); /* the server spins for ever, at a higher priority, but on a tenth of the time */
+	CHECK(shared[3] > 0 && shared[2] > 0);
+}

@@ -466,3 +466,84 @@ TEST(vcpu_deleted_while_in_use)
 	ERR(slot_delete(guest.vcpu), OK);
 	ERR(slot_delete(guest.helper->thread), OK);
 }
+
+static void calls_root(struct helper *self)
+{
+	struct sys r;
+
+	vcpu->irq_enabled = 1;
+	r = SYS(L4_SYS_CALL, shared[5], TAG(3, 1, 0), 17);
+	ERR(r, OK);
+	EQ(r.tag, TAG(4, 2, 0));
+	EQ(r.m[0], 18);
+	EQ(r.m[1], 19);
+	EQ(upcall.count, 1);
+	EQ(upcall.events, 2);
+	EQ(vcpu->irq_enabled, 1);
+}
+
+/* An event that comes while the guest kernel waits for an answer is delivered after it, and harms no result. */
+TEST(vcpu_event_during_a_call)
+{
+	u64 ep = obj_new(L4_TYPE_ENDPOINT, 0), reply = obj_new(L4_TYPE_REPLY, 0);
+	struct sys r;
+
+	guest_make(calls_root);
+	shared[5] = ep;
+	helper_start(guest.helper);
+	r = recv(ep, reply);
+	EQ(r.m[0], 17);
+	ERR(SYS(L4_SYS_SIGNAL, guest.kick, 0), OK);
+	ERR(SYS(L4_SYS_SEND, reply, TAG(4, 2, 0), 18, 19), OK);
+	helper_join(guest.helper);
+}
+
+static void suspended_in_user_mode(struct helper *self)
+{
+	user_call(PROGRAM(spin), 5, 6);
+	shared[1] = 1;
+	EQ(enter(guest.space[0]), L4_EXIT_EVENT);
+	EQ(vcpu->pending, 0);
+	EQ(*frame_arg0(guest_frame), 5);
+	EQ(*frame_ip(guest_frame), CODE_VADDR + PROGRAM(spin));
+	user_call(PROGRAM(load), CODE_VADDR, 0);
+	EQ(enter(guest.space[0]), L4_EXIT_SYSCALL);
+	shared[1] = 2;
+}
+
+static void waits_for_user_mode(struct helper *self)
+{
+	for (int i = 0; i < 4 || !shared[1]; i++)
+		SYS(L4_SYS_YIELD, 0, 0);
+}
+
+/* A thread that is suspended in guest user mode finds itself in the guest kernel, with the user's registers saved. */
+TEST(vcpu_suspended_in_user_mode)
+{
+	struct helper *h;
+
+	guest_make(suspended_in_user_mode);
+	helper_start(guest.helper);
+	h = helper_make(waits_for_user_mode, 0, 100);
+	helper_start(h);
+	helper_join(h);
+	ERR(INV(guest.helper->thread, L4_THREAD_SUSPEND), OK);
+	EQ(shared[1], 1);
+	helper_start(guest.helper);
+	helper_join(guest.helper);
+	EQ(shared[1], 2);
+}
+
+/* Vector registers and the thread pointer are the guest's to switch: enter and exit leave them alone. */
+GUEST_TEST(vcpu_enter_keeps_vector_registers)
+{
+	arch_fpu_fill(0x7000);
+	arch_tls_set(0x7777);
+	user_call(PROGRAM(load), CODE_VADDR, 0);
+	EQ(enter(guest.space[0]), L4_EXIT_SYSCALL);
+	user_call(PROGRAM(spin), 0, 0);
+	timer_in(TICKS_SHORT);
+	EQ(enter(guest.space[0]), L4_EXIT_EVENT);
+	EQ(arch_fpu_differ(0x7000), 0);
+	EQ(arch_tls_get(), 0x7777);
+}

@@ -223,3 +223,74 @@ TEST(x86_written_registers_are_sanitised)
 	EQ(LABEL(helper_fault(h).tag), L4_FAULT_EXCEPTION);
 	EQ(shared[1], 0);
 }
+
+/* The root system description pointer of ACPI, read through a device Frame. */
+TEST(x86_firmware_table)
+{
+	u64 at = boot_info->firmware_table;
+
+	for (u32 i = 0; i < boot_info->untyped_count; i++) {
+		const struct l4_boot_untyped *b = &boot_info->untyped[i];
+		u64 f = slot_new();
+
+		if (b->kind != L4_MEM_DEVICE || at < b->paddr || at - b->paddr >= 1UL << b->size_bits || b->size_bits > 23)
+			continue;
+		MUST(retype(L4_ROOT_SLOT_UNTYPED + i, L4_TYPE_FRAME, b->size_bits, f, 1));
+		EQ(frame_map(f, TEST_VADDR, L4_RIGHT_READ), L4_ERR_OK);
+		EQ(memcmp((void *)(TEST_VADDR + at - b->paddr), "RSD PTR ", 8), 0);
+		ERR(slot_revoke(L4_ROOT_SLOT_UNTYPED + i), OK);
+		return;
+	}
+	CHECK(!"a device Untyped with the firmware's table");
+}
+
+/* The frame's privileged bits, set by another while user mode is preempted, are dropped on the way back. */
+static void sets_privileged_bits(struct helper *self)
+{
+	volatile struct l4_frame *frame =
+		(volatile void *)(TEST_VADDR + FRAME_END_GPA - sizeof(struct l4_frame));
+
+	while (!shared[1])
+		SYS(L4_SYS_YIELD, 0, 0);
+	for (int i = 0; i < 4; i++)
+		SYS(L4_SYS_YIELD, 0, 0);
+	frame->cs = 0x10;
+	frame->ss = 0x18;
+	frame->flags = FLAGS_IOPL | FLAGS_NT;
+	frame->ip = CODE_VADDR + 0x800;
+	shared[3] = 1;
+}
+
+static void has_privileged_bits_set(struct helper *self)
+{
+	static const u8 cli[] = { 0xfa, 0x0f, 0x05 };
+
+	program(cli, sizeof(cli));
+	user_call(PROGRAM(spin), 0, 0);
+	shared[1] = 1;
+	EQ(enter(guest.space[0]), L4_EXIT_EXCEPTION);
+	EQ(vcpu->exit_code, VECTOR_PROTECTION);
+	EQ(guest_frame->ip, CODE_VADDR + 0x800);
+	EQ(guest_frame->flags & FLAGS_IOPL, 0);
+}
+
+TEST(x86_privileged_bits_set_while_user_mode_is_preempted)
+{
+	struct helper *h;
+
+	guest_make(has_privileged_bits_set);
+	MUST(INV(L4_ROOT_SLOT_VSPACE, L4_VSPACE_MAP, guest.ram, TEST_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE));
+	h = helper_make(sets_privileged_bits, 0, 100);
+	helper_start(guest.helper);
+	helper_start(h);
+	helper_join(h);
+	EQ(shared[3], 1);
+	helper_join(guest.helper);
+}
+
+/* A number is all of its register, not its lower half. */
+GUEST_TEST(x86_syscall_numbers_are_64_bits)
+{
+	ERR(SYS((1UL << 32) + L4_SYS_YIELD, 0, 0), SYSCALL);
+	ERR(SYS((1UL << 32) + L4_SYS_VCPU_WAIT, 0, 0), SYSCALL);
+}
