@@ -290,3 +290,93 @@ TEST(endpoint_bound_notification)
 	ERR(SYS(L4_SYS_NB_RECV, ep, 0), AGAIN);
 	MUST(INV(L4_ROOT_SLOT_THREAD, L4_THREAD_BIND_NOTIFICATION, 0));
 }
+
+static void answers_badges(struct helper *self)
+{
+	struct sys r = recv(ep, reply);
+
+	while (!r.error)
+		r = sys(L4_SYS_REPLY_RECV, ep, TAG(1, 1, 0), (u64[6]){ r.badge }, reply);
+}
+
+static void calls_badged(struct helper *self)
+{
+	struct sys r = SYS(L4_SYS_CALL, self->arg[0], 0);
+
+	shared[1] = r.error ? r.error << 32 : r.m[0];
+	shared[2]++;
+}
+
+/* Where the other side waits already, L4 may take a shorter way: it checks no less. */
+TEST(endpoint_rights_when_the_other_side_waits)
+{
+	struct helper *server = helper_make(answers_badges, 0, 120), *h;
+	u64 weak;
+
+	fixture();
+	weak = cap_copy(ep, L4_RIGHT_READ | L4_RIGHT_GRANT);
+	helper_start(server);
+	h = helper_make(sends, 0, 50); /* slot 0: ends at once, when the server waits */
+	helper_start(h);
+	helper_join(h);
+	ERR(SYS(L4_SYS_CALL, weak, 0), RIGHTS);
+	ERR(SYS(L4_SYS_CALL, reply, 0), TYPE);
+	ERR(SYS(L4_SYS_CALL, L4_ROOT_SLOT_THREAD, 0), TYPE);
+	ERR(SYS(L4_SYS_CALL, 0, 0), CAP);
+	ERR(SYS(L4_SYS_CALL, 1UL << L4_ROOT_CNODE_BITS, 0), CAP);
+	ERR(SYS(L4_SYS_CALL, (1UL << 58) + ep, 0), CAP);
+	/* callers of lower priority than the server, by capabilities with and without a badge */
+	for (u64 i = 0; i < 3; i++) {
+		h = helper_make(calls_badged, i ? cap_mint(ep, L4_RIGHT_WRITE, 70 + i) : weak, 100);
+		helper_start(h);
+		helper_join(h);
+		EQ(shared[1], i ? 70 + i : (u64)L4_ERR_RIGHTS << 32);
+	}
+}
+
+TEST(endpoint_reply_recv_rights_when_a_caller_waits)
+{
+	struct helper *h;
+	u64 n = obj_new(L4_TYPE_NOTIFICATION, 0);
+
+	fixture();
+	h = helper_make(calls_badged, ep, 100);
+	helper_start(h);
+	ERR(recv(ep, reply), OK);
+	shared[2] = 0;
+#define REPLY_RECV(ep, reply) sys(L4_SYS_REPLY_RECV, ep, 0, (u64[6]){ 0 }, reply)
+	ERR(REPLY_RECV(cap_copy(ep, L4_RIGHT_WRITE), reply), RIGHTS);
+	ERR(REPLY_RECV(ep, cap_copy(reply, L4_RIGHT_READ)), RIGHTS);
+	ERR(REPLY_RECV(n, reply), TYPE);
+	ERR(REPLY_RECV(ep, n), TYPE);
+	ERR(REPLY_RECV(4000, reply), CAP);
+	ERR(REPLY_RECV(ep, 4000), CAP);
+	EQ(shared[2], 0); /* none of these answered */
+	ERR(SYS(L4_SYS_SEND, reply, TAG(0, 1, 0), 5), OK);
+	helper_join(h);
+	EQ(shared[1], 5);
+}
+
+/* Unlike peers: callers and servers of all relations of priority, and a third thread that is in between. */
+TEST(endpoint_calls_across_priorities)
+{
+	static const u64 priority[][3] = { { 100, 120, 110 }, { 120, 100, 110 }, { 100, 100, 100 }, { 100, 100, 101 },
+		{ 100, 101, 100 } };
+
+	for (u64 i = 0; i < 5; i++) {
+		struct helper *server, *h, *third;
+
+		fixture();
+		server = helper_make(answers_badges, 0, priority[i][1]);
+		h = helper_make(calls_badged, cap_mint(ep, L4_RIGHT_WRITE, 80 + i), priority[i][0]);
+		third = helper_make(sends, 0, priority[i][2]);
+		helper_start(server);
+		helper_start(h);
+		helper_start(third);
+		helper_join(h);
+		helper_join(third);
+		EQ(shared[1], 80 + i);
+		for (int k = 0; k < 3; k++)
+			helper_forget();
+	}
+}

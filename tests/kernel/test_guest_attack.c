@@ -402,6 +402,8 @@ TEST(attack_sched_context_deleted_below_user_mode)
 	delete_below(3);
 }
 
+#define BAD_IP (1UL << 63) /* no address at all on any CPU */
+
 /* Who else can write the frame's memory, as a device can, changes it while user mode is preempted. */
 static void changes_frame(struct helper *self)
 {
@@ -412,7 +414,8 @@ static void changes_frame(struct helper *self)
 	for (int i = 0; i < 4; i++)
 		SYS(L4_SYS_YIELD, 0, 0);
 	for (u64 i = 0; i < sizeof(*frame) / 8; i++)
-		((u64 *)frame)[i] = 0xffffffff80200000;
+		((u64 *)frame)[i] = self->arg[0] ? i : BAD_IP;
+	*frame_ip(frame) = BAD_IP;
 	shared[3] = 1;
 }
 
@@ -423,23 +426,34 @@ static void finds_frame_changed(struct helper *self)
 	*(u64 *)guest_frame = 0;
 	shared[1] = 1;
 	EQ(enter(S0), L4_EXIT_EXCEPTION);
-	EQ(*frame_ip(guest_frame), 0xffffffff80200000);
+	EQ(*frame_ip(guest_frame), BAD_IP);
 	shared[2] = 1;
 }
 
-TEST(attack_frame_changed_while_user_mode_is_preempted)
+/* All registers equal, or all different: there may be more than one way back to user mode. */
+static void change_frame(u64 different)
 {
 	struct helper *h;
 
 	guest_make(finds_frame_changed);
 	MUST(INV(L4_ROOT_SLOT_VSPACE, L4_VSPACE_MAP, guest.ram, TEST_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE));
-	h = helper_make(changes_frame, 0, 100);
+	h = helper_make(changes_frame, different, 100);
 	helper_start(guest.helper);
 	helper_start(h);
 	helper_join(h);
 	EQ(shared[3], 1);
 	helper_join(guest.helper);
 	EQ(shared[2], 1);
+}
+
+TEST(attack_frame_changed_while_user_mode_is_preempted)
+{
+	change_frame(0);
+}
+
+TEST(attack_frame_changed_to_different_values)
+{
+	change_frame(1);
 }
 
 /* Flushes that name what is not this guest's space change nothing there. */
