@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -51,6 +52,7 @@ class Monitor:
     async def accept(self) -> None:
         """Wait for QEMU, then hand its events on until it goes."""
         assert self.client is not None
+        logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)  # its failures are reported as ours
         listener = EventListener()
         self.client.register_listener(listener)
         await self.client.accept()

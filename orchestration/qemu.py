@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,12 @@ class Machine:
                 raise InfrastructureError("QEMU ended at once" if ended else "QEMU does not open its monitor",
                                           f"see {errors} and argv beside it", tools.tail(errors, 6))
             time.sleep(0.02)
-        self.monitor.accepted.result()
+        if self.monitor.accepted.exception() is not None:
+            # QEMU connected and was gone before it had greeted; its exit status and words are on their way.
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+            self.close()
+            raise InfrastructureError("QEMU ended at once", f"see {errors} and argv beside it", tools.tail(errors, 6))
         self.serial = listener.accept()[0]
         listener.close()
         threading.Thread(target=self.read_serial, daemon=True, name="serial").start()

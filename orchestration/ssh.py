@@ -24,6 +24,8 @@ from orchestration.keys import RunKeys
 CHUNK = 1 << 16
 POLL = 0.1
 HANDSHAKE_LIMIT = 60
+# Seconds in which the console may tell why a connection ended.
+LOSS_GRACE = 5.0
 
 
 class Sink(Protocol):
@@ -111,14 +113,16 @@ def pump_input(source: BinaryIO, channel: paramiko.Channel) -> None:
 def run(connection: fabric.Connection, command: str, *, out: Sink, err: Sink, source: BinaryIO | bytes | None = None,
         limit: float = float("inf"), check: Callable[[], None] = lambda: None) -> int:
     """Run a shell command and return its status. limit in seconds; check raises when the machine is lost."""
-    transport = connection.client.get_transport()
-    if transport is None:
-        raise InfrastructureError("the SSH connection is closed")
-    channel = transport.open_session(timeout=HANDSHAKE_LIMIT)
-    transport.set_keepalive(15)
+    try:
+        transport = connection.client.get_transport()
+        if transport is None:
+            raise EOFError
+        channel = transport.open_session(timeout=HANDSHAKE_LIMIT)
+        channel.exec_command(command)
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise lost(check) from error
     deadline = time.monotonic() + limit
     try:
-        channel.exec_command(command)
         if isinstance(source, bytes):
             threading.Thread(target=lambda: send_all(channel, source), daemon=True).start()
         elif source is not None:
@@ -131,10 +135,12 @@ def run(connection: fabric.Connection, command: str, *, out: Sink, err: Sink, so
             elif channel.recv_stderr_ready():
                 err.write(channel.recv_stderr(CHUNK))
             elif channel.exit_status_ready() and (channel.eof_received or channel.closed):
-                return int(channel.recv_exit_status())
+                status = int(channel.recv_exit_status())
+                if status < 0:
+                    raise lost(check)
+                return status
             elif channel.closed or not transport.is_active():
-                check()
-                raise InfrastructureError("the SSH connection ended before the command did")
+                raise lost(check)
             else:
                 check()
                 if time.monotonic() > deadline:
@@ -142,6 +148,16 @@ def run(connection: fabric.Connection, command: str, *, out: Sink, err: Sink, so
                 select.select([channel], [], [], POLL)
     finally:
         channel.close()
+
+
+def lost(check: Callable[[], None]) -> InfrastructureError:
+    """Return the error for a connection that ended, unless check soon raises the reason why it did."""
+    deadline = time.monotonic() + LOSS_GRACE
+    while time.monotonic() < deadline:
+        check()
+        time.sleep(POLL)
+    return InfrastructureError("the SSH connection ended before the command did",
+                               "the guest still runs, as far as its console tells")
 
 
 def send_all(channel: paramiko.Channel, data: bytes) -> None:
