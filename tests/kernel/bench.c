@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Benchmarks of L4. Under QEMU's -icount shift=0,sleep=off the counter counts instructions, so every figure is
- * exact and repeatable. Each is the median of SAMPLES, stubs in user mode included, the counter's cost taken off.
+ * Benchmarks of L4. Under QEMU's -icount shift=0,sleep=off the counter counts instructions, so every figure
+ * is exact and repeatable. Each is the median of SAMPLES, stubs in user mode included, the counter's cost
+ * taken off.
  */
 #include "guest.h"
 
@@ -29,14 +30,14 @@ static void report(const char *name)
 	print("# bench %s %lu\n", name, m > overhead ? m - overhead : 0);
 }
 
-#define MEASURE(name, code)                                                                                            \
-	do {                                                                                                           \
-		for (u64 i_ = 0; i_ < SAMPLES; i_++) {                                                                 \
-			u64 start_ = l4_counter();                                                                     \
-			code;                                                                                          \
-			samples[i_] = l4_counter() - start_;                                                           \
-		}                                                                                                      \
-		report(name);                                                                                          \
+#define MEASURE(name, code)                                                                                  \
+	do {                                                                                                 \
+		for (u64 i_ = 0; i_ < SAMPLES; i_++) {                                                       \
+			u64 start_ = l4_counter();                                                           \
+			code;                                                                                \
+			samples[i_] = l4_counter() - start_;                                                 \
+		}                                                                                            \
+		report(name);                                                                                \
 	} while (0)
 
 /* The counter is read twice for each sample: what that alone costs. */
@@ -50,7 +51,7 @@ TEST(bench_overhead)
 TEST(bench_null_calls)
 {
 	notification = obj_new(L4_TYPE_NOTIFICATION, 0);
-	MEASURE("null-syscall", l4_syscall(L4_SYS_VCPU_FLUSH + 1, 0, 0, &(struct l4_msg){ 0 }));
+	MEASURE("null-syscall", l4_syscall(L4_SYS_VCPU_FLUSH + 1, 0, 0, &(struct l4_msg){0}));
 	MEASURE("null-invoke", l4_invoke(notification, 0, 0, 0, 0, 0, 0, 0, NULL));
 	MEASURE("yield-alone", l4_yield());
 	MEASURE("signal-nobody", l4_signal(notification));
@@ -66,7 +67,7 @@ static void fixture(void)
 
 static void echo(struct helper *self)
 {
-	struct l4_msg msg = { .tag = shared[10] };
+	struct l4_msg msg = {.tag = shared[10]};
 
 	l4_recv(ep, reply, &msg);
 	for (;;) {
@@ -77,7 +78,7 @@ static void echo(struct helper *self)
 
 static void caller(struct helper *self)
 {
-	struct l4_msg msg = { .tag = shared[10] };
+	struct l4_msg msg = {.tag = shared[10]};
 
 	for (int warm = 0; warm < 10; warm++) {
 		msg.tag = shared[10];
@@ -113,7 +114,7 @@ TEST(bench_call_reply_10)
 
 static void sink(struct helper *self)
 {
-	struct l4_msg msg = { 0 };
+	struct l4_msg msg = {0};
 
 	for (;;)
 		l4_recv(ep, 0, &msg);
@@ -121,7 +122,7 @@ static void sink(struct helper *self)
 
 static void sender(struct helper *self)
 {
-	struct l4_msg msg = { 0 };
+	struct l4_msg msg = {0};
 
 	MEASURE("send-to-higher", l4_send(ep, &msg));
 }
@@ -141,7 +142,7 @@ TEST(bench_send)
 
 static void one_way_receiver(struct helper *self)
 {
-	struct l4_msg msg = { 0 };
+	struct l4_msg msg = {0};
 
 	for (u64 i = 0; i < SAMPLES; i++) {
 		l4_recv(ep, 0, &msg);
@@ -152,7 +153,7 @@ static void one_way_receiver(struct helper *self)
 
 static void one_way_sender(struct helper *self)
 {
-	struct l4_msg msg = { 0 };
+	struct l4_msg msg = {0};
 
 	for (u64 i = 0; i < SAMPLES; i++) {
 		shared[12] = l4_counter();
@@ -197,7 +198,7 @@ TEST(bench_signal_to_higher_priority)
 	struct helper *a, *b;
 
 	fixture();
-	shared[11] = (u64)"signal-to-higher";
+	shared[11] = (u64) "signal-to-higher";
 	a = helper_fork(waiter, 0, 110);
 	b = helper_fork(signaller, 0, 100);
 	helper_start(a);
@@ -287,12 +288,12 @@ static void faults(struct helper *self)
 }
 
 /*
- * A fault answered without change comes back at once: the thread faults in a circle, and the handler, of higher
- * priority and in another address space, measures one turn.
+ * A fault answered without change comes back at once: the thread faults in a circle, and the handler, of
+ * higher priority and in another address space, measures one turn.
  */
 static void fault_handler(struct helper *self)
 {
-	struct l4_msg msg = { 0 };
+	struct l4_msg msg = {0};
 
 	l4_recv(ep, reply, &msg);
 	for (u64 i = 0; i < SAMPLES; i++) {
@@ -325,8 +326,8 @@ TEST(bench_map)
 	MUST(retype(test_untyped, L4_TYPE_FRAME, L4_PAGE_BITS, frame, SAMPLES));
 	frame_map(frame, TEST_VADDR, L4_RIGHT_READ);
 	INV(frame, L4_FRAME_UNMAP);
-	MEASURE("map-4k",
-		l4_vspace_map(L4_ROOT_SLOT_VSPACE, frame + i_, TEST_VADDR + i_ * L4_PAGE_SIZE, L4_RIGHT_READ, 0));
+	MEASURE("map-4k", l4_vspace_map(L4_ROOT_SLOT_VSPACE, frame + i_, TEST_VADDR + i_ * L4_PAGE_SIZE,
+					L4_RIGHT_READ, 0));
 	MEASURE("unmap-4k", l4_frame_unmap(frame + i_));
 	MEASURE("retype-endpoint",
 		l4_untyped_retype(test_untyped, L4_TYPE_ENDPOINT, 0, L4_ROOT_SLOT_CNODE, slots_new(1), 1));
@@ -401,7 +402,8 @@ GUEST_TEST(bench_vcpu_fill)
 	for (u64 i = 0; i < SAMPLES; i++) {
 		u64 start;
 
-		flush(guest.space[0], L4_FLUSH_RANGE, DATA_VADDR + i * L4_PAGE_SIZE, DATA_VADDR + (i + 1) * L4_PAGE_SIZE);
+		flush(guest.space[0], L4_FLUSH_RANGE, DATA_VADDR + i * L4_PAGE_SIZE,
+		      DATA_VADDR + (i + 1) * L4_PAGE_SIZE);
 		start = l4_counter();
 		l4_vcpu_flush(0, 0);
 		samples[i] = l4_counter() - start;

@@ -21,7 +21,7 @@ void guest_make(void (*body)(struct helper *))
 	u64 other = obj_new(L4_TYPE_VSPACE, L4_VSPACE_MIN_BITS);
 
 	guest_body = body;
-	upcall = (struct upcall){ 0 };
+	upcall = (struct upcall){0};
 	guest.vcpu = obj_new(L4_TYPE_VCPU, 0);
 	guest.ram = obj_new(L4_TYPE_FRAME, GUEST_RAM_BITS);
 	guest.attached = cap_copy(guest.ram, L4_RIGHT_ALL);

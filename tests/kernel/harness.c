@@ -8,8 +8,8 @@
 #include "harness.h"
 
 #define TEST_UNTYPED_SLOT 300
-#define TEST_SLOT 512
-#define TEST_SLOT_END (1UL << L4_ROOT_CNODE_BITS)
+#define TEST_SLOT	  512
+#define TEST_SLOT_END	  (1UL << L4_ROOT_CNODE_BITS)
 
 extern const struct test *const __start_ktests[], *const __stop_ktests[];
 
@@ -135,7 +135,8 @@ u64 random64(u64 *state)
 
 /* running */
 
-/* The Untyped that tests are made from: the smallest RAM block that can hold a test's Untyped, still whole. */
+/* The Untyped that tests are made from: the smallest RAM block that can hold a test's Untyped, still whole.
+ */
 static void choose_pool(void)
 {
 	u32 best = 64;
@@ -199,5 +200,5 @@ int l4_main(void *info)
 	print("# Totals: pass:%lu fail:%lu skip:0\n", passed, count - passed);
 	INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_POWER_OFF, passed != count);
 	for (;;)
-		sys(L4_SYS_YIELD, 0, 0, (u64[6]){ 0 }, 0);
+		sys(L4_SYS_YIELD, 0, 0, (u64[6]){0}, 0);
 }

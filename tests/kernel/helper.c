@@ -66,7 +66,7 @@ struct helper *helper_make_in(u64 vspace, u64 utcb, void (*run)(struct helper *)
 	u64 fault;
 
 	CHECK(helper_count < HELPERS);
-	*h = (struct helper){ .index = helper_count++, .run = run, .arg = { arg }, .vspace = vspace };
+	*h = (struct helper){.index = helper_count++, .run = run, .arg = {arg}, .vspace = vspace};
 	h->utcb = (struct l4_utcb *)utcb;
 	h->forked = vspace != L4_ROOT_SLOT_VSPACE;
 	h->thread = obj_new(L4_TYPE_THREAD, 0);
@@ -81,7 +81,8 @@ struct helper *helper_make_in(u64 vspace, u64 utcb, void (*run)(struct helper *)
 
 struct helper *helper_make(void (*run)(struct helper *), u64 arg, u64 priority)
 {
-	return helper_make_in(L4_ROOT_SLOT_VSPACE, UTCB_VADDR + helper_count * L4_PAGE_SIZE, run, arg, priority);
+	return helper_make_in(L4_ROOT_SLOT_VSPACE, UTCB_VADDR + helper_count * L4_PAGE_SIZE, run, arg,
+			      priority);
 }
 
 /* The copy is made last, so that the fork knows its own helper. */
@@ -90,7 +91,7 @@ struct helper *helper_fork(void (*run)(struct helper *), u64 arg, u64 priority)
 	struct helper *h = &helpers[helper_count];
 	u64 next = helper_count + 1;
 
-	*h = (struct helper){ .index = helper_count, .run = run, .arg = { arg }, .forked = 1 };
+	*h = (struct helper){.index = helper_count, .run = run, .arg = {arg}, .forked = 1};
 	h->utcb = (struct l4_utcb *)(UTCB_VADDR + helper_count * L4_PAGE_SIZE);
 	helper_make_in(vspace_fork(), (u64)h->utcb, run, arg, priority);
 	helper_count = next;
@@ -124,8 +125,8 @@ void helper_join(struct helper *h)
 			helpers[r.m[0]].done = 1;
 			failures += r.m[1];
 		} else {
-			print("# thread %lu: fault %lu at 0x%lx, 0x%lx, ip 0x%lx\n", r.badge - 1, LABEL(r.tag),
-			      r.m[0], r.m[1], r.m[2]);
+			print("# thread %lu: fault %lu at 0x%lx, 0x%lx, ip 0x%lx\n", r.badge - 1,
+			      LABEL(r.tag), r.m[0], r.m[1], r.m[2]);
 			failures++;
 			helpers[r.badge - 1].done = 1;
 		}

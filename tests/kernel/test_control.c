@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Control: SCHED_CONFIGURE, LOG_BIND, and the rights of POWER_OFF and RESTART (the run's end tests the former). */
+/* Control: SCHED_CONFIGURE, LOG_BIND, and the rights of POWER_OFF and RESTART (the run's end tests the
+ * former). */
 #include "harness.h"
 
-#define CONTROL L4_ROOT_SLOT_CONTROL
+#define CONTROL			  L4_ROOT_SLOT_CONTROL
 #define SCHED(sc, budget, period) INV(CONTROL, L4_CONTROL_SCHED_CONFIGURE, sc, budget, period)
 
 TEST(control_sched_configure)

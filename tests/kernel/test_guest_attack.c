@@ -2,14 +2,20 @@
 /* Attacks on: a guest kernel can never map or reach memory that it was not given. */
 #include "guest.h"
 
-#define S0 guest.space[0]
+#define S0     guest.space[0]
 #define SECRET 0x5ec2e75ec2e75ec2
 
 /* Leaves of every kind whose memory is not wholly the guest's. */
 GUEST_TEST(attack_leaf_outside_guest_memory)
 {
-	static const u64 bad[] = { GUEST_RAM, GUEST_RAM + 0x1000, 0x40000000, 0xfee00000, 0x100000000, 1UL << 47,
-		(u64)L4_PTE_ADDR_MASK, (u64)L4_PTE_ADDR_MASK - 0xfff };
+	static const u64 bad[] = {GUEST_RAM,
+				  GUEST_RAM + 0x1000,
+				  0x40000000,
+				  0xfee00000,
+				  0x100000000,
+				  1UL << 47,
+				  (u64)L4_PTE_ADDR_MASK,
+				  (u64)L4_PTE_ADDR_MASK - 0xfff};
 	u64 value = 0;
 
 	for (u64 i = 0; i < sizeof(bad) / 8; i++) {
@@ -22,19 +28,20 @@ GUEST_TEST(attack_leaf_outside_guest_memory)
 		*table_entry(user_root, vaddr, 1) = (bad[i] & ~0x1fffffUL) | LEAF_RW;
 		CHECK(!user_load(S0, vaddr, &value) || bad[i] < GUEST_RAM);
 	}
-	/* the last page is the guest's; a large leaf is one only if it is aligned, or its low bits are ignored */
+	/* the last page is the guest's; a large leaf is one only if it is aligned, or its low bits are
+	 * ignored */
 	table_map(user_root, DATA_VADDR + 0x40000000, GUEST_RAM - L4_PAGE_SIZE, LEAF_RW);
 	CHECK(user_load(S0, DATA_VADDR + 0x40000000, &value));
 	*table_entry(user_root, DATA_VADDR + 0x50000000, 1) = (GUEST_RAM - L4_PAGE_SIZE) | LEAF_RW;
 	CHECK(!user_load(S0, DATA_VADDR + 0x50000000 + 0x1000, &value) || value == 0);
 	EQ(user_store(S0, DATA_VADDR + 0x50000000 + 0x1ff000, SECRET) &&
-		   *(u64 *)gp(GUEST_RAM - L4_PAGE_SIZE) != SECRET && *(u64 *)gp(LARGE_GPA + 0x1ff000) != SECRET,
+	       *(u64 *)gp(GUEST_RAM - L4_PAGE_SIZE) != SECRET && *(u64 *)gp(LARGE_GPA + 0x1ff000) != SECRET,
 	   0);
 }
 
 GUEST_TEST(attack_table_outside_guest_memory)
 {
-	static const u64 bad[] = { GUEST_RAM, 0x40000000, 1UL << 47, (u64)L4_PTE_ADDR_MASK };
+	static const u64 bad[] = {GUEST_RAM, 0x40000000, 1UL << 47, (u64)L4_PTE_ADDR_MASK};
 	u64 value;
 
 	for (int level = 1; level <= 3; level++) {
@@ -104,7 +111,7 @@ static u64 walk(u64 root, u64 vaddr)
 	return ALL_ONES;
 }
 
-#define RANDOM_TABLES 12
+#define RANDOM_TABLES  12
 #define RANDOM_ENTRIES 8 /* used of each table, so that random addresses meet valid entries */
 
 /* Random tables: L4 and the second opinion agree on every access. */
@@ -128,8 +135,11 @@ GUEST_TEST(attack_random_tables)
 				else
 					gpa = r & L4_PTE_ADDR_MASK;
 				r = random64(&seed);
-				*((u64 *)gp(table[i]) + n) = gpa | (r & 0xff) | (r >> 40 & 7 ? L4_PTE_VALID : 0) |
-							     (kind < 6 ? 0 : r >> 44 & 3 ? LEAF_RW : 0);
+				*((u64 *)gp(table[i]) + n) = gpa | (r & 0xff) |
+							     (r >> 40 & 7 ? L4_PTE_VALID : 0) |
+							     (kind < 6	    ? 0
+							      : r >> 44 & 3 ? LEAF_RW
+									    : 0);
 				if (kind < 6)
 					*((u64 *)gp(table[i]) + n) &= ~(u64)L4_PTE_LEAF;
 			}
@@ -203,8 +213,15 @@ GUEST_TEST(attack_random_user_frames)
 /* The user of a guest sees neither the guest kernel's memory nor L4's. */
 GUEST_TEST(attack_user_reaches_no_kernel_address)
 {
-	static const u64 bad[] = { L4_GUEST_VCPU_VADDR, L4_GUEST_RAM_VADDR + GUEST_RAM, SHARED_VADDR, 0x400000, L4_USER_TOP,
-		0xffff800000000000, 0xffffffff80000000, 0xffffffffffffff00, 1UL << 47 };
+	static const u64 bad[] = {L4_GUEST_VCPU_VADDR,
+				  L4_GUEST_RAM_VADDR + GUEST_RAM,
+				  SHARED_VADDR,
+				  0x400000,
+				  L4_USER_TOP,
+				  0xffff800000000000,
+				  0xffffffff80000000,
+				  0xffffffffffffff00,
+				  1UL << 47};
 	u64 value;
 
 	for (u64 i = 0; i < sizeof(bad) / 8; i++) {
@@ -229,7 +246,8 @@ static void spins(struct helper *self)
 	user_call(PROGRAM(count), DATA_VADDR, 0);
 	shared[1] = 1;
 	reason = enter(S0);
-	/* All guest RAM is gone: L4 cannot save the registers and says so in some way, but not by a syscall exit. */
+	/* All guest RAM is gone: L4 cannot save the registers and says so in some way, but not by a syscall
+	 * exit. */
 	CHECK(reason != L4_EXIT_SYSCALL);
 	shared[2] = 1;
 }
@@ -472,7 +490,8 @@ GUEST_TEST(attack_flush_queue_names_others)
 	EQ(vcpu->flush_count, 0);
 }
 
-/* Two guests with the same layout: each sees its own memory at the same addresses, whatever is interleaved. */
+/* Two guests with the same layout: each sees its own memory at the same addresses, whatever is interleaved.
+ */
 static void one_of_two(struct helper *self)
 {
 	u64 mine = (self->index + 1) * 0x1000000, page = page_new(), value;

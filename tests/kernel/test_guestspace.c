@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* GuestSpace: filling from the guest's tables, accessed and dirty bits, flushes, hints, eviction, configuration. */
+/* GuestSpace: filling from the guest's tables, accessed and dirty bits, flushes, hints, eviction,
+ * configuration. */
 #include "guest.h"
 
 #define S0 guest.space[0]
@@ -49,8 +50,9 @@ GUEST_TEST(space_accessed_and_dirty_bits)
 
 GUEST_TEST(space_needs_valid_user_and_the_right)
 {
-	static const u64 no_load[] = { 0, L4_PTE_VALID | L4_PTE_LEAF | L4_PTE_READ, LEAF_RW & ~(u64)L4_PTE_VALID,
-		LEAF_RW & ~(u64)L4_PTE_USER, LEAF_RW & ~(u64)L4_PTE_LEAF };
+	static const u64 no_load[] = {0, L4_PTE_VALID | L4_PTE_LEAF | L4_PTE_READ,
+				      LEAF_RW & ~(u64)L4_PTE_VALID, LEAF_RW & ~(u64)L4_PTE_USER,
+				      LEAF_RW & ~(u64)L4_PTE_LEAF};
 	u64 page = page_new(), value;
 
 	for (u64 i = 0; i < sizeof(no_load) / 8; i++) {
@@ -113,7 +115,8 @@ GUEST_TEST(space_flush_range_forgets)
 		table_map(user_root, vaddr, a, LEAF_RW);
 		CHECK(user_store(S0, vaddr, 1));
 		table_map(user_root, vaddr, b, LEAF_RW);
-		/* by queue on the next enter; by VCPU_FLUSH; by invocation; by a range that only touches the page */
+		/* by queue on the next enter; by VCPU_FLUSH; by invocation; by a range that only touches the
+		 * page */
 		if (i == 0)
 			flush(S0, L4_FLUSH_RANGE, vaddr, vaddr + L4_PAGE_SIZE);
 		if (i == 1) {
@@ -248,8 +251,8 @@ GUEST_TEST(space_hint)
 	vcpu->hint_count = 8;
 	CHECK(!user_load(S1, DATA_VADDR, &value));
 	for (u64 i = 0; i < 6; i++) {
-		static const u64 bad[] = { ALL_ONES, L4_USER_TOP, L4_USER_TOP - L4_PAGE_SIZE, 0xffffffff80000000, 1,
-			DATA_VADDR + 0x123 };
+		static const u64 bad[] = {ALL_ONES,	      L4_USER_TOP, L4_USER_TOP - L4_PAGE_SIZE,
+					  0xffffffff80000000, 1,	   DATA_VADDR + 0x123};
 
 		vcpu->hint_space = i & 1 ? 0xffffffff : S0;
 		vcpu->hint_addr = bad[i];

@@ -42,9 +42,7 @@ static void waits(struct helper *self)
 	shared[10]++;
 }
 
-static void nothing(struct helper *self)
-{
-}
+static void nothing(struct helper *self) {}
 
 static void let_them_wait(void)
 {

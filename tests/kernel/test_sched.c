@@ -14,14 +14,14 @@ static void writes_order(struct helper *self)
 
 TEST(sched_higher_priority_first)
 {
-	static const u64 priority[] = { 50, 120, 80, 200, 10 };
+	static const u64 priority[] = {50, 120, 80, 200, 10};
 	struct helper *h[5];
 
 	order_count = 0;
 	for (u64 i = 0; i < 5; i++)
 		helper_start(h[i] = helper_make(writes_order, priority[i], priority[i]));
 	for (u64 i = 0; i < 5; i++)
-		helper_join(h[(u64[]){ 3, 1, 2, 0, 4 }[i]]);
+		helper_join(h[(u64[]){3, 1, 2, 0, 4}[i]]);
 	for (u64 i = 1; i < 5; i++)
 		CHECK(order[i - 1] > order[i]);
 	EQ(order_count, 5);
@@ -216,7 +216,8 @@ static void serves(struct helper *self)
 	struct sys r = recv(service, service_reply);
 
 	for (;;) {
-		r = sys(L4_SYS_REPLY_RECV, service, TAG(r.m[0] + 1, 1, 0), (u64[6]){ r.m[0] * 2 }, service_reply);
+		r = sys(L4_SYS_REPLY_RECV, service, TAG(r.m[0] + 1, 1, 0), (u64[6]){r.m[0] * 2},
+			service_reply);
 		if (r.error)
 			return;
 	}
@@ -234,9 +235,7 @@ static void calls(struct helper *self)
 	shared[1]++;
 }
 
-static void nothing(struct helper *self)
-{
-}
+static void nothing(struct helper *self) {}
 
 /* Starts a server that waits in RECV, then takes its SchedContext away. */
 static struct helper *passive_server(u64 priority)

@@ -4,7 +4,8 @@
 
 TEST(syscall_unknown_numbers)
 {
-	static const u64 bad[] = { L4_SYS_VCPU_FLUSH + 1, 63, 64, 255, 256, 1UL << 31, 1UL << 32, (1UL << 32) + 10, ~0UL };
+	static const u64 bad[] = {L4_SYS_VCPU_FLUSH + 1, 63,  64, 255, 256, 1UL << 31, 1UL << 32,
+				  (1UL << 32) + 10,	 ~0UL};
 
 	for (u64 i = 0; i < sizeof(bad) / 8; i++)
 		ERR(SYS(bad[i], L4_ROOT_SLOT_CNODE, 0, 1, 2, 3), SYSCALL);
@@ -49,7 +50,7 @@ TEST(syscall_failed_invocation_keeps_words)
 		EQ(r.m[i], i + 1);
 }
 
-#define FUZZ_SLOTS 40
+#define FUZZ_SLOTS  40
 #define FUZZ_ROUNDS 60000
 
 static u64 fuzz_first, fuzz_seed;
@@ -110,7 +111,8 @@ static void fuzzes(struct helper *self)
 		if (number == L4_SYS_DEBUG_WRITE)
 			continue; /* not into the report */
 		/* What blocks would end the test early: only the forms that do not. */
-		if (number <= L4_SYS_WAIT && number != L4_SYS_NB_SEND && number != L4_SYS_NB_RECV && number != L4_SYS_SIGNAL)
+		if (number <= L4_SYS_WAIT && number != L4_SYS_NB_SEND && number != L4_SYS_NB_RECV &&
+		    number != L4_SYS_SIGNAL)
 			number = number & 1 ? L4_SYS_NB_RECV : L4_SYS_NB_SEND;
 		self->utcb->recv_slot = likely(&seed);
 		for (int k = 0; k < 4; k++)
@@ -120,9 +122,7 @@ static void fuzzes(struct helper *self)
 	}
 }
 
-static void done(struct helper *self)
-{
-}
+static void done(struct helper *self) {}
 
 TEST(syscall_fuzz)
 {

@@ -13,7 +13,7 @@ static void timer_in(u64 ticks)
 	ERR(SYS(L4_SYS_VCPU_TIMER, 0, l4_counter() + ticks), OK);
 }
 
-#define TICKS_LONG (vcpu->counter_hz / 50)
+#define TICKS_LONG  (vcpu->counter_hz / 50)
 #define TICKS_SHORT (vcpu->counter_hz / 2000)
 
 GUEST_TEST(vcpu_syscall_exit_keeps_registers)
@@ -30,7 +30,8 @@ GUEST_TEST(vcpu_syscall_exit_keeps_registers)
 	EQ(*frame_arg0(guest_frame), *frame_arg0(&before));
 	EQ(*frame_arg1(guest_frame), 77);
 	EQ(*frame_sp(guest_frame), *frame_sp(&before));
-	CHECK(*frame_ip(guest_frame) > *frame_ip(&before) && *frame_ip(guest_frame) < *frame_ip(&before) + 16);
+	CHECK(*frame_ip(guest_frame) > *frame_ip(&before) &&
+	      *frame_ip(guest_frame) < *frame_ip(&before) + 16);
 }
 
 GUEST_TEST(vcpu_fault_exit_names_address_and_access)
@@ -288,7 +289,8 @@ GUEST_TEST(vcpu_kernel_table_cannot_replace_mappings)
 
 GUEST_TEST(vcpu_resume_makes_the_next_upcall)
 {
-	/* Both events are set while disabled; enabling by hand and resuming must deliver one upcall for them. */
+	/* Both events are set while disabled; enabling by hand and resuming must deliver one upcall for them.
+	 */
 	ERR(SYS(L4_SYS_SIGNAL, guest.kick, 0), OK);
 	EQ(arch_try_trap(), 1);
 	EQ(upcall.count, 1);
@@ -303,11 +305,11 @@ GUEST_TEST(vcpu_resume_makes_the_next_upcall)
 
 /* refused enters */
 
-#define REFUSED(space, want)                                                                                           \
-	do {                                                                                                           \
-		vcpu->exit_code = 99;                                                                                  \
-		EQ(enter(space), L4_EXIT_ERROR);                                                                       \
-		want;                                                                                                  \
+#define REFUSED(space, want)                                                                                 \
+	do {                                                                                                 \
+		vcpu->exit_code = 99;                                                                        \
+		EQ(enter(space), L4_EXIT_ERROR);                                                             \
+		want;                                                                                        \
 	} while (0)
 
 GUEST_TEST(vcpu_enter_refuses_bad_spaces)
@@ -324,8 +326,18 @@ GUEST_TEST(vcpu_enter_refuses_bad_spaces)
 
 GUEST_TEST(vcpu_enter_refuses_bad_frames)
 {
-	static const u64 bad[] = { GUEST_RAM, GUEST_RAM - 0x80, GUEST_RAM - 8, ALL_ONES, ALL_ONES - 7, 1UL << 63, 0x2f59,
-		0x2f5c, 0x3000 - sizeof(struct l4_frame) + 8, 1UL << 52, 0x000ffffffffff000, (1UL << 47) + 0x2f58 };
+	static const u64 bad[] = {GUEST_RAM,
+				  GUEST_RAM - 0x80,
+				  GUEST_RAM - 8,
+				  ALL_ONES,
+				  ALL_ONES - 7,
+				  1UL << 63,
+				  0x2f59,
+				  0x2f5c,
+				  0x3000 - sizeof(struct l4_frame) + 8,
+				  1UL << 52,
+				  0x000ffffffffff000,
+				  (1UL << 47) + 0x2f58};
 	u64 good = vcpu->frame_gpa;
 
 	user_call(PROGRAM(load), CODE_VADDR, 0);
@@ -344,8 +356,8 @@ GUEST_TEST(vcpu_enter_refuses_bad_frames)
 
 GUEST_TEST(vcpu_enter_refuses_instruction_pointers_outside)
 {
-	static const u64 bad[] = { 1UL << 47, 0xffff800000000000, ALL_ONES, 0x8000000000000000,
-		0xffffffff80000000 };
+	static const u64 bad[] = {1UL << 47, 0xffff800000000000, ALL_ONES, 0x8000000000000000,
+				  0xffffffff80000000};
 
 	for (u64 i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		user_call(0, CODE_VADDR, 0);
@@ -414,9 +426,7 @@ TEST(vcpu_bad_user_entry_hurts_only_the_guest)
 
 /* binding, and threads without a vCPU */
 
-static void idle(struct helper *self)
-{
-}
+static void idle(struct helper *self) {}
 
 TEST(vcpu_calls_need_a_vcpu)
 {
@@ -447,7 +457,8 @@ TEST(vcpu_bind_errors)
 	/* none of these bound it */
 	ERR(INV(h->thread, L4_THREAD_BIND_VCPU, cpu, TEST_VADDR), OK);
 	ERR(INV(h->thread, L4_THREAD_BIND_VCPU, other, TEST_VADDR + L4_PAGE_SIZE), BUSY);
-	ERR(INV(helper_make(idle, 0, 100)->thread, L4_THREAD_BIND_VCPU, cpu, TEST_VADDR + L4_PAGE_SIZE), BUSY);
+	ERR(INV(helper_make(idle, 0, 100)->thread, L4_THREAD_BIND_VCPU, cpu, TEST_VADDR + L4_PAGE_SIZE),
+	    BUSY);
 	/* a zero page with the counter's rate in it */
 	EQ(((struct l4_vcpu_page *)TEST_VADDR)->counter_hz, boot_info->counter_hz);
 	EQ(((struct l4_vcpu_page *)TEST_VADDR)->frame_gpa, 0);
@@ -482,7 +493,8 @@ static void calls_root(struct helper *self)
 	EQ(vcpu->irq_enabled, 1);
 }
 
-/* An event that comes while the guest kernel waits for an answer is delivered after it, and harms no result. */
+/* An event that comes while the guest kernel waits for an answer is delivered after it, and harms no result.
+ */
 TEST(vcpu_event_during_a_call)
 {
 	u64 ep = obj_new(L4_TYPE_ENDPOINT, 0), reply = obj_new(L4_TYPE_REPLY, 0);
@@ -517,7 +529,8 @@ static void waits_for_user_mode(struct helper *self)
 		SYS(L4_SYS_YIELD, 0, 0);
 }
 
-/* A thread that is suspended in guest user mode finds itself in the guest kernel, with the user's registers saved. */
+/* A thread that is suspended in guest user mode finds itself in the guest kernel, with the user's registers
+ * saved. */
 TEST(vcpu_suspended_in_user_mode)
 {
 	struct helper *h;

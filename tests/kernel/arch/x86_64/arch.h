@@ -6,7 +6,7 @@
 #include <l4/types.h>
 #include <l4/arch.h>
 
-#define ARCH_FREE_LINE 5 /* an interrupt line without a device */
+#define ARCH_FREE_LINE	 5 /* an interrupt line without a device */
 #define ARCH_TRAP_VECTOR 6 /* what arch_user_trap raises */
 
 static inline void arch_relax(void)
@@ -43,10 +43,10 @@ static inline void arch_frame_call(struct l4_frame *f, void *entry, u64 arg, u64
 }
 
 /* Programs for guest user mode, position-independent; each ends or goes on with a system call. */
-extern const char arch_user_load[], arch_user_load_end[]; /* result = *arg0 */
+extern const char arch_user_load[], arch_user_load_end[];   /* result = *arg0 */
 extern const char arch_user_store[], arch_user_store_end[]; /* *arg0 = arg1 */
-extern const char arch_user_spin[], arch_user_spin_end[]; /* for ever */
-extern const char arch_user_trap[], arch_user_trap_end[]; /* undefined instruction */
+extern const char arch_user_spin[], arch_user_spin_end[];   /* for ever */
+extern const char arch_user_trap[], arch_user_trap_end[];   /* undefined instruction */
 extern const char arch_user_count[], arch_user_count_end[]; /* *arg0 += 1, for ever */
 
 /* Accesses that may fault in a guest kernel: 0, or 1 when the upcall went to arch_fixup. */

@@ -2,13 +2,13 @@
 /* What only x86_64 can get wrong: flags, segments, canonical addresses, privileged instructions. */
 #include "guest.h"
 
-#define FLAGS_IF 0x200UL
-#define FLAGS_IOPL 0x3000UL
-#define FLAGS_NT 0x4000UL
-#define FLAGS_TF 0x100UL
-#define FLAGS_DF 0x400UL
-#define FLAGS_AC 0x40000UL
-#define VECTOR_DEBUG 1
+#define FLAGS_IF	  0x200UL
+#define FLAGS_IOPL	  0x3000UL
+#define FLAGS_NT	  0x4000UL
+#define FLAGS_TF	  0x100UL
+#define FLAGS_DF	  0x400UL
+#define FLAGS_AC	  0x40000UL
+#define VECTOR_DEBUG	  1
 #define VECTOR_PROTECTION 13
 
 /* User programs that are written into the code page as bytes. */
@@ -29,8 +29,8 @@ static u64 run(const u8 *bytes, u64 count, u64 flags)
 
 GUEST_TEST(x86_user_frame_is_sanitised)
 {
-	static const u8 cli[] = { 0xfa, 0x0f, 0x05 }, in[] = { 0xe4, 0x80, 0x0f, 0x05 };
-	static const u8 flags[] = { 0x9c, 0x58, 0x0f, 0x05 }; /* pushf; pop %rax; syscall */
+	static const u8 cli[] = {0xfa, 0x0f, 0x05}, in[] = {0xe4, 0x80, 0x0f, 0x05};
+	static const u8 flags[] = {0x9c, 0x58, 0x0f, 0x05}; /* pushf; pop %rax; syscall */
 
 	/* whatever the frame says, user mode has no privilege and interrupts stay on */
 	EQ(run(cli, sizeof(cli), FLAGS_IOPL), L4_EXIT_EXCEPTION);
@@ -48,7 +48,7 @@ GUEST_TEST(x86_user_frame_is_sanitised)
 
 GUEST_TEST(x86_user_registers_round_trip)
 {
-	static const u8 call[] = { 0x0f, 0x05 };
+	static const u8 call[] = {0x0f, 0x05};
 	u64 *f = (u64 *)guest_frame;
 
 	user_call(program(call, sizeof(call)), 0, 0);
@@ -68,7 +68,7 @@ GUEST_TEST(x86_user_registers_round_trip)
 /* cx and r11 are lost by a system call, but by nothing else. */
 GUEST_TEST(x86_events_keep_all_user_registers)
 {
-	static const u8 spin[] = { 0xeb, 0xfe };
+	static const u8 spin[] = {0xeb, 0xfe};
 	u64 *f = (u64 *)guest_frame;
 
 	user_call(program(spin, sizeof(spin)), 0, 0);
@@ -83,7 +83,7 @@ GUEST_TEST(x86_events_keep_all_user_registers)
 
 GUEST_TEST(x86_single_step)
 {
-	static const u8 nops[] = { 0x90, 0x90, 0x90, 0x0f, 0x05 };
+	static const u8 nops[] = {0x90, 0x90, 0x90, 0x0f, 0x05};
 
 	EQ(run(nops, sizeof(nops), FLAGS_TF), L4_EXIT_EXCEPTION);
 	EQ(vcpu->exit_code, VECTOR_DEBUG);
@@ -95,19 +95,20 @@ GUEST_TEST(x86_single_step)
 /* A single-stepped SYSCALL, and one with every flag set, must not confuse L4's entry. */
 GUEST_TEST(x86_syscall_with_odd_flags)
 {
-	static const u8 call[] = { 0x0f, 0x05 };
-	static const u64 odd[] = { FLAGS_TF, FLAGS_DF, FLAGS_AC, FLAGS_TF | FLAGS_DF | FLAGS_AC, FLAGS_NT };
+	static const u8 call[] = {0x0f, 0x05};
+	static const u64 odd[] = {FLAGS_TF, FLAGS_DF, FLAGS_AC, FLAGS_TF | FLAGS_DF | FLAGS_AC, FLAGS_NT};
 
 	for (u64 i = 0; i < sizeof(odd) / 8; i++) {
 		u64 reason = run(call, sizeof(call), odd[i]);
 
-		CHECK(reason == L4_EXIT_SYSCALL || (reason == L4_EXIT_EXCEPTION && vcpu->exit_code == VECTOR_DEBUG));
+		CHECK(reason == L4_EXIT_SYSCALL ||
+		      (reason == L4_EXIT_EXCEPTION && vcpu->exit_code == VECTOR_DEBUG));
 	}
 }
 
 GUEST_TEST(x86_non_canonical_user_addresses)
 {
-	static const u64 bad[] = { 0x800000000000, 0x7fffffffffff, 0xffff7fffffffffff, 0x8000000000000000 };
+	static const u64 bad[] = {0x800000000000, 0x7fffffffffff, 0xffff7fffffffffff, 0x8000000000000000};
 	u64 reason;
 
 	for (u64 i = 0; i < sizeof(bad) / 8; i++) {
@@ -198,7 +199,8 @@ static void spins(struct helper *self)
 /* WRITE_REGS with every bit set gives a thread no privilege, and does not stop L4. */
 TEST(x86_written_registers_are_sanitised)
 {
-	static const u64 bad_ip[] = { 0x800000000000, 0xffffffff80000000, ~0UL, 0x8000000000000000, L4_USER_TOP };
+	static const u64 bad_ip[] = {0x800000000000, 0xffffffff80000000, ~0UL, 0x8000000000000000,
+				     L4_USER_TOP};
 	struct l4_frame *f = (struct l4_frame *)&root_utcb->mr[8];
 
 	for (u64 i = 0; i < sizeof(bad_ip) / 8; i++) {
@@ -233,7 +235,8 @@ TEST(x86_firmware_table)
 		const struct l4_boot_untyped *b = &boot_info->untyped[i];
 		u64 f = slot_new();
 
-		if (b->kind != L4_MEM_DEVICE || at < b->paddr || at - b->paddr >= 1UL << b->size_bits || b->size_bits > 23)
+		if (b->kind != L4_MEM_DEVICE || at < b->paddr || at - b->paddr >= 1UL << b->size_bits ||
+		    b->size_bits > 23)
 			continue;
 		MUST(retype(L4_ROOT_SLOT_UNTYPED + i, L4_TYPE_FRAME, b->size_bits, f, 1));
 		EQ(frame_map(f, TEST_VADDR, L4_RIGHT_READ), L4_ERR_OK);
@@ -248,7 +251,7 @@ TEST(x86_firmware_table)
 static void sets_privileged_bits(struct helper *self)
 {
 	volatile struct l4_frame *frame =
-		(volatile void *)(TEST_VADDR + FRAME_END_GPA - sizeof(struct l4_frame));
+	    (volatile void *)(TEST_VADDR + FRAME_END_GPA - sizeof(struct l4_frame));
 
 	while (!shared[1])
 		SYS(L4_SYS_YIELD, 0, 0);
@@ -263,7 +266,7 @@ static void sets_privileged_bits(struct helper *self)
 
 static void has_privileged_bits_set(struct helper *self)
 {
-	static const u8 cli[] = { 0xfa, 0x0f, 0x05 };
+	static const u8 cli[] = {0xfa, 0x0f, 0x05};
 
 	program(cli, sizeof(cli));
 	user_call(PROGRAM(spin), 0, 0);
