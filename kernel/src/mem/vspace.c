@@ -195,8 +195,10 @@ static error_t attach(struct invocation *i, struct vspace *v)
 	if (frame->use != FRAME_UNUSED)
 		return L4_ERR_MAPPED;
 	/* L4 reads guest memory through its own mapping, which has RAM only. */
-	if (frame->kind != L4_MEM_RAM || gpa > L4_PTE_ADDR_MASK - size)
-		return L4_ERR_BUSY;
+	if (frame->kind != L4_MEM_RAM)
+		return L4_ERR_ARG;
+	if (gpa > L4_PTE_ADDR_MASK - size)
+		return L4_ERR_RANGE;
 	if (v->region_count == L4_GUEST_REGIONS)
 		return L4_ERR_MEMORY;
 	for (u32 r = 0; r < v->region_count; r++)
