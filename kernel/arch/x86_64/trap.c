@@ -57,7 +57,9 @@ void x86_trap(u32 vector, struct l4_frame *f)
 		trap_page_fault(t, read_cr2(), access, error & PF_PRESENT);
 	} else if (vector == VECTOR_NM) {
 		fpu_trap(t);
-	} else if (vector == 2 || vector == 8 || vector == 18) {
+	} else if (vector == VECTOR_NMI) {
+		panic("stopped by NMI in user mode");
+	} else if (vector == 8 || vector == 18) {
 		panic("vector %u in user mode", vector);
 	} else {
 		trap_exception(t, vector, error);
@@ -67,6 +69,8 @@ void x86_trap(u32 vector, struct l4_frame *f)
 /* frame: error code, ip, cs, flags, sp, ss */
 void x86_kernel_trap(u32 vector, u64 *frame)
 {
+	if (vector == VECTOR_NMI)
+		panic("stopped by NMI at %p", (void *)frame[1]);
 	if (vector < VECTOR_LINE)
 		panic("exception %u in the kernel: error %lx ip %p sp %p cr2 %p", vector, frame[0], (void *)frame[1],
 		      (void *)frame[4], (void *)read_cr2());

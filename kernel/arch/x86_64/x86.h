@@ -12,6 +12,7 @@
 #define SEL_USER_BASE	0x20
 #define SEL_TSS		0x38
 
+#define VECTOR_NMI	2
 #define VECTOR_NM	7
 #define VECTOR_PF	14
 #define VECTOR_LINE	32	/* interrupt controller's line 0 */

@@ -11,6 +11,7 @@ enum { ID = 0x20, TPR = 0x80, EOI = 0xb0, SVR = 0xf0, IRR = 0x200, LVT_TIMER = 0
 
 #define MASKED BIT(16)
 #define LEVEL BIT(15)
+#define NMI 0x400
 
 u64 apic_timer_hz;
 
@@ -46,7 +47,8 @@ void apic_init(void)
 	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BIT(11));
 	lapic_write(TPR, 0);
 	lapic_write(LVT_LINT0, MASKED);
-	lapic_write(LVT_LINT1, MASKED);
+	/* NMI: the machine's button (QEMU: inject-nmi) makes the kernel show its state and stop. */
+	lapic_write(LVT_LINT1, NMI);
 	lapic_write(LVT_ERROR, MASKED);
 	lapic_write(DIVIDE, 0xb);		/* by 1 */
 	lapic_write(LVT_TIMER, VECTOR_TIMER);	/* one-shot */

@@ -10,6 +10,10 @@
 
 #define ROOT_VSPACE_BITS 20
 
+static struct cnode *root_cnode;
+
+struct cnode *boot_root_cnode(void) { return root_cnode; }
+
 void boot_add_range(struct boot_machine *m, u64 start, u64 end, u32 kind)
 {
 	u32 at = m->ranges;
@@ -159,6 +163,7 @@ void boot_root_pager(struct boot_machine *m)
 	must(vspace_map_page(v, L4_ROOT_UTCB_VADDR, arch_pa(t->utcb), L4_RIGHT_READ | L4_RIGHT_WRITE),
 	     "map UTCB");
 
+	root_cnode = c;
 	t->cnode = c;
 	t->vspace = v;
 	t->utcb_vaddr = L4_ROOT_UTCB_VADDR;

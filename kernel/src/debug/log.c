@@ -5,6 +5,7 @@
  */
 #include <stdarg.h>
 #include <kernel/arch.h>
+#include <kernel/boot.h>
 #include <kernel/debug.h>
 #include <kernel/irq.h>
 #include <kernel/vspace.h>
@@ -158,6 +159,25 @@ static void dump_caps(struct cnode *c)
 	}
 }
 
+/* Every thread is derived from one of the root pager's Untypeds, which are where the kernel put them. */
+static void dump_threads(struct cnode *root)
+{
+	u64 last = 0;
+
+	for (u64 i = 1; root && i <= root->slots_mask; i++) {
+		struct slot *u = cnode_slot(root, i), *s = u->next;
+
+		if (u->type == L4_TYPE_THREAD && !u->depth)
+			dump_thread(SLOT_OBJECT(u, thread));
+		for (; u->type == L4_TYPE_UNTYPED && !u->depth && s && s->depth; s = s->next) {
+			if (s->type != L4_TYPE_THREAD || s->object == last)
+				continue;
+			last = s->object;
+			dump_thread(SLOT_OBJECT(s, thread));
+		}
+	}
+}
+
 void panic(const char *fmt, ...)
 {
 	struct cpu *cpu = this_cpu();
@@ -175,21 +195,13 @@ void panic(const char *fmt, ...)
 		printk("l4: current:\n");
 		dump_thread(cpu->current);
 		arch_dump_frame(thread_frame(cpu->current));
-		if (cpu->current->vspace) {
-			struct list *all = &cpu->current->vspace->threads;
-
-			printk("l4: threads of its VSpace:\n");
-			for (struct list *l = all->next; l != all; l = l->next)
-				dump_thread(container_of(l, struct thread, in_vspace));
-		}
-		for (int p = L4_PRIORITIES - 1; p >= 0; p--)
-			for (struct list *l = cpu->ready[p].next; l != &cpu->ready[p]; l = l->next)
-				dump_thread(container_of(l, struct thread, link));
 		if (cpu->current->cnode) {
-			printk("l4: capabilities of current:\n");
+			printk("l4: its capabilities:\n");
 			dump_caps(cpu->current->cnode);
 		}
 	}
+	printk("l4: threads:\n");
+	dump_threads(boot_root_cnode());
 	printk("l4: end of panic\n");
 	arch_halt();
 }
