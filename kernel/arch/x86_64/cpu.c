@@ -40,8 +40,8 @@ static void idt_init(void)
 		idt[i].selector = SEL_KERNEL_CODE;
 		/* Double fault and machine check come on a stack of their own. NMI as well. */
 		idt[i].ist = i == 2 || i == 8 || i == 18;
-		/* Only INT3 may be raised by software, as on Linux. */
-		idt[i].type = i == 3 ? 0xee : 0x8e;
+		/* Breakpoint and overflow may be raised by software, as on Linux. */
+		idt[i].type = i == 3 || i == 4 ? 0xee : 0x8e;
 	}
 	__asm__ volatile("lidt %0" : : "m"(p));
 }
@@ -53,7 +53,10 @@ static void gdt_init(struct arch_cpu *c)
 
 	c->gdt[2] = 0x00af9b000000ffff;		/* kernel code */
 	c->gdt[3] = 0x00cf93000000ffff;		/* kernel data */
-	c->gdt[4] = 0x00cffb000000ffff;		/* user code, 32 bit: only the base for SYSRET */
+	/*
+	 * gdt[4] is the base that SYSRET counts from. It stays empty: there is no 32-bit user code, whose
+	 * SYSCALL would come in elsewhere.
+	 */
 	c->gdt[5] = 0x00cff3000000ffff;		/* user data, 0x2b */
 	c->gdt[6] = 0x00affb000000ffff;		/* user code, 0x33 */
 	c->gdt[7] = (sizeof(struct tss) - 1) | (tss & 0xffffff) << 16 | 0x89UL << 40 | (tss >> 24 & 0xff) << 56;
@@ -94,6 +97,7 @@ static void features(void)
 	if (r[2] & BIT(26))
 		cr4 |= BIT(18);		/* OSXSAVE */
 	write_cr4(cr4);
+	write_cr0(read_cr0() | BIT(18));	/* AM: user mode may ask for alignment checks */
 	fpu_init();
 }
 
@@ -122,6 +126,7 @@ void cpu_init(void)
 	wrmsr(MSR_KERNEL_GS, 0);
 	wrmsr(MSR_STAR, (u64)SEL_KERNEL_CODE << 32 | (u64)(SEL_USER_BASE | 3) << 48);
 	wrmsr(MSR_LSTAR, (u64)arch_syscall);
+	wrmsr(MSR_CSTAR, (u64)arch_syscall);
 	wrmsr(MSR_FMASK, 0x47700);	/* AC NT IOPL DF IF TF */
 	features();
 }
@@ -189,7 +194,7 @@ bool arch_frame_valid(const struct l4_frame *f) { return !(READ_ONCE(f->ip) >> 4
 
 void arch_frame_sanitise(struct l4_frame *f)
 {
-	f->flags = (f->flags & 0x240dd5) | 0x202;
+	f->flags = (f->flags & X86_FLAGS_USER) | 0x202;
 	f->cs = 0x33;
 	f->ss = 0x2b;
 }

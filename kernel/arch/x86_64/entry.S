@@ -9,12 +9,12 @@
  */
 #include <abi.h>
 #include <arch/cpu.h>
+#include "layout.h"
 
 #define FRAME_SIZE	L4_FRAME_SIZE
 #define USER_CS		0x33
 #define USER_SS		0x2b
-/* ID AC OF DF TF SF ZF AF PF CF */
-#define FLAGS_USER	0x240dd5
+#define FLAGS_USER	X86_FLAGS_USER
 #define FLAGS_SET	0x202
 
 .macro PUSH_REGS

@@ -7,4 +7,7 @@
 #define KERNEL_DIRECT	0xffff800000000000	/* physical address 0, all RAM */
 #define KERNEL_PHYS	0x200000		/* where the image is loaded */
 
+/* Flags that are user mode's own: ID AC NT OF DF TF SF ZF AF PF CF. */
+#define X86_FLAGS_USER	0x244dd5
+
 #endif

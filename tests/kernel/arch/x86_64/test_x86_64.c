@@ -31,6 +31,7 @@ GUEST_TEST(x86_user_frame_is_sanitised)
 {
 	static const u8 cli[] = {0xfa, 0x0f, 0x05}, in[] = {0xe4, 0x80, 0x0f, 0x05};
 	static const u8 flags[] = {0x9c, 0x58, 0x0f, 0x05}; /* pushf; pop %rax; syscall */
+	static const u8 compat[] = {0x6a, 0x23, 0x6a, 0x00, 0x48, 0xcb}; /* push $0x23; push $0; lretq */
 
 	/* whatever the frame says, user mode has no privilege and interrupts stay on */
 	EQ(run(cli, sizeof(cli), FLAGS_IOPL), L4_EXIT_EXCEPTION);
@@ -41,9 +42,12 @@ GUEST_TEST(x86_user_frame_is_sanitised)
 	table_map(user_root, (USER_STACK & ~PAGE_MASK) - L4_PAGE_SIZE, page_new(), LEAF_RW);
 	EQ(run(flags, sizeof(flags), ~0UL & ~FLAGS_TF & ~FLAGS_AC), L4_EXIT_SYSCALL);
 	EQ(guest_frame->ax & FLAGS_IOPL, 0);
-	EQ(guest_frame->ax & FLAGS_NT, 0);
+	EQ(guest_frame->ax & FLAGS_NT, FLAGS_NT);
 	EQ(guest_frame->ax & FLAGS_IF, FLAGS_IF);
 	EQ(guest_frame->cs & 3, 3);
+	/* there is no 32-bit user code, whose SYSCALL would enter the kernel elsewhere */
+	EQ(run(compat, sizeof(compat), 0), L4_EXIT_EXCEPTION);
+	EQ(vcpu->exit_code, VECTOR_PROTECTION);
 }
 
 GUEST_TEST(x86_user_registers_round_trip)

@@ -88,6 +88,7 @@ int main(void)
 	REFUSED("lgdt", asm volatile("lgdt (%%rsp)" ::: "memory"));
 	REFUSED("an undefined instruction", asm volatile("ud2"));
 	REFUSED("an unused interrupt", asm volatile("int $0x42"));
+	REFUSED("a 32-bit code segment", asm volatile("push $0x23; push $0; lretq"));
 	iret_to_ring_0();
 	/* Children that die of it, to show that a default action works as well. */
 	for (int i = 0; i < 3; i++) {
