@@ -31,7 +31,8 @@ GUEST_TEST(x86_user_frame_is_sanitised)
 {
 	static const u8 cli[] = {0xfa, 0x0f, 0x05}, in[] = {0xe4, 0x80, 0x0f, 0x05};
 	static const u8 flags[] = {0x9c, 0x58, 0x0f, 0x05}; /* pushf; pop %rax; syscall */
-	static const u8 compat[] = {0x6a, 0x23, 0x6a, 0x00, 0x48, 0xcb}; /* push $0x23; push $0; lretq */
+	static const u8 compat[] = {0x6a, 0x00, 0x66, 0xc7, 0x44, 0x24, 0x04, 0x23, 0x00,
+				    0xff, 0x2c, 0x24}; /* push $0; movw $0x23, 4(%rsp); ljmp *(%rsp) */
 
 	/* whatever the frame says, user mode has no privilege and interrupts stay on */
 	EQ(run(cli, sizeof(cli), FLAGS_IOPL), L4_EXIT_EXCEPTION);

@@ -57,6 +57,7 @@ static void iret_to_ring_0(void)
 
 int main(void)
 {
+	static const struct { unsigned offset; unsigned short selector; } code32 = { 0x1000, 0x23 };
 	static const int signals[] = { SIGSEGV, SIGILL, SIGBUS, SIGFPE, SIGTRAP };
 	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_ONSTACK };
 	stack_t stack = { .ss_sp = malloc(65536), .ss_size = 65536 };
@@ -88,7 +89,7 @@ int main(void)
 	REFUSED("lgdt", asm volatile("lgdt (%%rsp)" ::: "memory"));
 	REFUSED("an undefined instruction", asm volatile("ud2"));
 	REFUSED("an unused interrupt", asm volatile("int $0x42"));
-	REFUSED("a 32-bit code segment", asm volatile("push $0x23; push $0; lretq"));
+	REFUSED("a 32-bit code segment", asm volatile("ljmpl *%0" :: "m"(code32)));
 	iret_to_ring_0();
 	/* Children that die of it, to show that a default action works as well. */
 	for (int i = 0; i < 3; i++) {
