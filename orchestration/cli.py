@@ -67,7 +67,7 @@ def boot(
         elif sys.stdin.isatty() and sys.stdout.isatty():
             progress.say("the guest is ready; leave the shell to switch it off")
             assert session.connection is not None
-            status = ssh.shell(session.connection)
+            status = ssh.shell(session.connection, session.check)
         else:
             print("ready", flush=True)
             status = 0

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 import fabric
+import invoke
 import paramiko
 
 from orchestration.errors import HangError, InfrastructureError
@@ -167,10 +168,17 @@ def send_all(channel: paramiko.Channel, data: bytes) -> None:
         channel.shutdown_write()
 
 
-def shell(connection: fabric.Connection) -> int:
-    """Give the user's terminal to a login shell in the guest; return its status."""
-    result = connection.shell()
-    return int(result.exited) if result is not None else 0
+def shell(connection: fabric.Connection, check: Callable[[], None]) -> int:
+    """Give the user's terminal to a login shell in the guest; return its status. check as in run()."""
+    try:
+        result = connection.shell()
+    except invoke.UnexpectedExit as error:
+        result = error.result
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise lost(check) from error
+    if result.exited < 0:
+        raise lost(check)
+    return int(result.exited)
 
 
 def standard_output() -> tuple[Sink, Sink]:
