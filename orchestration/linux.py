@@ -89,10 +89,13 @@ def apply(patch: Path, tree: Path, log: Path) -> None:
 
 
 def unpack(cache: Cache, flavour: Flavour, key: str, log: Path) -> Path:
-    """Return the patched tree; older trees go, since each takes more than a gigabyte."""
+    """Return the patched tree. It and its objects always have the same paths, which ccache needs to know them again.
+
+    A tree of another key goes with its objects: times of files that only came back say nothing about them.
+    """
     parent = cache.root / "linux" / ("guest" if flavour.patched else "native")
-    tree = parent / f"source-{key}"
-    if tree.exists():
+    tree, stamp = parent / "source", parent / "source.key"
+    if stamp.exists() and stamp.read_text() == key and tree.exists():
         return tree
     shutil.rmtree(parent, ignore_errors=True)
     fresh = parent / "unpacking"
@@ -102,6 +105,7 @@ def unpack(cache: Cache, flavour: Flavour, key: str, log: Path) -> Path:
     for patch in series() if flavour.patched else []:
         apply(patch, fresh, log)
     fresh.rename(tree)
+    stamp.write_text(key)
     return tree
 
 
@@ -112,7 +116,7 @@ def make(arch: Arch, cache: Cache, flavour: Flavour, key: str, entry: Path) -> N
     log.write_text("")
     with cache.lock(f"linux-{flavour.name}"):
         tree = unpack(cache, flavour, key, log)
-        objects = tree.parent / f"objects-{flavour.name}-{key}"
+        objects = tree.parent / f"objects-{flavour.name}"
         objects.mkdir(exist_ok=True)
         abi = objects / "quoll-abi"
         abi.mkdir(exist_ok=True)
