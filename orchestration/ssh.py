@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 import fabric
-import invoke
 import paramiko
+from invoke.exceptions import UnexpectedExit
 
 from orchestration.errors import HangError, InfrastructureError
 from orchestration.keys import RunKeys
@@ -172,7 +172,7 @@ def shell(connection: fabric.Connection, check: Callable[[], None]) -> int:
     """Give the user's terminal to a login shell in the guest; return its status. check as in run()."""
     try:
         result = connection.shell()
-    except invoke.UnexpectedExit as error:
+    except UnexpectedExit as error:
         result = error.result
     except (paramiko.SSHException, OSError, EOFError) as error:
         raise lost(check) from error
