@@ -82,7 +82,7 @@ def test(context: typer.Context) -> int:
     doctor.ensure()
     doctor.check_space()
     os.chdir(ROOT)
-    arguments = [sys.executable, "-m", "pytest", *(context.args or ["tests"])]
+    arguments = [sys.executable, "-m", "pytest", *(context.args or ["tests/unit", "tests/system"])]
     os.execv(sys.executable, arguments)
 
 
