@@ -5,9 +5,10 @@
  * Output: the bytes 0x01 'L' and 0x01 'G' switch the line to the log or to the guest; it starts with the log.
  * The log goes first, and no switch cuts one of its lines. A byte 0x01 of theirs goes out twice. Input is the
  * guest's. Nothing is dropped: what the line does not take stays where it is, and what the guest does not
- * take waits in `input`, then in the UART.
+ * take waits here, then in the UART.
  *
- * What has gone out is kept in the DMA page, which outlives this task: a restart neither loses nor repeats.
+ * What has gone out and what was typed is kept in the DMA page, which outlives this task: a restart neither
+ * loses nor repeats.
  */
 #include <l4/backend.h>
 #include <l4/invoke.h>
@@ -23,7 +24,7 @@
 #define TRANSMIT     1
 
 #define MARK	    0x01
-#define INPUT_SIZE  4096
+#define INPUT_SIZE  2048 /* a power of two; what the guest does not take stays in the UART */
 #define STATE_MAGIC 0x31474f4c4f534e43UL
 
 #define NO_REQUEST 0xffffffffU
@@ -38,7 +39,11 @@ struct state {
 	/* Bytes that are decided on but not yet in the UART: a newline, a mark, a doubled byte. */
 	u8 out[8];
 	u32 out_first, out_count;
+	/* Typed, not yet given to the guest. */
+	u32 input_first, input_count;
+	u8 input[INPUT_SIZE];
 };
+_Static_assert(sizeof(struct state) <= L4_PAGE_SIZE, "the DMA page holds it");
 
 static struct l4_backend backend;
 static struct state *const state = (void *)L4_SERVER_DMA_VADDR;
@@ -52,8 +57,6 @@ static u16 sending_buffer;
 static u32 sending_offset;
 
 static struct l4_chain receiving;
-static u8 input[INPUT_SIZE];
-static unsigned int input_first, input_count;
 
 static void add_out(u8 byte)
 {
@@ -157,21 +160,24 @@ static void receive(void)
 	u16 i;
 	int byte;
 
-	while (input_count < INPUT_SIZE && (byte = uart_get()) >= 0)
-		input[(input_first + input_count++) % INPUT_SIZE] = (u8)byte;
-	while (input_count && l4_backend_peek(&backend, RECEIVE, &receiving) > 0) {
+	while (state->input_count < INPUT_SIZE && (byte = uart_get()) >= 0) {
+		state->input[(state->input_first + state->input_count) % INPUT_SIZE] = (u8)byte;
+		state->input_count++;
+	}
+	while (state->input_count && l4_backend_peek(&backend, RECEIVE, &receiving) > 0) {
 		l4_backend_advance(&backend, RECEIVE);
 		for (i = 0, written = 0; i < receiving.count; i++) {
 			struct l4_buffer *buffer = &receiving.buffer[i];
 			volatile u8 *to = l4_backend_memory(&backend, buffer->addr);
 
-			for (; buffer->write && buffer->bytes && input_count; buffer->bytes--, written++) {
-				*to++ = input[input_first];
-				input_first = (input_first + 1) % INPUT_SIZE;
-				input_count--;
-			}
+			for (; buffer->write && buffer->bytes && written < state->input_count;
+			     buffer->bytes--, written++)
+				*to++ = state->input[(state->input_first + written) % INPUT_SIZE];
 		}
 		l4_backend_push(&backend, RECEIVE, receiving.head, written);
+		/* Only now: had we died before, our successor would give the same bytes. */
+		state->input_first = (state->input_first + written) % INPUT_SIZE;
+		state->input_count -= written;
 		l4_backend_interrupt(&backend, RECEIVE);
 	}
 }
@@ -187,6 +193,7 @@ int l4_main(void *arg)
 	l4_backend_init(&backend, info, CONSOLE_ID, 0, 2, QUEUE_SIZE, config, CONFIG_BYTES);
 	position = l4_server_ready();
 	if (state->magic != STATE_MAGIC) {
+		state->input_first = state->input_count = 0;
 		state->log_position = position;
 		state->channel = 'L';
 		state->request = NO_REQUEST;
@@ -211,7 +218,7 @@ int l4_main(void *arg)
 		do {
 			receive();
 			done = transmit();
-			again = l4_backend_kicks(&backend, RECEIVE, true) && input_count;
+			again = l4_backend_kicks(&backend, RECEIVE, true) && state->input_count;
 			again |= l4_backend_kicks(&backend, TRANSMIT, true) && done;
 		} while (again);
 		if (bits & L4_SERVER_EVENT_PING)
