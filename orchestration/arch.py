@@ -20,6 +20,8 @@ class Arch:
     """The emulator's program."""
     machine: tuple[str, ...]
     """The emulator's machine and CPU."""
+    counted_cpu: str
+    """The CPU under -icount, where a string instruction counts once for each step: none that go byte by byte."""
     pci_suffix: str
     """What follows virtio-blk- and virtio-net- in a device's name."""
     linux_arch: str
@@ -38,8 +40,8 @@ ARCHES = {
     arch.name: arch
     for arch in (
         Arch(name="x86_64", debian="amd64", qemu="qemu-system-x86_64", machine=("-M", "q35"),
-             pci_suffix="pci", linux_arch="x86_64", linux_image="arch/x86/boot/bzImage",
-             native_console="ttyS0", compiler="gcc", elf_machine="EM_X86_64"),
+             counted_cpu="max,erms=off,fsrm=off", pci_suffix="pci", linux_arch="x86_64",
+             linux_image="arch/x86/boot/bzImage", native_console="ttyS0", compiler="gcc", elf_machine="EM_X86_64"),
     )
 }
 

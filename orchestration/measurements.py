@@ -23,7 +23,6 @@ from orchestration.rundir import RunDirectory
 from orchestration.session import Session
 from orchestration.tools import program
 
-ICOUNT = ("-icount", "shift=0,sleep=off")
 PAGE = ROOT / "docs" / "measurements.md"
 PROGRAM = ROOT / "tests" / "bench" / "operations.c"
 LIMIT = 900.0
@@ -31,6 +30,11 @@ FOLDERS = {"kernel, generic": ("kernel/src", "kernel/include", "kernel/plat"),
            "kernel, x86_64": ("kernel/arch/x86_64",),
            "servers": ("servers",), "orchestration": ("orchestration",), "tests": ("tests",)}
 SOURCES = {".c", ".h", ".S", ".py"}
+
+
+def counted(arch: Arch) -> tuple[str, ...]:
+    """Return QEMU's arguments for a clock that counts instructions."""
+    return ("-icount", "shift=0,sleep=off", "-cpu", arch.counted_cpu)
 
 
 def operations(session: Session, binary: Path) -> dict[str, int]:
@@ -60,7 +64,7 @@ def measured(make: Callable[[], Session], binary: Path) -> tuple[dict[str, int],
 
 def kernel_figures(arch: Arch, bare: Path) -> list[tuple[str, int]]:
     """Run the kernel's benchmark; return (name, instructions)."""
-    _, folder = kernel_tests.run(arch, bare, extra=ICOUNT, program=build.KERNEL_BENCH)
+    _, folder = kernel_tests.run(arch, bare, extra=counted(arch), program=build.KERNEL_BENCH)
     pattern = re.compile(r"# bench (.+) (\d+)$", re.MULTILINE)
     return [(name, int(value)) for name, value in pattern.findall((folder / "l4.log").read_text())]
 
@@ -88,10 +92,11 @@ def write(arch: Arch, progress: Progress) -> None:
         binary = Path(name) / "operations"
         subprocess.run([program(arch.compiler), "-static", "-O2", "-D_GNU_SOURCE", str(PROGRAM), "-o", str(binary)],
                        check=True)
-        guest, _ = measured(lambda: boot.prepare(made, progress, RunDirectory("measure-guest"), extra=ICOUNT), binary)
+        guest, _ = measured(lambda: boot.prepare(made, progress, RunDirectory("measure-guest"),
+                                                extra=counted(arch)), binary)
         kernel = native / Path(arch.linux_image).name
         bare, _ = measured(lambda: boot.prepare_native(arch, kernel, made.disk, progress,
-                                                       RunDirectory("measure-native"), ICOUNT), binary)
+                                                       RunDirectory("measure-native"), counted(arch)), binary)
     with boot.prepare(made, progress, RunDirectory("measure-boot")) as session:
         memory = session.shell_run("head -3 /proc/meminfo").text
         session.power_off()
@@ -99,7 +104,9 @@ def write(arch: Arch, progress: Progress) -> None:
     qemu = subprocess.run([program(arch.qemu), "--version"], capture_output=True, text=True, check=True)
     out = ["# Measurements", "", f"Written by `./orchestrate measure {arch.name}`. {qemu.stdout.splitlines()[0]}, "
            "emulation (TCG), one CPU. Instructions are counted by `-icount shift=0,sleep=off`, user mode and all "
-           "privileged work included; each figure is the least of nine rounds.", "",
+           "privileged work included; each figure is the least of nine rounds. "
+           "A string instruction counts once for each step, so the CPU is without its byte-wise ones "
+           f"(`-cpu {arch.counted_cpu}`).", "",
            "## Linux on L4 against Linux on the bare machine", "",
            "The same 6.12 source and the same disk; native is ARCH=" + arch.linux_arch + " with "
            f"`orchestration/configs/native-{arch.name}.config`.", "",

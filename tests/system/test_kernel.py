@@ -7,12 +7,12 @@ import pytest
 
 from orchestration import boot, kernel_tests
 from orchestration.arch import Arch
-from orchestration.measurements import ICOUNT
+from orchestration.measurements import counted
 
 
 def test_kernel(arch: Arch, made: boot.Artefacts, subtests: pytest.Subtests) -> None:
     # Time counts instructions, so that a busy host cannot take a thread's slice away.
-    report, folder = kernel_tests.run(arch, made.bare, extra=ICOUNT)
+    report, folder = kernel_tests.run(arch, made.bare, extra=counted(arch))
     for result in report.results:
         with subtests.test(result.name):
             if result.outcome == "skip":
