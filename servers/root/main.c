@@ -132,6 +132,7 @@ static void server_ready(struct server *server, unsigned long error)
 	if (i == L4_DEVICES && !guest_running) {
 		guest_running = true;
 		say("linux started\n");
+		memory_report();
 		guest_start();
 	}
 }

@@ -53,6 +53,20 @@ void memory_init(void)
 	}
 }
 
+void memory_report(void)
+{
+	u64 left = 0;
+
+	for (unsigned int i = 0; i < ram_count; i++) {
+		struct l4_untyped_info info;
+
+		check(l4_untyped_info(L4_ROOT_SLOT_UNTYPED + ram[i], &info), "memory");
+		left += info.free_bytes;
+	}
+	say("%lu KiB of RAM used beside the guest's %lu MiB, boot image and firmware included\n",
+	    (boot_info->ram_size - left - guest_memory.bytes) >> 10, guest_memory.bytes >> 20);
+}
+
 void object_alloc_at(unsigned long slot, unsigned long type, unsigned long size_bits, unsigned long count)
 {
 	unsigned int i;

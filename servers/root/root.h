@@ -44,6 +44,7 @@ void check(unsigned long error, const char *what);
 /* memory.c: slots and objects */
 unsigned long slot_alloc(unsigned long count);
 void memory_init(void);
+void memory_report(void);
 unsigned long object_alloc(unsigned long type, unsigned long size_bits, unsigned long count);
 void object_alloc_at(unsigned long slot, unsigned long type, unsigned long size_bits, unsigned long count);
 unsigned long cap_copy(unsigned long cap);
