@@ -95,8 +95,10 @@ def test_the_shell_has_a_terminal_and_leaving_it_ends_the_machine(root: Path) ->
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_dead_orchestrator_leaves_no_qemu(root: Path, number: signal.Signals) -> None:
     before = qemus()
+    # A shell's background job, which these tests may be, ignores SIGINT and hands that down.
     process = subprocess.Popen([str(root / "orchestrate"), "boot", "x86_64", "--", "sleep", "600"],
-                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     deadline = time.monotonic() + 120
     while not (new := qemus() - before):
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
