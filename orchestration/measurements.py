@@ -100,6 +100,7 @@ def write(arch: Arch, progress: Progress) -> None:
     with boot.prepare(made, progress, RunDirectory("measure-boot")) as session:
         memory = session.shell_run("head -3 /proc/meminfo").text
         session.power_off()
+    used = re.search(r"root: (\d+ KiB of RAM used .*)", (session.machine.run.path / "l4.log").read_text())
     boot.discard_large_files(session.machine.run)
     qemu = subprocess.run([program(arch.qemu), "--version"], capture_output=True, text=True, check=True)
     out = ["# Measurements", "", f"Written by `./orchestrate measure {arch.name}`. {qemu.stdout.splitlines()[0]}, "
@@ -120,7 +121,8 @@ def write(arch: Arch, progress: Progress) -> None:
     out += ["", "## Boot", "", f"Wall-clock seconds under emulation; guest RAM {boot.GUEST_RAM // MIB} MiB.", "",
             "| stage | seconds |", "|---|---|"]
     out += [f"| {stage} | {seconds:.1f} |" for stage, seconds in session.tracker.times.items()]
-    out += ["", "Memory after boot, as the guest sees it:", "", "```", memory, "```", "",
+    out += ["", f"Memory of the machine: {used[1] if used else 'not told'}.",
+            "", "Memory after boot, as the guest sees it:", "", "```", memory, "```", "",
             "## Sizes", "", "| program | text | data | bss |", "|---|---|---|---|"]
     programs = [*(made.bare / name for name in (build.KERNEL, *build.SERVERS)), made.linux / "vmlinux"]
     out += [f"| {path.name} | {text_size(path)} |" for path in programs]
