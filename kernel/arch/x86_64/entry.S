@@ -17,8 +17,7 @@
 #define FLAGS_USER	X86_FLAGS_USER
 #define FLAGS_SET	0x202
 
-.macro PUSH_REGS
-	push %rdi
+.macro PUSH_REGS_AFTER_RDI
 	push %rsi
 	push %rdx
 	push %rcx
@@ -44,7 +43,8 @@
 	push $USER_CS
 	push %rcx
 	push %rax
-	PUSH_REGS
+	push %rdi
+	PUSH_REGS_AFTER_RDI
 	mov %gs:CPU_STACK, %rsp
 .endm
 
@@ -178,20 +178,7 @@ common:
 	/* Here: error code, then rdi, on the stack; edi = vector. */
 	testb $3, 24(%rsp)
 	jz from_kernel
-	push %rsi
-	push %rdx
-	push %rcx
-	push %rax
-	push %r8
-	push %r9
-	push %r10
-	push %r11
-	push %rbx
-	push %rbp
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	PUSH_REGS_AFTER_RDI
 	swapgs
 	mov %rsp, %rsi
 	mov %gs:CPU_STACK, %rsp
