@@ -55,6 +55,7 @@ void x86_boot(u64 start_info)
 	map = arch_ptr(info->memory_map);
 	memcpy(copy, map, n * sizeof(*map));
 	m->firmware_table = info->rsdp;
+	m->kernel_size = kernel_end - kernel_start;
 	if (!info->modules)
 		panic("no boot image: start QEMU with -initrd");
 	image = arch_ptr(info->module_list);

@@ -22,6 +22,7 @@ struct boot_machine {
 	u64 firmware_table;
 	u64 counter_hz;
 	u64 ram_size;
+	u64 kernel_size;
 };
 
 void boot_add_range(struct boot_machine *m, u64 start, u64 end, u32 kind);

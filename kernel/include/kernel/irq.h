@@ -20,6 +20,7 @@ struct irq {
 void irq_deliver(u64 irq);
 void irq_notification_gone(struct notification *n);
 void log_notification_gone(struct notification *n);
+void irq_hold(u64 irq);
 error_t irq_make(u64 irq, u32 line, bool level, bool msi, struct slot *parent, struct slot *dst);
 bool irq_taken(u64 irq);
 

@@ -56,7 +56,6 @@ struct vcpu {
 	struct l4_vcpu_page *page;	/* second page of the object */
 	u64 page_vaddr;
 	struct guestspace *space;	/* while in guest user mode */
-	u64 space_slot;
 	struct timer timer;
 };
 

@@ -254,7 +254,6 @@ error_t vcpu_enter(struct thread *t, u64 slot)
 		list_add_tail(&t->vspace->spaces, &g->link);
 	}
 	v->space = g;
-	v->space_slot = slot;
 	t->in_guest_user = true;
 	t->frame_end = (u64)(f + 1);
 	t->root = g->root_pa;

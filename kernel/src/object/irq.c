@@ -10,19 +10,16 @@ static struct irq irqs[IRQ_MAX];
 
 bool irq_taken(u64 irq) { return irqs[irq].refs; }
 
-/* With a destination: the first capability of an interrupt. Without: one more reference. */
+void irq_hold(u64 irq) { irqs[irq].refs++; }
+
+/* The first capability of an interrupt that nobody has. */
 error_t irq_make(u64 irq, u32 line, bool level, bool msi, struct slot *parent, struct slot *dst)
 {
-	struct irq *q = &irqs[irq];
-
-	if (dst) {
-		*q = (struct irq){ .line = line, .level = level, .msi = msi, .masked = true };
-		dst->type = L4_TYPE_IRQ_HANDLER;
-		dst->rights = L4_RIGHT_ALL;
-		dst->object = irq;
-		slot_insert_child(parent, dst);
-	}
-	q->refs++;
+	irqs[irq] = (struct irq){ .refs = 1, .line = line, .level = level, .msi = msi, .masked = true };
+	dst->type = L4_TYPE_IRQ_HANDLER;
+	dst->rights = L4_RIGHT_ALL;
+	dst->object = irq;
+	slot_insert_child(parent, dst);
 	return L4_ERR_OK;
 }
 

@@ -73,7 +73,7 @@ void slot_copy(struct slot *dst, struct slot *src, u8 rights, u64 badge, bool ch
 	if (has_object(dst))
 		SLOT_OBJECT(dst, object)->refs++;
 	else if (dst->type == L4_TYPE_IRQ_HANDLER)
-		irq_make(dst->object, 0, false, false, NULL, NULL);
+		irq_hold(dst->object);
 }
 
 /* Empty a slot from which nothing is derived. */

@@ -12,7 +12,6 @@ struct arch_thread {
 	u64 fs_base;
 	struct l4_frame frame;
 	u64 gs_base;
-	bool fpu_used;
 	u8 fpu[ARCH_FPU_SIZE] __attribute__((aligned(64)));
 } __attribute__((aligned(64)));
 _Static_assert((offsetof(struct arch_thread, frame) + sizeof(struct l4_frame)) % 16 == 0, "frame end");
