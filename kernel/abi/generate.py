@@ -108,8 +108,7 @@ def load(arch: str, source: Path = SOURCE) -> Abi:
     if arch not in raw["arch"]:
         raise AbiError(f"no architecture {arch}; known: {', '.join(raw['arch'])}")
     cpu = raw["arch"][arch]
-    canonical = repr((raw, arch)).encode()
-    abi = Abi(arch, raw["version"], int.from_bytes(hashlib.sha256(canonical).digest()[:8], "little") >> 1)
+    abi = Abi(arch, raw["version"], 0)
     for group in [*raw["constants"], {"group": arch, "doc": "This CPU.", "values": cpu["constants"]}]:
         abi.constants.append((group["group"], group["doc"], [(n, int(v), str(d)) for n, v, d in group["values"]]))
     abi.enums = raw["enums"]
@@ -129,19 +128,30 @@ def load(arch: str, source: Path = SOURCE) -> Abi:
     for name, value, _ in abi.scalars():
         if seen.setdefault(name, value) != value:
             raise AbiError(f"{name} has two values")
+    abi.hash = meaning(abi)
     return abi
 
 
+def meaning(abi: Abi) -> int:
+    """Hash of what programs must agree on: not of the words that describe it."""
+    structs = [(s.name, s.size, [(f.name, f.type, f.count, f.offset) for f in s.fields]) for s in abi.structs]
+    parts = (abi.arch, abi.version, sorted((n, v) for n, v, _ in abi.scalars()), structs, abi.registers)
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "little") >> 1
+
+
 def header(abi: Abi) -> str:
-    """C header: #defines for C and assembler, structures with static assertions for C."""
+    """C header: #defines for C and assembler, structures with static assertions for C.
+
+    It has no descriptions, those are in the page: what includes it is built again only when it means something else.
+    """
     out = ["/* SPDX-License-Identifier: BSD-2-Clause */",
-           f"/* Quoll ABI for {abi.arch}, generated from kernel/abi/abi.yaml: do not edit. */",
+           f"/* Quoll ABI for {abi.arch}, generated from kernel/abi/abi.yaml (--page describes it): do not edit. */",
            "#ifndef L4_ABI_H", "#define L4_ABI_H", "",
            "#ifdef __ASSEMBLER__", "#define L4_U(x) x", "#else", "#define L4_U(x) x##UL", "#endif", "",
            f"#define L4_ABI_HASH L4_U({abi.hash:#x})", f"#define L4_ABI_VERSION {abi.version}"]
-    for name, value, doc in abi.scalars():
+    for name, value, _ in abi.scalars():
         number = f"L4_U({value:#x})" if value > 0x7FFFFFFF else str(value)
-        out.append(f"#define L4_{name} {number} /* {doc.strip()} */")
+        out.append(f"#define L4_{name} {number}")
     for struct in abi.structs:
         upper = struct.name.upper()
         out.append("")
@@ -149,11 +159,11 @@ def header(abi: Abi) -> str:
         out += [f"#define L4_{upper}_OFF_{f.name} {f.offset}" for f in struct.fields]
     out += ["", "#ifndef __ASSEMBLER__"]
     for struct in abi.structs:
-        out += ["", f"/* {struct.doc} */", f"struct l4_{struct.name} {{"]
+        out += ["", f"struct l4_{struct.name} {{"]
         for f in struct.fields:
             ctype = C_TYPES.get(f.type, f"struct l4_{f.type}")
             array = f"[{f.count}]" if f.count else ""
-            out.append(f"\t{ctype} {f.name}{array}; /* {f.doc} */")
+            out.append(f"\t{ctype} {f.name}{array};")
         out.append("};")
         out.append(f'_Static_assert(sizeof(struct l4_{struct.name}) == {struct.size}, "{struct.name}");')
         out += [f"_Static_assert(__builtin_offsetof(struct l4_{struct.name}, {f.name}) == {f.offset}, "

@@ -210,10 +210,10 @@ void trap_page_fault(struct thread *t, u64 addr, u32 access, bool present)
 	trap_exit();
 }
 
-void trap_exception(struct thread *t, u32 vector, u64 error)
+void trap_exception(struct thread *t, u32 vector, u64 error, u64 addr)
 {
 	if (t->vcpu)
-		vcpu_exception(t, vector, error);
+		vcpu_exception(t, vector, error, addr);
 	else
 		ipc_fault(t, L4_FAULT_EXCEPTION, vector, error, frame_ip(thread_frame(t)),
 			  frame_sp(thread_frame(t)));

@@ -181,14 +181,8 @@ void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 		fpu_switch(to);
 }
 
-void arch_set_root(u64 root)
-{
-	this_cpu()->arch.root = root;
-	write_cr3(root);
-}
-
-void arch_flush(void) { write_cr3(this_cpu()->arch.root); }
-void arch_flush_page(u64 vaddr) { __asm__ volatile("invlpg (%0)" : : "r"(vaddr) : "memory"); }
+/* CPUID tells everything. */
+void arch_cpu_id(u64 *id) {}
 
 bool arch_frame_valid(const struct l4_frame *f) { return !(READ_ONCE(f->ip) >> 47); }
 

@@ -15,11 +15,34 @@ u64 arch_pa(const void *p)
 	return a >= KERNEL_VADDR ? a - KERNEL_VADDR : a - KERNEL_DIRECT;
 }
 
-void arch_root_init(u64 *root)
+u64 arch_root_init(u64 *table)
 {
-	root[256] = boot_root[256];
-	root[511] = boot_root[511];
+	table[256] = boot_root[256];
+	table[511] = boot_root[511];
+	return arch_pa(table);
 }
+
+void arch_root_destroy(u64 root)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (cpu->arch.root == root) {
+		cpu->arch.root = cpu->idle.root;
+		write_cr3(cpu->arch.root);
+	}
+}
+
+/* Translations are not tagged: those of a root that is not in use are gone already. */
+void arch_root_flush(u64 root)
+{
+	if (this_cpu()->arch.root == root)
+		write_cr3(root);
+}
+
+void arch_flush_page(u64 vaddr) { __asm__ volatile("invlpg (%0)" : : "r"(vaddr) : "memory"); }
+
+/* Invalid entries are never cached (SDM vol. 3, 4.10.2.3). */
+void arch_filled(void) {}
 
 /* Map [start, end), rounded to large pages, in the direct map, which covers 512 GiB. */
 void mmu_map_direct(struct boot_machine *m, u64 start, u64 end, bool uncached)

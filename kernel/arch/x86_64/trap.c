@@ -29,7 +29,7 @@ void x86_guest_bad_entry(void)
 }
 
 /* The instruction pointer of a frame is outside user space. */
-void x86_bad_ip(void) { trap_exception(this_cpu()->current, ARCH_VECTOR_BAD_IP, 0); }
+void x86_bad_ip(void) { trap_exception(this_cpu()->current, ARCH_VECTOR_BAD_IP, 0, 0); }
 
 static void interrupt(u32 vector)
 {
@@ -62,7 +62,7 @@ void x86_trap(u32 vector, struct l4_frame *f)
 	} else if (vector == 8 || vector == 18) {
 		panic("vector %u in user mode", vector);
 	} else {
-		trap_exception(t, vector, error);
+		trap_exception(t, vector, error, 0);
 	}
 }
 

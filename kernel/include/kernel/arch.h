@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The porting contract: what kernel/arch/<isa> provides besides its headers arch/context.h, arch/cpu.h and
- * arch/pte.h, and what kernel/plat/<board> provides. No other file of the kernel knows a CPU or a board.
+ * arch/pte.h (whose names are the same everywhere, see tests/unit/test_code.py), and what kernel/plat/<board> provides. No other file of the kernel knows a CPU or a board.
  */
 #ifndef KERNEL_ARCH_H
 #define KERNEL_ARCH_H
@@ -12,11 +12,18 @@
 void *arch_ptr(u64 pa);
 u64 arch_pa(const void *p);
 
-/* Page tables: the kernel's half of a new root, the root in use, forgetting translations of it. */
-void arch_root_init(u64 *root);
-void arch_set_root(u64 root_pa);
-void arch_flush(void);
-void arch_flush_page(u64 vaddr);
+/*
+ * Page tables. A root is known by what the CPU's root register takes: the table's physical address and, where
+ * translations are tagged, their tag.
+ */
+u64 arch_root_init(u64 *table);		/* the kernel's part of a new root table; returns the root */
+void arch_root_destroy(u64 root);	/* the CPU must not stay on it, and forgets all of it */
+void arch_root_flush(u64 root);		/* forget its translations, at the latest when it is used again */
+void arch_flush_page(u64 vaddr);	/* of the root in use: forget one page, after a change */
+void arch_filled(void);			/* of any root: entries that were invalid are valid now */
+
+/* What a guest is told of the CPU: vcpu_page.cpu_id. */
+void arch_cpu_id(u64 *id);
 
 /* Threads: from thread_init; leave one for another; take new modes into use; registers from user level. */
 void arch_thread_init(struct thread *t);
@@ -44,7 +51,7 @@ void plat_console_write(char c);
 error_t plat_irq_line(u64 line, bool level, u64 *irq);
 void plat_irq_mask(u64 irq, u32 line, bool level, bool masked);
 error_t plat_irq_msi(u64 irq, u64 *address, u64 *data);
-u64 plat_irq_msi_first(void);
+u64 plat_irq_msi_first(void);		/* above the last: the board has none */
 u64 plat_irq_msi_last(void);
 void plat_power_off(void);
 void plat_restart(void);
@@ -52,7 +59,7 @@ void plat_restart(void);
 /* Called by the architecture. */
 void trap_syscall(struct cpu *cpu);
 void trap_page_fault(struct thread *t, u64 addr, u32 access, bool present);
-void trap_exception(struct thread *t, u32 vector, u64 error);
+void trap_exception(struct thread *t, u32 vector, u64 error, u64 addr); /* addr: what the CPU tells, or 0 */
 void trap_exit(void);
 
 #endif

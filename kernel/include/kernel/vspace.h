@@ -27,7 +27,7 @@ struct vspace {
 	struct object obj;
 	u32 pool_pages, pool_free;
 	u64 *root;
-	u64 root_pa;
+	u64 root_reg;		/* as the CPU takes it: see arch_root_init */
 	struct table *tables;
 	char *pool;
 	u32 free_list;		/* as struct table.next */
@@ -43,7 +43,7 @@ struct guestspace {
 	struct object obj;
 	u32 tables;		/* list of its table pages */
 	u64 *root;
-	u64 root_pa;
+	u64 root_reg;
 	struct vspace *vspace;
 	struct list link;
 	u64 guest_root;		/* gpa of the guest's table; NEVER: none */
@@ -83,7 +83,7 @@ void vcpu_exit_work(struct thread *t);
 struct l4_vcpu_page *vcpu_syscall(struct thread *t);
 void vcpu_leave_user(struct thread *t, u32 reason, u32 code);
 void vcpu_page_fault(struct thread *t, u64 addr, u32 access);
-void vcpu_exception(struct thread *t, u32 vector, u64 error);
+void vcpu_exception(struct thread *t, u32 vector, u64 error, u64 addr);
 error_t vcpu_enter(struct thread *t, u64 space);
 error_t vcpu_resume(struct thread *t);
 error_t vcpu_wait(struct thread *t);

@@ -79,7 +79,7 @@ static void give(struct cnode *c, u64 index, u8 type, u64 object)
 	if (type != L4_TYPE_CONTROL && type != L4_TYPE_IOPORT)
 		((struct object *)object)->refs++;
 	else if (type == L4_TYPE_IOPORT)
-		s->badge = 0xffffUL << 16;
+		s->badge = (ARCH_IOPORTS - 1UL) << 16;
 }
 
 static void must(error_t error, const char *what)
@@ -105,8 +105,8 @@ static u64 load_program(struct boot_machine *m, struct vspace *v)
 		if (memcmp(s->program, "root", 5) || s->kind != L4_SEGMENT_PROGRAM)
 			continue;
 		if (!aligned(s->vaddr, L4_PAGE_SIZE) || s->file_size > s->mem_size || s->offset > h->size ||
-		    s->file_size > h->size - s->offset || s->vaddr >= L4_USER_TOP ||
-		    s->mem_size > L4_USER_TOP - s->vaddr)
+		    s->file_size > h->size - s->offset || s->vaddr >= ARCH_USER_TOP ||
+		    s->mem_size > ARCH_USER_TOP - s->vaddr)
 			panic("root pager's segment %u is damaged", i);
 		for (u64 at = 0; at < s->mem_size; at += L4_PAGE_SIZE) {
 			char *page = boot_alloc(m, L4_PAGE_BITS);
@@ -181,7 +181,8 @@ void boot_root_pager(struct boot_machine *m)
 	give(c, L4_ROOT_SLOT_THREAD, L4_TYPE_THREAD, (u64)t);
 	give(c, L4_ROOT_SLOT_SCHED, L4_TYPE_SCHED_CONTEXT, (u64)sc);
 	give(c, L4_ROOT_SLOT_CONTROL, L4_TYPE_CONTROL, 0);
-	give(c, L4_ROOT_SLOT_IOPORT, L4_TYPE_IOPORT, 0);
+	if (ARCH_IOPORTS)
+		give(c, L4_ROOT_SLOT_IOPORT, L4_TYPE_IOPORT, 0);
 
 	info->magic = L4_BOOT_MAGIC;
 	info->abi_hash = L4_ABI_HASH;

@@ -15,10 +15,9 @@ void guestspace_init(void *memory, u8 size_bits)
 
 	_Static_assert(sizeof(*g) <= L4_PAGE_SIZE, "guestspace size");
 	g->root = (u64 *)((char *)memory + L4_PAGE_SIZE);
-	g->root_pa = arch_pa(g->root);
 	g->guest_root = NEVER;
 	list_init(&g->link);
-	arch_root_init(g->root);
+	g->root_reg = arch_root_init(g->root);
 }
 
 /* Also called when its VSpace goes; then it stays unconfigured. */
@@ -43,12 +42,11 @@ void guestspace_destroy(struct object *o)
 void guestspace_flush(struct guestspace *g, u64 start, u64 end)
 {
 	count(COUNT_FLUSHES);
-	if (!start && end >= L4_USER_TOP)
+	if (!start && end >= ARCH_USER_TOP)
 		guestspace_reset(g);
 	else if (g->tables && start < end)
 		table_clear_range(g->root, start, end, false);
-	if (this_cpu()->arch.root == g->root_pa)
-		arch_flush();
+	arch_root_flush(g->root_reg);
 }
 
 static inline u32 guest_rights(u64 e)
@@ -157,7 +155,7 @@ bool guest_fill(struct vspace *v, struct guestspace *g, u64 guest_root, u64 vadd
 	int level;
 
 	*present = 0;
-	if (vaddr >= L4_USER_TOP || guest_root == NEVER)
+	if (vaddr >= ARCH_USER_TOP || guest_root == NEVER)
 		return false;
 	do {
 		leaf = guest_walk(v, guest_root, vaddr, &e, &level);
@@ -191,7 +189,7 @@ void guestspace_hint(struct guestspace *g, u64 vaddr, u64 pages)
 		u64 e;
 		int level;
 
-		if (vaddr >= L4_USER_TOP || g->guest_root == NEVER ||
+		if (vaddr >= ARCH_USER_TOP || g->guest_root == NEVER ||
 		    !guest_walk(g->vspace, g->guest_root, vaddr, &e, &level))
 			return;
 		if (!(e & L4_PTE_USER) || !(e & L4_PTE_ACCESSED) || !(e & L4_PTE_READ) ||

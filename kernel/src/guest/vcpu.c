@@ -24,6 +24,8 @@ void vcpu_init(void *memory, u8 size_bits)
 	v->page = (struct l4_vcpu_page *)((char *)memory + L4_PAGE_SIZE);
 	v->page->counter_hz = arch_counter_hz();
 	v->page->kernel_root = NEVER;
+	v->page->user_top = ARCH_USER_TOP;
+	arch_cpu_id(v->page->cpu_id);
 	list_init(&v->timer.link);
 	v->timer.fire = timer_fired;
 }
@@ -40,7 +42,7 @@ error_t vcpu_bind(struct thread *t, struct vcpu *v, u64 vaddr)
 		return L4_ERR_UNBOUND;
 	if (!aligned(vaddr, L4_PAGE_SIZE))
 		return L4_ERR_ALIGN;
-	if (vaddr >= L4_USER_TOP - L4_PAGE_SIZE)
+	if (vaddr >= ARCH_USER_TOP - L4_PAGE_SIZE)
 		return L4_ERR_RANGE;
 	error = vspace_map_page(t->vspace, vaddr, arch_pa(v->page), L4_RIGHT_READ | L4_RIGHT_WRITE);
 	if (error)
@@ -94,7 +96,7 @@ static void upcall(struct thread *t, u32 reason)
 	struct l4_vcpu_page *p = t->vcpu->page;
 	u64 entry = READ_ONCE(p->kernel_entry);
 
-	if (entry - 1 >= L4_USER_TOP - 1) {
+	if (entry - 1 >= ARCH_USER_TOP - 1) {
 		ipc_fault(t, L4_FAULT_VCPU, reason, p->fault_addr, frame_ip(thread_frame(t)), 0);
 		return;
 	}
@@ -154,12 +156,13 @@ void vcpu_page_fault(struct thread *t, u64 addr, u32 access)
 		upcall(t, L4_EXIT_FAULT);
 }
 
-void vcpu_exception(struct thread *t, u32 vector, u64 error)
+void vcpu_exception(struct thread *t, u32 vector, u64 error, u64 addr)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
 
 	p->exit_code = vector;
 	p->exit_error = error;
+	p->fault_addr = addr;
 	if (t->in_guest_user)
 		vcpu_leave_user(t, L4_EXIT_EXCEPTION, vector);
 	else
@@ -193,6 +196,7 @@ static void drain_flushes(struct thread *t, struct l4_vcpu_page *p)
 			guestspace_flush(g, e.start, e.end);
 		} else if (e.op == L4_FLUSH_PROTECT) {
 			table_protect_range(g->root, e.start, e.end);
+			arch_root_flush(g->root_reg);
 		} else if (e.op == L4_FLUSH_ROOT) {
 			guestspace_reset(g);
 			g->guest_root = aligned(e.start, L4_PAGE_SIZE) &&
@@ -245,6 +249,7 @@ error_t vcpu_enter(struct thread *t, u64 slot)
 		return refuse(t, L4_ERR_ALIGN);
 	if (unlikely(!arch_frame_valid(f))) {
 		p->exit_error = 0;
+		p->fault_addr = 0;
 		vcpu_leave_user(t, L4_EXIT_EXCEPTION, ARCH_VECTOR_BAD_IP);
 		return L4_ERR_OK;
 	}
@@ -256,7 +261,7 @@ error_t vcpu_enter(struct thread *t, u64 slot)
 	v->space = g;
 	t->in_guest_user = true;
 	t->frame_end = (u64)(f + 1);
-	t->root = g->root_pa;
+	t->root = g->root_reg;
 	t->entry = arch_entry_guest_user();
 	arch_load_mode(t);
 	return L4_ERR_OK;
@@ -297,7 +302,7 @@ error_t vcpu_flush(struct thread *t, u64 start, u64 end)
 	drain_flushes(t, t->vcpu->page);
 	if (start < end) {
 		table_clear_range(t->vspace->root, start, end, true);
-		arch_flush();
+		arch_root_flush(t->vspace->root_reg);
 	}
 	return L4_ERR_OK;
 }
@@ -314,7 +319,7 @@ struct l4_vcpu_page *vcpu_syscall(struct thread *t)
 	p->exit_reason = L4_EXIT_SYSCALL;
 	t->in_guest_user = false;
 	t->frame_end = (u64)(thread_frame(t) + 1);
-	t->root = t->vspace->root_pa;
+	t->root = t->vspace->root_reg;
 	t->entry = arch_entry_guest_kernel();
 	arch_load_mode(t);
 	return p;

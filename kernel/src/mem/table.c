@@ -123,12 +123,12 @@ static void change_range(u64 *table, int level, u64 start, u64 end, enum change 
 /* Forget [start, end); large leaves that it touches go as a whole. */
 void table_clear_range(u64 *root, u64 start, u64 end, bool keep_frames)
 {
-	change_range(root, ARCH_LEVELS - 1, start, min_u64(end, L4_USER_TOP), keep_frames ? CLEAR_FILLED : CLEAR);
+	change_range(root, ARCH_LEVELS - 1, start, min_u64(end, ARCH_USER_TOP), keep_frames ? CLEAR_FILLED : CLEAR);
 }
 
 void table_protect_range(u64 *root, u64 start, u64 end)
 {
-	change_range(root, ARCH_LEVELS - 1, start, min_u64(end, L4_USER_TOP), PROTECT);
+	change_range(root, ARCH_LEVELS - 1, start, min_u64(end, ARCH_USER_TOP), PROTECT);
 }
 
 /* Give all tables of a GuestSpace back to the pool. */
@@ -149,8 +149,7 @@ void guestspace_reset(struct guestspace *g)
 		v->free_list = n + 1;
 		v->pool_free++;
 	}
-	if (this_cpu()->arch.root == g->root_pa)
-		arch_flush();
+	arch_root_flush(g->root_reg);
 }
 
 /* Give a last-level table of the VSpace's own tree back to the pool; entry names it. */
@@ -163,8 +162,7 @@ static void drop_own(struct vspace *v, u64 *entry)
 	v->free_list = n + 1;
 	v->pool_free++;
 	/* The CPU may remember the table itself. */
-	if (this_cpu()->arch.root == v->root_pa)
-		arch_flush();
+	arch_root_flush(v->root_reg);
 }
 
 static bool holds_frames(const u64 *table)

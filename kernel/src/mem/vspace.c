@@ -13,19 +13,12 @@ void vspace_init(void *memory, u8 size_bits)
 
 	v->tables = (struct table *)(v + 1);
 	v->root = (u64 *)((char *)memory + head * L4_PAGE_SIZE);
-	v->root_pa = arch_pa(v->root);
 	v->pool = (char *)v->root + L4_PAGE_SIZE;
 	v->pool_pages = v->pool_free = pages - head - 1;
 	list_init(&v->frames);
 	list_init(&v->threads);
 	list_init(&v->spaces);
-	arch_root_init(v->root);
-}
-
-static void flush_if_used(struct vspace *v)
-{
-	if (this_cpu()->arch.root == v->root_pa)
-		arch_flush();
+	v->root_reg = arch_root_init(v->root);
 }
 
 void vspace_destroy(struct object *o)
@@ -53,8 +46,7 @@ void vspace_destroy(struct object *o)
 		s->badge = 0;
 	}
 	/* Nobody may be left on its tables when their memory is used for something else. */
-	if (this_cpu()->arch.root == v->root_pa)
-		arch_set_root(this_cpu()->idle.root);
+	arch_root_destroy(v->root_reg);
 }
 
 /* Entry for a Frame's leaf. A larger leaf filled from a guest's table gives way. */
@@ -68,7 +60,7 @@ static error_t leaf_for_map(struct vspace *v, u64 vaddr, int level, u64 **e)
 			return L4_ERR_MAPPED;
 		if (larger) {
 			*larger = 0;
-			flush_if_used(v);
+			arch_root_flush(v->root_reg);
 		} else if (!table_make_room(v, NULL)) {
 			return L4_ERR_MEMORY;
 		}
@@ -118,7 +110,8 @@ static error_t map_range(struct vspace *v, u64 vaddr, u64 pa, u64 size, u32 righ
 		*e = pte_make(pa + done, rights, uncached, level) | ARCH_PTE_FRAME;
 	}
 	if (unlikely(stale))
-		flush_if_used(v);
+		arch_root_flush(v->root_reg);
+	arch_filled();
 	return L4_ERR_OK;
 }
 
@@ -130,7 +123,7 @@ error_t vspace_map_page(struct vspace *v, u64 vaddr, u64 pa, u32 rights)
 void vspace_unmap_page(struct vspace *v, u64 vaddr)
 {
 	table_clear_range(v->root, vaddr, vaddr + L4_PAGE_SIZE, false);
-	flush_if_used(v);
+	arch_root_flush(v->root_reg);
 }
 
 /* Kernel address of guest-physical [gpa, gpa + size), or NULL if it is not inside one region. */
@@ -171,7 +164,7 @@ static error_t map(struct invocation *i, struct vspace *v)
 	size = BIT(frame->size_bits);
 	if (!aligned(vaddr, frame->size_bits >= L4_LARGE_PAGE_BITS ? BIT(L4_LARGE_PAGE_BITS) : L4_PAGE_SIZE))
 		return L4_ERR_ALIGN;
-	if (vaddr >= L4_USER_TOP || size > L4_USER_TOP - vaddr)
+	if (vaddr >= ARCH_USER_TOP || size > ARCH_USER_TOP - vaddr)
 		return L4_ERR_RANGE;
 	if (frame->use != FRAME_UNUSED)
 		return L4_ERR_MAPPED;
@@ -225,8 +218,8 @@ static void detach(struct vspace *v, struct slot *s)
 	}
 	for (struct list *l = v->spaces.next; l != &v->spaces; l = l->next)
 		guestspace_reset(container_of(l, struct guestspace, link));
-	table_clear_range(v->root, 0, L4_USER_TOP, true);
-	flush_if_used(v);
+	table_clear_range(v->root, 0, ARCH_USER_TOP, true);
+	arch_root_flush(v->root_reg);
 }
 
 void frame_release(struct slot *s)
@@ -235,7 +228,7 @@ void frame_release(struct slot *s)
 
 	if (s->use == FRAME_MAPPED) {
 		table_clear_range(v->root, s->badge, s->badge + BIT(s->size_bits), false);
-		flush_if_used(v);
+		arch_root_flush(v->root_reg);
 	} else {
 		detach(v, s);
 	}

@@ -27,7 +27,7 @@ void thread_set_own_mode(struct thread *t)
 {
 	t->in_guest_user = false;
 	t->frame_end = (u64)(thread_frame(t) + 1);
-	t->root = t->vspace ? t->vspace->root_pa : 0;
+	t->root = t->vspace ? t->vspace->root_reg : 0;
 	t->entry = t->vcpu ? arch_entry_guest_kernel() : arch_entry_own();
 	if (t == this_cpu()->current)
 		arch_load_mode(t);
@@ -78,7 +78,7 @@ static error_t configure(struct invocation *i, struct thread *t)
 		return L4_ERR_STATE;
 	if (!aligned(utcb, L4_PAGE_SIZE))
 		return L4_ERR_ALIGN;
-	if (utcb >= L4_USER_TOP - L4_PAGE_SIZE)
+	if (utcb >= ARCH_USER_TOP - L4_PAGE_SIZE)
 		return L4_ERR_RANGE;
 	error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_CNODE, L4_RIGHT_WRITE, &cnode);
 	if (error)

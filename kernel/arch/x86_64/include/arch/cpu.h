@@ -10,6 +10,8 @@
 #define CPU_TSS		32
 #define CPU_FRAME_END	(CPU_TSS + 4)	/* rsp0 of the TSS */
 
+#define ARCH_IOPORTS	65536
+
 #ifndef __ASSEMBLER__
 #include <kernel/types.h>
 

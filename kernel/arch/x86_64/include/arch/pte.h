@@ -5,6 +5,7 @@
 
 #include <kernel/types.h>
 
+#define ARCH_USER_TOP		L4_USER_TOP
 #define ARCH_LEVELS		4
 #define ARCH_ROOT_ENTRIES	256	/* that belong to user mode */
 #define ARCH_PTE_FRAME		BIT(9)	/* ignored by the CPU */
