@@ -57,7 +57,7 @@ def prepare(made: Artefacts, progress: Progress, run: RunDirectory, *, accel: st
     if disk is None:
         disk = run.file("disk.ext4")
         rootfs.run_copy(made.disk, disk, run_keys.host_file, run_keys.client_line, run.file("keys.log"))
-    config = Config(kernel=made.bare / build.KERNEL, initrd=initrd, disk=disk, accel=accel, extra=extra)
+    config = Config(kernel=made.bare / made.arch.kernel, initrd=initrd, disk=disk, accel=accel, extra=extra)
     return Session(Machine(made.arch, config, run), run_keys, Tracker(BOOT_STAGES, time_scale()), progress,
                    made.bare / build.KERNEL, made.linux / "vmlinux")
 

@@ -48,40 +48,47 @@ def compiler_version(compiler: str) -> str:
     return subprocess.run([tools.program(compiler), "-v"], capture_output=True, text=True, check=True).stderr
 
 
+def cross_file(arch: Arch) -> Path:
+    """Return Meson's description of the architecture."""
+    return ROOT / "orchestration/cross" / f"{arch.name}.ini"
+
+
 def sources_key(arch: Arch) -> str:
     """Return the key of what Meson builds."""
-    files = [*files_below(ROOT / "kernel", ROOT / "servers", ROOT / "tests/kernel"), ROOT / "meson.build"]
+    files = [*files_below(ROOT / "kernel", ROOT / "servers", ROOT / "tests/kernel"), ROOT / "meson.build",
+             cross_file(arch)]
     return key_of("bare", arch.name, compiler_version(arch.compiler), files=files, base=ROOT)
 
 
 def targets(folder: Path) -> dict[str, Path]:
-    """Return Meson's executables by name."""
+    """Return what Meson makes, by name: programs, and the raw image of one."""
     done = subprocess.run([tools.program("meson"), "introspect", "--targets", str(folder)], capture_output=True,
                           text=True, check=True)
     return {target["name"]: Path(target["filename"][0]) for target in json.loads(done.stdout)
-            if target["type"] == "executable"}
+            if target["type"] in ("executable", "custom")}
 
 
 def bare(arch: Arch, cache: Cache) -> Path:
-    """Return the folder with quoll.elf, ktest and the servers, built if need be."""
+    """Return the folder with the kernel, ktest and the servers, built if need be."""
 
     def make(entry: Path) -> None:
-        key = key_of(str(ROOT))[:8]
+        key = key_of(str(ROOT), files=[cross_file(arch)])[:8]
         folder = cache.root / "build" / f"{arch.name}-{key}"
         log = cache.root / "build" / f"{arch.name}-{key}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
         # Meson's scripts find a python3 with yaml in the .venv, whatever else is first in PATH.
-        env = {"PATH": f"{VENV / 'bin'}:/usr/local/bin:/usr/bin:/bin", "CC": arch.compiler}
+        env = {"PATH": f"{VENV / 'bin'}:/usr/local/bin:/usr/bin:/bin"}
         with cache.lock(f"meson-{key}"):
             if not (folder / "build.ninja").exists():
                 shutil.rmtree(folder, ignore_errors=True)
-                tools.run(["meson", "setup", str(folder), str(ROOT)], log, "meson setup", LIMIT, env=env)
+                tools.run(["meson", "setup", "--cross-file", str(cross_file(arch)), str(folder), str(ROOT)], log,
+                          "meson setup", LIMIT, env=env)
             tools.run(["ninja", "-C", str(folder)], log, "the build of kernel and servers", LIMIT, env=env)
             found = targets(folder)
-            for name in (KERNEL, KERNEL_TESTS, KERNEL_BENCH, *SERVERS):
+            for name in sorted({KERNEL, arch.kernel, KERNEL_TESTS, KERNEL_BENCH, *SERVERS}):
                 if name not in found:
-                    raise BuildError(f"meson.build has no executable {name}", f"it has: {', '.join(sorted(found))}")
+                    raise BuildError(f"meson.build has no target {name}", f"it has: {', '.join(sorted(found))}")
                 shutil.copy2(found[name], entry / name)
 
     return cache.get("bare", sources_key(arch), make)

@@ -31,7 +31,7 @@ def run(arch: Arch, bare: Path, accel: str = "tcg", limit: float = LIMIT, extra:
     folder = RunDirectory(f"{program}-{arch.name}")
     initrd = folder.file("boot.img")
     initrd.write_bytes(image.pack(arch, build.abi(arch), {"root": bare / program}, {}, GUEST_RAM))
-    machine = Machine(arch, Config(kernel=bare / build.KERNEL, initrd=initrd, network=False, accel=accel,
+    machine = Machine(arch, Config(kernel=bare / arch.kernel, initrd=initrd, network=False, accel=accel,
                                    extra=extra), folder)
     lines: list[str] = []
     scale = time_scale()

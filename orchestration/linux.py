@@ -125,6 +125,7 @@ def make(arch: Arch, cache: Cache, flavour: Flavour, key: str, entry: Path) -> N
             (abi / "abi.h").write_text(header)
         ccache = "ccache " if shutil.which("ccache") else ""
         command = ["make", "-C", str(tree), f"O={objects}", f"ARCH={flavour.make_arch}", f"QUOLL_ABI={abi}",
+                   f"CROSS_COMPILE={arch.prefix}",
                    f"CC={ccache}{arch.compiler}", f"HOSTCC={ccache}gcc"]
         env = {**REPRODUCIBLE, "CCACHE_DIR": str(cache.root / "ccache"), "CCACHE_MAXSIZE": "2G"}
         jobs = f"-j{os.cpu_count() or 1}"

@@ -66,7 +66,8 @@ def free_port() -> int:
 
 def arguments(arch: Arch, config: Config, sockets: Path, port: int) -> list[str]:
     """Return QEMU's argument vector."""
-    argv = [arch.qemu, *arch.machine, "-cpu", "host" if config.accel == "kvm" else "max", "-accel", config.accel,
+    argv = [arch.qemu, "-M", arch.machine, "-cpu", "host" if config.accel == "kvm" else arch.cpu,
+            "-accel", config.accel,
             "-m", f"{config.memory // MIB}M", "-smp", "1", "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot", "-chardev", f"socket,id=serial,path={sockets}/serial", "-serial", "chardev:serial",
             "-chardev", f"socket,id=monitor,path={sockets}/monitor", "-mon", "chardev=monitor,mode=control",
@@ -77,10 +78,10 @@ def arguments(arch: Arch, config: Config, sockets: Path, port: int) -> list[str]
         argv += ["-append", config.append]
     if config.disk is not None:
         argv += ["-drive", f"if=none,id=hd0,format=raw,file={config.disk}",
-                 "-device", f"virtio-blk-{arch.pci_suffix},drive=hd0,disable-legacy=on"]
+                 "-device", "virtio-blk-pci,drive=hd0,disable-legacy=on"]
     if config.network:
         argv += ["-netdev", f"user,id=n0,hostfwd=tcp:127.0.0.1:{port}-:22",
-                 "-device", f"virtio-net-{arch.pci_suffix},netdev=n0,disable-legacy=on,romfile="]
+                 "-device", "virtio-net-pci,netdev=n0,disable-legacy=on,romfile="]
     return [*argv, *config.extra]
 
 

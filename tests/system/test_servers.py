@@ -102,7 +102,7 @@ def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..
         programs = {name: bare / name for name in build.SERVERS} | (servers or {}) | {"linux": test_guest}
         tree = dtb.compile_tree(abi, "", ram, bytes(64))
         initrd.write_bytes(image.pack(arch, abi, programs, {"dtb": tree}, ram))
-        machine = Machine(arch, change(Config(kernel=bare / build.KERNEL, initrd=initrd, disk=disk)),
+        machine = Machine(arch, change(Config(kernel=bare / arch.kernel, initrd=initrd, disk=disk)),
                           RunDirectory("servers", tmp_path))
         outcome = Outcome()
         deadline = time.monotonic() + LIMIT * time_scale()
