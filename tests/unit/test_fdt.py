@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The device tree reader of kernel and root pager, compiled for the host: against a source, and against damaged trees."""
+"""The device tree reader of kernel and root pager, compiled for the host: against a source, and damaged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOP = HERE.parents[1]
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fdt")
     subprocess.run(["gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined",
-                    "-fno-sanitize-recover=all", "-I", TOP / "kernel/fdt", HERE / "fdt/fdt_test.c",
+                    "-fno-sanitize-recover=all", "-I", TOP / "kernel/fdt", HERE / "device_tree/fdt_test.c",
                     TOP / "kernel/fdt/fdt.c", "-o", folder / "fdt_test"], check=True)
     return folder / "fdt_test"
 
@@ -25,7 +25,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tree") / "board.dtb"
-    path.write_bytes(fdt.parse_dts((HERE / "fdt/board.dts").read_text()).to_dtb(version=17))
+    path.write_bytes(fdt.parse_dts((HERE / "device_tree/board.dts").read_text()).to_dtb(version=17))
     return path
 
 
