@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Debug console, polled: 16550 (TL16C550 data sheet) or PL011 (ARM DDI 0183), as firmware left it. */
+#include "virt.h"
+
+#define NS16550_LSR	5
+#define LSR_THRE	0x20
+#define PL011_FR	0x18
+#define FR_TXFF		0x20
+#define PATIENCE	100000	/* a console that takes nothing must not stop the kernel */
+
+static char *registers;
+static bool pl011;
+static u32 shift, width;
+
+/* Section 3.6: stdout-path is a path or an alias, with options after a colon. */
+static int stdout_node(void)
+{
+	const struct fdt *fdt = &machine_fdt;
+	int chosen = fdt_find(fdt, "/chosen"), aliases = fdt_find(fdt, "/aliases");
+	const char *path = chosen == FDT_NONE ? NULL : fdt_text(fdt, chosen, "stdout-path");
+	static char name[128];
+	u64 n = 0;
+
+	if (!path)
+		return FDT_NONE;
+	while (path[n] && path[n] != ':' && n < sizeof(name) - 1) {
+		name[n] = path[n];
+		n++;
+	}
+	if (name[0] != '/') {
+		path = aliases == FDT_NONE ? NULL : fdt_text(fdt, aliases, name);
+		return path ? fdt_find(fdt, path) : FDT_NONE;
+	}
+	return fdt_find(fdt, name);
+}
+
+void console_init(void)
+{
+	static const char *const known[] = { "ns16550a", "ns16550", "arm,pl011", NULL };
+	const struct fdt *fdt = &machine_fdt;
+	int node = stdout_node();
+	u64 pa, size;
+
+	if (node == FDT_NONE || fdt_reg(fdt, node, 0, &pa, &size))
+		return;
+	for (u32 i = 0; known[i]; i++) {
+		if (!fdt_is_compatible(fdt, node, known[i]))
+			continue;
+		pl011 = i == 2;
+		shift = fdt_number(fdt, node, "reg-shift", 0) & 3;
+		width = fdt_number(fdt, node, "reg-io-width", 1);
+		registers = mmu_device(pa, size);
+		return;
+	}
+}
+
+static u32 read(u32 reg)
+{
+	return pl011 ? mmio_read32(registers + reg)
+	     : width == 4 ? mmio_read32(registers + (reg << shift)) : mmio_read8(registers + (reg << shift));
+}
+
+static void write(u32 v)
+{
+	if (pl011 || width == 4)
+		mmio_write32(registers, v);
+	else
+		mmio_write8(registers, v);
+}
+
+void plat_console_write(char c)
+{
+	if (c == '\n')
+		plat_console_write('\r');
+	if (!registers) {
+		firmware_console_write(c);
+		return;
+	}
+	for (u32 i = 0; i < PATIENCE && (pl011 ? read(PL011_FR) & FR_TXFF : !(read(NS16550_LSR) & LSR_THRE)); i++)
+		;
+	write(c);
+}
