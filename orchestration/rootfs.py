@@ -20,6 +20,9 @@ from orchestration.cache import Cache, files_below, hash_file, key_of
 from orchestration.errors import InfrastructureError, QuollError
 
 SUITE = "trixie"
+# mmdebstrap's own choice is this and the suites of updates; those change daily, and a mirror may lag behind in one
+# architecture of them, when the release alone is as good.
+RELEASE = f"deb http://deb.debian.org/debian {SUITE} main"
 FOLDER = ROOT / "rootfs"
 IMAGE = "disk.ext4"
 IMAGE_SIZE = "768M"
@@ -52,15 +55,23 @@ def packages(arch: Arch, cache: Cache, spec: Spec) -> Path:
         log = cache.root / "build" / f"rootfs-{arch.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
-        # Unpacking runs nothing of the packages, so pretending to be root is as good as being it.
+        # Unpacking runs nothing of the packages: they may be of any architecture, and pretending to be root is as
+        # good as being it.
         pretend = [] if os.geteuid() == 0 else ["fakeroot"]
+        archive = entry / "packages.tar"
         argv = [*pretend, "mmdebstrap", "--mode=root", "--variant=extract", f"--architectures={arch.debian}",
-                f"--include={','.join(names)}", SUITE, str(entry / "packages.tar")]
+                f"--include={','.join(names)}", SUITE, str(archive)]
+        what = f"fetching Debian {SUITE} packages"
         try:
-            tools.run(argv, log, f"fetching Debian {SUITE} packages", FETCH_LIMIT)
-        except QuollError as error:
-            raise InfrastructureError(f"cannot fetch {', '.join(names)} from Debian {SUITE}: {error.message}",
-                                      f"see whether apt reaches its mirror, and {log}", error.details) from error
+            tools.run(argv, log, what, FETCH_LIMIT)
+        except QuollError:
+            archive.unlink(missing_ok=True)
+            try:
+                tools.run([*argv, RELEASE], log, what, FETCH_LIMIT)
+            except QuollError as error:
+                raise InfrastructureError(
+                    f"cannot fetch {', '.join(names)} for {arch.debian} from Debian {SUITE}: {error.message}",
+                    f"see whether apt reaches its mirror, and {log}", error.details) from error
 
     return cache.get("packages", key_of(SUITE, arch.debian, *names), make) / "packages.tar"
 
