@@ -98,12 +98,13 @@ static error_t debug(struct l4_frame *f, u64 number)
 	u64 words[L4_MSG_REG_WORDS], n = frame_tag(f);
 
 	if (number == L4_SYS_DEBUG_COUNTER) {
-		if (n >= COUNTERS)
-			return L4_ERR_RANGE;
+		error_t error;
+
 		frame_get_words(f, words);
-		words[0] = this_cpu()->count[n];
-		frame_set_words(f, words);
-		return L4_ERR_OK;
+		error = trace_counter(n, &words[0], (char *)&words[1]);
+		if (!error)
+			frame_set_words(f, words);
+		return error;
 	}
 	if (n > sizeof(words))
 		return L4_ERR_RANGE;
@@ -193,7 +194,7 @@ void trap_syscall(struct cpu *cpu)
 	struct l4_frame *f = thread_frame(t);
 	u64 number = frame_number(f);
 
-	cpu->count[COUNT_SYSCALLS]++;
+	event(EVENT_SYSCALL, number, frame_cap(f));
 	if (number == L4_SYS_CALL ? ipc_fast_call(cpu, t, f)
 				  : number == L4_SYS_REPLY_RECV && ipc_fast_reply_recv(cpu, t, f))
 		return;
@@ -202,7 +203,7 @@ void trap_syscall(struct cpu *cpu)
 
 void trap_page_fault(struct thread *t, u64 addr, u32 access, bool present)
 {
-	count(COUNT_FAULTS);
+	event(EVENT_PAGE_FAULT, addr, access);
 	if (t->vcpu)
 		vcpu_page_fault(t, addr, access);
 	else
@@ -212,6 +213,7 @@ void trap_page_fault(struct thread *t, u64 addr, u32 access, bool present)
 
 void trap_exception(struct thread *t, u32 vector, u64 error, u64 addr)
 {
+	event(EVENT_EXCEPTION, vector, error);
 	if (t->vcpu)
 		vcpu_exception(t, vector, error, addr);
 	else

@@ -158,6 +158,7 @@ static inline void load_mode(struct arch_cpu *c, struct thread *t)
 	c->tss.rsp0 = t->frame_end;
 	c->entry = t->entry;
 	if (likely(t->root && c->root != t->root)) {
+		event(EVENT_SPACE_SWITCH, t->root, 0);
 		c->root = t->root;
 		write_cr3(t->root);
 	}

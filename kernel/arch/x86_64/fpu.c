@@ -57,6 +57,7 @@ void fpu_trap(struct thread *t)
 	set_off(c, false);
 	if (owner == t)
 		return;
+	event(EVENT_FPU, (u64)t, 0);
 	if (use_xsave) {
 		if (owner)
 			__asm__ volatile("xsave64 %0" : "=m"(owner->arch.fpu) : "a"((u32)features), "d"(0) : "memory");

@@ -33,7 +33,7 @@ void x86_bad_ip(void) { trap_exception(this_cpu()->current, ARCH_VECTOR_BAD_IP, 
 
 static void interrupt(u32 vector)
 {
-	count(COUNT_INTERRUPTS);
+	event(EVENT_INTERRUPT, vector, 0);
 	if (vector == VECTOR_SPURIOUS)
 		return;
 	apic_eoi();

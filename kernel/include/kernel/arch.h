@@ -56,7 +56,7 @@ u64 plat_irq_msi_last(void);
 void plat_power_off(void);
 void plat_restart(void);
 
-/* Called by the architecture. */
+/* Called by the architecture, which also tells EVENT_INTERRUPT, EVENT_SPACE_SWITCH and EVENT_FPU (kernel/trace.h). */
 void trap_syscall(struct cpu *cpu);
 void trap_page_fault(struct thread *t, u64 addr, u32 access, bool present);
 void trap_exception(struct thread *t, u32 vector, u64 error, u64 addr); /* addr: what the CPU tells, or 0 */

@@ -8,21 +8,8 @@
 #define KERNEL_CPU_H
 
 #include <kernel/thread.h>
+#include <kernel/trace.h>
 #include <arch/cpu.h>
-
-enum counter {
-	COUNT_SYSCALLS,
-	COUNT_INTERRUPTS,
-	COUNT_SWITCHES,
-	COUNT_FAULTS,
-	COUNT_FILLS,
-	COUNT_FILLED_AROUND,
-	COUNT_EVICTIONS,
-	COUNT_GUEST_FAULTS,
-	COUNT_EVENTS,
-	COUNT_FLUSHES,
-	COUNTERS
-};
 
 struct cpu {
 	struct arch_cpu arch;		/* first: the entry code knows its offsets */
@@ -36,12 +23,9 @@ struct cpu {
 	u64 slice_end;			/* of current; all ones: none */
 	u64 switched_at;		/* when a limited SchedContext started */
 	u64 programmed;			/* what the timer hardware is set to */
-	u64 count[COUNTERS];
 	struct thread idle;
 };
 
 #define NEVER (~0UL)
-
-static inline void count(enum counter c) { this_cpu()->count[c]++; }
 
 #endif

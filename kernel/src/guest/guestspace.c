@@ -41,7 +41,7 @@ void guestspace_destroy(struct object *o)
 
 void guestspace_flush(struct guestspace *g, u64 start, u64 end)
 {
-	count(COUNT_FLUSHES);
+	event(EVENT_FLUSH, start, end);
 	if (!start && end >= ARCH_USER_TOP)
 		guestspace_reset(g);
 	else if (g->tables && start < end)
@@ -139,7 +139,7 @@ static void fill_around(struct vspace *v, struct guestspace *g, u64 vaddr, const
 		    !vspace_guest_memory(v, e & L4_PTE_ADDR_MASK, L4_PAGE_SIZE, &pa))
 			continue;
 		shadow[k] = pte_make(pa, guest_rights(e) & ~(e & L4_PTE_DIRTY ? 0 : L4_RIGHT_WRITE), false, 0);
-		count(COUNT_FILLED_AROUND);
+		event(EVENT_FILL_AROUND, base + k * L4_PAGE_SIZE, 0);
 	}
 	/* Notes the last entry as used, as the first look-up did for the first. */
 	table_entry(v, g, g->root, base + (AROUND - 1) * L4_PAGE_SIZE, 0, true);
@@ -176,7 +176,7 @@ bool guest_fill(struct vspace *v, struct guestspace *g, u64 guest_root, u64 vadd
 		if ((old && (*old & ARCH_PTE_FRAME)) || !table_make_room(v, g))
 			return false;
 	}
-	count(COUNT_FILLS);
+	event(EVENT_FILL, vaddr, wanted);
 	if (g && !level)
 		fill_around(v, g, vaddr, leaf);
 	return true;
@@ -195,6 +195,7 @@ void guestspace_hint(struct guestspace *g, u64 vaddr, u64 pages)
 		if (!(e & L4_PTE_USER) || !(e & L4_PTE_ACCESSED) || !(e & L4_PTE_READ) ||
 		    !install(g->vspace, g, vaddr, e, level))
 			return;
+		event(EVENT_FILL_HINT, vaddr, 0);
 	}
 }
 

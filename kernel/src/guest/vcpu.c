@@ -100,6 +100,7 @@ static void upcall(struct thread *t, u32 reason)
 		ipc_fault(t, L4_FAULT_VCPU, reason, p->fault_addr, frame_ip(thread_frame(t)), 0);
 		return;
 	}
+	event(EVENT_UPCALL, reason, 0);
 	p->kernel_irq = p->irq_enabled;
 	p->irq_enabled = 0;
 	p->exit_reason = reason;
@@ -125,7 +126,7 @@ void vcpu_event(struct thread *t, u64 bits)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
 
-	count(COUNT_EVENTS);
+	event(EVENT_GUEST_EVENT, bits, 0);
 	__atomic_fetch_or(&p->events.word[0], bits, __ATOMIC_SEQ_CST);
 	WRITE_ONCE(p->pending, 1);
 	t->exit_work = true;
@@ -146,7 +147,7 @@ void vcpu_page_fault(struct thread *t, u64 addr, u32 access)
 		arch_flush_page(addr);
 		return;
 	}
-	count(COUNT_GUEST_FAULTS);
+	event(EVENT_GUEST_FAULT, addr, access);
 	p->fault_addr = addr;
 	p->fault_access = access;
 	p->fault_present = present;
@@ -195,6 +196,7 @@ static void drain_flushes(struct thread *t, struct l4_vcpu_page *p)
 		if (e.op == L4_FLUSH_RANGE) {
 			guestspace_flush(g, e.start, e.end);
 		} else if (e.op == L4_FLUSH_PROTECT) {
+			event(EVENT_FLUSH, e.start, e.end);
 			table_protect_range(g->root, e.start, e.end);
 			arch_root_flush(g->root_reg);
 		} else if (e.op == L4_FLUSH_ROOT) {
@@ -227,6 +229,7 @@ error_t vcpu_enter(struct thread *t, u64 slot)
 	error_t error;
 	u32 hint;
 
+	event(EVENT_GUEST_ENTER, slot, gpa);
 	if (unlikely(READ_ONCE(p->flush_count)))
 		drain_flushes(t, p);
 	error = own_space(t, slot, &g);
@@ -315,6 +318,7 @@ struct l4_vcpu_page *vcpu_syscall(struct thread *t)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
 
+	event(EVENT_GUEST_SYSCALL, (u64)t, 0);
 	p->irq_enabled = 0;
 	p->exit_reason = L4_EXIT_SYSCALL;
 	t->in_guest_user = false;

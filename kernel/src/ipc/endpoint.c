@@ -153,6 +153,7 @@ error_t ipc_send(struct thread *t, struct slot *cap, u64 tag, bool block, bool c
 		if (unlikely(error))
 			return error;
 	}
+	event(EVENT_IPC, (u64)ep, tag);
 	if (likely(ep->receivers && !list_empty(&ep->queue))) {
 		struct thread *r = container_of(ep->queue.next, struct thread, link);
 		struct reply *reply = r->reply;

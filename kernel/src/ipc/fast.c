@@ -40,7 +40,7 @@ static inline void deliver(struct l4_frame *d, const struct l4_frame *s, u64 bad
 static inline void run(struct cpu *cpu, struct thread *from, struct thread *to)
 {
 	to->state = THREAD_RUN;
-	cpu->count[COUNT_SWITCHES]++;
+	event(EVENT_THREAD_SWITCH, (u64)from, (u64)to);
 	cpu->slice_end = NEVER;
 	cpu->current = to;
 	arch_switch(cpu, from, to);
@@ -71,6 +71,7 @@ bool ipc_fast_call(struct cpu *cpu, struct thread *t, struct l4_frame *f)
 	reply->caller = t;
 	t->reply = reply;
 	t->state = THREAD_REPLY;
+	event(EVENT_IPC, (u64)ep, tag);
 	deliver(thread_frame(r), f, cap->badge, tag);
 	run(cpu, t, r);
 	return true;

@@ -34,6 +34,7 @@ void notification_signal(struct notification *n, u64 bits)
 {
 	struct thread *t = n->bound;
 
+	event(EVENT_SIGNAL, (u64)n, bits);
 	if (t && t->vcpu) {
 		vcpu_event(t, bits);
 		return;

@@ -30,6 +30,7 @@ static u64 *alloc(struct vspace *v, struct guestspace *owner)
 		return NULL;
 	}
 	v->pool_free--;
+	event(EVENT_TABLE, arch_pa(pool_page(v, n)), 0);
 	v->tables[n] = (struct table){ .low = 511, .high = 0 };
 	if (owner) {
 		v->tables[n].next = owner->tables;
@@ -136,6 +137,7 @@ void guestspace_reset(struct guestspace *g)
 {
 	struct vspace *v = g->vspace;
 
+	event(EVENT_FLUSH_SPACE, (u64)g, 0);
 	for (u32 w = 0; w < ARCH_ROOT_ENTRIES / 64; w++) {
 		for (u64 bits = g->used[w]; bits; bits &= bits - 1)
 			g->root[w * 64 + __builtin_ctzl(bits)] = 0;
@@ -212,7 +214,7 @@ bool table_make_room(struct vspace *v, struct guestspace *keep)
 
 		if (g->tables && g != keep) {
 			guestspace_reset(g);
-			count(COUNT_EVICTIONS);
+			event(EVENT_EVICTION, (u64)g, 0);
 			return true;
 		}
 	}
@@ -220,6 +222,6 @@ bool table_make_room(struct vspace *v, struct guestspace *keep)
 		guestspace_reset(keep);
 	else if (!reclaim_own(v, v->root, ARCH_LEVELS - 1))
 		return false;
-	count(COUNT_EVICTIONS);
+	event(EVENT_EVICTION, (u64)keep, 0);
 	return true;
 }

@@ -142,7 +142,7 @@ static void switch_to(struct cpu *cpu, struct thread *to)
 	if (to->queued)
 		dequeue(to);
 	if (from != to) {
-		cpu->count[COUNT_SWITCHES]++;
+		event(EVENT_THREAD_SWITCH, (u64)from, (u64)to);
 		cpu->current = to;
 		arch_switch(cpu, from, to);
 	}
