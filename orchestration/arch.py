@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""All that the orchestration knows about a CPU architecture: one frozen dataclass each."""
+"""All that the orchestration knows about a CPU architecture: one frozen dataclass each.
+
+Standard library only: doctor asks for packages by it.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ class Arch:
     """Debian's name of the architecture, for the root file system and the packages of the cross compiler."""
     qemu: str
     """The emulator's program."""
+    packages: tuple[str, ...]
+    """Debian's packages of the emulator and its firmware; doctor.py knows the names of older releases."""
     machine: str
     """The emulator's machine."""
     cpu: str
@@ -49,15 +54,16 @@ class Arch:
 ARCHES = {
     arch.name: arch
     for arch in (
-        Arch(name="x86_64", debian="amd64", qemu="qemu-system-x86_64", machine="q35", cpu="max",
-             counted_cpu="max,erms=off,fsrm=off", kernel="quoll.elf", linux_arch="x86_64",
+        Arch(name="x86_64", debian="amd64", qemu="qemu-system-x86_64", packages=("qemu-system-x86",), machine="q35",
+             cpu="max", counted_cpu="max,erms=off,fsrm=off", kernel="quoll.elf", linux_arch="x86_64",
              linux_image="arch/x86/boot/bzImage", native_console="ttyS0", elf_machine="EM_X86_64"),
-        Arch(name="riscv64", debian="riscv64", qemu="qemu-system-riscv64", machine="virt", cpu="rv64",
-             counted_cpu="rv64", kernel="quoll.elf", linux_arch="riscv", linux_image="arch/riscv/boot/Image",
-             native_console="ttyS0", elf_machine="EM_RISCV"),
-        Arch(name="aarch64", debian="arm64", qemu="qemu-system-aarch64", machine="virt,gic-version=3",
-             cpu="cortex-a76", counted_cpu="cortex-a76", kernel="quoll.img", linux_arch="arm64",
-             linux_image="arch/arm64/boot/Image", native_console="ttyAMA0", elf_machine="EM_AARCH64"),
+        Arch(name="riscv64", debian="riscv64", qemu="qemu-system-riscv64", packages=("qemu-system-riscv", "opensbi"),
+             machine="virt", cpu="rv64", counted_cpu="rv64", kernel="quoll.elf", linux_arch="riscv",
+             linux_image="arch/riscv/boot/Image", native_console="ttyS0", elf_machine="EM_RISCV"),
+        Arch(name="aarch64", debian="arm64", qemu="qemu-system-aarch64", packages=("qemu-system-arm",),
+             machine="virt,gic-version=3", cpu="cortex-a76", counted_cpu="cortex-a76", kernel="quoll.img",
+             linux_arch="arm64", linux_image="arch/arm64/boot/Image", native_console="ttyAMA0",
+             elf_machine="EM_AARCH64"),
     )
 }
 

@@ -16,12 +16,13 @@ import sys
 from pathlib import Path
 
 from orchestration import doctor
+from orchestration.arch import ARCHES
 from orchestration.errors import InfrastructureError, QuollError
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 REQUIREMENTS = ROOT / "orchestration" / "requirements.txt"
-DOCTOR_OPTIONS = ("--install", "--help")
+DOCTOR_WORDS = ("--install", "--help", *ARCHES)
 # Seconds for all of pip's work.
 PIP_LIMIT = 1200
 
@@ -59,17 +60,19 @@ def make_venv() -> None:
 
 
 def run_doctor(arguments: list[str]) -> int:
-    """Handle `orchestrate doctor [--install]`."""
+    """Handle `orchestrate doctor [ARCH...] [--install]`."""
     for argument in arguments:
-        if argument not in DOCTOR_OPTIONS:
-            print(f"orchestrate: doctor: unknown argument {argument}; valid: {' '.join(DOCTOR_OPTIONS)}",
+        if argument not in DOCTOR_WORDS:
+            print(f"orchestrate: doctor: unknown argument {argument}; valid: {' '.join(DOCTOR_WORDS)}",
                   file=sys.stderr)
             return 2
     if "--help" in arguments:
-        print("usage: orchestrate doctor [--install]\n\nSay what this machine lacks and the command that mends "
-              "it; with --install, run it.\nExit code 3: something is missing.")
+        print(f"usage: orchestrate doctor [ARCH...] [--install]\n\nSay what this machine lacks for the architectures "
+              f"(all: {' '.join(ARCHES)}) and the command\nthat mends it; with --install, run it. "
+              "Exit code 3: something is missing.")
         return 0
-    return doctor.report("--install" in arguments)
+    return doctor.report("--install" in arguments, [ARCHES[name] for name in arguments if name in ARCHES]
+                         or ARCHES.values())
 
 
 def main(arguments: list[str]) -> int:
@@ -78,7 +81,7 @@ def main(arguments: list[str]) -> int:
         if arguments[:1] == ["doctor"]:
             return run_doctor(arguments[1:])
         if not stamp().exists():
-            doctor.ensure()
+            doctor.ensure_packages(doctor.FIRST)
             make_venv()
     except QuollError as error:
         print("\n".join(error.lines()), file=sys.stderr)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The command line: ./orchestrate boot | test | measure | doctor."""
+"""The command line: ./orchestrate boot | build | test | measure | doctor."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def boot(
     chosen = arches.find(arch)
     if accel not in ACCELERATORS:
         raise UsageError(f"unknown accelerator '{accel}'; valid: {', '.join(ACCELERATORS)}")
-    doctor.ensure()
+    doctor.ensure([chosen])
     doctor.check_space()
     progress = Progress(quiet)
     cache = Cache(say=progress.say)
@@ -76,21 +76,45 @@ def boot(
     return status
 
 
-@app.command(epilog=EPILOG, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(epilog=EPILOG)
+def build(arch: Annotated[list[str], typer.Argument(metavar="ARCH...", help=f"some of: {', '.join(arches.ARCHES)}")]
+          ) -> int:
+    """Build all that has changed, and boot nothing."""
+    chosen = [arches.find(name) for name in arch]
+    doctor.ensure(chosen)
+    doctor.check_space()
+    progress = Progress()
+    cache = Cache(say=progress.say)
+    for one in chosen:
+        progress.say(one.name)
+        booting.artefacts(one, cache, progress)
+    return 0
+
+
+@app.command(epilog=EPILOG, context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+             options_metavar="[ARCH...] [PYTEST ARGUMENT...]")
 def test(context: typer.Context) -> int:
-    """Run every test; further arguments go to pytest."""
-    doctor.ensure()
+    """Run every test, on every architecture or on those named first; what follows them goes to pytest."""
+    rest = list(context.args)
+    chosen = []
+    while rest and rest[0] in arches.ARCHES:
+        chosen.append(arches.find(rest.pop(0)))
+    if rest and not rest[0].startswith("-") and not (ROOT / rest[0].split("::")[0]).exists():
+        raise UsageError(f"'{rest[0]}' is no architecture and no path to tests; valid: {', '.join(arches.ARCHES)}")
+    doctor.ensure(chosen or arches.ARCHES.values())
     doctor.check_space()
     os.chdir(ROOT)
-    arguments = [sys.executable, "-m", "pytest", *(context.args or ["tests/unit", "tests/system"])]
-    os.execv(sys.executable, arguments)
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *(f"--arch={one.name}" for one in chosen), *rest])
 
 
 @app.command(epilog=EPILOG)
-def measure(arch: Annotated[str, typer.Argument(metavar="ARCH")]) -> int:
-    """Measure the guest against native Linux and write docs/measurements.md."""
-    chosen = arches.find(arch)
-    doctor.ensure()
+def measure(
+    arch: Annotated[list[str] | None, typer.Argument(metavar="[ARCH...]", help=(
+        f"some of: {', '.join(arches.ARCHES)}; all when none is named"))] = None,
+) -> int:
+    """Measure the guest against native Linux: all architectures into docs/measurements.md, named ones to the screen."""
+    chosen = [arches.find(name) for name in arch or arches.ARCHES]
+    doctor.ensure(chosen)
     measurements.write(chosen, Progress())
     return 0
 

@@ -11,20 +11,25 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+from orchestration.arch import ARCHES, Arch
 from orchestration.errors import InfrastructureError, MissingError
 
+# What the command line itself stands on.
+FIRST = ["python3-venv", "util-linux"]
 # Debian packages, with what each is for. Linux's own build needs the group "Linux".
 PACKAGES = {
-    "orchestration": ["python3-venv", "util-linux"],
-    "machine": ["qemu-system-x86"],
-    "kernel and servers": ["gcc", "libc6-dev", "binutils", "meson", "ninja-build", "python3-yaml"],
-    "Linux": ["make", "linux-source-6.12", "xz-utils", "patch", "flex", "bison", "bc", "perl", "libelf-dev",
-              "libssl-dev", "kmod", "cpio", "rsync", "ccache"],
+    "orchestration": FIRST,
+    "kernel and servers": ["meson", "ninja-build", "python3-yaml"],
+    "Linux": ["gcc", "libc6-dev", "make", "linux-source-6.12", "xz-utils", "patch", "flex", "bison", "bc", "perl",
+              "libelf-dev", "libssl-dev", "kmod", "cpio", "rsync", "ccache"],
     "root file system": ["mmdebstrap", "fakeroot", "e2fsprogs", "debian-archive-keyring"],
     "tests": ["shellcheck"],
 }
+# What an older Debian, by its version, calls a package.
+OLDER_NAMES = {"12": {"qemu-system-riscv": "qemu-system-misc"}}
 # Bytes: Linux's tree with its objects, and the runs' disks.
 SPACE_NEEDED = 6 << 30
 # Seconds: a slow mirror is no hang.
@@ -37,9 +42,34 @@ def cache_root() -> Path:
     return Path(base) / "quoll"
 
 
-def missing_packages() -> list[str]:
-    """Return the Debian packages that are not installed; raise MissingError when this is no Debian."""
+def debian_version() -> str:
+    """Return the release's number, or an empty string for one that has none yet."""
+    lines = Path("/etc/os-release").read_text().splitlines() if Path("/etc/os-release").exists() else []
+    return next((line.partition("=")[2].strip('"') for line in lines if line.startswith("VERSION_ID=")), "")
+
+
+def native_architecture() -> str:
+    """Return this machine's architecture as Debian calls it; raise MissingError when this is no Debian."""
+    try:
+        return subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True,
+                              check=True).stdout.strip()
+    except FileNotFoundError as error:
+        raise MissingError("dpkg is not there: this is no Debian system", "use Debian 12 or 13") from error
+
+
+def wanted_packages(arches: Iterable[Arch]) -> list[str]:
+    """Return the Debian packages that work on these architectures needs here, each once."""
+    native, renamed = native_architecture(), OLDER_NAMES.get(debian_version(), {})
     wanted = [package for group in PACKAGES.values() for package in group]
+    for arch in arches:
+        wanted += arch.packages
+        if arch.debian != native:
+            wanted += [f"gcc-{arch.prefix.replace('_', '-')}".rstrip("-"), f"libc6-dev-{arch.debian}-cross"]
+    return list(dict.fromkeys(renamed.get(package, package) for package in wanted))
+
+
+def missing_packages(wanted: list[str]) -> list[str]:
+    """Return those of the Debian packages that are not installed; raise MissingError when this is no Debian."""
     try:
         done = subprocess.run(["dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\n", *wanted],
                               capture_output=True, text=True, check=False)
@@ -95,15 +125,20 @@ def install(packages: list[str]) -> None:
                                f"run: {shown_command(packages)}", tuple(done.stdout.splitlines()[-12:]))
 
 
-def ensure() -> None:
-    """Install what is missing."""
-    packages = missing_packages()
+def ensure_packages(wanted: list[str]) -> None:
+    """Install those of the packages that are missing."""
+    packages = missing_packages(wanted)
     if packages:
         install(packages)
-        packages = missing_packages()
+        packages = missing_packages(wanted)
         if packages:
             raise MissingError(f"still missing after apt-get: {' '.join(packages)}",
                                f"run: {shown_command(packages)}")
+
+
+def ensure(arches: Iterable[Arch]) -> None:
+    """Install what work on these architectures lacks."""
+    ensure_packages(wanted_packages(arches))
 
 
 def free_space(path: Path) -> int:
@@ -131,14 +166,16 @@ def accelerator() -> str:
     return "/dev/kvm is there; it is used only with --accel kvm, and after our own probe has run under it"
 
 
-def report(mend: bool) -> int:
+def report(mend: bool, arches: Iterable[Arch] = tuple(ARCHES.values())) -> int:
     """Print the state of the machine; return 0, or the exit code of what is wrong."""
-    packages = missing_packages()
-    if packages and mend:
-        ensure()
-        packages = missing_packages()
+    chosen = list(arches)
+    wanted = wanted_packages(chosen)
+    if mend:
+        ensure_packages(wanted)
+    packages = missing_packages(wanted)
     free = free_space(cache_root())
     print(f"python     {sys.version.split()[0]} ({sys.executable})")
+    print(f"targets    {' '.join(arch.name for arch in chosen)}")
     print(f"packages   {'complete' if not packages else 'missing: ' + ' '.join(packages)}")
     print(f"cache      {cache_root()}, {free >> 20} MiB free{'' if free >= SPACE_NEEDED else ': too little'}")
     print(f"machine    {accelerator()}")

@@ -51,8 +51,9 @@ def guest(arch: Arch) -> Flavour:
 
 def native(arch: Arch) -> Flavour:
     """Return the flavour that runs on the bare machine."""
-    return Flavour(f"native-{arch.name}", False, arch.linux_arch, (NATIVE_CONFIGS / f"native-{arch.name}.config",),
-                   "allnoconfig", arch.linux_image, (Path(arch.linux_image).name,))
+    configs = (NATIVE_CONFIGS / "native.config", NATIVE_CONFIGS / f"native-{arch.name}.config")
+    return Flavour(f"native-{arch.name}", False, arch.linux_arch, configs, "allnoconfig", arch.linux_image,
+                   (Path(arch.linux_image).name,))
 
 
 def series() -> list[Path]:
@@ -114,7 +115,8 @@ def make(arch: Arch, cache: Cache, flavour: Flavour, key: str, entry: Path) -> N
     log = cache.root / "build" / f"linux-{flavour.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("")
-    with cache.lock(f"linux-{flavour.name}"):
+    # Architectures share a tree, each with its own objects; a build of one has all the CPUs anyway.
+    with cache.lock(f"linux-{'guest' if flavour.patched else 'native'}"):
         tree = unpack(cache, flavour, key, log)
         objects = tree.parent / f"objects-{flavour.name}"
         objects.mkdir(exist_ok=True)

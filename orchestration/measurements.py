@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration import boot, build, kernel_tests, linux
-from orchestration.arch import Arch
+from orchestration.arch import ARCHES, Arch
 from orchestration.bootstrap import ROOT
 from orchestration.cache import Cache
 from orchestration.progress import Progress
@@ -26,10 +27,23 @@ from orchestration.tools import program
 PAGE = ROOT / "docs" / "measurements.md"
 PROGRAM = ROOT / "tests" / "bench" / "operations.c"
 LIMIT = 900.0
-FOLDERS = {"kernel, generic": ("kernel/src", "kernel/include", "kernel/plat"),
-           "kernel, x86_64": ("kernel/arch/x86_64",),
-           "servers": ("servers",), "orchestration": ("orchestration",), "tests": ("tests",)}
+FOLDERS = {"kernel, generic": ("kernel/src", "kernel/include", "kernel/fdt"), "kernel, boards": ("kernel/plat",),
+           **{f"kernel, {name}": (f"kernel/arch/{name}",) for name in ARCHES},
+           "servers, generic": ("servers",), **{f"servers, {name}": (f"servers/libl4/arch/{name}",) for name in ARCHES},
+           "orchestration": ("orchestration",), "tests": ("tests",)}
 SOURCES = {".c", ".h", ".S", ".py"}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured on one architecture. Operations are in instructions, stages in seconds."""
+
+    native: dict[str, int]
+    guest: dict[str, int]
+    kernel: dict[str, int]
+    stages: dict[str, float]
+    memory: str
+    sizes: dict[str, str]
 
 
 def counted(arch: Arch) -> tuple[str, ...]:
@@ -52,39 +66,37 @@ def operations(session: Session, binary: Path) -> dict[str, int]:
     return found
 
 
-def measured(make: Callable[[], Session], binary: Path) -> tuple[dict[str, int], Session]:
+def measured(session: Session, binary: Path) -> dict[str, int]:
     """Boot, measure, power off."""
-    session = make()
     with session:
         found = operations(session, binary)
         session.power_off()
     boot.discard_large_files(session.machine.run)
-    return found, session
+    return found
 
 
-def kernel_figures(arch: Arch, bare: Path) -> list[tuple[str, int]]:
-    """Run the kernel's benchmark; return (name, instructions)."""
+def kernel_figures(arch: Arch, bare: Path) -> dict[str, int]:
+    """Run the kernel's benchmark; return instructions by name."""
     _, folder = kernel_tests.run(arch, bare, extra=counted(arch), program=build.KERNEL_BENCH)
     pattern = re.compile(r"# bench (.+) (\d+)$", re.MULTILINE)
-    return [(name, int(value)) for name, value in pattern.findall((folder / "l4.log").read_text())]
+    return {name: int(value) for name, value in pattern.findall((folder / "l4.log").read_text())}
 
 
 def lines_of(folders: tuple[str, ...]) -> int:
-    """Return the lines of source below folders."""
+    """Return the lines of source below folders, without those for one architecture unless they were named."""
     return sum(len(path.read_text().splitlines()) for folder in folders for path in (ROOT / folder).rglob("*")
-               if path.suffix in SOURCES)
+               if path.suffix in SOURCES and ("arch" in folder or "arch" not in path.relative_to(ROOT).parts))
 
 
-def text_size(path: Path) -> str:
+def text_size(arch: Arch, path: Path) -> str:
     """Return text, data and bss of a program in bytes, as size prints them."""
-    done = subprocess.run([program("size"), str(path)], capture_output=True, text=True, check=True)
-    text, data, bss = done.stdout.splitlines()[1].split()[:3]
-    return f"{text} | {data} | {bss}"
+    done = subprocess.run([program(f"{arch.prefix}size"), str(path)], capture_output=True, text=True, check=True)
+    return " + ".join(done.stdout.splitlines()[1].split()[:3])
 
 
-def write(arch: Arch, progress: Progress) -> None:
-    """Measure everything and write docs/measurements.md."""
-    cache = Cache(say=progress.say)
+def measure(arch: Arch, cache: Cache, progress: Progress) -> Figures:
+    """Measure everything on one architecture."""
+    progress.say(arch.name)
     made = boot.artefacts(arch, cache, progress)
     with progress.step("build native"):
         native = linux.linux(arch, cache, linux.native(arch))
@@ -92,41 +104,71 @@ def write(arch: Arch, progress: Progress) -> None:
         binary = Path(name) / "operations"
         subprocess.run([program(arch.compiler), "-static", "-O2", "-D_GNU_SOURCE", str(PROGRAM), "-o", str(binary)],
                        check=True)
-        guest, _ = measured(lambda: boot.prepare(made, progress, RunDirectory("measure-guest"),
-                                                extra=counted(arch)), binary)
-        kernel = native / Path(arch.linux_image).name
-        bare, _ = measured(lambda: boot.prepare_native(arch, kernel, made.disk, progress,
-                                                       RunDirectory("measure-native"), counted(arch)), binary)
+        guest = measured(boot.prepare(made, progress, RunDirectory("measure-guest"), extra=counted(arch)), binary)
+        bare = measured(boot.prepare_native(arch, native / Path(arch.linux_image).name, made.disk, progress,
+                                            RunDirectory("measure-native"), counted(arch)), binary)
     with boot.prepare(made, progress, RunDirectory("measure-boot")) as session:
-        memory = session.shell_run("head -3 /proc/meminfo").text
+        memory = session.shell_run("sed -n 's/^MemTotal: *//p' /proc/meminfo").text
         session.power_off()
-    used = re.search(r"root: (\d+ KiB of RAM used .*)", (session.machine.run.path / "l4.log").read_text())
+    used = re.search(r"root: (\d+ KiB) of RAM used", (session.machine.run.path / "l4.log").read_text())
     boot.discard_large_files(session.machine.run)
-    qemu = subprocess.run([program(arch.qemu), "--version"], capture_output=True, text=True, check=True)
-    out = ["# Measurements", "", f"Written by `./orchestrate measure {arch.name}`. {qemu.stdout.splitlines()[0]}, "
-           "emulation (TCG), one CPU. Instructions are counted by `-icount shift=0,sleep=off`, user mode and all "
-           "privileged work included; each figure is the least of nine rounds. "
-           "A string instruction counts once for each step, so the CPU is without its byte-wise ones "
-           f"(`-cpu {arch.counted_cpu}`).", "",
-           "## Linux on L4 against Linux on the bare machine", "",
-           "The same 6.12 source and the same disk; native is ARCH=" + arch.linux_arch + " with "
-           f"`orchestration/configs/native-{arch.name}.config`.", "",
-           "| operation | native | on L4 | ratio |", "|---|---|---|---|"]
-    for operation, value in bare.items():
-        if operation in guest:
-            out.append(f"| {operation} | {value} | {guest[operation]} | {guest[operation] / value:.2f} |")
-    out += ["", "## L4 itself", "", "Instructions, user stubs included (`tests/kernel/bench.c`).", "",
-            "| operation | instructions |", "|---|---|"]
-    out += [f"| {operation} | {value} |" for operation, value in kernel_figures(arch, made.bare)]
-    out += ["", "## Boot", "", f"Wall-clock seconds under emulation; guest RAM {boot.GUEST_RAM // MIB} MiB.", "",
-            "| stage | seconds |", "|---|---|"]
-    out += [f"| {stage} | {seconds:.1f} |" for stage, seconds in session.tracker.times.items()]
-    out += ["", f"Memory of the machine: {used[1] if used else 'not told'}.",
-            "", "Memory after boot, as the guest sees it:", "", "```", memory, "```", "",
-            "## Sizes", "", "| program | text | data | bss |", "|---|---|---|---|"]
     programs = [*(made.bare / name for name in (build.KERNEL, *build.SERVERS)), made.linux / "vmlinux"]
-    out += [f"| {path.name} | {text_size(path)} |" for path in programs]
-    out += ["", "| part | lines |", "|---|---|"]
-    out += [f"| {part} | {lines_of(folders)} |" for part, folders in FOLDERS.items()]
-    PAGE.write_text("\n".join(out) + "\n")
+    return Figures(bare, guest, kernel_figures(arch, made.bare), session.tracker.times,
+                   f"{used[1] if used else 'not told'}, {memory}",
+                   {path.name: text_size(arch, path) for path in programs})
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Return a table in Markdown."""
+    return [f"| {' | '.join(head)} |", "|" + "---|" * len(head),
+            *(f"| {' | '.join(str(cell) for cell in row)} |" for row in rows), ""]
+
+
+def names_of(maps: Iterable[Mapping[str, object]]) -> list[str]:
+    """Return the keys of all the maps, each once, in order."""
+    return list(dict.fromkeys(name for one in maps for name in one))
+
+
+def page(figures: Mapping[str, Figures]) -> str:
+    """Return all figures as a page in Markdown, one column or a few for each architecture."""
+    names, found = list(figures), list(figures.values())
+    qemu = subprocess.run([program(ARCHES[names[0]].qemu), "--version"], capture_output=True, text=True, check=True)
+    out = ["# Measurements", "",
+           f"Written by `./orchestrate measure`. {qemu.stdout.splitlines()[0]}, emulation (TCG), one CPU. Instructions "
+           "are counted by `-icount shift=0,sleep=off`, user mode and all privileged work included; each figure is the "
+           "least of nine rounds. On x86_64 a string instruction counts once for each step, so the CPU is without its "
+           f"byte-wise ones (`-cpu {ARCHES['x86_64'].counted_cpu}`). CPUs: "
+           f"{', '.join(f'{name} `{ARCHES[name].counted_cpu}`' for name in names)}.", "",
+           "## Linux on L4 against Linux on the bare machine", "",
+           "The same 6.12 source and the same disk; native is the architecture's own port with "
+           "`orchestration/configs/native*.config`.", ""]
+    head = ["operation", *(f"{name} {what}" for name in names for what in ("native", "on L4", "ratio"))]
+    out += table(head, ([name, *(cell for one in found for cell in (
+        one.native[name], one.guest[name], f"{one.guest[name] / one.native[name]:.2f}"))]
+        for name in names_of(one.native for one in found)))
+    out += ["## L4 itself", "", "Instructions, user stubs included (`tests/kernel/bench.c`).", ""]
+    out += table(["operation", *names], ([name, *(one.kernel.get(name, "-") for one in found)]
+                                         for name in names_of(one.kernel for one in found)))
+    out += ["## Boot", "", f"Wall-clock seconds under emulation; guest RAM {boot.GUEST_RAM // MIB} MiB.", ""]
+    out += table(["stage", *names], ([name, *(f"{one.stages.get(name, 0):.1f}" for one in found)]
+                                     for name in names_of(one.stages for one in found)))
+    out += ["Memory of the machine that is used beside the guest's, boot image and firmware included; and what the "
+            "guest's Linux has for its programs (MemTotal):", ""]
+    out += table(["", *names], [["beside the guest", *(one.memory.split(", ")[0] for one in found)],
+                                ["for programs", *(one.memory.split(", ")[1] for one in found)]])
+    out += ["## Sizes", "", "Bytes: text + data + bss.", ""]
+    out += table(["program", *names], ([name, *(one.sizes[name] for one in found)]
+                                       for name in names_of(one.sizes for one in found)))
+    out += table(["part", "lines"], ([part, lines_of(folders)] for part, folders in FOLDERS.items()))
+    return "\n".join(out)
+
+
+def write(arches: Sequence[Arch], progress: Progress) -> None:
+    """Measure; with every architecture write docs/measurements.md, with some print the same page."""
+    cache = Cache(say=progress.say)
+    text = page({arch.name: measure(arch, cache, progress) for arch in arches})
+    if len(arches) < len(ARCHES):
+        print(text)
+        return
+    PAGE.write_text(text)
     progress.say(f"wrote {PAGE.relative_to(ROOT)}")

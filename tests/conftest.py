@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Options and fixtures of all tests."""
+"""Options and fixtures of all tests. A test that asks for arch runs once for each architecture."""
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,19 +17,48 @@ from orchestration.bootstrap import ROOT
 from orchestration.cache import Cache
 from orchestration.progress import Progress
 
+BUILDER = pytest.StashKey["subprocess.Popen[bytes]"]()
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--arch", default="x86_64", help="architecture of the system tests")
+    parser.addoption("--arch", action="append", help="an architecture of the system tests; all when not given")
+
+
+def chosen(config: pytest.Config) -> list[arches.Arch]:
+    return [arches.find(name) for name in config.getoption("--arch") or arches.ARCHES]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Session scope, so that all tests of one architecture run before the next one's."""
+    named = {name for mark in metafunc.definition.iter_markers("parametrize") for name in [mark.args[0]]}
+    if "arch" in metafunc.fixturenames and "arch" not in named:
+        metafunc.parametrize("arch", chosen(metafunc.config), ids=lambda arch: arch.name, scope="session")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start building for all architectures beside the tests, with what CPU time these leave.
+
+    A test that needs a build waits for it by the cache's lock, and makes it itself when the builder failed.
+    """
+    wanted = {item.callspec.params["arch"].name for item in session.items
+              if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "made" in item.fixturenames}
+    names = [arch.name for arch in chosen(session.config) if arch.name in wanted]
+    if names and not session.config.option.collectonly:
+        session.config.stash[BUILDER] = subprocess.Popen(
+            ["nice", "-n", "19", sys.executable, "-m", "orchestration", "build", *names], cwd=ROOT,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    builder = config.stash.get(BUILDER, None)
+    if builder is not None and builder.poll() is None:
+        os.kill(builder.pid, signal.SIGTERM)
+        builder.wait(60)
 
 
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
-
-
-@pytest.fixture(scope="session")
-def arch(request: pytest.FixtureRequest) -> arches.Arch:
-    return arches.find(request.config.getoption("--arch"))
 
 
 @pytest.fixture(scope="session")
@@ -40,5 +73,5 @@ def cache() -> Cache:
 
 @pytest.fixture(scope="session")
 def made(arch: arches.Arch, cache: Cache, progress: Progress) -> boot.Artefacts:
-    """Everything built, once for all tests."""
+    """Everything built, once for all tests of an architecture."""
     return boot.artefacts(arch, cache, progress)

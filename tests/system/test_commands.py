@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestration import boot
+from orchestration.arch import Arch
 
 pytestmark = pytest.mark.usefixtures("made")
 
@@ -36,25 +37,25 @@ def qemus() -> set[int]:
     return found
 
 
-def test_a_command_passes_its_output_and_status(root: Path) -> None:
-    done = orchestrate(root, "boot", "x86_64", "--", "sh", "-c", "echo 'a  b'; echo e >&2; exit 42")
+def test_a_command_passes_its_output_and_status(root: Path, arch: Arch) -> None:
+    done = orchestrate(root, "boot", arch.name, "--", "sh", "-c", "echo 'a  b'; echo e >&2; exit 42")
     assert done.returncode == 42, done.stderr
     assert done.stdout == "a  b\n"
     assert "e\n" in done.stderr
 
 
-def test_without_terminal_it_says_ready_and_builds_nothing(root: Path, made: boot.Artefacts) -> None:
-    logs = [path for path in made.bare.parent.parent.glob("build/*.log") if "native" not in path.name]
+def test_without_terminal_it_says_ready_and_builds_nothing(root: Path, made: boot.Artefacts, arch: Arch) -> None:
+    logs = [path for path in made.bare.parent.parent.glob(f"build/*{arch.name}*.log") if "native" not in path.name]
     before = {path: path.stat().st_mtime_ns for path in logs}
-    done = orchestrate(root, "boot", "x86_64")
+    done = orchestrate(root, "boot", arch.name)
     assert (done.returncode, done.stdout) == (0, "ready\n"), done.stderr
     assert {path: path.stat().st_mtime_ns for path in logs} == before
 
 
-def test_the_shell_has_a_terminal_and_leaving_it_ends_the_machine(root: Path) -> None:
+def test_the_shell_has_a_terminal_and_leaving_it_ends_the_machine(root: Path, arch: Arch) -> None:
     child, terminal = pty.fork()
     if child == 0:
-        os.execv(str(root / "orchestrate"), ["orchestrate", "boot", "x86_64"])
+        os.execv(str(root / "orchestrate"), ["orchestrate", "boot", arch.name])
     seen = b""
 
     def wait_for(text: bytes, limit: float) -> None:
@@ -93,10 +94,10 @@ def test_the_shell_has_a_terminal_and_leaving_it_ends_the_machine(root: Path) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_dead_orchestrator_leaves_no_qemu(root: Path, number: signal.Signals) -> None:
+def test_a_dead_orchestrator_leaves_no_qemu(root: Path, arch: Arch, number: signal.Signals) -> None:
     before = qemus()
     # A shell's background job, which these tests may be, ignores SIGINT and hands that down.
-    process = subprocess.Popen([str(root / "orchestrate"), "boot", "x86_64", "--", "sleep", "600"],
+    process = subprocess.Popen([str(root / "orchestrate"), "boot", arch.name, "--", "sleep", "600"],
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     deadline = time.monotonic() + 120

@@ -22,6 +22,10 @@ from orchestration.errors import BuildError, HangError, InfrastructureError, Mis
     (["boot", "x86_64", "--accel", "warp"], ["warp", "tcg", "kvm"]),
     (["bot"], ["bot", "boot", "test", "measure", "doctor"]),
     (["measure", "vax"], ["vax", *ARCHES]),
+    (["build", "vax"], ["vax", *ARCHES]),
+    (["build"], ["ARCH", *ARCHES]),
+    (["test", "vax"], ["vax", *ARCHES]),
+    (["test", "riscv64", "tests/none"], ["tests/none", *ARCHES]),
 ])
 def test_wrong_use(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(arguments) == 2
@@ -36,12 +40,12 @@ def test_doctor_refuses_unknown_arguments(root: Path) -> None:
                           text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.strip().splitlines() == [
-        "orchestrate: doctor: unknown argument --mend; valid: --install --help"]
+        f"orchestrate: doctor: unknown argument --mend; valid: --install --help {' '.join(ARCHES)}"]
 
 
 def test_doctor_without_root_or_sudo_says_what_to_run(monkeypatch: pytest.MonkeyPatch,
                                                       capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(doctor, "missing_packages", lambda: ["qemu-system-x86", "flex"])
+    monkeypatch.setattr(doctor, "missing_packages", lambda wanted: ["qemu-system-x86", "flex"])
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
     assert bootstrap.main(["doctor"]) == 3
@@ -54,8 +58,25 @@ def test_doctor_without_root_or_sudo_says_what_to_run(monkeypatch: pytest.Monkey
 def test_no_debian_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(MissingError, match="no Debian"):
-        doctor.missing_packages()
+        doctor.wanted_packages(ARCHES.values())
+    with pytest.raises(MissingError, match="no Debian"):
+        doctor.missing_packages(doctor.FIRST)
 
+
+def test_an_architecture_needs_its_own_packages_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "native_architecture", lambda: "amd64")
+    monkeypatch.setattr(doctor, "debian_version", lambda: "13")
+    own = {name: set(doctor.wanted_packages([arch])) - set(doctor.wanted_packages([]))
+           for name, arch in ARCHES.items()}
+    assert own == {
+        "x86_64": {"qemu-system-x86"},
+        "riscv64": {"qemu-system-riscv", "opensbi", "gcc-riscv64-linux-gnu", "libc6-dev-riscv64-cross"},
+        "aarch64": {"qemu-system-arm", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"}}
+    monkeypatch.setattr(doctor, "debian_version", lambda: "12")
+    assert "qemu-system-misc" in doctor.wanted_packages([ARCHES["riscv64"]])
+    monkeypatch.setattr(doctor, "native_architecture", lambda: "arm64")
+    assert {"gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"} <= set(doctor.wanted_packages([ARCHES["x86_64"]]))
+    assert "gcc-aarch64-linux-gnu" not in doctor.wanted_packages([ARCHES["aarch64"]])
 
 def test_exit_codes_are_distinct_and_documented(root: Path) -> None:
     classes: list[type[QuollError]] = [MissingError, InfrastructureError, BuildError, PanicError, HangError]
@@ -68,7 +89,7 @@ def test_exit_codes_are_distinct_and_documented(root: Path) -> None:
 
 
 def test_a_failure_is_explained_not_traced(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def fail() -> None:
+    def fail(arches: object) -> None:
         raise BuildError("it broke", "do this", ("last line",))
 
     monkeypatch.setattr(doctor, "ensure", fail)
@@ -77,7 +98,7 @@ def test_a_failure_is_explained_not_traced(monkeypatch: pytest.MonkeyPatch, caps
 
 
 def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt() -> None:
+    def interrupt(arches: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(doctor, "ensure", interrupt)
