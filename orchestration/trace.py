@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Reads what quoll-trace.elf has counted and traced, from the memory of a running machine.
+
+The kernel's object `trace` (kernel/src/debug/trace.c) describes itself: sizes and names of the events are in it.
+"""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from orchestration.errors import InfrastructureError
+
+SYMBOL = "trace"
+MAGIC = 0x45434152544C4C51
+VERSION = 1
+HEADER = struct.Struct("<QIIIIQQ")
+NAME_SIZE = 24
+ENTRY = struct.Struct("<QQQQ")
+KIND_SHIFT = 56
+
+
+class Memory(Protocol):
+    """What can save physical memory: the machine's monitor."""
+
+    def execute(self, command: str, **arguments: object) -> object:
+        """Run a QMP command."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One entry of the ring. time in counter ticks; thread is the low 56 bits of its address."""
+
+    time: int
+    kind: str
+    thread: int
+    a: int
+    b: int
+
+
+@dataclass(frozen=True)
+class Trace:
+    """All of it at one moment."""
+
+    counter_hz: int
+    written: int
+    """Events ever; events holds the last of them."""
+    counts: dict[str, int]
+    endpoints: dict[int, int]
+    """Messages by the Endpoint's address."""
+    events: tuple[Event, ...]
+
+
+def place(kernel: Path) -> tuple[int, int]:
+    """Return the physical address and size of the trace in a kernel; raise InfrastructureError if it has none."""
+    with kernel.open("rb") as stream:
+        elf = ELFFile(stream)
+        table = elf.get_section_by_name(".symtab")
+        symbols = table.get_symbol_by_name(SYMBOL) if isinstance(table, SymbolTableSection) else None
+        for symbol in symbols or []:
+            if symbol["st_info"]["type"] != "STT_OBJECT":
+                continue
+            for segment in elf.iter_segments():
+                offset = symbol["st_value"] - segment["p_vaddr"]
+                if segment["p_type"] == "PT_LOAD" and 0 <= offset < segment["p_memsz"]:
+                    return segment["p_paddr"] + offset, symbol["st_size"]
+    raise InfrastructureError(f"{kernel.name} was built without trace", "boot the machine with quoll-trace.elf")
+
+
+def parse(data: bytes) -> Trace:
+    """Take the object's bytes apart; raise InfrastructureError when they are something else."""
+    if len(data) < HEADER.size:
+        raise InfrastructureError("the kernel's trace is cut short")
+    magic, version, kinds, endpoints, ring, hz, written = HEADER.unpack_from(data)
+    at_counts = HEADER.size + kinds * NAME_SIZE
+    at_endpoints = at_counts + kinds * 8
+    at_ring = at_endpoints + endpoints * 16
+    if magic != MAGIC or version != VERSION or len(data) < at_ring + ring * ENTRY.size or not ring:
+        raise InfrastructureError("the kernel's trace is not where it should be",
+                                  "kernel and its ELF file belong to different builds")
+    names = [data[HEADER.size + k * NAME_SIZE:][:NAME_SIZE].split(b"\0")[0].decode() for k in range(kinds)]
+    counts = dict(zip(names, struct.unpack_from(f"<{kinds}Q", data, at_counts), strict=True))
+    pairs = struct.iter_unpack("<QQ", data[at_endpoints:at_ring])
+    events = []
+    for n in range(max(0, written - ring), written):
+        time, kind_thread, a, b = ENTRY.unpack_from(data, at_ring + n % ring * ENTRY.size)
+        kind = kind_thread >> KIND_SHIFT
+        events.append(Event(time, names[kind] if kind < kinds else f"?{kind}", kind_thread & (1 << KIND_SHIFT) - 1,
+                            a, b))
+    return Trace(hz, written, counts, {address: n for address, n in pairs if address}, tuple(events))
+
+
+def read(monitor: Memory, kernel: Path) -> Trace:
+    """Read the trace of a machine that runs or is stopped; kernel is the ELF file that it was started with."""
+    address, size = place(kernel)
+    with tempfile.TemporaryDirectory(prefix="quoll-") as folder:
+        path = Path(folder) / "trace"
+        monitor.execute("pmemsave", val=address, size=size, filename=str(path))
+        return parse(path.read_bytes())
+
+
+def text(trace: Trace, last: int = 64) -> str:
+    """Return the last events as lines, the time before the newest in microseconds, for a dossier."""
+    shown = trace.events[-last:]
+    if not shown:
+        return ""
+    ticks = max(trace.counter_hz, 1) / 1e6
+    return "\n".join(f"{(event.time - shown[-1].time) / ticks:12.1f} us  {event.kind:<14} "
+                     f"{event.a:#x} {event.b:#x}  thread {event.thread:x}" for event in shown)

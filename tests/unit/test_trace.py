@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The kernel's trace as Python reads it."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from orchestration import trace
+from orchestration.errors import InfrastructureError
+
+NAMES = ("syscall", "fill")
+
+
+def area(written: int, ring: int = 4, entries: int | None = None) -> bytes:
+    data = trace.HEADER.pack(trace.MAGIC, trace.VERSION, len(NAMES), 2, ring, 1_000_000, written)
+    data += b"".join(name.encode().ljust(trace.NAME_SIZE, b"\0") for name in NAMES)
+    data += struct.pack("<2Q", 7, 8) + struct.pack("<4Q", 0xFFF0, 3, 0, 0)
+    places: list[tuple[int, int, int, int]] = [(0, 0, 0, 0)] * ring
+    for n in range(written):
+        places[n % ring] = (100 + n, (n % 2) << trace.KIND_SHIFT | 0xABC, n, n * 2)
+    return data + b"".join(trace.ENTRY.pack(*place) for place in places[:entries])
+
+
+def test_a_short_ring_is_read_in_order() -> None:
+    found = trace.parse(area(3))
+    assert [(event.time, event.kind, event.a) for event in found.events] == [
+        (100, "syscall", 0), (101, "fill", 1), (102, "syscall", 2)]
+    assert found.counts == {"syscall": 7, "fill": 8}
+    assert found.endpoints == {0xFFF0: 3}
+    assert found.events[0].thread == 0xABC
+
+
+def test_a_ring_that_went_round_holds_the_last() -> None:
+    found = trace.parse(area(11))
+    assert [event.a for event in found.events] == [7, 8, 9, 10]
+    assert found.written == 11
+    lines = trace.text(found, 2).splitlines()
+    assert len(lines) == 2
+    assert "-1.0 us" in lines[0]
+
+
+@pytest.mark.parametrize("data", [b"", area(1)[:-1], b"\0" * 4096, area(1, ring=4, entries=2)])
+def test_other_memory_is_refused(data: bytes) -> None:
+    with pytest.raises(InfrastructureError):
+        trace.parse(data)
