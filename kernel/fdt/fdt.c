@@ -12,6 +12,7 @@ enum { TOTAL_SIZE = 4, OFF_STRUCT = 8, OFF_STRINGS = 12, COMPATIBLE_VERSION = 24
 enum { BEGIN_NODE = 1, END_NODE = 2, PROPERTY = 3, NOP = 4, END = 9 };
 
 #define DEPTH	16	/* of nodes; a deeper tree is no machine's */
+#define PATH_MAX 128	/* of a path to a node; a longer one is no machine's */
 #define BRIDGES 8	/* interrupt parents that point to interrupt parents */
 
 static unsigned int be32(const unsigned char *p)
@@ -362,4 +363,23 @@ int fdt_interrupt(const struct fdt *fdt, int node, int index, int *controller, c
 		bytes -= step;
 	}
 	return -1;
+}
+
+int fdt_stdout(const struct fdt *fdt)
+{
+	const char *path = fdt_text(fdt, fdt_find(fdt, "/chosen"), "stdout-path");
+	char name[PATH_MAX];
+	int n = 0;
+
+	if (!path)
+		return FDT_NONE;
+	/* Options may follow a colon. */
+	for (; path[n] && path[n] != ':'; n++) {
+		if (n == PATH_MAX - 1)
+			return FDT_NONE;
+		name[n] = path[n];
+	}
+	name[n] = 0;
+	path = name[0] == '/' ? name : fdt_text(fdt, fdt_find(fdt, "/aliases"), name);
+	return path ? fdt_find(fdt, path) : FDT_NONE;
 }

@@ -48,6 +48,9 @@ unsigned long fdt_cells(const void *at, int cells);
 /* The index-th range of reg, by the parent's cells, translated by the ranges above it. 0, or -1. */
 int fdt_reg(const struct fdt *fdt, int node, int index, unsigned long *address, unsigned long *size);
 
+/* The node that /chosen stdout-path names, by its path or by an alias (section 3.6). */
+int fdt_stdout(const struct fdt *fdt);
+
 /* The index-th interrupt: its controller and its cells (big-endian; *cells of them). 0, or -1. */
 int fdt_interrupt(const struct fdt *fdt, int node, int index, int *controller, const void **at, int *cells);
 

@@ -12,33 +12,11 @@ static char *registers;
 static bool pl011;
 static u32 shift, width;
 
-/* Section 3.6: stdout-path is a path or an alias, with options after a colon. */
-static int stdout_node(void)
-{
-	const struct fdt *fdt = &machine_fdt;
-	int chosen = fdt_find(fdt, "/chosen"), aliases = fdt_find(fdt, "/aliases");
-	const char *path = chosen == FDT_NONE ? NULL : fdt_text(fdt, chosen, "stdout-path");
-	static char name[128];
-	u64 n = 0;
-
-	if (!path)
-		return FDT_NONE;
-	while (path[n] && path[n] != ':' && n < sizeof(name) - 1) {
-		name[n] = path[n];
-		n++;
-	}
-	if (name[0] != '/') {
-		path = aliases == FDT_NONE ? NULL : fdt_text(fdt, aliases, name);
-		return path ? fdt_find(fdt, path) : FDT_NONE;
-	}
-	return fdt_find(fdt, name);
-}
-
 void console_init(void)
 {
 	static const char *const known[] = { "ns16550a", "ns16550", "arm,pl011", NULL };
 	const struct fdt *fdt = &machine_fdt;
-	int node = stdout_node();
+	int node = fdt_stdout(fdt);
 	u64 pa, size;
 
 	if (node == FDT_NONE || fdt_reg(fdt, node, 0, &pa, &size))

@@ -27,6 +27,7 @@ static void good(const struct fdt *f)
 	assert(fdt_number(f, fdt_find(f, "/cpus"), "absent", 7) == 7);
 	assert(!strcmp(fdt_text(f, fdt_find(f, "/chosen"), "stdout-path"), "/soc/serial@10000000"));
 	assert(!fdt_text(f, fdt_find(f, "/chosen"), "unended"));
+	assert(fdt_stdout(f) == fdt_find(f, "/soc/serial"));
 	assert(fdt_find(f, "/soc/nothing") == FDT_NONE && fdt_find(f, "/cho") == FDT_NONE);
 	assert(fdt_find(f, "/") == fdt_root(f) && fdt_parent(f, fdt_root(f)) == FDT_NONE);
 
@@ -85,6 +86,7 @@ static void ask(const struct fdt *f)
 	for (unsigned int i = 0; i < sizeof(paths) / sizeof(*paths); i++)
 		fdt_find(f, paths[i]);
 	fdt_phandle(f, 1);
+	fdt_stdout(f);
 }
 
 static void noise(unsigned int seed)
