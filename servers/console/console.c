@@ -45,6 +45,8 @@ struct state {
 };
 _Static_assert(sizeof(struct state) <= L4_PAGE_SIZE, "the DMA page holds it");
 
+static const struct uart *const uarts[] = {[L4_UART_NS16550] = &ns16550, [L4_UART_PL011] = &pl011};
+static const struct uart *uart;
 static struct l4_backend backend;
 static struct state *const state = (void *)L4_SERVER_DMA_VADDR;
 static const struct l4_log_header *const log_header = (const void *)L4_SERVER_LOG_VADDR;
@@ -132,6 +134,12 @@ static bool next_of_guest(void)
 	return true;
 }
 
+/* What does not fit here stays in the UART, and its interrupt off: a line would ask for ever. */
+static void want_interrupts(bool room)
+{
+	uart->want(state->input_count < INPUT_SIZE, room);
+}
+
 /* True: all is out. False: the line is full, an interrupt will tell. */
 static bool transmit(void)
 {
@@ -142,13 +150,13 @@ static bool transmit(void)
 			state->out_first = state->out_count = 0;
 			if (!next_of_log() && !next_of_guest())
 				return true;
-		} else if (uart_put(state->out[state->out_first])) {
+		} else if (uart->put(state->out[state->out_first])) {
 			state->out_first++;
 			asked = false;
 		} else if (asked) {
 			return false;
 		} else {
-			uart_wait_room();
+			want_interrupts(true);
 			asked = true; /* room may have come before we asked */
 		}
 	}
@@ -160,7 +168,7 @@ static void receive(void)
 	u16 i;
 	int byte;
 
-	while (state->input_count < INPUT_SIZE && (byte = uart_get()) >= 0) {
+	while (state->input_count < INPUT_SIZE && (byte = uart->get()) >= 0) {
 		state->input[(state->input_first + state->input_count) % INPUT_SIZE] = (u8)byte;
 		state->input_count++;
 	}
@@ -189,7 +197,10 @@ int l4_main(void *arg)
 	unsigned long bits = L4_SERVER_EVENT_IRQ, position;
 	bool done, again, first = true;
 
-	uart_init(info);
+	if (info->uart >= sizeof(uarts) / sizeof(uarts[0]))
+		l4_die("no driver for serial line %lu", info->uart);
+	uart = uarts[info->uart];
+	uart->init(info);
 	l4_backend_init(&backend, info, CONSOLE_ID, 0, 2, QUEUE_SIZE, config, CONFIG_BYTES);
 	position = l4_server_ready();
 	if (state->magic != STATE_MAGIC) {
@@ -202,10 +213,8 @@ int l4_main(void *arg)
 	for (;;) {
 		enum l4_backend_action action;
 
-		if (bits & L4_SERVER_EVENT_IRQ) {
-			l4_irq_handler_ack(L4_SERVER_SLOT_IRQ);
-			uart_interrupt();
-		}
+		if (bits & L4_SERVER_EVENT_IRQ)
+			uart->interrupt();
 		action = l4_backend_poll(&backend);
 		if (action != L4_BACKEND_NONE) {
 			sending_active = false;
@@ -221,6 +230,11 @@ int l4_main(void *arg)
 			again = l4_backend_kicks(&backend, RECEIVE, true) && state->input_count;
 			again |= l4_backend_kicks(&backend, TRANSMIT, true) && done;
 		} while (again);
+		/* Whatever made the line ask is done with, or its interrupt is off; an edge that came meanwhile is
+		 * kept by L4. */
+		want_interrupts(!done);
+		if (bits & L4_SERVER_EVENT_IRQ)
+			l4_irq_handler_ack(L4_SERVER_SLOT_IRQ);
 		if (bits & L4_SERVER_EVENT_PING)
 			l4_server_pong(!done);
 		l4_wait(L4_SERVER_SLOT_EVENT, &bits);

@@ -5,16 +5,22 @@
 
 #include <l4/types.h>
 
-void uart_init(const struct l4_server_info *info);
+struct uart {
+	void (*init)(const struct l4_server_info *info);
 
-/* False when the line takes no more; uart_wait_room() then asks for an interrupt when it does. */
-bool uart_put(u8 byte);
-void uart_wait_room(void);
+	/* False when the line takes no more. */
+	bool (*put)(u8 byte);
 
-/* Next byte received, -1 if there is none. */
-int uart_get(void);
+	/* Next byte received, -1 if there is none. */
+	int (*get)(void);
 
-/* Let the device forget the interrupt that has been delivered. */
-void uart_interrupt(void);
+	/* Which interrupts are to come: as long as there is something to get, when the line takes more. */
+	void (*want)(bool received, bool room);
+
+	/* Let the device forget the interrupt that has been delivered, before its ACK. */
+	void (*interrupt)(void);
+};
+
+extern const struct uart ns16550, pl011;
 
 #endif

@@ -158,9 +158,11 @@ void l4_forward(const struct l4_server_info *server_info, const struct l4_forwar
 			class->queue_size, config, class->config_bytes);
 	l4_server_ready();
 	for (;;) {
-		/* Before we look, so that what comes later finds the line open. */
-		if (!bits || (bits & L4_SERVER_EVENT_IRQ))
+		/* Before we look, so that what comes later finds the interrupt open. */
+		if (!bits || (bits & L4_SERVER_EVENT_IRQ)) {
+			l4_virtio_pci_interrupt(&pci);
 			l4_irq_handler_ack(L4_SERVER_SLOT_IRQ);
+		}
 		serve();
 		if (bits & L4_SERVER_EVENT_PING)
 			l4_server_pong(0);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Registers of a modern virtio PCI device. */
+/*
+ * Registers of a modern virtio PCI device. One device's registers are read and written in the program's order; between
+ * them and memory only l4_mb() keeps order.
+ */
+#include <l4/arch.h>
 #include <l4/lib.h>
 #include <l4/virtio_pci.h>
 
@@ -67,6 +71,7 @@ void l4_virtio_pci_init(struct l4_virtio_pci *pci, const struct l4_server_info *
 	pci->common = (volatile u8 *)(L4_SERVER_REGS_VADDR + info->common_offset);
 	pci->notify = (volatile u8 *)(L4_SERVER_REGS_VADDR + info->notify_offset);
 	pci->device = (volatile u8 *)(L4_SERVER_REGS_VADDR + info->device_offset);
+	pci->isr = info->irq_line ? (volatile u8 *)(L4_SERVER_REGS_VADDR + info->isr_offset) : NULL;
 	pci->notify_multiplier = info->notify_multiplier;
 }
 
@@ -78,6 +83,7 @@ void l4_virtio_pci_reset(struct l4_virtio_pci *pci)
 	for (i = 0; read8(pci, DEVICE_STATUS); i++)
 		if (i == RESET_TRIES)
 			l4_die("device does not reset");
+	l4_mb();
 }
 
 u64 l4_virtio_pci_features(struct l4_virtio_pci *pci)
@@ -132,22 +138,32 @@ u16 l4_virtio_pci_queue_size(struct l4_virtio_pci *pci, u16 number)
 void l4_virtio_pci_queue(struct l4_virtio_pci *pci, struct l4_virtqueue *queue, u16 number, u16 size,
 			 void *memory, u64 paddr)
 {
+	u16 vector = pci->isr ? NO_VECTOR : 0;
 	volatile u8 *doorbell;
 
 	write16(pci, QUEUE_SELECT, number);
 	doorbell = pci->notify + read16(pci, QUEUE_NOTIFY_OFF) * pci->notify_multiplier;
 	l4_virtqueue_init(queue, memory, paddr, number, size, (volatile u16 *)doorbell);
 	write16(pci, QUEUE_SIZE, size);
-	write16(pci, QUEUE_MSIX_VECTOR, 0);
-	if (read16(pci, QUEUE_MSIX_VECTOR) != 0)
+	write16(pci, QUEUE_MSIX_VECTOR, vector);
+	if (!pci->isr && read16(pci, QUEUE_MSIX_VECTOR) != vector)
 		l4_die("device has no interrupt for queue %u", number);
 	write64(pci, QUEUE_DESC, queue->desc_paddr);
 	write64(pci, QUEUE_DRIVER, queue->avail_paddr);
 	write64(pci, QUEUE_DEVICE, queue->used_paddr);
+	l4_mb(); /* the empty ring is in memory */
 	write16(pci, QUEUE_ENABLE, 1);
 }
 
 void l4_virtio_pci_start(struct l4_virtio_pci *pci)
 {
 	write8(pci, DEVICE_STATUS, read8(pci, DEVICE_STATUS) | VIRTIO_STATUS_DRIVER_OK);
+}
+
+void l4_virtio_pci_interrupt(struct l4_virtio_pci *pci)
+{
+	/* Reading takes the line back (section 4.1.4.5). */
+	if (pci->isr)
+		(void)*pci->isr;
+	l4_mb();
 }

@@ -67,7 +67,7 @@ bool l4_virtqueue_add(struct l4_virtqueue *queue, const struct l4_buffer *buffer
 void l4_virtqueue_kick(struct l4_virtqueue *queue)
 {
 	l4_store_release(&queue->avail->idx, queue->avail_idx);
-	l4_mb();
+	l4_mb(); /* before we look at the flag, and before the doorbell */
 	if (!(l4_read_once(queue->used->flags) & VRING_USED_NO_NOTIFY))
 		*queue->doorbell = queue->number;
 }

@@ -28,7 +28,7 @@ RAM = 256 * MIB
 BLOCKS = 2048
 LIMIT = 60.0
 SOURCES = {"block": ["block.c", "virtio-pci/driver.c"], "net": ["net.c", "virtio-pci/driver.c"],
-           "console": ["console.c", "ns16550/ns16550.c"]}
+           "console": ["console.c", "ns16550/ns16550.c", "pl011/pl011.c"]}
 PASSED = ["ok device tree", "ok block write and read", "ok blocks in flight", "ok packets out and in",
           "ok bad request refused", "ok disk after a reset"]
 

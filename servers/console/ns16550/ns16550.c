@@ -47,7 +47,7 @@ static void enable(u8 interrupts)
 	ier = interrupts;
 }
 
-void uart_init(const struct l4_server_info *info)
+static void init(const struct l4_server_info *info)
 {
 	regs = info->regs_size ? (volatile u8 *)L4_SERVER_REGS_VADDR : NULL;
 	port = info->ioport_base;
@@ -58,31 +58,33 @@ void uart_init(const struct l4_server_info *info)
 	enable(IER_RECEIVED);
 }
 
-bool uart_put(u8 byte)
+static bool put(u8 byte)
 {
 	if (!room) {
 		if (!(read_reg(LSR) & LSR_EMPTY))
 			return false;
 		room = FIFO;
-		enable(IER_RECEIVED);
+		enable(ier & ~IER_ROOM); /* else each byte that leaves raises it */
 	}
 	room--;
 	write_reg(DATA, byte);
 	return true;
 }
 
-void uart_wait_room(void)
+static void want(bool received, bool room_too)
 {
-	enable(IER_RECEIVED | IER_ROOM);
+	enable((u8)((received ? IER_RECEIVED : 0) | (room_too ? IER_ROOM : 0)));
 }
 
-int uart_get(void)
+static int get(void)
 {
 	return read_reg(LSR) & LSR_RECEIVED ? read_reg(DATA) : -1;
 }
 
-void uart_interrupt(void)
+static void interrupt(void)
 {
 	/* Reading takes back "there is room"; "received" goes when the data is read. */
 	read_reg(IIR);
 }
+
+const struct uart ns16550 = {init, put, get, want, interrupt};

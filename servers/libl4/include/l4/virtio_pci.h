@@ -10,6 +10,7 @@ struct l4_virtio_pci {
 	volatile u8 *common;
 	volatile u8 *notify;
 	volatile u8 *device;
+	volatile u8 *isr; /* NULL: interrupts are messages, and there is nothing to take back */
 	u64 notify_multiplier;
 };
 
@@ -26,9 +27,13 @@ bool l4_virtio_pci_negotiate(struct l4_virtio_pci *pci, u64 features);
 /* Size that the device offers for a queue, at most L4_VIRTQUEUE_MAX; 0: no such queue. */
 u16 l4_virtio_pci_queue_size(struct l4_virtio_pci *pci, u16 number);
 
-/* Set up queue number in memory at paddr and enable it, with interrupt vector 0. */
+/* Set up queue number in memory at paddr and enable it; of interrupts that are messages, it has the first. */
 void l4_virtio_pci_queue(struct l4_virtio_pci *pci, struct l4_virtqueue *queue, u16 number, u16 size,
 			 void *memory, u64 paddr);
 void l4_virtio_pci_start(struct l4_virtio_pci *pci);
+
+/* After an interrupt and before its ACK: a line is taken back, and what the device wrote before it is read after this.
+ */
+void l4_virtio_pci_interrupt(struct l4_virtio_pci *pci);
 
 #endif

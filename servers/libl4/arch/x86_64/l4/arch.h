@@ -45,10 +45,16 @@ static inline unsigned long l4_counter(void)
 	return (unsigned long)high << 32 | low;
 }
 
-/* A full barrier between stores and later loads, also against a device. */
+/* A full barrier: every access before it, to memory or to a device, comes before every one after it. */
 static inline void l4_mb(void)
 {
 	asm volatile("lock orl $0, -4(%%rsp)" : : : "memory", "cc");
+}
+
+/* Code was written here that will run, perhaps at another address. Caches for instructions see stores (SDM vol. 3,
+ * 12.6). */
+static inline void l4_code_written(const void *start, unsigned long bytes)
+{
 }
 
 /* Registers with which a thread starts; the rest is zero. */
