@@ -19,6 +19,7 @@ static void load_at(u64 gpa, u64 mem_size, const void *from, u64 bytes, const ch
 	if (gpa < devices_end && gpa + mem_size > L4_GUEST_DEVICE_GPA)
 		fail("%s lies on the device pages", what);
 	memcpy((void *)(GUEST_VADDR + gpa), from, bytes);
+	l4_code_written((void *)(GUEST_VADDR + gpa), bytes);
 }
 
 static void load(void)

@@ -113,6 +113,13 @@ void check(unsigned long error, const char *what)
 		fail("%s: %s", what, l4_error_name(error));
 }
 
+u64 counter_nanoseconds(u64 counter)
+{
+	u64 hz = boot_info->counter_hz;
+
+	return counter / hz * 1000000000UL + counter % hz * 1000000000UL / hz;
+}
+
 static void server_ready(struct server *server, unsigned long error)
 {
 	unsigned int i;

@@ -176,6 +176,7 @@ void page_fill(unsigned long frame, u64 offset, const void *from, u64 bytes)
 	check(l4_cnode_copy(L4_ROOT_SLOT_CNODE, slot, L4_ROOT_SLOT_CNODE, frame, L4_RIGHT_ALL), "copy");
 	check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, slot, SCRATCH_VADDR, RW, 0), "map of a page");
 	memcpy((void *)(SCRATCH_VADDR + offset), from, bytes);
+	l4_code_written((void *)(SCRATCH_VADDR + offset), bytes);
 	check(l4_cnode_delete(L4_ROOT_SLOT_CNODE, slot), "delete");
 }
 

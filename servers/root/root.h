@@ -38,6 +38,9 @@ void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The guest cannot go on without this: say so and switch off. */
 void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
+/* What the CPU's counter says, in nanoseconds. */
+u64 counter_nanoseconds(u64 counter);
+
 /* As fail() if a system call went wrong. */
 void check(unsigned long error, const char *what);
 
@@ -83,21 +86,31 @@ bool image_is(const struct l4_image_segment *segment, const char *program);
 const void *image_data(const struct l4_image_segment *segment);
 u64 image_entry(const char *program);
 
-/* pci.c */
+/* server.c: device registers that a driver may touch, in the order in which it sees them */
 #define REGS_PAGES 16
 
-struct pci_device {
-	volatile u8 *config;
-	volatile u8 *common;  /* registers by which we can stop it */
-	u64 page[REGS_PAGES]; /* physical addresses of what the driver may touch */
+struct regs {
+	u64 page[REGS_PAGES]; /* physical addresses */
 	unsigned int pages;
+};
+
+/* Add a range; returns its offset for the driver. */
+u64 regs_add(struct regs *regs, u64 paddr, u64 bytes);
+
+/* pci.c */
+struct pci_device {
+	volatile u8 *config; /* NULL: this is none */
+	volatile u8 *common; /* registers by which we can stop it */
+	unsigned int bus, number;
 	u64 common_offset, notify_offset, notify_multiplier, isr_offset, device_offset;
 };
 
-/* Find a virtio device, make its registers and interrupt usable. irq_slot receives the IrqHandler. */
-void pci_claim_virtio(struct pci_device *device, u16 device_id, const char *name, unsigned long irq_slot);
-void pci_bus_master(struct pci_device *device, bool on);
-void pci_stop_virtio(struct pci_device *device);
+struct server;
+
+/* Find a virtio device, make its registers and interrupt usable. */
+void pci_claim_virtio(struct server *server, u16 device_id, const char *name);
+void pci_bus_master(struct server *server, bool on);
+void pci_stop_virtio(struct server *server);
 
 /* server.c */
 struct server {
@@ -108,7 +121,9 @@ struct server {
 	unsigned long thread, vspace, cnode;
 	/* These outlive it. */
 	unsigned long event, irq, ioport, dma, call, fault, guest_event, ping;
-	u64 ioport_base;
+	u64 ioport_base, uart;
+	bool irq_line; /* its interrupt is a line that the driver takes back, not a message or an edge */
+	struct regs regs;
 	struct pci_device pci;
 	u64 restarts, deaths, started_at;
 	unsigned int unanswered;

@@ -27,6 +27,15 @@ struct server servers[L4_DEVICES] = {
 static unsigned long log_frame, log_event;
 static bool have_tick;
 
+u64 regs_add(struct regs *regs, u64 paddr, u64 bytes)
+{
+	u64 page = paddr & ~(L4_PAGE_SIZE - 1UL), offset = regs->pages * (u64)L4_PAGE_SIZE + paddr % L4_PAGE_SIZE;
+
+	for (; page < paddr + bytes && regs->pages < REGS_PAGES; page += L4_PAGE_SIZE)
+		regs->page[regs->pages++] = page;
+	return offset;
+}
+
 unsigned long server_log_position(void)
 {
 	return l4_load_acquire(&((struct l4_log_header *)LOG_VADDR)->head);
@@ -81,9 +90,8 @@ void servers_init(void)
 	}
 	log_init();
 	plat_console(&servers[L4_DEVICE_CONSOLE]);
-	pci_claim_virtio(&servers[L4_DEVICE_BLOCK].pci, 0x1042, "virtio-blk-pci",
-			 servers[L4_DEVICE_BLOCK].irq);
-	pci_claim_virtio(&servers[L4_DEVICE_NET].pci, 0x1041, "virtio-net-pci", servers[L4_DEVICE_NET].irq);
+	pci_claim_virtio(&servers[L4_DEVICE_BLOCK], 0x1042, "virtio-blk-pci");
+	pci_claim_virtio(&servers[L4_DEVICE_NET], 0x1041, "virtio-net-pci");
 	for (i = 0; i < L4_DEVICES; i++)
 		check(l4_irq_handler_bind(servers[i].irq,
 					  cap_mint(servers[i].event, L4_RIGHT_WRITE, L4_SERVER_EVENT_IRQ)),
@@ -162,7 +170,7 @@ static void map_memory(struct server *server)
 	    .guest_size = guest_memory.bytes,
 	    .guest_paddr = guest_memory.paddr,
 	    .device_page = L4_GUEST_DEVICE_GPA + server->number * (u64)L4_PAGE_SIZE,
-	    .regs_size = server->pci.pages * (u64)L4_PAGE_SIZE,
+	    .regs_size = server->regs.pages * (u64)L4_PAGE_SIZE,
 	    .common_offset = server->pci.common_offset,
 	    .notify_offset = server->pci.notify_offset,
 	    .notify_multiplier = server->pci.notify_multiplier,
@@ -171,6 +179,8 @@ static void map_memory(struct server *server)
 	    .dma_size = 1UL << DMA_BITS,
 	    .restarts = server->restarts,
 	    .ioport_base = server->ioport_base,
+	    .irq_line = server->irq_line,
+	    .uart = server->uart,
 	};
 	unsigned long frame = make(server, L4_TYPE_FRAME, L4_PAGE_BITS);
 	unsigned int i;
@@ -183,8 +193,8 @@ static void map_memory(struct server *server)
 	for (i = 0; i < guest_memory.count; i++)
 		map_copy(server, guest_memory.region[i].frame,
 			 L4_SERVER_GUEST_VADDR + guest_memory.region[i].gpa, RW, false);
-	for (i = 0; i < server->pci.pages; i++)
-		map_copy(server, device_frame(server->pci.page[i], L4_PAGE_BITS),
+	for (i = 0; i < server->regs.pages; i++)
+		map_copy(server, device_frame(server->regs.page[i], L4_PAGE_BITS),
 			 L4_SERVER_REGS_VADDR + i * (u64)L4_PAGE_SIZE, RW, true);
 	if (server->number == L4_DEVICE_CONSOLE)
 		map_copy(server, log_frame, L4_SERVER_LOG_VADDR, L4_RIGHT_READ, false);
@@ -212,8 +222,8 @@ void server_start(struct server *server)
 	give(server, L4_SERVER_SLOT_ROOT, server->call, L4_RIGHT_WRITE);
 	if (server->ioport)
 		give(server, L4_SERVER_SLOT_IOPORT, server->ioport, RW);
-	if (server->pci.pages)
-		pci_bus_master(&server->pci, true);
+	if (server->pci.config)
+		pci_bus_master(server, true);
 
 	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, sched, PERIOD_US, PERIOD_US),
 	      "time for a server");
@@ -233,8 +243,8 @@ static void tear_down(struct server *server)
 	unsigned long slot;
 
 	l4_thread_suspend(server->thread);
-	if (server->pci.pages)
-		pci_stop_virtio(&server->pci);
+	if (server->pci.config)
+		pci_stop_virtio(server);
 	for (slot = server->first_slot; slot < server->next_slot; slot++)
 		l4_cnode_delete(L4_ROOT_SLOT_CNODE, slot);
 	check(l4_cnode_revoke(L4_ROOT_SLOT_CNODE, server->memory), "end of a server");

@@ -93,12 +93,17 @@ void plat_init(void)
 	}
 }
 
-bool plat_pci(u64 *paddr, unsigned int *first_bus, unsigned int *last_bus)
+bool plat_pci(struct plat_pci *pci)
 {
-	*paddr = mcfg.base;
-	*first_bus = mcfg.first_bus;
-	*last_bus = mcfg.last_bus;
+	*pci = (struct plat_pci){
+	    .config = mcfg.base, .first_bus = mcfg.first_bus, .last_bus = mcfg.last_bus};
 	return mcfg.base != 0;
+}
+
+/* Which line a pin pulls is written in ACPI's own language; here devices send messages. */
+bool plat_pci_line(unsigned int number, unsigned int function, unsigned int pin, u64 *line, bool *level)
+{
+	return false;
 }
 
 static u8 cmos(unsigned int reg)
@@ -128,7 +133,7 @@ static u64 days_since_1970(u64 year, u64 month, u64 day)
 u64 plat_wallclock(void)
 {
 	static const u8 regs[] = {SECONDS, MINUTES, HOURS, DAY, MONTH, YEAR};
-	u64 field[6], seconds, counter, hz = boot_info->counter_hz;
+	u64 field[6], seconds, counter;
 	u8 b = cmos(REG_B);
 	unsigned int i;
 	bool pm;
@@ -149,7 +154,7 @@ u64 plat_wallclock(void)
 		field[2] = field[2] % 12 + (pm ? 12 : 0);
 	seconds = days_since_1970(2000 + field[5], field[4], field[3]) * 86400 + field[2] * 3600 +
 		  field[1] * 60 + field[0];
-	return seconds * 1000000000UL - counter / hz * 1000000000UL - counter % hz * 1000000000UL / hz;
+	return seconds * 1000000000UL - counter_nanoseconds(counter);
 }
 
 void plat_console(struct server *console)
