@@ -33,9 +33,9 @@ static void report(const char *name)
 #define MEASURE(name, code)                                                                                  \
 	do {                                                                                                 \
 		for (u64 i_ = 0; i_ < SAMPLES; i_++) {                                                       \
-			u64 start_ = l4_counter();                                                           \
+			u64 start_ = arch_cycles();                                                           \
 			code;                                                                                \
-			samples[i_] = l4_counter() - start_;                                                 \
+			samples[i_] = arch_cycles() - start_;                                                 \
 		}                                                                                            \
 		report(name);                                                                                \
 	} while (0)
@@ -146,7 +146,7 @@ static void one_way_receiver(struct helper *self)
 
 	for (u64 i = 0; i < SAMPLES; i++) {
 		l4_recv(ep, 0, &msg);
-		samples[i] = l4_counter() - shared[12];
+		samples[i] = arch_cycles() - shared[12];
 	}
 	report("send-one-way");
 }
@@ -156,7 +156,7 @@ static void one_way_sender(struct helper *self)
 	struct l4_msg msg = {0};
 
 	for (u64 i = 0; i < SAMPLES; i++) {
-		shared[12] = l4_counter();
+		shared[12] = arch_cycles();
 		l4_send(ep, &msg);
 	}
 }
@@ -180,7 +180,7 @@ static void waiter(struct helper *self)
 
 	for (u64 i = 0; i < SAMPLES; i++) {
 		l4_wait(notification, &bits);
-		samples[i] = l4_counter() - shared[12];
+		samples[i] = arch_cycles() - shared[12];
 	}
 	report((const char *)shared[11]);
 }
@@ -188,7 +188,7 @@ static void waiter(struct helper *self)
 static void signaller(struct helper *self)
 {
 	for (u64 i = 0; i < SAMPLES; i++) {
-		shared[12] = l4_counter();
+		shared[12] = arch_cycles();
 		l4_signal(notification);
 	}
 }
@@ -219,10 +219,10 @@ static void signals_lower(struct helper *self)
 	u64 bits;
 
 	for (u64 i = 0; i < SAMPLES; i++) {
-		u64 start = l4_counter();
+		u64 start = arch_cycles();
 
 		l4_signal(notification);
-		samples[i] = l4_counter() - start;
+		samples[i] = arch_cycles() - start;
 		l4_wait(ep2, &bits); /* lets the other wait again */
 	}
 	report("signal-to-lower");
@@ -259,10 +259,10 @@ static void yields(struct helper *self)
 static void yields_measured(struct helper *self)
 {
 	for (u64 i = 0; i < SAMPLES; i++) {
-		u64 start = l4_counter();
+		u64 start = arch_cycles();
 
 		l4_yield();
-		samples[i] = (l4_counter() - start) / 2;
+		samples[i] = (arch_cycles() - start) / 2;
 	}
 	report("yield-switch");
 }
@@ -297,11 +297,11 @@ static void fault_handler(struct helper *self)
 
 	l4_recv(ep, reply, &msg);
 	for (u64 i = 0; i < SAMPLES; i++) {
-		u64 start = l4_counter();
+		u64 start = arch_cycles();
 
 		msg.tag = 0;
 		l4_reply_recv(ep, reply, &msg);
-		samples[i] = l4_counter() - start;
+		samples[i] = arch_cycles() - start;
 	}
 	report("fault-handler-back");
 }
@@ -351,35 +351,35 @@ GUEST_TEST(bench_vcpu_syscall)
 		u64 start;
 
 		prepare_syscall();
-		start = l4_counter();
+		start = arch_cycles();
 		arch_vcpu_enter((struct l4_vcpu_page *)vcpu, guest.space[0]);
-		samples[i] = l4_counter() - start;
+		samples[i] = arch_cycles() - start;
 	}
 	report("vcpu-enter-syscall-exit");
 	for (u64 i = 0; i < SAMPLES; i++) {
 		u64 start;
 
 		user_call(PROGRAM(trap), 0, 0);
-		start = l4_counter();
+		start = arch_cycles();
 		arch_vcpu_enter((struct l4_vcpu_page *)vcpu, guest.space[0]);
-		samples[i] = l4_counter() - start;
+		samples[i] = arch_cycles() - start;
 	}
 	report("vcpu-enter-exception-exit");
 	for (u64 i = 0; i < SAMPLES; i++) {
 		u64 start;
 
 		user_call(PROGRAM(load), NO_VADDR, 0);
-		start = l4_counter();
+		start = arch_cycles();
 		arch_vcpu_enter((struct l4_vcpu_page *)vcpu, guest.space[0]);
-		samples[i] = l4_counter() - start;
+		samples[i] = arch_cycles() - start;
 	}
 	report("vcpu-enter-fault-exit");
 	l4_signal(guest.kick);
 	for (u64 i = 0; i < SAMPLES; i++) {
-		u64 start = l4_counter();
+		u64 start = arch_cycles();
 
 		arch_vcpu_enter((struct l4_vcpu_page *)vcpu, guest.space[0]);
-		samples[i] = l4_counter() - start;
+		samples[i] = arch_cycles() - start;
 	}
 	report("vcpu-enter-pending-event");
 }
@@ -394,9 +394,9 @@ GUEST_TEST(bench_vcpu_fill)
 		u64 start;
 
 		user_call(PROGRAM(store), DATA_VADDR + i * L4_PAGE_SIZE, 1);
-		start = l4_counter();
+		start = arch_cycles();
 		arch_vcpu_enter((struct l4_vcpu_page *)vcpu, guest.space[0]);
-		samples[i] = l4_counter() - start;
+		samples[i] = arch_cycles() - start;
 	}
 	report("vcpu-enter-fill-write-exit");
 	for (u64 i = 0; i < SAMPLES; i++) {
@@ -404,9 +404,9 @@ GUEST_TEST(bench_vcpu_fill)
 
 		flush(guest.space[0], L4_FLUSH_RANGE, DATA_VADDR + i * L4_PAGE_SIZE,
 		      DATA_VADDR + (i + 1) * L4_PAGE_SIZE);
-		start = l4_counter();
+		start = arch_cycles();
 		l4_vcpu_flush(0, 0);
-		samples[i] = l4_counter() - start;
+		samples[i] = arch_cycles() - start;
 	}
 	report("vcpu-flush-one");
 }

@@ -100,7 +100,7 @@ extern u64 failures;	     /* of the current test, in this VSpace */
 #define SHARED_VADDR 0x18100000UL
 #define TEST_VADDR   0x20000000UL     /* a test's own mappings: 16 MiB */
 #define COPY_VADDR   0x30000000UL     /* where a fork's program is prepared */
-#define NO_VADDR     0x7f0000000000UL /* nobody maps anything here */
+#define NO_VADDR     0x3f00000000UL   /* nobody maps anything here; also a machine of 38 bits has it */
 
 /* Helper threads. */
 #define HELPERS	     12

@@ -79,8 +79,10 @@ TEST(irq_msi)
 		last_data = r.m[1];
 	}
 	print("# %lu message-signalled interrupts\n", made);
-	CHECK(made >= 8 && made < 300);
 	EQ(slot_type_error(first + made), L4_ERR_CAP);
+	if (!made) /* the board has none */
+		return;
+	CHECK(made >= 8 && made < 300);
 	/* one given back can be had again */
 	ERR(slot_delete(first + 2), OK);
 	ERR(MSI(L4_ROOT_SLOT_CNODE, first + 2), OK);

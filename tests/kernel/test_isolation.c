@@ -94,7 +94,7 @@ TEST(isolation_vector_registers)
 static void looks_at_fpu(struct helper *self)
 {
 	/* As of reset: nothing of what another task had there. */
-	shared[1] = arch_fpu_differ(0x123456780000) == 16;
+	shared[1] = arch_fpu_differ(0x123456780000) == ARCH_FPU_REGISTERS;
 	shared[2] = arch_tls_get();
 }
 

@@ -62,7 +62,7 @@ TEST(thread_configure_errors)
 		INV(v, L4_VSPACE_MAP, frame, i << 30, L4_RIGHT_READ);
 		INV(frame, L4_FRAME_UNMAP);
 	}
-	ERR(INV(t, L4_THREAD_CONFIGURE, c, v, 0x7f0000000000, ep), MEMORY);
+	ERR(INV(t, L4_THREAD_CONFIGURE, c, v, NO_VADDR, ep), MEMORY);
 	ERR(INV(t, L4_THREAD_RESUME), UNBOUND);
 	ERR(INV(t, L4_THREAD_CONFIGURE, c, L4_ROOT_SLOT_VSPACE, at, 0), OK);
 	EQ(*(volatile u64 *)at, 0); /* the UTCB is there, and zero */

@@ -362,8 +362,11 @@ GUEST_TEST(vcpu_enter_refuses_instruction_pointers_outside)
 	for (u64 i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		user_call(0, CODE_VADDR, 0);
 		*frame_ip(guest_frame) = bad[i];
-		EQ(enter(guest.space[0]), L4_EXIT_EXCEPTION);
-		EQ(*frame_ip(guest_frame), bad[i]);
+		u64 reason = enter(guest.space[0]);
+
+		/* CPUs find it before or after they are in user mode; some have no lowest bit. */
+		CHECK(reason == L4_EXIT_EXCEPTION || reason == L4_EXIT_FAULT);
+		EQ(*frame_ip(guest_frame) | 1, bad[i] | 1);
 	}
 	/* the gap between the user's last page and the end of its half */
 	user_call(0, CODE_VADDR, 0);

@@ -6,12 +6,19 @@
 #include <l4/types.h>
 #include <l4/arch.h>
 
-#define ARCH_FREE_LINE	 5 /* an interrupt line without a device */
-#define ARCH_TRAP_VECTOR 6 /* what arch_user_trap raises */
+#define ARCH_FREE_LINE	   5 /* an interrupt line without a device */
+#define ARCH_TRAP_VECTOR   6 /* what arch_user_trap raises */
+#define ARCH_FPU_REGISTERS 16
 
 static inline void arch_relax(void)
 {
 	asm volatile("pause" : : : "memory");
+}
+
+/* Counts instructions under -icount. */
+static inline u64 arch_cycles(void)
+{
+	return l4_counter();
 }
 
 /* Registers by role. */

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The base ISA counts no zeros: what the compiler calls for __builtin_clzl and __builtin_ctzl. */
+#include <kernel/types.h>
+
+int __clzdi2(u64 v);
+int __ctzdi2(u64 v);
+
+__attribute__((used))
+int __clzdi2(u64 v)
+{
+	int n = 0;
+
+	for (int half = 32; half; half /= 2)
+		if (!(v >> (64 - half))) {
+			v <<= half;
+			n += half;
+		}
+	return n;
+}
+
+__attribute__((used))
+int __ctzdi2(u64 v)
+{
+	int n = 0;
+
+	for (int half = 32; half; half /= 2)
+		if (!(v << (64 - half))) {
+			v >>= half;
+			n += half;
+		}
+	return n;
+}

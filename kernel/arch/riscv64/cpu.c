@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* One hart's set-up, and switching between threads. */
+#include <kernel/debug.h>
+#include <kernel/vspace.h>
+#include "riscv.h"
+
+_Static_assert(offsetof(struct arch_cpu, scratch) == CPU_SCRATCH, "entry.S");
+_Static_assert(offsetof(struct arch_cpu, stack) == CPU_STACK, "entry.S");
+_Static_assert(offsetof(struct arch_cpu, entry) == CPU_ENTRY, "entry.S");
+_Static_assert(offsetof(struct arch_cpu, frame) == CPU_FRAME, "entry.S");
+_Static_assert(offsetof(struct arch_cpu, fs_mask) == CPU_FS_MASK, "entry.S");
+_Static_assert(ARCH_STATUS == SSTATUS_FS, "context.h");
+
+static struct cpu boot_cpu;
+
+void cpu_init(void)
+{
+	struct cpu *cpu = &boot_cpu;
+
+	__asm__ volatile("mv tp, %0" : : "r"(cpu));
+	cpu->arch.stack = (u64)boot_stack_top;
+	cpu->programmed = cpu->slice_end = NEVER;
+	cpu->ready_top = -1;
+	list_init(&cpu->timers);
+	for (u32 p = 0; p < L4_PRIORITIES; p++)
+		list_init(&cpu->ready[p]);
+	cpu->current = &cpu->idle;
+	list_init(&cpu->idle.link);
+	cpu->idle.priority = -1;
+	cpu->idle.entry = arch_entry_own();
+	cpu->idle.frame_end = (u64)(thread_frame(&cpu->idle) + 1);
+	cpu->arch.frame = (u64)thread_frame(&cpu->idle);
+	csr_write(sscratch, cpu);
+	csr_write(stvec, riscv_entry);
+}
+
+void arch_thread_init(struct thread *t) { t->arch.frame.status = ARCH_STATUS; }
+
+void arch_thread_destroy(struct thread *t)
+{
+	if (this_cpu()->arch.fpu_owner == t)
+		this_cpu()->arch.fpu_owner = NULL;
+}
+
+u64 arch_entry_own(void) { return (u64)entry_own; }
+u64 arch_entry_guest_kernel(void) { return (u64)entry_guest_kernel; }
+u64 arch_entry_guest_user(void) { return (u64)entry_guest_user; }
+
+static inline void load_mode(struct arch_cpu *c, struct thread *t)
+{
+	c->frame = t->frame_end - sizeof(struct l4_frame);
+	c->entry = t->entry;
+	if (likely(t->root && c->root != t->root)) {
+		event(EVENT_SPACE_SWITCH, t->root, 0);
+		c->root = t->root;
+		write_satp(t->root);
+	}
+}
+
+void arch_load_mode(struct thread *t) { load_mode(&this_cpu()->arch, t); }
+
+/* The idle loop has no state; it leaves address space and FP registers as they are. */
+void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
+{
+	struct arch_cpu *c = &cpu->arch;
+
+	if (unlikely(to == &cpu->idle))
+		return;
+	load_mode(c, to);
+	c->fs_mask = c->fpu_owner == to ? SSTATUS_FS : 0;
+	if (unlikely(to->vcpu && c->fpu_owner != to))
+		fpu_take(to);
+}
+
+/* A bad pc faults in user mode like any other address. */
+bool arch_frame_valid(const struct l4_frame *f) { return true; }
+
+void arch_frame_sanitise(struct l4_frame *f) { f->status = ARCH_STATUS; }
+
+void arch_halt(void)
+{
+	csr_write(sie, 0);
+	for (;;)
+		__asm__ volatile("wfi");
+}
+
+void arch_dump_frame(const struct l4_frame *f)
+{
+	const u64 *x = &f->pc;
+	static const char *const names[] = { "pc", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1",
+		"a2", "a3", "a4", "a5", "a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11",
+		"t3", "t4", "t5", "t6", "status" };
+
+	for (u32 i = 0; i < sizeof(names) / sizeof(*names); i++)
+		printk("%s%s %lx%s", i % 8 ? " " : "l4:   ", names[i], x[i], i % 8 == 7 ? "\n" : "");
+	printk(" stval %lx\n", csr_read(stval));
+}

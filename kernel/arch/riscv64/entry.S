@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Ways into the kernel from user mode and back.
+ *
+ * tp is struct cpu in the kernel, sscratch is it always. cpu->frame is the register frame of whatever runs: in
+ * the thread, or, for guest user mode, in the guest's memory. Others may change a frame before it is loaded:
+ * of its status only FS counts, and no pc gives a privilege. The kernel runs with interrupts off, so
+ * every trap but a bug's is from user mode.
+ */
+#include <abi.h>
+#include <arch/cpu.h>
+#include "layout.h"
+
+#define FRAME(reg) L4_FRAME_OFF_##reg(sp)
+
+/* All but sp, tp and what the CPU keeps. */
+.macro EACH op
+	\op ra, FRAME(ra)
+	\op gp, FRAME(gp)
+	\op t0, FRAME(t0)
+	\op t1, FRAME(t1)
+	\op t2, FRAME(t2)
+	\op s0, FRAME(s0)
+	\op s1, FRAME(s1)
+	\op a0, FRAME(a0)
+	\op a1, FRAME(a1)
+	\op a2, FRAME(a2)
+	\op a3, FRAME(a3)
+	\op a4, FRAME(a4)
+	\op a5, FRAME(a5)
+	\op a6, FRAME(a6)
+	\op a7, FRAME(a7)
+	\op s2, FRAME(s2)
+	\op s3, FRAME(s3)
+	\op s4, FRAME(s4)
+	\op s5, FRAME(s5)
+	\op s6, FRAME(s6)
+	\op s7, FRAME(s7)
+	\op s8, FRAME(s8)
+	\op s9, FRAME(s9)
+	\op s10, FRAME(s10)
+	\op s11, FRAME(s11)
+	\op t3, FRAME(t3)
+	\op t4, FRAME(t4)
+	\op t5, FRAME(t5)
+	\op t6, FRAME(t6)
+.endm
+
+/* sp of user mode is in scratch, its tp in sscratch. A system call's pc is behind its instruction. */
+.macro SAVE skip=0
+	ld sp, CPU_FRAME(tp)
+	EACH sd
+	ld t0, CPU_SCRATCH(tp)
+	csrrw t1, sscratch, tp
+	csrr t2, sepc
+	csrr t3, sstatus
+	.if \skip
+	addi t2, t2, \skip
+	.endif
+	sd t0, FRAME(sp)
+	sd t1, FRAME(tp)
+	sd t2, FRAME(pc)
+	sd t3, FRAME(status)
+	ld sp, CPU_STACK(tp)
+.endm
+
+	.text
+	.balign 4
+	.globl riscv_entry
+riscv_entry:
+	csrrw tp, sscratch, tp
+	sd sp, CPU_SCRATCH(tp)
+	csrr sp, scause
+	addi sp, sp, -CAUSE_ECALL
+	bnez sp, trap
+	ld sp, CPU_ENTRY(tp)
+	jr sp
+
+/* ECALL: which of the three entries is the current thread's mode. */
+	.globl entry_guest_kernel
+entry_guest_kernel:
+	addi sp, a7, -L4_SYS_VCPU_ENTER
+	beqz sp, entry_vcpu_enter
+	.globl entry_own
+entry_own:
+	SAVE L4_SYSCALL_BYTES
+	mv a0, tp
+	call riscv_syscall
+	.globl arch_return_to_user
+arch_return_to_user:
+	ld sp, CPU_FRAME(tp)
+	ld t0, FRAME(status)
+	ld t1, CPU_FS_MASK(tp)
+	ld t2, FRAME(pc)
+	ld t3, status_of_user_mode
+	and t0, t0, t1
+	or t0, t0, t3
+	csrw sstatus, t0
+	csrw sepc, t2
+	/* Whoever runs next must not store by a reservation of whoever ran before. */
+	sc.d zero, t2, (sp)
+	EACH ld
+	ld tp, FRAME(tp)
+	ld sp, FRAME(sp)
+	sret
+
+/* VCPU_ENTER keeps no register of the guest kernel, so none is saved. a1 = slot. */
+entry_vcpu_enter:
+	csrw sscratch, tp
+	ld sp, CPU_STACK(tp)
+	mv a0, tp
+	call riscv_vcpu_enter
+	j arch_return_to_user
+
+/* System call from guest user mode: the guest kernel is entered without loading a frame. */
+	.globl entry_guest_user
+entry_guest_user:
+	SAVE L4_SYSCALL_BYTES
+	mv a0, tp
+	call riscv_guest_syscall	/* returns the vCPU page */
+	li t0, SSTATUS_FS
+	ld t1, L4_VCPU_PAGE_OFF_user_entry(a0)
+	ld sp, L4_VCPU_PAGE_OFF_kernel_sp(a0)
+	csrs sstatus, t0
+	csrw sepc, t1
+	/* What the kernel may have left in registers is not for the guest. */
+	.irp reg, ra, tp, t0, t1, t2, t3, t4, t5, t6, a1, a2, a3, a4, a5, a6, a7
+	li \reg, 0
+	.endr
+	li a0, L4_EXIT_SYSCALL
+	sret
+
+trap:
+	SAVE
+	csrr a0, scause
+	call riscv_trap
+	j arch_return_to_user
+
+/* Nothing to run: until an interrupt is pending, which WFI sees though interrupts are off (3.3.3). */
+	.globl arch_idle
+arch_idle:
+	ld sp, CPU_STACK(tp)
+	wfi
+	j riscv_wake
+
+	.balign 8
+status_of_user_mode:
+	.quad SSTATUS_SPIE | SSTATUS_UXL_64
+
+	.section .note.GNU-stack, "", @progbits

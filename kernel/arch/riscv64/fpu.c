@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * FP registers: the state of the last user stays in them until another thread wants them. A thread that is not
+ * their owner runs with sstatus.FS off. An ordinary thread becomes owner by the trap of its first FP instruction;
+ * a vCPU's whenever it runs, so that FS in the frames of its guest is the guest's own, as on the bare machine.
+ */
+#include <kernel/debug.h>
+#include "riscv.h"
+
+static void save(u64 *fpu)
+{
+	u64 fcsr;
+
+	__asm__ volatile(".option push\n\t"
+			 ".option arch, +d\n\t"
+			 "frcsr %0\n\t"
+			 ".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n\t"
+			 "fsd f\\n, \\n * 8(%1)\n\t"
+			 ".endr\n\t"
+			 ".option pop" : "=&r"(fcsr) : "r"(fpu) : "memory");
+	fpu[32] = fcsr;
+}
+
+static void load(const u64 *fpu)
+{
+	__asm__ volatile(".option push\n\t"
+			 ".option arch, +d\n\t"
+			 ".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n\t"
+			 "fld f\\n, \\n * 8(%0)\n\t"
+			 ".endr\n\t"
+			 "fscsr %1\n\t"
+			 ".option pop" : : "r"(fpu), "r"(fpu[32]) : "memory");
+}
+
+void fpu_take(struct thread *t)
+{
+	struct arch_cpu *c = &this_cpu()->arch;
+	struct thread *owner = c->fpu_owner;
+
+	event(EVENT_FPU, (u64)t, 0);
+	csr_set(sstatus, SSTATUS_FS);
+	if (owner)
+		save(owner->arch.fpu);
+	load(t->arch.fpu);
+	c->fpu_owner = t;
+	c->fs_mask = SSTATUS_FS;
+}
+
+/* Illegal instruction: was it a thread's first use of the FP registers since it lost them? */
+bool fpu_trap(struct thread *t)
+{
+	if (t->vcpu || (t->arch.frame.status & SSTATUS_FS))
+		return false;
+	if (this_cpu()->arch.fpu_owner != t)
+		fpu_take(t);
+	t->arch.frame.status |= SSTATUS_FS;
+	return true;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The head of struct cpu that entry.S uses. Offsets are asserted in cpu.c. */
+#ifndef ARCH_CPU_H
+#define ARCH_CPU_H
+
+#define CPU_SCRATCH	0
+#define CPU_STACK	8
+#define CPU_ENTRY	16
+#define CPU_FRAME	24
+#define CPU_FS_MASK	32
+
+#define ARCH_IOPORTS	0
+
+#ifndef __ASSEMBLER__
+#include <kernel/types.h>
+
+struct arch_cpu {
+	u64 scratch;
+	u64 stack;
+	u64 entry;		/* where ECALL goes: depends on the mode of the current thread */
+	u64 frame;		/* where registers are saved */
+	u64 fs_mask;		/* sstatus.FS if the current thread owns the FP registers, else 0 */
+	u64 root;		/* satp */
+	void *fpu_owner;	/* thread whose state is in the registers */
+} __attribute__((aligned(16)));
+
+/* In the kernel tp points to it; in user mode sscratch does. */
+static inline struct cpu *this_cpu(void) { return __builtin_thread_pointer(); }
+#endif
+#endif

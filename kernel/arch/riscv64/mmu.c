@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The kernel's own mappings: boot.S made them, every root table has them. */
+#include <kernel/boot.h>
+#include <kernel/debug.h>
+#include "riscv.h"
+
+u64 arch_user_top;
+int arch_levels;
+
+static u64 mode, image_offset;
+
+void *arch_ptr(u64 pa) { return (void *)(pa + KERNEL_DIRECT); }
+
+u64 arch_pa(const void *p)
+{
+	u64 a = (u64)p;
+
+	return a >= KERNEL_VADDR ? a - image_offset : a - KERNEL_DIRECT;
+}
+
+void mmu_init(void)
+{
+	u64 satp = csr_read(satp), root = (satp & (BIT(44) - 1)) << L4_PAGE_BITS;
+
+	mode = satp >> SATP_MODE_SHIFT << SATP_MODE_SHIFT;
+	arch_levels = satp >> SATP_MODE_SHIFT == SATP_SV48 ? 4 : 3;
+	arch_user_top = arch_levels == 4 ? BIT(47) : BIT(38);
+	image_offset = (u64)(arch_levels == 4 ? boot_sv48_root : boot_kernel_table) - root;
+	this_cpu()->arch.root = this_cpu()->idle.root = satp;
+}
+
+u64 arch_root_init(u64 *table)
+{
+	const u64 *from = arch_levels == 4 ? boot_sv48_root : boot_kernel_table;
+
+	for (u32 i = ARCH_ROOT_ENTRIES; i < 512; i++)
+		table[i] = from[i];
+	return arch_pa(table) >> L4_PAGE_BITS | mode;
+}
+
+void arch_root_destroy(u64 root)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (cpu->arch.root == root) {
+		cpu->arch.root = cpu->idle.root;
+		write_satp(cpu->arch.root);
+	}
+}
+
+/* Translations are not tagged: those of a root that is not in use are gone already. */
+void arch_root_flush(u64 root)
+{
+	if (this_cpu()->arch.root == root)
+		flush_all();
+}
+
+void arch_flush_page(u64 vaddr) { __asm__ volatile("sfence.vma %0, %1" : : "r"(vaddr), "r"(0UL) : "memory"); }
+
+/* Invalid entries may be cached, too (4.2.1). */
+void arch_filled(void) { flush_all(); }
+
+/* Instruction fetches are not ordered with stores (unprivileged ISA, chapter 3); one fence serves all addresses. */
+void arch_code_written(void *p, u64 size) { __asm__ volatile("fence.i" : : : "memory"); }
+
+/* What is uncached is the memory's own attribute. */
+void *mmu_device(u64 pa, u64 size)
+{
+	if (pa + size > DIRECT_GIB * BIT(30))
+		panic("device at %lx is out of reach", pa);
+	return arch_ptr(pa);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Privileged instructions, and what the files of this folder share with plat/virt. */
+#ifndef RISCV_H
+#define RISCV_H
+
+#include <arch/pte.h>
+#include <kernel/arch.h>
+#include <kernel/boot.h>
+#include <virt.h>
+#include "layout.h"
+
+#define CAUSE_INTERRUPT	BIT(63)
+#define CAUSE_ILLEGAL	2
+#define CAUSE_FETCH_FAULT	12
+#define CAUSE_LOAD_FAULT	13
+#define CAUSE_STORE_FAULT	15
+
+#define IRQ_TIMER	5	/* bits of sie and sip, and causes of interrupts */
+#define IRQ_EXTERNAL	9
+
+/* Written by number where binutils may not know them yet. */
+#define CSR_STIMECMP	0x14d
+#define CSR_SENVCFG	0x10a
+#define SENVCFG_CBZE	BIT(7)
+
+#define csr_name_(csr) #csr
+#define csr_name(csr) csr_name_(csr)
+#define csr_read(csr) ({ u64 v_; __asm__ volatile("csrr %0, " csr_name(csr) : "=r"(v_) : : "memory"); v_; })
+#define csr_write(csr, v) __asm__ volatile("csrw " csr_name(csr) ", %0" : : "rK"((u64)(v)) : "memory")
+#define csr_set(csr, v) __asm__ volatile("csrs " csr_name(csr) ", %0" : : "rK"((u64)(v)) : "memory")
+#define csr_clear(csr, v) __asm__ volatile("csrc " csr_name(csr) ", %0" : : "rK"((u64)(v)) : "memory")
+
+/* Translations carry no tag, so those of the last root go; the kernel's own are global and stay (4.2.1). */
+static inline void flush_all(void) { __asm__ volatile("sfence.vma zero, %0" : : "r"(0UL) : "memory"); }
+
+static inline void write_satp(u64 root)
+{
+	csr_write(satp, root);
+	flush_all();
+}
+
+extern u64 boot_kernel_table[512], boot_sv48_root[512];
+extern char boot_stack_top[];
+
+/* boot.c: node of the CPU that runs. */
+extern int boot_cpu_node;
+
+/* isa.c: extensions of that CPU. */
+void isa_init(void);
+bool isa_has(const char *extension);
+
+void cpu_init(void);
+void fpu_take(struct thread *t);
+bool fpu_trap(struct thread *t);
+void mmu_init(void);
+void timer_init(void);
+
+/* plat/virt */
+void plic_init(struct boot_machine *m);
+void plic_interrupt(void);
+enum sbi_id { SBI_VENDOR = 4, SBI_ARCH, SBI_IMPLEMENTATION };
+u64 sbi_id(enum sbi_id which);
+void sbi_timer(u64 when);
+
+/* Called by entry.S and boot.S. */
+void riscv_boot(u64 hart, u64 dtb) __attribute__((noreturn));
+void riscv_syscall(struct cpu *cpu);
+void riscv_vcpu_enter(struct cpu *cpu, u64 slot);
+struct l4_vcpu_page *riscv_guest_syscall(struct cpu *cpu);
+void riscv_trap(u64 cause);
+void riscv_wake(void) __attribute__((noreturn));
+void riscv_entry(void);
+void entry_own(void);
+void entry_guest_kernel(void);
+void entry_guest_user(void);
+
+#endif

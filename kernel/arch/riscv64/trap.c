@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What entry.S calls, and time. */
+#include <kernel/debug.h>
+#include <kernel/irq.h>
+#include <kernel/vspace.h>
+#include "riscv.h"
+
+static u64 counter_hz;
+static bool sstc;
+
+void riscv_syscall(struct cpu *cpu) { trap_syscall(cpu); }
+
+void riscv_vcpu_enter(struct cpu *cpu, u64 slot)
+{
+	vcpu_enter(cpu->current, slot);
+	if (unlikely(cpu->current->exit_work))
+		trap_exit();
+}
+
+struct l4_vcpu_page *riscv_guest_syscall(struct cpu *cpu) { return vcpu_syscall(cpu->current); }
+
+static void interrupt(u64 irq)
+{
+	event(EVENT_INTERRUPT, irq, 0);
+	if (irq == IRQ_EXTERNAL) {
+		plic_interrupt();
+		return;
+	}
+	timer_interrupt();
+	/* The timer's interrupt is pending until its time is in the future. */
+	if (this_cpu()->programmed == NEVER)
+		arch_timer_set(NEVER);
+}
+
+/* The CPU does not tell whether a translation was there. */
+static bool present(struct thread *t, u64 addr)
+{
+	int level;
+
+	return !t->vcpu && addr < ARCH_USER_TOP && table_lookup(t->vspace->root, addr, &level);
+}
+
+static void kernel_trap(u64 cause)
+{
+	panic("cause %lx in the kernel at %p: stval %p", cause, (void *)csr_read(sepc), (void *)csr_read(stval));
+}
+
+void riscv_trap(u64 cause)
+{
+	struct thread *t = this_cpu()->current;
+	u64 addr = csr_read(stval);
+
+	if (unlikely(csr_read(sstatus) & SSTATUS_SPP))
+		kernel_trap(cause);
+	switch (cause) {
+	case CAUSE_INTERRUPT | IRQ_TIMER:
+	case CAUSE_INTERRUPT | IRQ_EXTERNAL:
+		interrupt(cause & ~CAUSE_INTERRUPT);
+		trap_exit();
+		return;
+	case CAUSE_FETCH_FAULT:
+		trap_page_fault(t, addr, L4_RIGHT_EXEC, present(t, addr));
+		return;
+	case CAUSE_LOAD_FAULT:
+		trap_page_fault(t, addr, L4_RIGHT_READ, present(t, addr));
+		return;
+	case CAUSE_STORE_FAULT:
+		trap_page_fault(t, addr, L4_RIGHT_WRITE, present(t, addr));
+		return;
+	case CAUSE_ILLEGAL:
+		if (fpu_trap(t))
+			return;
+	}
+	trap_exception(t, cause, 0, addr);
+}
+
+static u64 pending(void) { return csr_read(sip) & (BIT(IRQ_TIMER) | BIT(IRQ_EXTERNAL)); }
+
+/* Out of WFI, which may end for no reason. */
+void riscv_wake(void)
+{
+	u64 bits = pending();
+
+	if (bits)
+		interrupt(__builtin_ctzl(bits));
+	trap_exit();
+	arch_return_to_user();
+}
+
+bool arch_interrupt_pending(void) { return pending(); }
+
+u64 arch_counter(void)
+{
+	u64 v;
+
+	__asm__ volatile("rdtime %0" : "=r"(v));
+	return v;
+}
+
+u64 arch_counter_hz(void) { return counter_hz; }
+
+void arch_timer_set(u64 when)
+{
+	if (likely(sstc))
+		csr_write(CSR_STIMECMP, when);
+	else
+		sbi_timer(when);
+}
+
+void timer_init(void)
+{
+	const struct fdt *fdt = &machine_fdt;
+	int cpus = fdt_find(fdt, "/cpus");
+
+	counter_hz = fdt_number(fdt, boot_cpu_node, "timebase-frequency",
+				fdt_number(fdt, cpus, "timebase-frequency", 0));
+	if (counter_hz < 1000000)
+		panic("device tree: timebase-frequency of %lu Hz", counter_hz);
+	sstc = isa_has("sstc");
+	arch_timer_set(NEVER);
+	csr_write(sie, BIT(IRQ_TIMER) | BIT(IRQ_EXTERNAL));
+}
+
+error_t arch_ioport_invoke(struct invocation *i) { return L4_ERR_OP; }
