@@ -44,6 +44,9 @@ void arch_flush_page(u64 vaddr) { __asm__ volatile("invlpg (%0)" : : "r"(vaddr) 
 /* Invalid entries are never cached (SDM vol. 3, 4.10.2.3). */
 void arch_filled(void) {}
 
+/* Stores are seen by instruction fetches (SDM vol. 3, 12.6). */
+void arch_code_written(void *p, u64 size) {}
+
 /* Map [start, end), rounded to large pages, in the direct map, which covers 512 GiB. */
 void mmu_map_direct(struct boot_machine *m, u64 start, u64 end, bool uncached)
 {

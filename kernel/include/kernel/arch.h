@@ -21,6 +21,7 @@ void arch_root_destroy(u64 root);	/* the CPU must not stay on it, and forgets al
 void arch_root_flush(u64 root);		/* forget its translations, at the latest when it is used again */
 void arch_flush_page(u64 vaddr);	/* of the root in use: forget one page, after a change */
 void arch_filled(void);			/* of any root: entries that were invalid are valid now */
+void arch_code_written(void *p, u64 size);	/* by the kernel, and user mode is to execute it */
 
 /* What a guest is told of the CPU: vcpu_page.cpu_id. */
 void arch_cpu_id(u64 *id);

@@ -114,6 +114,8 @@ static u64 load_program(struct boot_machine *m, struct vspace *v)
 			if (at < s->file_size)
 				memcpy(page, (const char *)h + s->offset + at,
 				       min_u64(L4_PAGE_SIZE, s->file_size - at));
+			if (s->rights & L4_RIGHT_EXEC)
+				arch_code_written(page, L4_PAGE_SIZE);
 			must(vspace_map_page(v, s->vaddr + at, arch_pa(page), s->rights), "map root pager");
 		}
 		entry = s->entry;

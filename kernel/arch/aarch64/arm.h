@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* System registers, and what the files of this folder share with plat/virt. */
+#ifndef ARM_H
+#define ARM_H
+
+#include <arch/pte.h>
+#include <kernel/arch.h>
+#include <kernel/boot.h>
+#include "layout.h"
+
+#define read_sysreg(name) ({ u64 v_; __asm__ volatile("mrs %0, " #name : "=r"(v_)); v_; })
+#define write_sysreg(v, name) __asm__ volatile("msr " #name ", %x0" : : "rZ"((u64)(v)) : "memory")
+#define isb() __asm__ volatile("isb" : : : "memory")
+#define dsb(what) __asm__ volatile("dsb " #what : : : "memory")
+
+/* Bits [at + 3, at] of an identification register. */
+#define ID_FIELD(name, at) (read_sysreg(name) >> (at) & 15)
+
+void cpu_init(void);
+void fpu_init(void);
+void fpu_switch(struct thread *t);
+void fpu_trap(struct thread *t);
+void mmu_init(u64 image);
+void mmu_map_direct(u64 start, u64 end);
+void mmu_drop_identity(void);
+void timer_init(void);
+extern u64 mmu_asid_mask;
+extern u64 kernel_root[512], boot_identity[512];
+
+static inline u64 root_asid(u64 root) { return root >> 48; }
+
+/* Forget the translations of an ASID. The barrier before it is for table entries that were changed. */
+static inline void mmu_flush_asid(u64 asid)
+{
+	dsb(nshst);
+	__asm__ volatile("tlbi aside1, %0" : : "r"(asid << 48) : "memory");
+	dsb(nsh);
+}
+
+/* No barrier after it: the kernel uses no user address, and the return to user mode is one. */
+static inline void mmu_load(struct arch_cpu *c, u64 root)
+{
+	u64 *last = &c->asid_root[root_asid(root)];
+
+	if (unlikely(*last != root)) {
+		mmu_flush_asid(root_asid(root));
+		*last = root;
+	}
+	c->root = root;
+	write_sysreg(root, ttbr0_el1);
+}
+
+/* plat/virt */
+void gic_init(struct boot_machine *m);
+u32 gic_take(void);		/* number of the interrupt that is pending, now active; GIC_NONE */
+void gic_end(u32 id);
+void gic_enable(u32 id);	/* one of this CPU's own */
+u32 gic_interrupt(int node, int index, const char *what);	/* by the device tree */
+#define GIC_NONE 1020		/* and above: not an interrupt */
+void psci_init(void);
+
+/* Called by entry.S and boot.S. */
+void arm_boot(u64 dtb, u64 image);
+void arm_syscall(struct cpu *cpu);
+void arm_vcpu_enter(struct cpu *cpu, u64 slot);
+struct l4_vcpu_page *arm_guest_syscall(struct cpu *cpu);
+void arm_trap(u64 esr, u64 far);
+void arm_irq(void);
+void arm_kernel_trap(u64 esr, u64 elr, u64 far, u64 sp) __attribute__((noreturn));
+void entry_own(void);
+void entry_guest_kernel(void);
+void entry_guest_user(void);
+
+#endif

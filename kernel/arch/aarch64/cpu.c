@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* One CPU's set-up: what user mode may do, identification, and switching between threads. */
+#include <kernel/debug.h>
+#include <kernel/vspace.h>
+#include "arm.h"
+
+_Static_assert(offsetof(struct arch_cpu, frame) == CPU_FRAME, "entry.S");
+_Static_assert(offsetof(struct arch_cpu, entry) == CPU_ENTRY, "entry.S");
+_Static_assert(!offsetof(struct arch_thread, frame), "frames are aligned to 16 bytes");
+_Static_assert(offsetof(struct l4_vcpu_page, user_entry) == offsetof(struct l4_vcpu_page, kernel_sp) + 8, "entry.S");
+
+#define SCTLR_SPAN	BIT(23)
+#define MDSCR_TDCC	BIT(12)
+#define PMCR_E		BIT(0)
+#define PMCR_LC		BIT(6)
+#define PMUSERENR_CR	BIT(2)
+#define PMU_CYCLES	BIT(31)
+#define PMU_NONE	15
+
+/* The stack ends where struct cpu begins: entry.S. */
+struct {
+	char stack[KERNEL_STACK];
+	struct cpu cpu;
+} boot_cpu __attribute__((used, aligned(64)));
+_Static_assert(offsetof(__typeof__(boot_cpu), cpu) == KERNEL_STACK, "boot.S");
+
+/* Debug (Arm ARM, D2): single steps only; no breakpoints, no channel. */
+static void debug_init(void)
+{
+	write_sysreg(0, oslar_el1);
+	write_sysreg(0, osdlr_el1);
+	write_sysreg(MDSCR_TDCC, mdscr_el1);
+}
+
+/* User mode may read the cycle counter (D11), as it may read the timer's counter. */
+static void cycle_counter_init(void)
+{
+	u64 version = ID_FIELD(id_aa64dfr0_el1, 8);
+
+	if (!version || version == PMU_NONE)
+		return;
+	write_sysreg(0, pmccfiltr_el0);
+	write_sysreg(PMU_CYCLES, pmcntenset_el0);
+	write_sysreg(PMCR_E | PMCR_LC, pmcr_el0);
+	write_sysreg(PMUSERENR_CR, pmuserenr_el0);
+}
+
+void cpu_init(void)
+{
+	struct cpu *cpu = &boot_cpu.cpu;
+
+	cpu->programmed = cpu->slice_end = NEVER;
+	cpu->ready_top = -1;
+	list_init(&cpu->timers);
+	for (u32 p = 0; p < L4_PRIORITIES; p++)
+		list_init(&cpu->ready[p]);
+	cpu->current = &cpu->idle;
+	list_init(&cpu->idle.link);
+	cpu->idle.priority = -1;
+	cpu->idle.root = arch_pa(boot_identity);
+	cpu->idle.entry = arch_entry_own();
+	cpu->idle.frame_end = (u64)(thread_frame(&cpu->idle) + 1);
+
+	/* The kernel never uses a user address: where the CPU can, it shall not even be able to. */
+	if (ID_FIELD(id_aa64mmfr1_el1, 20)) {
+		write_sysreg(read_sysreg(sctlr_el1) & ~SCTLR_SPAN, sctlr_el1);
+		__asm__ volatile(".inst 0xd500419f");	/* msr pan, #1 */
+	}
+	write_sysreg(0, tpidrro_el0);
+	debug_init();
+	cycle_counter_init();
+	fpu_init();
+	isb();
+}
+
+void arch_thread_init(struct thread *t) {}
+
+void arch_thread_destroy(struct thread *t)
+{
+	if (this_cpu()->arch.fpu_owner == t)
+		this_cpu()->arch.fpu_owner = NULL;
+}
+
+u64 arch_entry_own(void) { return (u64)entry_own; }
+u64 arch_entry_guest_kernel(void) { return (u64)entry_guest_kernel; }
+u64 arch_entry_guest_user(void) { return (u64)entry_guest_user; }
+
+static inline void load_mode(struct arch_cpu *c, struct thread *t)
+{
+	c->frame = t->frame_end - sizeof(struct l4_frame);
+	c->entry = t->entry;
+	if (likely(t->root && c->root != t->root)) {
+		event(EVENT_SPACE_SWITCH, t->root, 0);
+		mmu_load(c, t->root);
+	}
+}
+
+void arch_load_mode(struct thread *t) { load_mode(&this_cpu()->arch, t); }
+
+/* The idle loop has no state; it leaves address space and FPU as they are. */
+void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
+{
+	if (likely(from != &cpu->idle))
+		from->arch.tls = read_sysreg(tpidr_el0);
+	if (unlikely(to == &cpu->idle))
+		return;
+	write_sysreg(to->arch.tls, tpidr_el0);
+	load_mode(&cpu->arch, to);
+	if (unlikely(cpu->arch.fpu_off != (cpu->arch.fpu_owner != to)))
+		fpu_switch(to);
+}
+
+/*
+ * Identification registers (D17.2) as user mode under L4 may believe them: fields that only a kernel can use, and
+ * extensions that L4 does not let user mode use or does not switch (SVE, SME, MTE, pointer authentication, BTI, SSBS,
+ * MOPS, LS64, TME, prediction restriction), read as 0.
+ */
+void arch_cpu_id(u64 *id)
+{
+	id[L4_CPU_ID_MIDR] = read_sysreg(midr_el1);
+	id[L4_CPU_ID_REVIDR] = read_sysreg(revidr_el1);
+	id[L4_CPU_ID_PFR0] = (read_sysreg(id_aa64pfr0_el1) & 0x00ff000000ff0000) | 0x11; /* CSV DIT SIMD FP, EL1, EL0 */
+	id[L4_CPU_ID_PFR1] = 0;
+	id[L4_CPU_ID_ISAR0] = read_sysreg(id_aa64isar0_el1) & 0xf0fffffff0fffff0;
+	id[L4_CPU_ID_ISAR1] = read_sysreg(id_aa64isar1_el1) & 0x0ffff0ff00fff00f;
+	id[L4_CPU_ID_ISAR2] = read_sysreg(S3_0_C0_C6_2) & 0x00f0000000f000ff;	/* CSSC BC RPRES WFxT */
+	id[L4_CPU_ID_MMFR0] = read_sysreg(id_aa64mmfr0_el1) & 0xf000000000000000;	/* ECV */
+	id[L4_CPU_ID_MMFR1] = read_sysreg(id_aa64mmfr1_el1) & 0x0000f00000000000;	/* AFP */
+	id[L4_CPU_ID_MMFR2] = read_sysreg(S3_0_C0_C7_2) & 0x0000000f00000000;	/* AT */
+}
+
+bool arch_frame_valid(const struct l4_frame *f) { return true; }
+
+void arch_frame_sanitise(struct l4_frame *f) { f->pstate &= PSTATE_USER; }
+
+void arch_halt(void)
+{
+	for (;;)
+		__asm__ volatile("msr daifset, #15\n\twfi");
+}
+
+void arch_dump_frame(const struct l4_frame *f)
+{
+	const u64 *x = &f->x0;
+
+	for (u32 i = 0; i < 31; i++)
+		printk("%sx%u %lx%s", i % 6 ? " " : "l4:   ", i, x[i], i % 6 == 5 || i == 30 ? "\n" : "");
+	printk("l4:   pstate %lx esr %lx far %lx\n", f->pstate, read_sysreg(esr_el1), read_sysreg(far_el1));
+}

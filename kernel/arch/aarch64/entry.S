@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Ways into the kernel from user mode and back.
+ *
+ * In user mode SP_EL1 points to the register frame of whatever runs: in the thread, or, for guest user mode, in the
+ * guest's memory. So every entry saves there without asking. In the kernel SP_EL1 is the kernel's stack, which is
+ * empty between entries and then equal to struct cpu. Frames may be changed by others before they are loaded, so
+ * pstate is cut to user mode's flags on the way out; any instruction pointer is as good as another.
+ */
+#include <abi.h>
+#include <arch/cpu.h>
+
+#define EC_SVC		0x15
+#define SS_BIT		21
+#define MDSCR		0x1000		/* TDCC: user mode has no debug channel */
+#define MDSCR_STEP	0x1001
+
+/* After x0 and x1 are saved; x0 is kept. */
+.macro SAVE_REST
+	stp	x2, x3, [sp, #16]
+	stp	x4, x5, [sp, #32]
+	stp	x6, x7, [sp, #48]
+	stp	x8, x9, [sp, #64]
+	stp	x10, x11, [sp, #80]
+	stp	x12, x13, [sp, #96]
+	stp	x14, x15, [sp, #112]
+	stp	x16, x17, [sp, #128]
+	stp	x18, x19, [sp, #144]
+	stp	x20, x21, [sp, #160]
+	stp	x22, x23, [sp, #176]
+	stp	x24, x25, [sp, #192]
+	stp	x26, x27, [sp, #208]
+	stp	x28, x29, [sp, #224]
+	mrs	x1, sp_el0
+	mrs	x2, elr_el1
+	mrs	x3, spsr_el1
+	stp	x30, x1, [sp, #L4_FRAME_OFF_x30]
+	stp	x2, x3, [sp, #L4_FRAME_OFF_pc]
+.endm
+
+.macro SAVE
+	stp	x0, x1, [sp]
+	mrs	x0, tpidr_el1
+	SAVE_REST
+.endm
+
+	.text
+/* Which of the three entries of SVC is the current thread's mode. Here: x0 = struct cpu, x0 and x1 are saved. */
+	.globl	entry_guest_kernel
+entry_guest_kernel:
+	cmp	x8, #L4_SYS_VCPU_ENTER
+	b.eq	entry_vcpu_enter
+	.globl	entry_own
+entry_own:
+	SAVE_REST
+	mov	sp, x0
+	bl	arm_syscall
+return_to_user:				/* here: sp = struct cpu */
+	ldr	x0, [sp, #CPU_FRAME]
+	mov	sp, x0
+	ldp	x1, x2, [sp, #L4_FRAME_OFF_pc]
+	mov	w3, #0xf1200000		/* PSTATE_USER */
+	and	x2, x2, x3
+	tbnz	w2, #SS_BIT, return_stepping
+return_loaded:
+	ldp	x30, x3, [sp, #L4_FRAME_OFF_x30]
+	msr	elr_el1, x1
+	msr	spsr_el1, x2
+	msr	sp_el0, x3
+	ldp	x28, x29, [sp, #224]
+	ldp	x26, x27, [sp, #208]
+	ldp	x24, x25, [sp, #192]
+	ldp	x22, x23, [sp, #176]
+	ldp	x20, x21, [sp, #160]
+	ldp	x18, x19, [sp, #144]
+	ldp	x16, x17, [sp, #128]
+	ldp	x14, x15, [sp, #112]
+	ldp	x12, x13, [sp, #96]
+	ldp	x10, x11, [sp, #80]
+	ldp	x8, x9, [sp, #64]
+	ldp	x6, x7, [sp, #48]
+	ldp	x4, x5, [sp, #32]
+	ldp	x2, x3, [sp, #16]
+	ldp	x0, x1, [sp]
+	eret
+
+/* Software step (Arm ARM, D2.10): on until the next entry, which comes by vectors of its own. */
+return_stepping:
+	mov	x3, #MDSCR_STEP
+	msr	mdscr_el1, x3
+	adrp	x3, arm_stepping_vectors
+	msr	vbar_el1, x3
+	b	return_loaded
+
+	.globl	arch_return_to_user
+arch_return_to_user:
+	mrs	x0, tpidr_el1
+	mov	sp, x0
+	b	return_to_user
+
+/* VCPU_ENTER keeps no register of the guest kernel, so no more are saved. */
+entry_vcpu_enter:
+	ldr	x1, [sp, #L4_FRAME_OFF_x1]
+	mov	sp, x0
+	bl	arm_vcpu_enter		/* cpu, slot */
+	b	return_to_user
+
+/*
+ * System call from guest user mode: the guest kernel is entered without loading a frame. What the C code left in
+ * registers is replaced by what user mode had in them.
+ */
+	.globl	entry_guest_user
+entry_guest_user:
+	SAVE_REST
+	mov	x19, sp
+	mov	sp, x0
+	bl	arm_guest_syscall	/* returns the vCPU page */
+	ldp	x1, x2, [x0, #L4_VCPU_PAGE_OFF_kernel_sp]	/* and user_entry */
+	ldr	x3, [sp, #CPU_FRAME]
+	mov	sp, x3
+	msr	sp_el0, x1
+	msr	elr_el1, x2
+	msr	spsr_el1, xzr
+	ldp	x1, x2, [x19, #8]
+	ldp	x3, x4, [x19, #24]
+	ldp	x5, x6, [x19, #40]
+	ldp	x7, x8, [x19, #56]
+	ldp	x9, x10, [x19, #72]
+	ldp	x11, x12, [x19, #88]
+	ldp	x13, x14, [x19, #104]
+	ldp	x15, x16, [x19, #120]
+	ldp	x17, x18, [x19, #136]
+	ldr	x19, [x19, #152]
+	mov	x30, xzr
+	mov	x0, #L4_EXIT_SYSCALL
+	eret
+
+user_trap:
+	mrs	x0, tpidr_el1
+	SAVE_REST
+	mov	sp, x0
+	mrs	x0, esr_el1
+	mrs	x1, far_el1
+	bl	arm_trap
+	b	return_to_user
+
+user_irq:
+	SAVE
+	mov	sp, x0
+	bl	arm_irq
+	b	return_to_user
+
+user_serror:
+	stp	x0, x1, [sp]
+	b	user_trap
+
+/* Interrupts stay masked in the kernel; the idle loop looks for them. */
+	.globl	arch_idle
+arch_idle:
+	mrs	x0, tpidr_el1
+	mov	sp, x0
+	dsb	sy
+	wfi
+	bl	arm_irq
+	b	return_to_user
+
+kernel_trap:
+	mrs	x0, tpidr_el1
+	mov	x3, sp
+	mov	sp, x0
+	mrs	x0, esr_el1
+	mrs	x1, elr_el1
+	mrs	x2, far_el1
+	bl	arm_kernel_trap
+
+	.macro	VECTOR to
+	.balign	128
+	b	\to
+	.endm
+
+	.balign	4096
+	.globl	arm_vectors
+arm_vectors:
+	.rept	8			/* from EL1 */
+	VECTOR	kernel_trap
+	.endr
+	.balign	128			/* 0x400: synchronous, from EL0 */
+	stp	x0, x1, [sp]
+	mrs	x0, esr_el1
+	lsr	x0, x0, #26
+	cmp	x0, #EC_SVC
+	b.ne	user_trap
+	mrs	x0, tpidr_el1
+	ldr	x1, [x0, #CPU_ENTRY]
+	br	x1
+	VECTOR	user_irq
+	VECTOR	kernel_trap		/* FIQ: nothing is in its group */
+	VECTOR	user_serror
+	.rept	4			/* from AArch32, which nobody can enter */
+	VECTOR	kernel_trap
+	.endr
+
+	.macro	STEPPED offset
+	.balign	128
+	str	x0, [sp]
+	mov	x0, #MDSCR
+	msr	mdscr_el1, x0
+	adrp	x0, arm_vectors
+	msr	vbar_el1, x0
+	isb
+	ldr	x0, [sp]
+	b	arm_vectors + \offset
+	.endm
+
+	.balign	4096
+arm_stepping_vectors:
+	.rept	8
+	VECTOR	kernel_trap
+	.endr
+	STEPPED	0x400
+	STEPPED	0x480
+	STEPPED	0x500
+	STEPPED	0x580
+	.rept	4
+	VECTOR	kernel_trap
+	.endr
+
+	.section .note.GNU-stack, "", @progbits

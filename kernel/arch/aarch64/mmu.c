@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The kernel's own mappings, in TTBR1_EL1 and so in no address space, and the roots of address spaces.
+ *
+ * A root is what TTBR0_EL1 takes: a table and an ASID, which is a hash of the table's address. So ASIDs need no
+ * allocator: struct arch_cpu notes which root last ran under each, and an ASID is flushed when another root comes, or
+ * one that was marked stale (its note is 0) because it changed while it was not in use.
+ */
+#include <kernel/debug.h>
+#include <virt.h>
+#include "arm.h"
+
+#define TABLES 32
+
+static u64 tables[TABLES][512] __attribute__((aligned(4096)));
+static u32 tables_used;
+static u64 image_pa;
+u64 mmu_asid_mask;
+
+void mmu_init(u64 image)
+{
+	image_pa = image;
+	mmu_asid_mask = ID_FIELD(id_aa64mmfr0_el1, 4) == 2 ? BIT(ARCH_ASID_BITS) - 1 : 255;
+}
+
+void *arch_ptr(u64 pa) { return (void *)(pa + KERNEL_DIRECT); }
+
+u64 arch_pa(const void *p)
+{
+	u64 a = (u64)p;
+
+	return a >= KERNEL_VADDR ? a - KERNEL_VADDR + image_pa : a - KERNEL_DIRECT;
+}
+
+/* ASID 0 is the empty root's. Tables are seldom alone: the next ones in memory get other ASIDs. */
+u64 arch_root_init(u64 *table)
+{
+	u64 pa = arch_pa(table), page = pa >> L4_PAGE_BITS, asid = (page ^ page >> ARCH_ASID_BITS) & mmu_asid_mask;
+
+	return pa | (asid ? asid : 1) << 48;
+}
+
+void arch_root_flush(u64 root)
+{
+	struct arch_cpu *c = &this_cpu()->arch;
+
+	if (c->root == root)
+		mmu_flush_asid(root_asid(root));
+	else if (c->asid_root[root_asid(root)] == root)
+		c->asid_root[root_asid(root)] = 0;
+}
+
+void arch_root_destroy(u64 root)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (cpu->arch.root == root)
+		mmu_load(&cpu->arch, cpu->idle.root);
+	isb();
+	arch_root_flush(root);
+}
+
+void arch_flush_page(u64 vaddr)
+{
+	u64 root = this_cpu()->arch.root;
+
+	dsb(nshst);
+	__asm__ volatile("tlbi vae1, %0"
+			 : : "r"(root_asid(root) << 48 | (vaddr >> L4_PAGE_BITS & (BIT(44) - 1))) : "memory");
+	dsb(nsh);
+}
+
+void arch_filled(void) { dsb(nshst); }
+
+/* Until the direct map is there: tables of the kernel's own are in its image. */
+static u64 *kernel_table(u64 *e)
+{
+	if (!pte_valid(*e)) {
+		if (tables_used == TABLES)
+			panic("more memory or devices than the kernel has tables for");
+		*e = pte_table(arch_pa(tables[tables_used++]));
+	}
+	return (u64 *)(pte_addr(*e) - image_pa + KERNEL_VADDR);
+}
+
+/* Map [pa, end) in the direct map, by the largest leaves that fit; what is mapped already stays. */
+static void map(u64 pa, u64 end, u64 attributes)
+{
+	while (pa < end) {
+		u64 *table = kernel_root;
+
+		for (int level = 3;; level--) {
+			u64 size = BIT(L4_PAGE_BITS + 9 * level);
+			u64 *e = &table[pa >> (L4_PAGE_BITS + 9 * level) & 511];
+
+			if (level < 3 && pte_valid(*e) && pte_leaf(*e, level)) {
+				pa = align_down(pa, size) + size;
+				break;
+			}
+			if (level < 3 && !pte_valid(*e) && aligned(pa, size) && end - pa >= size) {
+				*e = pa | attributes | (level ? 0 : PTE_TABLE);
+				pa += size;
+				break;
+			}
+			table = kernel_table(e);
+		}
+	}
+	dsb(nshst);
+	isb();
+}
+
+#define DIRECT_TOP BIT(39)	/* all that is mapped: more needs no more than another look at TABLES */
+
+void mmu_map_direct(u64 start, u64 end)
+{
+	map(start, end < DIRECT_TOP ? end : DIRECT_TOP, PTE_V | PTE_AF | PTE_SH | PTE_PXN | PTE_UXN);
+}
+
+void *mmu_device(u64 pa, u64 size)
+{
+	u64 start = align_down(pa, L4_PAGE_SIZE), end = align_up(pa + size, L4_PAGE_SIZE);
+
+	if (end > DIRECT_TOP || start >= end)
+		panic("device at %lx is out of reach", pa);
+	map(start, end, PTE_V | PTE_AF | PTE_SH | PTE_PXN | PTE_UXN | PTE_DEVICE);
+	return arch_ptr(pa);
+}
+
+/* It becomes the empty root that the idle loop has. */
+void mmu_drop_identity(void)
+{
+	memset(boot_identity, 0, L4_PAGE_SIZE);
+	mmu_flush_asid(0);
+	mmu_load(&this_cpu()->arch, this_cpu()->idle.root);
+	isb();
+}
+
+/* Instructions were written: to where instruction fetches look, and what those had is forgotten (B2.7.4). */
+void arch_code_written(void *p, u64 size)
+{
+	u64 line = 4UL << (read_sysreg(ctr_el0) >> 16 & 15);
+
+	for (u64 at = align_down((u64)p, line); at < (u64)p + size; at += line)
+		__asm__ volatile("dc cvau, %0" : : "r"(at) : "memory");
+	dsb(ish);
+	__asm__ volatile("ic iallu" : : : "memory");
+	dsb(nsh);
+	isb();
+}

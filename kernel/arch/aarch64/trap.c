@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What entry.S calls; the timer (Arm ARM, D12). */
+#include <kernel/debug.h>
+#include <kernel/irq.h>
+#include <kernel/vspace.h>
+#include <virt.h>
+#include "arm.h"
+
+/* Exception classes (D17.2.37). */
+#define EC_FP		0x07
+#define EC_FETCH	0x20
+#define EC_FETCH_EL1	0x21
+#define EC_PC		0x22
+#define EC_DATA		0x24
+#define EC_DATA_EL1	0x25
+
+/* Of a data abort: cache maintenance, which is no write whatever WNR says; write. */
+#define ISS_CM		BIT(8)
+#define ISS_WNR		BIT(6)
+/* Fault status without its level: address size, translation, access flag, permission. */
+#define FSC(esr)	((esr) >> 2 & 15)
+#define FSC_PERMISSION	3
+
+#define TIMER_VIRTUAL	2	/* of the interrupts of the timer's node */
+#define CNTKCTL_EL0VCTEN BIT(1)	/* user mode may read the virtual counter, and nothing else of the timer */
+#define ISR_I		BIT(7)
+
+static u32 timer_id;
+static u64 counter_hz;
+
+void arm_syscall(struct cpu *cpu) { trap_syscall(cpu); }
+
+void arm_vcpu_enter(struct cpu *cpu, u64 slot)
+{
+	vcpu_enter(cpu->current, slot);
+	if (unlikely(cpu->current->exit_work))
+		trap_exit();
+}
+
+struct l4_vcpu_page *arm_guest_syscall(struct cpu *cpu) { return vcpu_syscall(cpu->current); }
+
+void arm_irq(void)
+{
+	u32 id = gic_take();
+
+	event(EVENT_INTERRUPT, id, 0);
+	if (id == timer_id) {
+		/* The line is up until the timer is set to later. */
+		write_sysreg(NEVER, cntv_cval_el0);
+		isb();
+		timer_interrupt();
+	} else if (id < IRQ_MAX) {
+		irq_deliver(id);
+	}
+	if (id < GIC_NONE)
+		gic_end(id);
+	trap_exit();
+}
+
+/* The top byte of a user address is ignored by the CPU, so L4 does not look at it. */
+static u64 untagged(u64 addr) { return (u64)((long)(addr << 8) >> 8); }
+
+void arm_trap(u64 esr, u64 far)
+{
+	struct thread *t = this_cpu()->current;
+	u32 ec = esr >> 26 & 63;
+
+	if (ec == EC_FP) {
+		fpu_trap(t);
+	} else if ((ec == EC_DATA || ec == EC_FETCH) && FSC(esr) <= FSC_PERMISSION) {
+		u32 access = ec == EC_FETCH ? L4_RIGHT_EXEC
+			   : (esr & (ISS_WNR | ISS_CM)) == ISS_WNR ? L4_RIGHT_WRITE : L4_RIGHT_READ;
+
+		trap_page_fault(t, untagged(far), access, FSC(esr) == FSC_PERMISSION);
+	} else {
+		trap_exception(t, ec, esr, ec == EC_DATA || ec == EC_FETCH || ec == EC_PC ? far : 0);
+	}
+}
+
+void arm_kernel_trap(u64 esr, u64 elr, u64 far, u64 sp)
+{
+	panic("exception in the kernel: esr %lx pc %p sp %p far %p", esr, (void *)elr, (void *)sp, (void *)far);
+}
+
+bool arch_interrupt_pending(void) { return read_sysreg(isr_el1) & ISR_I; }
+
+u64 arch_counter(void) { return read_sysreg(cntvct_el0); }
+u64 arch_counter_hz(void) { return counter_hz; }
+void arch_timer_set(u64 when) { write_sysreg(when, cntv_cval_el0); }
+
+void timer_init(void)
+{
+	static const char *const known[] = { "arm,armv8-timer", NULL };
+	int node = machine_find(known);
+
+	if (node == FDT_NONE)
+		panic("device tree: no timer");
+	counter_hz = fdt_number(&machine_fdt, node, "clock-frequency", read_sysreg(cntfrq_el0));
+	if (counter_hz < 1000000)
+		panic("the counter's rate is %lu Hz", counter_hz);
+	write_sysreg(CNTKCTL_EL0VCTEN, cntkctl_el1);
+	write_sysreg(NEVER, cntv_cval_el0);
+	write_sysreg(1, cntv_ctl_el0);
+	timer_id = gic_interrupt(node, TIMER_VIRTUAL, "timer interrupt");
+	gic_enable(timer_id);
+}
+
+/* This CPU has no I/O ports, so nobody has a capability for them. */
+error_t arch_ioport_invoke(struct invocation *i) { return L4_ERR_OP; }
+
+/* There is no way to write but the serial line. */
+void firmware_console_write(char c) {}
