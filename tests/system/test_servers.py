@@ -55,14 +55,15 @@ def compile_bare(arch: Arch, tmp_path_factory: pytest.TempPathFactory) -> Callab
     """Compile a program for L4 from sources, with options for compiler and linker."""
     folder = tmp_path_factory.mktemp("bare")
     (folder / "abi.h").write_text(build.generate(arch, "header"))
+    own = re.findall(r"'(-m[^']*)'", (LIBL4 / "arch" / arch.name / "meson.build").read_text())
 
     def compile_one(name: str, script: Path, sources: list[Path], *options: str) -> Path:
         target = folder / name
         subprocess.run([arch.compiler, "-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror",
                         "-Wno-unused-parameter", "-ffreestanding", "-nostdlib", "-static", "-no-pie", "-fno-pic",
                         "-fno-strict-aliasing", "-fno-stack-protector", "-fno-tree-loop-distribute-patterns",
-                        "-mgeneral-regs-only", "-I", folder, "-I", LIBL4 / "include",
-                        "-I", LIBL4 / "arch" / arch.name, "-ffunction-sections", "-Wl,--gc-sections",
+                        *own, "-I", folder, "-I", LIBL4 / "include", "-I", LIBL4 / "arch" / arch.name,
+                        "-ffunction-sections", "-Wl,--gc-sections",
                         "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,--no-warn-rwx-segments",
                         "-Wl,-z,max-page-size=0x1000", f"-Wl,-T,{script}", *options, *sources, "-o", target],
                        check=True, timeout=120)
