@@ -182,7 +182,11 @@ void page_fill(unsigned long frame, u64 offset, const void *from, u64 bytes)
 
 static unsigned long log2_floor(u64 value)
 {
-	return 63UL - (unsigned long)__builtin_clzl(value);
+	unsigned long bits = 0;
+
+	while (value >>= 1)
+		bits++;
+	return bits;
 }
 
 /* Frames that make `bytes` from the start of Untyped i on; 0 if there is no such run. With make, they are
