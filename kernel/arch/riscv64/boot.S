@@ -16,7 +16,6 @@
 	.globl boot_start
 boot_start:
 	csrw sie, zero
-	csrw sstatus, zero
 	/* Direct map: gigabytes. */
 	lla t0, boot_kernel_table
 	li t1, 256 * 8

@@ -32,6 +32,7 @@ void cpu_init(void)
 	cpu->arch.frame = (u64)thread_frame(&cpu->idle);
 	csr_write(sscratch, cpu);
 	csr_write(stvec, riscv_entry);
+	csr_write(sstatus, SSTATUS_SPIE | SSTATUS_UXL_64);
 }
 
 void arch_thread_init(struct thread *t) { t->arch.frame.status = ARCH_STATUS; }
@@ -48,27 +49,32 @@ u64 arch_entry_guest_user(void) { return (u64)entry_guest_user; }
 
 static inline void load_mode(struct arch_cpu *c, struct thread *t)
 {
-	c->frame = t->frame_end - sizeof(struct l4_frame);
-	c->entry = t->entry;
-	if (likely(t->root && c->root != t->root)) {
-		event(EVENT_SPACE_SWITCH, t->root, 0);
-		c->root = t->root;
-		write_satp(t->root);
+	u64 frame_end = t->frame_end, entry = t->entry, root = t->root;
+
+	c->frame = frame_end - sizeof(struct l4_frame);
+	c->entry = entry;
+	if (likely(root && c->root != root)) {
+		event(EVENT_SPACE_SWITCH, root, 0);
+		c->root = root;
+		write_satp(root);
 	}
 }
 
 void arch_load_mode(struct thread *t) { load_mode(&this_cpu()->arch, t); }
 
-/* The idle loop has no state; it leaves address space and FP registers as they are. */
+/* The idle thread has no root, so it leaves the address space as it is. */
 void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 {
-	struct arch_cpu *c = &cpu->arch;
+	struct arch_cpu *c = &this_cpu()->arch;
 
-	if (unlikely(to == &cpu->idle))
-		return;
 	load_mode(c, to);
-	c->fs_mask = c->fpu_owner == to ? SSTATUS_FS : 0;
-	if (unlikely(to->vcpu && c->fpu_owner != to))
+	if (unlikely(c->fpu_owner == to)) {
+		c->fs_mask = SSTATUS_FS;
+		return;
+	}
+	if (unlikely(c->fs_mask))
+		fpu_off();
+	if (unlikely(to->vcpu))
 		fpu_take(to);
 }
 

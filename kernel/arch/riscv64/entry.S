@@ -13,7 +13,7 @@
 
 #define FRAME(reg) L4_FRAME_OFF_##reg(sp)
 
-/* All but sp, tp and what the CPU keeps. */
+/* All but a0, sp, tp and what the CPU keeps. */
 .macro EACH op
 	\op ra, FRAME(ra)
 	\op gp, FRAME(gp)
@@ -22,7 +22,6 @@
 	\op t2, FRAME(t2)
 	\op s0, FRAME(s0)
 	\op s1, FRAME(s1)
-	\op a0, FRAME(a0)
 	\op a1, FRAME(a1)
 	\op a2, FRAME(a2)
 	\op a3, FRAME(a3)
@@ -47,21 +46,24 @@
 .endm
 
 /* sp of user mode is in scratch, its tp in sscratch. A system call's pc is behind its instruction. */
-.macro SAVE skip=0
+.macro SAVE skip
 	ld sp, CPU_FRAME(tp)
 	EACH sd
 	ld t0, CPU_SCRATCH(tp)
 	csrrw t1, sscratch, tp
 	csrr t2, sepc
-	csrr t3, sstatus
 	.if \skip
 	addi t2, t2, \skip
 	.endif
 	sd t0, FRAME(sp)
 	sd t1, FRAME(tp)
 	sd t2, FRAME(pc)
+.endm
+
+.macro SAVE_A0_STATUS
+	csrr t3, sstatus
+	sd a0, FRAME(a0)
 	sd t3, FRAME(status)
-	ld sp, CPU_STACK(tp)
 .endm
 
 	.text
@@ -82,24 +84,23 @@ entry_guest_kernel:
 	addi sp, a7, -L4_SYS_VCPU_ENTER
 	beqz sp, entry_vcpu_enter
 	.globl entry_own
+/* a0 will be the result, and the status of its own mode does not change. */
 entry_own:
 	SAVE L4_SYSCALL_BYTES
-	mv a0, tp
+	ld sp, CPU_STACK(tp)
 	call riscv_syscall
 	.globl arch_return_to_user
 arch_return_to_user:
+	ld t0, CPU_FS_MASK(tp)
 	ld sp, CPU_FRAME(tp)
-	ld t0, FRAME(status)
-	ld t1, CPU_FS_MASK(tp)
+	bnez t0, return_with_fs		/* else FS is off already, as it has to be */
+return:
 	ld t2, FRAME(pc)
-	ld t3, status_of_user_mode
-	and t0, t0, t1
-	or t0, t0, t3
-	csrw sstatus, t0
 	csrw sepc, t2
 	/* Whoever runs next must not store by a reservation of whoever ran before. */
 	sc.d zero, t2, (sp)
 	EACH ld
+	ld a0, FRAME(a0)
 	ld tp, FRAME(tp)
 	ld sp, FRAME(sp)
 	sret
@@ -108,15 +109,24 @@ arch_return_to_user:
 entry_vcpu_enter:
 	csrw sscratch, tp
 	ld sp, CPU_STACK(tp)
-	mv a0, tp
+	mv a0, a1
 	call riscv_vcpu_enter
-	j arch_return_to_user
+	ld t0, CPU_FS_MASK(tp)
+	ld sp, CPU_FRAME(tp)
+return_with_fs:
+	ld t1, FRAME(status)
+	ld t2, status_of_user_mode
+	and t0, t0, t1
+	or t0, t0, t2
+	csrw sstatus, t0
+	j return
 
 /* System call from guest user mode: the guest kernel is entered without loading a frame. */
 	.globl entry_guest_user
 entry_guest_user:
 	SAVE L4_SYSCALL_BYTES
-	mv a0, tp
+	SAVE_A0_STATUS
+	ld sp, CPU_STACK(tp)
 	call riscv_guest_syscall	/* returns the vCPU page */
 	li t0, SSTATUS_FS
 	ld t1, L4_VCPU_PAGE_OFF_user_entry(a0)
@@ -131,7 +141,9 @@ entry_guest_user:
 	sret
 
 trap:
-	SAVE
+	SAVE 0
+	SAVE_A0_STATUS
+	ld sp, CPU_STACK(tp)
 	csrr a0, scause
 	call riscv_trap
 	j arch_return_to_user

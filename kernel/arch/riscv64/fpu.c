@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * FP registers: the state of the last user stays in them until another thread wants them. A thread that is not
- * their owner runs with sstatus.FS off. An ordinary thread becomes owner by the trap of its first FP instruction;
+ * their owner runs with sstatus.FS off; its owner with what is in its frame. An ordinary thread becomes owner by the trap of its first FP instruction;
  * a vCPU's whenever it runs, so that FS in the frames of its guest is the guest's own, as on the bare machine.
  */
 #include <kernel/debug.h>
@@ -44,15 +44,20 @@ void fpu_take(struct thread *t)
 	load(t->arch.fpu);
 	c->fpu_owner = t;
 	c->fs_mask = SSTATUS_FS;
+	t->arch.frame.status |= SSTATUS_FS;
+}
+
+void fpu_off(void)
+{
+	this_cpu()->arch.fs_mask = 0;
+	csr_clear(sstatus, SSTATUS_FS);
 }
 
 /* Illegal instruction: was it a thread's first use of the FP registers since it lost them? */
 bool fpu_trap(struct thread *t)
 {
-	if (t->vcpu || (t->arch.frame.status & SSTATUS_FS))
+	if (this_cpu()->arch.fs_mask)
 		return false;
-	if (this_cpu()->arch.fpu_owner != t)
-		fpu_take(t);
-	t->arch.frame.status |= SSTATUS_FS;
+	fpu_take(t);
 	return true;
 }

@@ -26,7 +26,7 @@ void mmu_init(void)
 	arch_levels = satp >> SATP_MODE_SHIFT == SATP_SV48 ? 4 : 3;
 	arch_user_top = arch_levels == 4 ? BIT(47) : BIT(38);
 	image_offset = (u64)(arch_levels == 4 ? boot_sv48_root : boot_kernel_table) - root;
-	this_cpu()->arch.root = this_cpu()->idle.root = satp;
+	this_cpu()->arch.root = this_cpu()->arch.kernel_root = satp;
 }
 
 u64 arch_root_init(u64 *table)
@@ -43,7 +43,7 @@ void arch_root_destroy(u64 root)
 	struct cpu *cpu = this_cpu();
 
 	if (cpu->arch.root == root) {
-		cpu->arch.root = cpu->idle.root;
+		cpu->arch.root = cpu->arch.kernel_root;
 		write_satp(cpu->arch.root);
 	}
 }

@@ -51,6 +51,7 @@ bool isa_has(const char *extension);
 
 void cpu_init(void);
 void fpu_take(struct thread *t);
+void fpu_off(void);
 bool fpu_trap(struct thread *t);
 void mmu_init(void);
 void timer_init(void);
@@ -64,9 +65,9 @@ void sbi_timer(u64 when);
 
 /* Called by entry.S and boot.S. */
 void riscv_boot(u64 hart, u64 dtb) __attribute__((noreturn));
-void riscv_syscall(struct cpu *cpu);
-void riscv_vcpu_enter(struct cpu *cpu, u64 slot);
-struct l4_vcpu_page *riscv_guest_syscall(struct cpu *cpu);
+void riscv_syscall(void);
+void riscv_vcpu_enter(u64 slot);
+struct l4_vcpu_page *riscv_guest_syscall(void);
 void riscv_trap(u64 cause);
 void riscv_wake(void) __attribute__((noreturn));
 void riscv_entry(void);

@@ -8,16 +8,16 @@
 static u64 counter_hz;
 static bool sstc;
 
-void riscv_syscall(struct cpu *cpu) { trap_syscall(cpu); }
+void riscv_syscall(void) { trap_syscall(this_cpu()); }
 
-void riscv_vcpu_enter(struct cpu *cpu, u64 slot)
+void riscv_vcpu_enter(u64 slot)
 {
-	vcpu_enter(cpu->current, slot);
-	if (unlikely(cpu->current->exit_work))
+	vcpu_enter(this_cpu()->current, slot);
+	if (unlikely(this_cpu()->current->exit_work))
 		trap_exit();
 }
 
-struct l4_vcpu_page *riscv_guest_syscall(struct cpu *cpu) { return vcpu_syscall(cpu->current); }
+struct l4_vcpu_page *riscv_guest_syscall(void) { return vcpu_syscall(this_cpu()->current); }
 
 static void interrupt(u64 irq)
 {

@@ -183,6 +183,7 @@ static inline error_t own_space(struct thread *t, u64 slot, struct guestspace **
 }
 
 /* Entries that name nothing of the guest's are skipped: the queue has no place for an error. */
+__attribute__((noinline))
 static void drain_flushes(struct thread *t, struct l4_vcpu_page *p)
 {
 	u32 n = READ_ONCE(p->flush_count);

@@ -19,8 +19,9 @@ struct arch_cpu {
 	u64 stack;
 	u64 entry;		/* where ECALL goes: depends on the mode of the current thread */
 	u64 frame;		/* where registers are saved */
-	u64 fs_mask;		/* sstatus.FS if the current thread owns the FP registers, else 0 */
+	u64 fs_mask;		/* sstatus.FS if the current thread owns the FP registers; 0: FS is off */
 	u64 root;		/* satp */
+	u64 kernel_root;	/* nobody's user mode */
 	void *fpu_owner;	/* thread whose state is in the registers */
 } __attribute__((aligned(16)));
 
