@@ -420,7 +420,7 @@ TEST(attack_sched_context_deleted_below_user_mode)
 	delete_below(3);
 }
 
-#define BAD_IP (1UL << 63) /* no address at all on any CPU */
+#define BAD_IP 0x8080000000000000 /* no address at all on any CPU */
 
 /* Who else can write the frame's memory, as a device can, changes it while user mode is preempted. */
 static void changes_frame(struct helper *self)

@@ -7,7 +7,7 @@
 #define END(name) name##_end:
 
 PROGRAM(arch_user_load)
-	ldr	x0, [x0]
+	ldr	x2, [x0]
 	svc	#0
 	udf	#0
 END(arch_user_load)

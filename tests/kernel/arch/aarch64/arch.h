@@ -43,7 +43,7 @@ static inline u64 *frame_arg1(struct l4_frame *f)
 }
 static inline u64 *frame_result(struct l4_frame *f)
 {
-	return &f->x0;
+	return &f->x2;
 }
 
 /* Makes registers that call entry(arg) with a stack that ends at top. */
