@@ -63,15 +63,16 @@ def guest(shared_guest: SharedGuest) -> Session:
 
 @pytest.fixture(scope="session")
 def compile_program(arch: Arch, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Compile a program below tests/system/guest for the guest, statically."""
+    """Compile a program of tests/system/guest for the guest, statically."""
     folder = tmp_path_factory.mktemp("programs")
     built: dict[str, Path] = {}
 
     def compile_one(name: str) -> Path:
         if name not in built:
-            target = folder / Path(name).name
-            subprocess.run([arch.compiler, "-static", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-pthread",
-                            str(PROGRAMS / f"{name}.c"), "-o", str(target), "-lm"], check=True, timeout=120)
+            target = folder / name
+            subprocess.run([arch.compiler, "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-pthread",
+                            f"-I{PROGRAMS / 'arch' / arch.name}", f"-I{PROGRAMS}", str(PROGRAMS / f"{name}.c"),
+                            "-o", str(target), "-lm"], check=True, timeout=120)
             built[name] = target
         return built[name]
 
@@ -83,7 +84,7 @@ def program(guest: Session, shared_guest: SharedGuest, compile_program: Callable
     """Put a test program into the shared guest and return its path there."""
 
     def put(name: str) -> str:
-        path = f"/var/tmp/{Path(name).name}"
+        path = f"/var/tmp/{name}"
         if name not in shared_guest.pushed:
             guest.push(compile_program(name), path)
             shared_guest.pushed.add(name)
