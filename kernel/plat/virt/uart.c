@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Debug console, polled: 16550 (TL16C550 data sheet) or PL011 (ARM DDI 0183), as firmware left it. */
+/* Debug console, polled: 16550 (TL16C550 data sheet) or PL011 (ARM DDI 0183), at the speed that firmware left. */
 #include "virt.h"
 
 #define NS16550_LSR	5
 #define LSR_THRE	0x20
 #define PL011_FR	0x18
+#define PL011_LCR_H	0x2c
+#define PL011_CR	0x30
+#define LCR_H_8N1_FIFO	0x70
+#define CR_ON		0x301	/* enabled, transmit, receive */
 #define FR_TXFF		0x20
 #define PATIENCE	100000	/* a console that takes nothing must not stop the kernel */
 
@@ -28,6 +32,11 @@ void console_init(void)
 		shift = fdt_number(fdt, node, "reg-shift", 0) & 3;
 		width = fdt_number(fdt, node, "reg-io-width", 1);
 		registers = mmu_device(pa, size);
+		/* Without firmware its FIFOs are off. Turning them on clears them: now, while nobody has typed. */
+		if (pl011 && mmio_read32(registers + PL011_LCR_H) != LCR_H_8N1_FIFO) {
+			mmio_write32(registers + PL011_LCR_H, LCR_H_8N1_FIFO);
+			mmio_write32(registers + PL011_CR, CR_ON);
+		}
 		return;
 	}
 }
