@@ -84,6 +84,39 @@ arch_vcpu_enter:
 1:	POP_SAVED
 	ret
 
+/* The same; x2 = where to put x0-x30. */
+	.global aarch64_vcpu_enter_registers
+aarch64_vcpu_enter_registers:
+	PUSH_SAVED
+	stp	x2, xzr, [sp, #-16]!
+	mov	x2, sp
+	adr	x3, 1f
+	str	x2, [x0, #L4_VCPU_PAGE_OFF_kernel_sp]
+	str	x3, [x0, #L4_VCPU_PAGE_OFF_user_entry]
+	mov	x8, #L4_SYS_VCPU_ENTER
+	svc	#0
+1:	str	x0, [sp, #8]
+	ldr	x0, [sp]
+	stp	x1, x2, [x0, #8]
+	stp	x3, x4, [x0, #24]
+	stp	x5, x6, [x0, #40]
+	stp	x7, x8, [x0, #56]
+	stp	x9, x10, [x0, #72]
+	stp	x11, x12, [x0, #88]
+	stp	x13, x14, [x0, #104]
+	stp	x15, x16, [x0, #120]
+	stp	x17, x18, [x0, #136]
+	stp	x19, x20, [x0, #152]
+	stp	x21, x22, [x0, #168]
+	stp	x23, x24, [x0, #184]
+	stp	x25, x26, [x0, #200]
+	stp	x27, x28, [x0, #216]
+	stp	x29, x30, [x0, #232]
+	ldp	x2, x1, [sp], #16
+	str	x1, [x2]
+	POP_SAVED
+	ret
+
 /* The interrupted registers are all in the vCPU page: only its stack must stay. */
 	.global arch_upcall_entry
 arch_upcall_entry:
@@ -137,6 +170,33 @@ arch_fpu_differ:
 	cinc	x0, x0, ne
 	add	x1, x1, #1
 	.endr
+	ret
+
+	.global aarch64_vectors_fill, aarch64_vectors_differ
+aarch64_vectors_fill:
+	msr	fpcr, x1
+	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	fmov	d\n, x0
+	add	x0, x0, #1
+	ins	v\n\().d[1], x0
+	add	x0, x0, #1
+	.endr
+	ret
+aarch64_vectors_differ:
+	mrs	x2, fpcr
+	cmp	x2, x1
+	cset	x1, ne
+	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	fmov	x2, d\n
+	cmp	x2, x0
+	cinc	x1, x1, ne
+	add	x0, x0, #1
+	umov	x2, v\n\().d[1]
+	cmp	x2, x0
+	cinc	x1, x1, ne
+	add	x0, x0, #1
+	.endr
+	mov	x0, x1
 	ret
 
 	.global arch_tls_set, arch_tls_get

@@ -77,4 +77,10 @@ u64 arch_fpu_differ(u64 seed);
 void arch_tls_set(u64 value);
 u64 arch_tls_get(void);
 
+/* For the tests of this architecture: as arch_vcpu_enter, with x0-x30 as they are then. */
+void aarch64_vcpu_enter_registers(struct l4_vcpu_page *page, u64 space, u64 registers[31]);
+/* Both halves of the vector registers, and FPCR. */
+void aarch64_vectors_fill(u64 seed, u64 fpcr);
+u64 aarch64_vectors_differ(u64 seed, u64 fpcr);
+
 #endif
