@@ -7,10 +7,11 @@ import queue
 import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import fdt
 import pytest
 
 from orchestration import build, dtb, image
@@ -18,7 +19,7 @@ from orchestration.arch import Arch
 from orchestration.bootstrap import ROOT
 from orchestration.cache import Cache
 from orchestration.console import Channel
-from orchestration.qemu import MIB, Config, Machine
+from orchestration.qemu import MIB, Config, Machine, arguments
 from orchestration.rundir import RunDirectory
 from orchestration.stages import time_scale
 
@@ -118,6 +119,8 @@ def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..
                 if message.line is not None:
                     text = message.line.text
                     (outcome.log if message.line.channel is Channel.LOG else outcome.guest).append(text)
+                    if text.startswith("l4: end of panic"):
+                        return outcome
                     if text == "done":
                         machine.send(f"hello\n{type_line}\n".encode())
         finally:
@@ -194,3 +197,65 @@ def test_missing_devices_are_named(run: Callable[..., Outcome]) -> None:
 def test_too_little_memory_is_said(run: Callable[..., Outcome]) -> None:
     outcome = run(ram=2048 * MIB)
     assert any(line.startswith("root: error: not enough memory: the guest wants 2048 MiB") for line in outcome.log)
+
+
+# Other machines of the same kind: processors, interrupt controllers, sizes of memory.
+OTHERS = {"x86_64": [("-m", "3G")],
+          "riscv64": [("-m", "3G")],
+          "aarch64": [("-m", "3G"), ("-machine", "gic-version=2"), ("-cpu", "max"), ("-cpu", "cortex-a72")]}
+
+
+def test_other_machines_work(run: Callable[..., Outcome], arch: Arch, subtests: pytest.Subtests) -> None:
+    for options in OTHERS[arch.name]:
+        with subtests.test(" ".join(options)):
+            assert results(run(change=lambda c, options=options: replace(c, extra=options))) == PASSED
+
+
+def nodes(tree: fdt.Node) -> Iterator[fdt.Node]:
+    yield tree
+    for node in tree.nodes:
+        yield from nodes(node)
+
+
+@pytest.fixture
+def without(arch: Arch, tmp_path: Path) -> Callable[[str], Callable[[Config], Config]]:
+    """Take the nodes compatible with something out of the machine's device tree."""
+
+    def make(compatible: str) -> Callable[[Config], Config]:
+        file = tmp_path / "board.dtb"
+
+        def change(config: Config) -> Config:
+            argv = arguments(arch, config, tmp_path, 0)
+            subprocess.run([*argv[:argv.index("-chardev")], "-machine", f"dumpdtb={file}"], check=True, timeout=60,
+                           capture_output=True)
+            tree = fdt.parse_dtb(file.read_bytes())
+            found = [node for node in nodes(tree.root) if node.exist_property("compatible")
+                     and compatible in node.get_property("compatible").data]
+            assert found
+            for node in found:
+                node.parent.remove_subnode(node.name)
+            file.write_bytes(tree.to_dtb())
+            return replace(config, extra=("-dtb", str(file)))
+
+        return change
+
+    return make
+
+
+@pytest.mark.parametrize(("compatible", "words"), [
+    ({"riscv64": "riscv,plic0", "aarch64": "arm,gic-v3"}, "l4: PANIC: device tree: no interrupt controller"),
+    ({"riscv64": "google,goldfish-rtc", "aarch64": "arm,pl031"}, "root: error: device tree: no real-time clock"),
+    ({"riscv64": "pci-host-ecam-generic", "aarch64": "pci-host-ecam-generic"},
+     "root: error: firmware tells of no PCI configuration space"),
+], ids=["interrupt controller", "clock", "PCI"])
+def test_what_a_device_tree_lacks_is_named(run: Callable[..., Outcome], arch: Arch,
+                                           without: Callable[[str], Callable[[Config], Config]],
+                                           compatible: dict[str, str], words: str) -> None:
+    if arch.name not in compatible:
+        pytest.skip("a PC has no device tree")
+    assert any(line.startswith(words) for line in run(change=without(compatible[arch.name])).log)
+
+
+def test_a_missing_boot_image_is_said(run: Callable[..., Outcome]) -> None:
+    outcome = run(change=lambda c: replace(c, initrd=None))
+    assert any(line.startswith("l4: PANIC: no boot image") for line in outcome.log)
