@@ -36,6 +36,16 @@ void *memcpy(void *d, const void *s, size_t n)
 	char *p = d;
 	const char *q = s;
 
+	/* Register frames are copied on hot paths. */
+	for (; n >= 32; n -= 32, p += 32, q += 32) {
+		const u64 *from = (const u64 *)q;
+		u64 *to = (u64 *)p, a = from[0], b = from[1], c = from[2], e = from[3];
+
+		to[0] = a;
+		to[1] = b;
+		to[2] = c;
+		to[3] = e;
+	}
 	for (; n >= 8; n -= 8, p += 8, q += 8)
 		*(u64 *)p = *(const u64 *)q;
 	while (n--)
