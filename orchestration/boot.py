@@ -46,11 +46,15 @@ def artefacts(arch: Arch, cache: Cache, progress: Progress, spec: rootfs.Spec | 
 
 
 def prepare(made: Artefacts, progress: Progress, run: RunDirectory, *, accel: str = "tcg", bootargs: str = "",
-            disk: Path | None = None, run_keys: keys.RunKeys | None = None, extra: tuple[str, ...] = ()) -> Session:
-    """Make one run's boot image and disk and return its session. disk: an earlier run's, with its keys."""
+            disk: Path | None = None, run_keys: keys.RunKeys | None = None, extra: tuple[str, ...] = (),
+            seed: bytes | None = None) -> Session:
+    """Make one run's boot image and disk and return its session. disk: an earlier run's, with its keys.
+
+    seed: what Linux' random numbers start from, for a run that is to be like another.
+    """
     run_keys = run_keys or keys.make()
     tree = dtb.compile_tree(made.abi, f"console=hvc0 {BOOTARGS} {bootargs}".strip(), GUEST_RAM,
-                            secrets.token_bytes(64))
+                            seed or secrets.token_bytes(64))
     programs = {name: made.bare / name for name in build.SERVERS} | {"linux": made.linux / "vmlinux"}
     initrd = run.file("boot.img")
     initrd.write_bytes(image.pack(made.arch, made.abi, programs, {"dtb": tree}, GUEST_RAM))
@@ -63,13 +67,13 @@ def prepare(made: Artefacts, progress: Progress, run: RunDirectory, *, accel: st
 
 
 def prepare_native(arch: Arch, kernel: Path, base: Path, progress: Progress, run: RunDirectory,
-                   extra: tuple[str, ...] = ()) -> Session:
+                   extra: tuple[str, ...] = (), bootargs: str = "") -> Session:
     """Return a session of Linux on the bare machine, with the same disk and the same way in."""
     run_keys = keys.make()
     disk = run.file("disk.ext4")
     rootfs.run_copy(base, disk, run_keys.host_file, run_keys.client_line, run.file("keys.log"))
-    config = Config(kernel=kernel, append=f"console={arch.native_console} {BOOTARGS}", disk=disk, extra=extra,
-                    first_channel=Channel.GUEST)
+    append = f"console={arch.native_console} {BOOTARGS} {bootargs}".strip()
+    config = Config(kernel=kernel, append=append, disk=disk, extra=extra, first_channel=Channel.GUEST)
     return Session(Machine(arch, config, run), run_keys, Tracker(NATIVE_STAGES, time_scale()), progress)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The command line: ./orchestrate boot | build | test | measure | doctor."""
+"""The command line: ./orchestrate boot | build | test | measure | bench | report | doctor."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import typer
 from orchestration import arch as arches
 from orchestration import boot as booting
 from orchestration import doctor, kernel_tests, measurements, qemu, ssh
+from orchestration.bench import cli as bench_cli
 from orchestration.bootstrap import ROOT
 from orchestration.cache import Cache
 from orchestration.errors import EXIT_INTERRUPTED, QuollError, UsageError
@@ -24,7 +25,8 @@ from orchestration.progress import Progress
 from orchestration.rundir import RunDirectory
 
 ACCELERATORS = ("tcg", "kvm")
-EPILOG = ("Exit codes: a guest command's own; 2 usage; 3 something is missing (see doctor); 120 infrastructure; "
+EPILOG = ("Exit codes: a guest command's own; 2 usage; 3 something is missing (see doctor); 118 a workload failed; "
+          "119 a cost grew beyond its gate; 120 infrastructure; "
           "121 build; 122 panic; 123 hang; 130 interrupted.")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True,
                   help="Build, boot and test Quoll: Linux on an L4 microkernel.", epilog=EPILOG)
@@ -123,6 +125,10 @@ def measure(
 def doctor_command() -> int:
     """Say what this machine lacks (handled before the .venv is needed)."""
     return doctor.report(mend=False)
+
+
+app.add_typer(bench_cli.app, name="bench")
+app.command(name="report", epilog=EPILOG)(bench_cli.report_command)
 
 
 def one_line(error: typer.TyperException) -> str:

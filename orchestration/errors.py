@@ -73,4 +73,18 @@ class HangError(QuollError):
     outcome = "hang"
 
 
+class WorkloadError(QuollError):
+    """A workload failed in a system that is well otherwise."""
+
+    exit_code = 118
+    outcome = "workload"
+
+
+class RegressionError(QuollError):
+    """Everything ran, and costs more than it may."""
+
+    exit_code = 119
+    outcome = "regression"
+
+
 EXIT_INTERRUPTED = 130

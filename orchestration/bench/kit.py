@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a workload takes into the guest, packed: its scripts, its compiled program, and the timed of all workloads."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+from orchestration import build, rootfs, tools
+from orchestration.arch import Arch
+from orchestration.bench.workload import FOLDER, Workload
+from orchestration.bootstrap import ROOT
+from orchestration.cache import Cache, hash_file, key_of
+from orchestration.errors import QuollError, UsageError
+
+TIMED = FOLDER / "timed.c"
+COMPILE_LIMIT = 300
+FLAGS = ("-static", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-pthread")
+PACKED = "kit.tar"
+# What apt says of a package that the release does not have.
+NO_PACKAGE = ("Unable to locate package", "has no installation candidate", "Couldn't find any package")
+
+
+def digest(arch: Arch, workload: Workload, disk: Path) -> str:
+    """Return a key of everything that decides what a workload does: equal keys, equal work."""
+    packages = hash_file(disk) if workload.description.packages else ""
+    return key_of(arch.name, build.compiler_version(arch.compiler), packages, *FLAGS,
+                  files=[*workload.files(), TIMED], base=FOLDER if workload.folder.is_relative_to(FOLDER) else None)
+
+
+def pack(arch: Arch, cache: Cache, workload: Workload) -> Path:
+    """Return a tar file of what goes into the workload's folder in the guest."""
+
+    def make(entry: Path) -> None:
+        log = cache.root / "build" / f"workload-{workload.name}-{arch.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("")
+        programs = {"timed": [TIMED]}
+        if workload.sources:
+            programs[workload.name] = workload.sources
+        with tarfile.open(entry / PACKED, "w") as archive:
+            for name, sources in programs.items():
+                program = entry / name
+                tools.run([arch.compiler, *FLAGS, *map(str, sources), "-o", str(program), "-lm"], log,
+                          f"compiling the workload {workload.name}", COMPILE_LIMIT)
+                add(archive, name, program.read_bytes())
+                program.unlink()
+            for path in workload.scripts():
+                add(archive, str(path.relative_to(workload.folder)), path.read_bytes())
+
+    key = key_of(arch.name, build.compiler_version(arch.compiler), *FLAGS, workload.name,
+                 files=[*workload.files(), TIMED, Path(__file__)])
+    return cache.get("workload", key, make) / PACKED
+
+
+def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    """Add a file that says nothing of when and by whom it was made."""
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(content), 0o755
+    archive.addfile(entry, io.BytesIO(content))
+
+
+def unpack(data: bytes) -> dict[str, str]:
+    """Return the regular files of a tar file by name, as text."""
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        for entry in archive:
+            stream = archive.extractfile(entry) if entry.isreg() else None
+            if stream is not None:
+                found[str(Path(entry.name))] = stream.read().decode(errors="replace")
+    return found
+
+
+def disk(arch: Arch, cache: Cache, workload: Workload, modules: Path | None) -> Path:
+    """Return the image that a workload runs on; raise UsageError that names a package which does not exist."""
+    try:
+        return rootfs.base_image(arch, cache, rootfs.Spec(extra=workload.description.packages), modules)
+    except QuollError as error:
+        log = cache.root / "build" / f"rootfs-{arch.name}.log"
+        said = [line for line in (*error.details, *tools.tail(log, 60)) if any(text in line for text in NO_PACKAGE)]
+        unknown = [name for name in workload.description.packages
+                   if any(f" {name}" in f"{line} ".replace("'", " ").replace("\"", " ") for line in said)]
+        if not unknown:
+            raise
+        raise UsageError(f"the workload {workload.name} wants {', '.join(unknown)}, which Debian {rootfs.SUITE} does "
+                         f"not have for {arch.debian}", f"mend its workload.toml in {FOLDER.relative_to(ROOT)}",
+                         tuple(dict.fromkeys(said))) from error
+

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Measures: boots the sides, runs the workloads, stores each figure at once, and goes on after what fails.
+
+Each workload has machines of its own, so that what it counts depends neither on which others are run nor on what they
+leave behind. Under the counting clock a side is booted after the other. For wall time all sides are up together and
+take turns, so that a machine whose speed changes slows all of them.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestration import boot, build, doctor
+from orchestration.arch import Arch
+from orchestration.bench import compare, execution, kit, sides
+from orchestration.bench.sides import Side
+from orchestration.bench.workload import Clock, Workload
+from orchestration.cache import Cache, hash_file
+from orchestration.errors import InfrastructureError, QuollError, WorkloadError
+from orchestration.progress import Progress
+from orchestration.qemu import MIB, Config
+from orchestration.rundir import RunDirectory
+from orchestration.session import Session
+from orchestration.store import Failure, Record, Sample, Store
+
+KIND = "bench"
+DONE, INTERRUPTED = "done", "interrupted"
+
+
+@dataclass
+class Bench:
+    """One run of the bench: an architecture, its sides, and the workloads by clock."""
+
+    arch: Arch
+    cache: Cache
+    store: Store
+    progress: Progress
+    workloads: Sequence[Workload]
+    clocks: Sequence[Clock]
+    rounds: int
+    sides: list[Side] = field(default_factory=list)
+    modules: Path | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    errors: list[QuollError] = field(default_factory=list)
+
+    def build(self, against: Iterable[str]) -> None:
+        """Build all sides."""
+        wanted = {name: None for workload in self.workloads for name in workload.description.host_packages}
+        if wanted:
+            doctor.ensure_packages(list(wanted))
+        ours, made = sides.guest(self.arch, self.cache, self.progress)
+        self.modules = made.linux / "modules.tar"
+        self.sides = [ours, *(sides.PEERS[name](self.arch, self.cache, self.progress) for name in against)]
+
+    def facts(self, disks: dict[str, Path]) -> dict[str, object]:
+        """Return what a run says of its circumstances."""
+        conditions = {
+            "emulator": sides.emulator_version(self.arch), "accelerator": "tcg", "machine": self.arch.machine,
+            "CPU": self.arch.cpu, "CPU under the counting clock": self.arch.counted_cpu,
+            "memory": f"{Config.memory // MIB} MiB", "memory of Linux": f"{boot.GUEST_RAM // MIB} MiB",
+            "compiler": build.compiler_version(self.arch.compiler).strip().splitlines()[-1],
+            **{f"options of {side.name}": hash_file(side.config)[:16] for side in self.sides}}
+        return {
+            compare.CONDITIONS: conditions,
+            compare.WORKLOADS: {one.name: kit.digest(self.arch, one, disks[one.name]) for one in self.workloads
+                                if one.name in disks},
+            "revision": sides.revision(), "host": f"{platform.system()} {platform.release()} {platform.machine()}",
+            "rounds of wall time": self.rounds,
+            "options that differ": {side.name: sides.option_differences(self.sides[0].config, side.config)
+                                    for side in self.sides[1:]}}
+
+    def measure(self, against: Iterable[str]) -> Record:
+        """Build, run everything, and return the record. What failed is in the record and in self.errors."""
+        self.build(against)
+        disks = {}
+        problems = []
+        for workload in self.workloads:
+            with self.progress.step(f"disk of {workload.name}"):
+                try:
+                    disks[workload.name] = kit.disk(self.arch, self.cache, workload, self.modules)
+                    kit.pack(self.arch, self.cache, workload)
+                except QuollError as error:
+                    problems.append((workload, error))
+        record = self.store.begin(KIND, self.arch.name, self.facts(disks))
+        outcome = INTERRUPTED
+        try:
+            for workload, problem in problems:
+                self.note(record, workload, "", "", problem)
+            for clock in self.clocks:
+                for workload in self.workloads:
+                    if clock in workload.description.clocks and workload.name in disks:
+                        self.progress.say(f"{workload.name}, {clock}")
+                        one = self.count if clock is Clock.INSTRUCTIONS else self.time
+                        one(record, workload, disks[workload.name])
+            outcome = self.errors[0].outcome if self.errors else DONE
+        finally:
+            self.store.end(record, outcome)
+        return record
+
+    def note(self, record: Record, workload: Workload, side: str, clock: str, error: QuollError) -> None:
+        """Remember a failure, and go on."""
+        self.errors.append(error)
+        self.store.fail(record, Failure(workload.name, side, clock, error.outcome, error.message))
+        for line in error.lines():
+            self.progress.say(f"  {line}")
+
+    def boot(self, side: Side, workload: Workload, clock: Clock, disk: Path) -> Session:
+        """Return a session that is not booted yet."""
+        run = RunDirectory(f"{workload.name}-{side.name}-{clock}", self.cache.root / "bench-runs")
+        return side.session(disk, clock, run)
+
+    def started(self, session: Session, record: Record, side: Side) -> None:
+        """Check that a booted side is what it should be: the same Linux as the others."""
+        version = session.run(["uname", "-r"]).text
+        self.versions[side.name] = version
+        if len({one.split("-")[0] for one in self.versions.values()}) > 1:
+            told = ", ".join(f"{name} {one}" for name, one in self.versions.items())
+            raise InfrastructureError(f"the sides are not comparable: they run different versions of Linux ({told})",
+                                      "both are built from /usr/src/linux-source-6.12.tar.xz; empty the cache")
+        record.facts[compare.CONDITIONS]["Linux"] = version.split("-")[0]
+        self.store.add_facts(record, record.facts)
+
+    def once(self, record: Record, session: Session, side: Side, workload: Workload, clock: Clock,
+             number: int) -> None:
+        """Run a workload once in a booted side and store its figures."""
+        packed = kit.pack(self.arch, self.cache, workload)
+        with self.progress.step(f"  {side.name}"):
+            found = execution.run_once(session, workload, clock, packed)
+        self.store.add(record, [Sample(workload.name, one.metric, side.name, clock, number, one.value, one.unit,
+                                       one.better, one.counters) for one in found])
+
+    def count(self, record: Record, workload: Workload, disk: Path) -> None:
+        """Run a workload once on each side by the clock that counts instructions."""
+        for side in self.sides:
+            try:
+                with self.boot(side, workload, Clock.INSTRUCTIONS, disk) as session:
+                    self.started(session, record, side)
+                    self.once(record, session, side, workload, Clock.INSTRUCTIONS, 0)
+                    session.power_off()
+            except QuollError as error:
+                self.note(record, workload, side.name, Clock.INSTRUCTIONS, named(error, side))
+            else:
+                boot.discard_large_files(session.machine.run)
+
+    def time(self, record: Record, workload: Workload, disk: Path) -> None:
+        """Run a workload by wall time, the sides in turns and each round in the other order."""
+        up: list[tuple[Side, Session]] = []
+        with ExitStack() as stack:
+            for side in self.sides:
+                try:
+                    session = stack.enter_context(self.boot(side, workload, Clock.WALL, disk))
+                    self.started(session, record, side)
+                    up.append((side, session))
+                except QuollError as error:
+                    self.note(record, workload, side.name, Clock.WALL, named(error, side))
+            for number in range(self.rounds):
+                for side, session in list(up)[:: 1 if number % 2 == 0 else -1]:
+                    try:
+                        session.check()
+                        self.once(record, session, side, workload, Clock.WALL, number)
+                    except QuollError as error:
+                        self.note(record, workload, side.name, Clock.WALL, named(error, side))
+                        up = [one for one in up if one[0] is not side]
+            for side, session in up:
+                try:
+                    session.power_off()
+                except QuollError as error:
+                    self.note(record, workload, side.name, Clock.WALL, named(error, side))
+                else:
+                    boot.discard_large_files(session.machine.run)
+
+
+def named(error: QuollError, side: Side) -> QuollError:
+    """Return the error with the side in its message."""
+    return type(error)(f"{side.name}: {error.message}", error.hint, error.details)
+
+
+def verdict(errors: Sequence[QuollError]) -> QuollError | None:
+    """Return the error that decides the exit code: the tool's own failures come before those of workloads."""
+    ranked = [error for error in errors if not isinstance(error, WorkloadError)] or list(errors)
+    return ranked[0] if ranked else None

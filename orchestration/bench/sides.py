@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Who is measured: our guest, the same Linux on the bare machine, and on x86_64 the same Linux as Xen's PV guest."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tarfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration import boot, linux, rootfs
+from orchestration.arch import Arch
+from orchestration.bench.workload import Clock
+from orchestration.bootstrap import ROOT
+from orchestration.cache import Cache, key_of
+from orchestration.errors import MissingError, UsageError
+from orchestration.progress import Progress
+from orchestration.qemu import MIB
+from orchestration.rundir import RunDirectory
+from orchestration.session import Session
+from orchestration.tools import program
+
+XEN_CONFIG = ROOT / "orchestration" / "configs" / "xen-x86_64.config"
+XEN_PACKAGE = "xen-hypervisor-4.20-amd64"
+XEN = "xen"
+# Under a counting clock nothing may come from outside but packets: not the time of day, not random numbers.
+SEED = bytes(64)
+REPEATABLE = ("-seed", "1", "-rtc", "base=2026-01-01T00:00:00,clock=vm")
+# Options that only say which machine or compiler it is, or how the image is made.
+INCIDENTAL = re.compile(r"CONFIG_(HAVE_|ARCH_|CC_|AS_|LD_|GCC_|L4|X86|RISCV|ARM|CPU_|USE_|HAS_|GENERIC_|NEED_|PAHOLE_"
+                        r"|OUTPUT_|PGTABLE_|PHYSICAL_|PCI|ACPI|SERIAL|VIRTIO|OF|PNP|RTC|XEN|HVC|XZ_|DECOMPRESS|KERNEL_)")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of those who are measured. session makes one boot of it from an image; config is Linux's configuration."""
+
+    name: str
+    session: Callable[[Path, Clock, RunDirectory], Session]
+    config: Path
+
+
+def counted(arch: Arch, clock: Clock) -> tuple[str, ...]:
+    """Return QEMU's further arguments for a clock."""
+    if clock is Clock.WALL:
+        return ()
+    return ("-icount", "shift=0,sleep=off", "-cpu", arch.counted_cpu, *REPEATABLE)
+
+
+def guest(arch: Arch, cache: Cache, progress: Progress) -> tuple[Side, boot.Artefacts]:
+    """Build our system; return its side and what was built."""
+    made = boot.artefacts(arch, cache, progress)
+
+    def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
+        built = boot.Artefacts(made.arch, made.abi, made.bare, made.linux, disk)
+        return boot.prepare(built, progress, run, extra=counted(arch, clock), seed=SEED)
+
+    return Side("guest", session, made.linux / "config"), made
+
+
+def native(arch: Arch, cache: Cache, progress: Progress) -> Side:
+    """Build native Linux and return its side."""
+    with progress.step("build native"):
+        made = linux.linux(arch, cache, linux.native(arch))
+
+    def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
+        return boot.prepare_native(arch, made / Path(arch.linux_image).name, disk, progress, run,
+                                   counted(arch, clock), f"mem={boot.GUEST_RAM // MIB}M")
+
+    return Side("native", session, made / "config")
+
+
+def xen(arch: Arch, cache: Cache, progress: Progress) -> Side:
+    """Build native Linux with Xen's options, fetch Xen from Debian, and return the side."""
+    if arch.name != "x86_64":
+        raise UsageError(f"Xen PV exists on x86_64 only, not on {arch.name}", "leave --against xen away")
+    plain = linux.native(arch)
+    flavour = linux.Flavour(f"xen-{arch.name}", plain.patched, plain.make_arch, (*plain.configs, XEN_CONFIG),
+                            plain.base, plain.image, plain.targets)
+    with progress.step("build Xen's Linux"):
+        made = linux.linux(arch, cache, flavour)
+    with progress.step("fetch Xen"):
+        hypervisor = hypervisor_of(arch, cache)
+
+    def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
+        kernel = made / Path(arch.linux_image).name
+        module = ("-initrd", f"{str(kernel).replace(',', ',,')} console=hvc0 {boot.BOOTARGS}")
+        return boot.prepare_native(arch, hypervisor, disk, progress, run, (*counted(arch, clock), *module),
+                                   f"dom0_mem={boot.GUEST_RAM // MIB}M,max:{boot.GUEST_RAM // MIB}M console=com1 "
+                                   "com1=115200,8n1 loglvl=error guest_loglvl=error smt=1 spec-ctrl=no xpti=no")
+
+    return Side(XEN, session, made / "config")
+
+
+def hypervisor_of(arch: Arch, cache: Cache) -> Path:
+    """Return Xen's program from Debian's package, uncompressed, as QEMU's loader wants it."""
+    archive = rootfs.packages(arch, cache, rootfs.Spec(extra=(XEN_PACKAGE,)))
+
+    def make(entry: Path) -> None:
+        with tarfile.open(archive) as packed:
+            names = [name for name in packed.getnames() if re.search(r"/boot/xen-[\d.]+-amd64\.gz$", f"/{name}")]
+            stream = packed.extractfile(names[0]) if names else None
+            if stream is None:
+                raise MissingError(f"{XEN_PACKAGE} holds no /boot/xen-*.gz", "Debian has changed its package")
+            (entry / "xen").write_bytes(zlib.decompress(stream.read(), zlib.MAX_WBITS | 16))
+
+    return cache.get("xen", key_of(XEN_PACKAGE, files=[archive]), make) / "xen"
+
+
+PEERS: dict[str, Callable[[Arch, Cache, Progress], Side]] = {"native": native, XEN: xen}
+
+
+def options(config: Path) -> set[str]:
+    """Return the options that a configuration of Linux sets, without those that only name its machine."""
+    return {line for line in config.read_text().splitlines()
+            if line.startswith("CONFIG_") and not INCIDENTAL.match(line)}
+
+
+def option_differences(one: Path, other: Path) -> list[str]:
+    """Return the options in which two configurations differ; a + is set in the first only, a - in the other only."""
+    first, second = options(one), options(other)
+    return [f"+{line}" for line in sorted(first - second)] + [f"-{line}" for line in sorted(second - first)]
+
+
+def emulator_version(arch: Arch) -> str:
+    """Return QEMU's version."""
+    done = subprocess.run([program(arch.qemu), "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[0]
+
+
+def revision() -> str:
+    """Return the commit that is measured, marked when the checkout is not quite that."""
+    done = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"],
+                          capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "not told"

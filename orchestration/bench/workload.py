@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Workloads: folders below rootfs/workloads with a workload.toml, and the figures in what their programs print."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from orchestration.bootstrap import ROOT
+from orchestration.errors import UsageError, WorkloadError
+
+FOLDER = ROOT / "rootfs" / "workloads"
+DESCRIPTION = "workload.toml"
+EVERY = "*"
+# The unit of what a clock of the guest tells; the counting clock's nanosecond is an instruction.
+TIME = "time"
+
+
+class Clock(StrEnum):
+    """What time is measured in. Figures of one are never set beside figures of the other."""
+
+    INSTRUCTIONS = "instructions"
+    WALL = "wall"
+
+
+class Strict(BaseModel):
+    """A part of a description: it cannot change, and a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Metric(Strict):
+    """One figure, or with the name * all that the program prints as JSON lines.
+
+    Where it is: in a JSON file that the program leaves in $OUT, at a path of keys and indices; or the one group of a
+    pattern in that file, or in the standard output; or a JSON line {"metric": name, ...} of the standard output.
+    """
+
+    name: str = Field(pattern=r"^(\*|[a-z0-9][a-z0-9-]*)$")
+    unit: str = Field(min_length=1)
+    better: Literal["lower", "higher"]
+    file: str | None = None
+    path: str | None = None
+    pattern: str | None = None
+
+    @field_validator("pattern")
+    @classmethod
+    def one_group(cls, text: str | None) -> str | None:
+        """Refuse a pattern that does not compile, or has not the one group that is the figure."""
+        if text is not None:
+            try:
+                groups = re.compile(text).groups
+            except re.error as error:
+                raise ValueError(f"no regular expression: {error}") from error
+            if groups != 1:
+                raise ValueError(f"a pattern has one group, the figure; this one has {groups}")
+        return text
+
+    @model_validator(mode="after")
+    def one_place(self) -> Metric:
+        """Refuse a figure that could be in two places, or in none."""
+        if self.path is not None and (self.pattern is not None or self.file is None):
+            raise ValueError("a path needs a file, and excludes a pattern")
+        if self.file is not None and self.path is None and self.pattern is None:
+            raise ValueError("a file needs a path or a pattern")
+        if self.name == EVERY and (self.file or self.pattern):
+            raise ValueError("the name * stands for JSON lines of the standard output")
+        return self
+
+
+class Description(Strict):
+    """What a workload.toml says. limit in seconds of wall time, disk in MiB."""
+
+    description: str = Field(min_length=1)
+    packages: tuple[str, ...] = ()
+    host_packages: tuple[str, ...] = ()
+    """Debian packages of this machine, for the peer."""
+    sources: tuple[str, ...] = ()
+    """C files, compiled into one static program that is named as the folder."""
+    run: str = Field(min_length=1)
+    """A shell command; its folder is the workload's, on the guest's disk."""
+    clocks: tuple[Clock, ...] = Field(min_length=1)
+    limit: float = Field(gt=0)
+    disk: int = Field(default=16, ge=0)
+    peer: tuple[str, ...] = ()
+    """A program of this machine that the workload talks to: $PEER_HOST, $PEER_PORT; {port} stands for the port."""
+    metrics: tuple[Metric, ...] = Field(min_length=1)
+
+    @field_validator("packages", "host_packages")
+    @classmethod
+    def package_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what cannot be a Debian package (and could be an option of a command)."""
+        for name in names:
+            if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name):
+                raise ValueError(f"'{name}' cannot be a Debian package")
+        return names
+
+    @model_validator(mode="after")
+    def distinct_metrics(self) -> Description:
+        """Refuse two figures of one name."""
+        names = [metric.name for metric in self.metrics]
+        if len(set(names)) < len(names):
+            raise ValueError("two metrics have the same name")
+        return self
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A workload and where it is."""
+
+    name: str
+    folder: Path
+    description: Description
+
+    @property
+    def sources(self) -> list[Path]:
+        """Return the C files."""
+        return [self.folder / name for name in self.description.sources]
+
+    def scripts(self) -> list[Path]:
+        """Return the files that go into the guest as they are."""
+        return [path for path in sorted(self.folder.rglob("*"))
+                if path.is_file() and path.suffix not in (".c", ".h", ".toml")]
+
+    def files(self) -> list[Path]:
+        """Return everything that decides what the workload does."""
+        return [path for path in sorted(self.folder.rglob("*")) if path.is_file()]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of one run of a workload. counters: L4's, for one turn of the operation."""
+
+    metric: str
+    value: float
+    unit: str
+    better: str
+    counters: Mapping[str, float] = field(default_factory=dict)
+
+
+def available(folder: Path = FOLDER) -> list[str]:
+    """Return the names of all workloads."""
+    return sorted(path.parent.name for path in folder.glob(f"*/{DESCRIPTION}"))
+
+
+def load(name: str, folder: Path = FOLDER) -> Workload:
+    """Return a workload; raise UsageError when there is none of that name, or its description is wrong."""
+    path = folder / name / DESCRIPTION
+    if name not in available(folder):
+        raise UsageError(f"unknown workload '{name}'; valid: {', '.join(available(folder))}")
+    try:
+        description = Description.model_validate(tomllib.loads(path.read_text()))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{name}/{DESCRIPTION} is no TOML: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(str(part) for part in fault['loc']) or 'file'}: {fault['msg']}"
+                           for fault in error.errors())
+        raise UsageError(f"{name}/{DESCRIPTION}: {faults}", "rootfs/workloads/README.md has the keys") from error
+    found = Workload(name, path.parent, description)
+    for source in found.sources:
+        if not source.exists():
+            raise UsageError(f"{name}/{DESCRIPTION} names {source.name}, which is not there")
+    return found
+
+
+def unit_of(metric: Metric, clock: Clock) -> str:
+    """Return a metric's unit under a clock."""
+    if metric.unit != TIME:
+        return metric.unit
+    return "instructions" if clock is Clock.INSTRUCTIONS else "ns"
+
+
+def json_lines(text: str) -> dict[str, dict[str, Any]]:
+    """Return the JSON lines of an output that carry a metric, by its name."""
+    found = {}
+    for line in text.splitlines():
+        if line.startswith("{"):
+            try:
+                value = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(value, dict) and isinstance(value.get("metric"), str):
+                found[value["metric"]] = value
+    return found
+
+
+def number_of(line: Mapping[str, Any], clock: Clock) -> float | None:
+    """Return the figure of a JSON line: the least round is exact for a clock that counts, the median for time."""
+    value = line.get("value", line.get("min" if clock is Clock.INSTRUCTIONS else "median"))
+    return float(value) if isinstance(value, int | float) else None
+
+
+def follow(value: Any, path: str) -> Any:
+    """Return what a path of keys and indices leads to, or None."""
+    for part in path.split("."):
+        try:
+            value = value[int(part)] if isinstance(value, list) else value[part]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return None
+    return value
+
+
+def find(metric: Metric, output: str, files: Mapping[str, str]) -> float | None:
+    """Return a metric that is in a file or matches a pattern, or None."""
+    text = output if metric.file is None else files.get(metric.file)
+    if text is None:
+        return None
+    if metric.pattern is not None:
+        matches = re.findall(metric.pattern, text)
+        return float(matches[-1]) if matches else None
+    assert metric.path is not None
+    # fio may say something before its JSON.
+    start = text.find("{")
+    try:
+        value = follow(json.loads(text[start:]), metric.path) if start >= 0 else None
+    except ValueError:
+        return None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def figures(workload: Workload, clock: Clock, output: str, files: Mapping[str, str]) -> list[Figure]:
+    """Return all figures of a run; raise WorkloadError that names those which are missing."""
+    lines = json_lines(output)
+    found, missing = [], []
+    for metric in workload.description.metrics:
+        unit = unit_of(metric, clock)
+        if metric.file is None and metric.pattern is None:
+            names = list(lines) if metric.name == EVERY else [metric.name]
+            for name in names or [metric.name]:
+                value = number_of(lines.get(name, {}), clock)
+                if value is None:
+                    missing.append(name)
+                else:
+                    found.append(Figure(name, value, unit, metric.better, lines[name].get("counters", {})))
+            continue
+        value = find(metric, output, files)
+        if value is None:
+            missing.append(metric.name)
+        else:
+            found.append(Figure(metric.name, value, unit, metric.better))
+    if missing:
+        raise WorkloadError(f"the workload {workload.name} ended well but did not report {', '.join(missing)}",
+                            f"see rootfs/workloads/{workload.name}/{DESCRIPTION}",
+                            tuple(output.splitlines()[-8:]))
+    return found

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* System calls that do little: what is left is the way in and out. */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "micro.h"
+
+static int64_t run_getppid(int count)
+{
+	TIMED(count, syscall(SYS_getppid));
+}
+
+static int64_t on_device(const char *path, int flags, int reads, int count)
+{
+	char byte = 0;
+	int file = open(path, flags);
+	int64_t start = now();
+
+	must(file >= 0, path);
+	for (int i = 0; i < count; i++)
+		must((reads ? read(file, &byte, 1) : write(file, &byte, 1)) == 1, path);
+	start = now() - start;
+	close(file);
+	return start;
+}
+
+static int64_t run_read(int count)
+{
+	return on_device("/dev/zero", O_RDONLY, 1, count);
+}
+
+static int64_t run_write(int count)
+{
+	return on_device("/dev/null", O_WRONLY, 0, count);
+}
+
+static int64_t run_stat(int count)
+{
+	struct stat found;
+
+	TIMED(count, must(!stat("/dev/zero", &found), "stat"));
+}
+
+static int64_t run_open_close(int count)
+{
+	TIMED(count, must(!close(open("/dev/zero", O_RDONLY)), "open"));
+}
+
+const struct operation syscall_operations[] = {
+	{ "getppid", 1500, run_getppid },
+	{ "read", 1500, run_read },
+	{ "write", 1500, run_write },
+	{ "stat", 900, run_stat },
+	{ "open-close", 600, run_open_close },
+	{ 0 },
+};
