@@ -82,6 +82,7 @@ class Kind(Enum):
     GUEST_PANIC = "guest panic"
     ROOT_ERROR = "root pager error"
     SERVER_DIED = "server died"
+    SERVER_WAITS = "server waits"
     POWER_OFF = "power off"
 
 
@@ -105,6 +106,7 @@ PATTERNS: dict[Channel, tuple[tuple[Kind, re.Pattern[str]], ...]] = {
         (Kind.GUEST_PANIC, re.compile(r"root: guest panic: (.*)")),
         (Kind.POWER_OFF, re.compile(r"root: guest powers off, status (.*)")),
         (Kind.SERVER_DIED, re.compile(r"root: server (\w+ died: .*)")),
+        (Kind.SERVER_WAITS, re.compile(r"root: server (\w+ waits: .*)")),
         (Kind.ROOT_ERROR, re.compile(r"root: error: (.*)")),
     ),
     Channel.GUEST: (

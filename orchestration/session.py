@@ -122,6 +122,7 @@ class Session:
                 self.power_off_status = meaning.text
             if meaning.kind is Kind.SERVER_DIED:
                 self.deaths.append(meaning.text)
+            if meaning.kind in (Kind.SERVER_DIED, Kind.SERVER_WAITS):
                 self.progress.say(f"  root pager: server {meaning.text}")
             self.report(self.tracker.see(meaning.kind))
         if message.ended:

@@ -124,14 +124,18 @@ static void server_ready(struct server *server, unsigned long error)
 {
 	unsigned int i;
 
-	if (error)
-		fail("server %s reports %s", server->name, l4_error_name(error));
-	say("%s ready\n", server->name);
+	if (error) {
+		server_died(server, "it reports %s", l4_error_name(error));
+		return;
+	}
+	/* Whatever a driver has become, it does not fill the log with this. */
+	if (!server->ready)
+		say("%s ready\n", server->name);
 	if (server->number == L4_DEVICE_CONSOLE && !log_bound) {
 		server_bind_log();
 		log_bound = true;
 	}
-	server->ready = true;
+	server->ready = server->ever_ready = true;
 	/* From the bind on, the log is the console's; nothing has been written since. */
 	answer(server_log_position());
 	for (i = 0; i < L4_DEVICES && servers[i].ready; i++)

@@ -12,9 +12,11 @@
 #define CNODE_BITS     (4 + L4_CNODE_SLOT_BITS)
 #define DMA_BITS       16
 #define SLOTS	       160
-#define PINGS	       4 /* unanswered, after which it counts as dead */
-#define DEATHS	       8 /* without a steady life in between, after which we give up */
-#define STEADY_SECONDS 10
+#define PINGS	       2 /* unanswered, after which it counts as dead */
+#define DEATHS	       8 /* of a server that has never been ready, after which we give up */
+#define STEADY_SECONDS 2 /* of life, after which the deaths before no longer count */
+#define AT_ONCE	       2 /* deaths in a row after which it is started again without a pause */
+#define PAUSE_BITS     6 /* log2 of the longest pause, in ticks */
 
 unsigned long guest_notification;
 
@@ -253,6 +255,7 @@ static void tear_down(struct server *server)
 void server_died(struct server *server, const char *format, ...)
 {
 	char reason[160];
+	unsigned int pause;
 	va_list args;
 
 	va_start(args, format);
@@ -264,12 +267,17 @@ void server_died(struct server *server, const char *format, ...)
 	server->restarts++;
 	if ((l4_counter() - server->started_at) / boot_info->counter_hz >= STEADY_SECONDS)
 		server->deaths = 0;
-	if (++server->deaths == DEATHS)
+	if (++server->deaths >= DEATHS && !server->ever_ready)
 		fail("server %s does not stay alive", server->name);
-	if (server->deaths > 2 && have_tick)
-		server->pause = (unsigned int)server->deaths - 1;
-	else
+	if (server->deaths <= AT_ONCE || !have_tick) {
 		server_start(server);
+		return;
+	}
+	/* Each pause twice as long as the one before; the guest waits for this device, and the rest goes on. */
+	pause = (unsigned int)server->deaths - AT_ONCE - 1;
+	server->pause = 1U << (pause < PAUSE_BITS ? pause : PAUSE_BITS);
+	say("server %s waits: %lu deaths in a row, next try in %u s\n", server->name, server->deaths,
+	    server->pause);
 }
 
 bool server_fault(struct server *server, const struct l4_msg *msg)

@@ -83,11 +83,11 @@ def test_guest(arch: Arch, compile_bare: Callable[..., Path]) -> Path:
 def crashing(arch: Arch, compile_bare: Callable[..., Path]) -> Callable[..., Path]:
     """Build a server that dies at every nth request that it gives back, or hangs."""
 
-    def make(name: str, every: int, hangs: bool = False) -> Path:
+    def make(name: str, every: int, hangs: bool = False, lives: int = 1 << 30) -> Path:
         sources = [ROOT / "servers" / name / source for source in SOURCES[name]]
         sources += [LIBL4 / "arch" / arch.name / "start.S", *sorted(LIBL4.glob("*.c")), HERE / "crash.c"]
-        return compile_bare(f"{name}-{every}-{hangs}", LIBL4 / "program.ld", sources, "-Wl,--wrap=l4_backend_push",
-                            f"-DCRASH_EVERY={every}", f"-DCRASH_HANGS={int(hangs)}")
+        return compile_bare(f"{name}-{every}-{hangs}-{lives}", LIBL4 / "program.ld", sources,
+                            "-Wl,--wrap=l4_backend_push", f"-DCRASH_EVERY={every}", f"-DCRASH_HANGS={int(hangs)}", f"-DCRASH_LIVES={lives}")
 
     return make
 
@@ -165,6 +165,16 @@ def test_a_server_that_hangs_is_restarted(run: Callable[..., Outcome], crashing:
     outcome = run(servers={"block": crashing("block", 1000, hangs=True)})
     assert "root: server block died: does not answer" in outcome.log
     assert results(outcome) == PASSED
+
+
+def test_a_server_that_keeps_dying_is_backed_off(run: Callable[..., Outcome], crashing: Callable[..., Path]) -> None:
+    outcome = run(servers={"net": crashing("net", 1, lives=4)})
+    waits = [line for line in outcome.log if "waits" in line]
+    assert waits == ["root: server net waits: 3 deaths in a row, next try in 1 s",
+                     "root: server net waits: 4 deaths in a row, next try in 2 s"]
+    assert outcome.died("net") == 4
+    assert results(outcome) == PASSED
+    assert "typed: hello" in outcome.guest
 
 
 def test_a_server_that_never_lives_ends_the_machine(run: Callable[..., Outcome], tmp_path: Path, arch: Arch,

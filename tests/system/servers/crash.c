@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Linked into a server by --wrap: it dies (or hangs) at every CRASH_EVERYth request that it gives back. */
+/*
+ * Linked into a server by --wrap: it dies (or hangs) at every CRASH_EVERYth request that it gives back, in its first
+ * CRASH_LIVES lives.
+ */
 #include <l4/backend.h>
 
 void __real_l4_backend_push(struct l4_backend *backend, unsigned int queue, u16 head, u32 written);
@@ -9,7 +12,7 @@ void __wrap_l4_backend_push(struct l4_backend *backend, unsigned int queue, u16 
 {
 	static unsigned int count;
 
-	if (++count == CRASH_EVERY) {
+	if (++count == CRASH_EVERY && backend->info->restarts < CRASH_LIVES) {
 		if (CRASH_HANGS)
 			for (;;)
 				__asm__ volatile("" : : : "memory");
