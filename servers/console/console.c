@@ -7,8 +7,10 @@
  * guest's. Nothing is dropped: what the line does not take stays where it is, and what the guest does not
  * take waits here, then in the UART.
  *
- * What has gone out and what was typed is kept in the DMA page, which outlives this task: a restart neither
- * loses nor repeats.
+ * What has gone out and what was typed is kept in the DMA page, which outlives this task. Each step of the output
+ * is prepared in a spare record and takes effect by one store, so wherever we die, our successor finds a whole one
+ * and neither loses nor repeats. One instruction remains: a UART does not tell whether it has a byte, so to die between
+ * handing one over and noting it repeats it, and between taking one and keeping it loses it.
  */
 #include <l4/backend.h>
 #include <l4/invoke.h>
@@ -25,22 +27,29 @@
 
 #define MARK	    0x01
 #define INPUT_SIZE  2048 /* a power of two; what the guest does not take stays in the UART */
-#define STATE_MAGIC 0x31474f4c4f534e43UL
+#define STATE_MAGIC 0x32474f4c4f534e43UL
 
 #define NO_REQUEST 0xffffffffU
 
-struct state {
-	u64 magic;
+struct output {
 	u64 log_position;
 	u32 request; /* place in the ring of the guest's request that is being written */
 	u32 sent;    /* bytes of it */
 	u8 channel;
 	u8 log_line_open;
 	/* Bytes that are decided on but not yet in the UART: a newline, a mark, a doubled byte. */
+	u8 out_first, out_count;
 	u8 out[8];
-	u32 out_first, out_count;
-	/* Typed, not yet given to the guest. */
-	u32 input_first, input_count;
+};
+
+struct state {
+	u64 magic;
+	u32 current; /* which of the records is true */
+	struct output record[2];
+	/* Typed, not yet given to the guest: [taken, typed), both counted for ever. */
+	u32 typed, taken;
+	/* The last that was given: once the request at given_place has gone back, taken is given_until. */
+	u32 given_place, given_until;
 	u8 input[INPUT_SIZE];
 };
 _Static_assert(sizeof(struct state) <= L4_PAGE_SIZE, "the DMA page holds it");
@@ -60,38 +69,55 @@ static u32 sending_offset;
 
 static struct l4_chain receiving;
 
+/* The step that is being prepared. */
+static struct output *next;
+
+static void begin(void)
+{
+	next = &state->record[!state->current];
+	*next = state->record[state->current];
+}
+
+static void commit(void)
+{
+	l4_store_release(&state->current, (u32)(next - state->record));
+}
+
 static void add_out(u8 byte)
 {
-	state->out[state->out_count++] = byte;
+	next->out[next->out_count++] = byte;
 }
 
 static void emit(char channel, u8 byte)
 {
-	if (state->channel != channel) {
-		if (state->log_line_open)
+	next->out_first = next->out_count = 0;
+	if (next->channel != channel) {
+		if (next->log_line_open)
 			add_out('\n');
-		state->log_line_open = 0;
+		next->log_line_open = 0;
 		add_out(MARK);
 		add_out((u8)channel);
-		state->channel = (u8)channel;
+		next->channel = (u8)channel;
 	}
 	if (byte == MARK)
 		add_out(MARK);
 	add_out(byte);
 	if (channel == 'L')
-		state->log_line_open = byte != '\n';
+		next->log_line_open = byte != '\n';
 }
 
 static bool next_of_log(void)
 {
 	u64 head = l4_load_acquire(&log_header->head);
 
-	if (state->log_position == head)
+	begin();
+	if (next->log_position == head)
 		return false;
-	if (head - state->log_position > L4_LOG_TEXT_SIZE)
-		state->log_position = head - L4_LOG_TEXT_SIZE;
-	emit('L', (u8)l4_read_once(log_text[state->log_position % L4_LOG_TEXT_SIZE]));
-	state->log_position++;
+	if (head - next->log_position > L4_LOG_TEXT_SIZE)
+		next->log_position = head - L4_LOG_TEXT_SIZE;
+	emit('L', (u8)l4_read_once(log_text[next->log_position % L4_LOG_TEXT_SIZE]));
+	next->log_position++;
+	commit();
 	return true;
 }
 
@@ -110,18 +136,22 @@ static bool next_of_guest(void)
 		if (l4_backend_peek(&backend, TRANSMIT, &sending) <= 0)
 			return false;
 		l4_backend_advance(&backend, TRANSMIT);
-		if (state->request != place)
-			state->sent = 0;
-		state->request = place;
+		begin();
+		if (next->request != place)
+			next->sent = 0;
+		next->request = place;
+		commit();
 		sending_active = true;
 		sending_buffer = 0;
-		sending_offset = state->sent;
+		sending_offset = next->sent;
 		skip_to_buffer();
 	}
 	buffer = &sending.buffer[sending_buffer];
 	if (sending_buffer < sending.count && !buffer->write) {
+		begin();
 		emit('G', *(volatile u8 *)l4_backend_memory(&backend, buffer->addr + sending_offset));
-		state->sent++;
+		next->sent++;
+		commit();
 		sending_offset++;
 		skip_to_buffer();
 		buffer = &sending.buffer[sending_buffer];
@@ -137,7 +167,7 @@ static bool next_of_guest(void)
 /* What does not fit here stays in the UART, and its interrupt off: a line would ask for ever. */
 static void want_interrupts(bool room)
 {
-	uart->want(state->input_count < INPUT_SIZE, room);
+	uart->want(state->typed - state->taken < INPUT_SIZE, room);
 }
 
 /* True: all is out. False: the line is full, an interrupt will tell. */
@@ -146,12 +176,12 @@ static bool transmit(void)
 	bool asked = false;
 
 	for (;;) {
-		if (state->out_first == state->out_count) {
-			state->out_first = state->out_count = 0;
+		begin();
+		if (next->out_first == next->out_count) {
 			if (!next_of_log() && !next_of_guest())
 				return true;
-		} else if (uart->put(state->out[state->out_first])) {
-			state->out_first++;
+		} else if (uart->put(next->out[next->out_first++ % sizeof(next->out)], &state->current,
+				     (u32)(next - state->record))) {
 			asked = false;
 		} else if (asked) {
 			return false;
@@ -162,32 +192,59 @@ static bool transmit(void)
 	}
 }
 
+/* Our predecessor may have given a request back and died before it noted that those bytes are gone. */
+static void settle_given(void)
+{
+	if (state->given_place == backend.queue[RECEIVE].used_next)
+		state->taken = state->given_until;
+}
+
+static void give(void)
+{
+	u32 waiting = state->typed - state->taken, written = 0;
+	u16 i;
+
+	l4_backend_advance(&backend, RECEIVE);
+	for (i = 0; i < receiving.count; i++) {
+		struct l4_buffer *buffer = &receiving.buffer[i];
+		volatile u8 *to = l4_backend_memory(&backend, buffer->addr);
+
+		for (; buffer->write && buffer->bytes && written < waiting; buffer->bytes--, written++)
+			*to++ = state->input[(state->taken + written) % INPUT_SIZE];
+	}
+	l4_write_once(state->given_place, NO_REQUEST);
+	l4_write_once(state->given_until, state->taken + written);
+	l4_write_once(state->given_place, (u16)(backend.queue[RECEIVE].used_next + 1));
+	l4_backend_push(&backend, RECEIVE, receiving.head, written);
+	l4_write_once(state->taken, state->given_until);
+	l4_backend_interrupt(&backend, RECEIVE);
+}
+
 static void receive(void)
 {
-	u32 written;
-	u16 i;
-	int byte;
+	while (state->typed - state->taken < INPUT_SIZE &&
+	       uart->get(&state->input[state->typed % INPUT_SIZE], &state->typed, state->typed + 1))
+		;
+	while (state->typed != state->taken && l4_backend_peek(&backend, RECEIVE, &receiving) > 0)
+		give();
+}
 
-	while (state->input_count < INPUT_SIZE && (byte = uart->get()) >= 0) {
-		state->input[(state->input_first + state->input_count) % INPUT_SIZE] = (u8)byte;
-		state->input_count++;
-	}
-	while (state->input_count && l4_backend_peek(&backend, RECEIVE, &receiving) > 0) {
-		l4_backend_advance(&backend, RECEIVE);
-		for (i = 0, written = 0; i < receiving.count; i++) {
-			struct l4_buffer *buffer = &receiving.buffer[i];
-			volatile u8 *to = l4_backend_memory(&backend, buffer->addr);
+/* Whether our predecessor has left something that can be true; a wild one may have left anything. */
+static bool inherited(u64 log_head)
+{
+	const struct output *record = &state->record[state->current & 1];
 
-			for (; buffer->write && buffer->bytes && written < state->input_count;
-			     buffer->bytes--, written++)
-				*to++ = state->input[(state->input_first + written) % INPUT_SIZE];
-		}
-		l4_backend_push(&backend, RECEIVE, receiving.head, written);
-		/* Only now: had we died before, our successor would give the same bytes. */
-		state->input_first = (state->input_first + written) % INPUT_SIZE;
-		state->input_count -= written;
-		l4_backend_interrupt(&backend, RECEIVE);
-	}
+	return state->magic == STATE_MAGIC && state->current < 2 && record->out_first <= record->out_count &&
+	       record->out_count <= sizeof(record->out) && record->log_position <= log_head &&
+	       (record->channel == 'L' || record->channel == 'G') && state->typed - state->taken <= INPUT_SIZE;
+}
+
+static void forget_requests(void)
+{
+	begin();
+	next->request = NO_REQUEST;
+	commit();
+	l4_write_once(state->given_place, NO_REQUEST);
 }
 
 int l4_main(void *arg)
@@ -203,12 +260,13 @@ int l4_main(void *arg)
 	uart->init(info);
 	l4_backend_init(&backend, info, CONSOLE_ID, 0, 2, QUEUE_SIZE, config, CONFIG_BYTES);
 	position = l4_server_ready();
-	if (state->magic != STATE_MAGIC) {
-		state->input_first = state->input_count = 0;
-		state->log_position = position;
-		state->channel = 'L';
-		state->request = NO_REQUEST;
-		state->magic = STATE_MAGIC;
+	if (!inherited(position)) {
+		memset(state, 0, sizeof(*state));
+		state->record[0].log_position = position;
+		state->record[0].channel = 'L';
+		state->record[0].request = NO_REQUEST;
+		state->given_place = NO_REQUEST;
+		l4_store_release(&state->magic, STATE_MAGIC);
 	}
 	for (;;) {
 		enum l4_backend_action action;
@@ -219,15 +277,17 @@ int l4_main(void *arg)
 		if (action != L4_BACKEND_NONE) {
 			sending_active = false;
 			/* The same ring as our predecessor's, or another one. */
-			if (!first || action != L4_BACKEND_START)
-				state->request = NO_REQUEST;
+			if (first && action == L4_BACKEND_START)
+				settle_given();
+			else
+				forget_requests();
 			l4_backend_done(&backend);
 		}
 		first = false;
 		do {
 			receive();
 			done = transmit();
-			again = l4_backend_kicks(&backend, RECEIVE, true) && state->input_count;
+			again = l4_backend_kicks(&backend, RECEIVE, true) && state->typed != state->taken;
 			again |= l4_backend_kicks(&backend, TRANSMIT, true) && done;
 		} while (again);
 		/* Whatever made the line ask is done with, or its interrupt is off; an edge that came meanwhile is

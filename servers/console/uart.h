@@ -8,11 +8,11 @@
 struct uart {
 	void (*init)(const struct l4_server_info *info);
 
-	/* False when the line takes no more. */
-	bool (*put)(u8 byte);
+	/* Hand a byte over and note it, by one store right behind. False when the line takes no more. */
+	bool (*put)(u8 byte, u32 *note, u32 noted);
 
-	/* Next byte received, -1 if there is none. */
-	int (*get)(void);
+	/* Take the next byte received and note it likewise. False if there is none. */
+	bool (*get)(u8 *byte, u32 *note, u32 noted);
 
 	/* Which interrupts are to come: as long as there is something to get, when the line takes more. */
 	void (*want)(bool received, bool room);

@@ -22,7 +22,7 @@ static u64 port;
 static unsigned int room;
 static u8 ier;
 
-static u8 read_reg(unsigned int reg)
+static inline u8 read_reg(unsigned int reg)
 {
 	unsigned long value = 0;
 
@@ -32,7 +32,7 @@ static u8 read_reg(unsigned int reg)
 	return (u8)value;
 }
 
-static void write_reg(unsigned int reg, u8 value)
+static inline void write_reg(unsigned int reg, u8 value)
 {
 	if (regs)
 		regs[reg] = value;
@@ -58,7 +58,7 @@ static void init(const struct l4_server_info *info)
 	enable(IER_RECEIVED);
 }
 
-static bool put(u8 byte)
+static bool put(u8 byte, u32 *note, u32 noted)
 {
 	if (!room) {
 		if (!(read_reg(LSR) & LSR_EMPTY))
@@ -68,6 +68,7 @@ static bool put(u8 byte)
 	}
 	room--;
 	write_reg(DATA, byte);
+	l4_write_once(*note, noted);
 	return true;
 }
 
@@ -76,9 +77,13 @@ static void want(bool received, bool room_too)
 	enable((u8)((received ? IER_RECEIVED : 0) | (room_too ? IER_ROOM : 0)));
 }
 
-static int get(void)
+static bool get(u8 *byte, u32 *note, u32 noted)
 {
-	return read_reg(LSR) & LSR_RECEIVED ? read_reg(DATA) : -1;
+	if (!(read_reg(LSR) & LSR_RECEIVED))
+		return false;
+	l4_write_once(*byte, read_reg(DATA));
+	l4_write_once(*note, noted);
+	return true;
 }
 
 static void interrupt(void)

@@ -47,7 +47,7 @@ static void init(const struct l4_server_info *info)
 	want(true, false);
 }
 
-static bool put(u8 byte)
+static bool put(u8 byte, u32 *note, u32 noted)
 {
 	if (!room) {
 		u32 flags = regs[FLAGS];
@@ -58,12 +58,17 @@ static bool put(u8 byte)
 	}
 	room--;
 	regs[DATA] = byte;
+	l4_write_once(*note, noted);
 	return true;
 }
 
-static int get(void)
+static bool get(u8 *byte, u32 *note, u32 noted)
 {
-	return regs[FLAGS] & FLAGS_NO_DATA ? -1 : (u8)regs[DATA];
+	if (regs[FLAGS] & FLAGS_NO_DATA)
+		return false;
+	l4_write_once(*byte, (u8)regs[DATA]);
+	l4_write_once(*note, noted);
+	return true;
 }
 
 static void interrupt(void)
