@@ -10,6 +10,7 @@
 #include "root.h"
 
 #define VENDOR_VIRTIO 0x1af4
+#define TRANSITIONAL  0x41 /* so much less are the ids of transitional disks and network cards: virtio 1.2, 4.1.2.1 */
 #define BUS_BITS      20
 #define FUNCTION_BITS 12
 
@@ -297,9 +298,12 @@ static void find(u16 device_id, const char *name, struct pci_device *device)
 	if (!plat_pci(&host))
 		fail("firmware tells of no PCI configuration space");
 	closed_bridge = false;
-	if (!find_on(host.first_bus, device_id, 0, device))
+	if (!find_on(host.first_bus, device_id, 0, device)) {
+		if (find_on(host.first_bus, device_id - TRANSITIONAL, 0, device))
+			fail("%s is a transitional device, and only modern ones are driven: add disable-legacy=on", name);
 		fail("the machine has no %s%s", name,
 		     closed_bridge ? " on its first PCI bus, and no firmware has opened the bridges" : "");
+	}
 	if (host.windows)
 		assign_bars(device->config, name);
 }
