@@ -98,6 +98,8 @@ class Machine:
         self.port = 0
         self.recent: list[str] = []
         self.on_line: Callable[[Line], None] = lambda line: None
+        # A debugger's every step stops and resumes: no news.
+        self.debugged = False
 
     def start(self) -> None:
         """Start QEMU; another port is tried when someone else took the one that was free."""
@@ -152,6 +154,8 @@ class Machine:
 
     def take_event(self, event: dict[str, Any]) -> None:
         """Queue a monitor event."""
+        if self.debugged and event.get("event") in ("STOP", "RESUME"):
+            return
         self.run.event("qmp", qmp=event)
         self.messages.put(Message(event=event))
 

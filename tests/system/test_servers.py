@@ -87,7 +87,8 @@ def crashing(arch: Arch, compile_bare: Callable[..., Path]) -> Callable[..., Pat
         sources = [ROOT / "servers" / name / source for source in SOURCES[name]]
         sources += [LIBL4 / "arch" / arch.name / "start.S", *sorted(LIBL4.glob("*.c")), HERE / "crash.c"]
         return compile_bare(f"{name}-{every}-{hangs}-{lives}", LIBL4 / "program.ld", sources,
-                            "-Wl,--wrap=l4_backend_push", f"-DCRASH_EVERY={every}", f"-DCRASH_HANGS={int(hangs)}", f"-DCRASH_LIVES={lives}")
+                            "-Wl,--wrap=l4_backend_push", f"-DCRASH_EVERY={every}", f"-DCRASH_HANGS={int(hangs)}",
+                            f"-DCRASH_LIVES={lives}")
 
     return make
 

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""One fault in one driver: waits until the driver runs a function of its own, then makes it go wrong right there.
+
+The programs are the product's; the fault comes from outside, by the debugger's stub of the emulator. Which address
+space runs is told by the server_info page that the root pager maps into every server and into nothing else.
+
+    kill   an illegal instruction, or a jump to where nothing is
+    hang   a jump to itself
+    wild   stores of random values into what the driver may write, made by the driver's own instructions (so what it
+           may not write faults), or a random value in a register
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from orchestration.arch import Arch
+from orchestration.errors import InfrastructureError
+from orchestration.gdbstub import Stub
+
+KINDS = ("kill", "hang", "wild")
+DRIVERS = ("net", "block", "console")
+# Functions on every driver's way of a request, where a fault may begin; the steps after it reach their callers.
+ENTRIES = ("l4_backend_poll", "l4_backend_peek", "l4_backend_advance", "l4_backend_push", "l4_backend_interrupt",
+           "l4_backend_kicks", "l4_virtqueue_add", "l4_virtqueue_kick", "l4_virtqueue_get", "emit", "put", "get")
+HITS_MAX = 8
+STEPS_MAX = 48
+STORES_MAX = 12
+# Steps in which the driver comes back from a system call; then it waits, and another arrival is awaited.
+AWAY_MAX = 1500
+ARRIVAL_LIMIT = 8.0
+NOWHERE = 0x6F0000000000
+
+
+@dataclass(frozen=True)
+class Code:
+    """An architecture's instructions and registers that a fault is made of."""
+
+    pc: str
+    sp: str
+    illegal: bytes
+    forever: bytes
+    address: str
+    value: str
+    stores: dict[int, bytes]
+    """By number of bytes: store the value register where the address register points."""
+    registers: tuple[str, ...]
+
+
+CODES = {
+    "x86_64": Code(pc="rip", sp="rsp", illegal=b"\x0f\x0b", forever=b"\xeb\xfe", address="rdi", value="rax",
+                   stores={1: b"\x88\x07", 4: b"\x89\x07", 8: b"\x48\x89\x07"},
+                   registers=("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp",
+                              *(f"r{n}" for n in range(8, 16)))),
+    # sb, sw, sd a0, 0(a1); the illegal one is all zeros; j .
+    "riscv64": Code(pc="pc", sp="sp", illegal=bytes(4), forever=b"\x6f\x00\x00\x00", address="a1", value="a0",
+                    stores={1: b"\x23\x80\xa5\x00", 4: b"\x23\xa0\xa5\x00", 8: b"\x23\xb0\xa5\x00"},
+                    registers=("ra", "sp", "t0", "t1", "t2", "fp", "s1", *(f"a{n}" for n in range(8)),
+                               *(f"s{n}" for n in range(2, 12)), "t3", "t4", "t5", "t6")),
+    # strb w0, [x1]; str w0, [x1]; str x0, [x1]; udf #0; b .
+    "aarch64": Code(pc="pc", sp="sp", illegal=bytes(4), forever=b"\x00\x00\x00\x14", address="x1", value="x0",
+                    stores={1: b"\x20\x00\x00\x39", 4: b"\x20\x00\x00\xb9", 8: b"\x20\x00\x00\xf9"},
+                    registers=(*(f"x{n}" for n in range(31)), "sp")),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A trial's fault, all of it from the seed: the same seed and number give the same plan."""
+
+    driver: str
+    kind: str
+    number: int
+    entry: float
+    hits: int
+    steps: int
+    choice: int
+    """What decides among the variants of a kind, addresses and values."""
+
+
+def plan(seed: int, driver: str, kind: str, number: int) -> Plan:
+    """Return the plan of one trial."""
+    source = random.Random(f"{seed}/{driver}/{kind}/{number}")
+    return Plan(driver, kind, number, source.random(), source.randint(1, HITS_MAX), source.randint(0, STEPS_MAX),
+                source.getrandbits(32))
+
+
+class Program:
+    """What of a driver's ELF file matters: where its code is, its entries, what it may write."""
+
+    def __init__(self, path: Path) -> None:
+        """Read it."""
+        with path.open("rb") as stream:
+            elf = ELFFile(stream)
+            table = elf.get_section_by_name(".symtab")
+            if not isinstance(table, SymbolTableSection):
+                raise InfrastructureError(f"{path.name} has no symbols")
+            self.functions = sorted((symbol["st_value"], symbol.name) for symbol in table.iter_symbols()
+                                    if symbol["st_info"]["type"] == "STT_FUNC")
+            loaded = [part for part in elf.iter_segments() if part["p_type"] == "PT_LOAD"]
+            self.code = next((part["p_vaddr"], part["p_vaddr"] + part["p_memsz"])
+                             for part in loaded if part["p_flags"] & 1)
+            self.data = [(part["p_vaddr"], part["p_vaddr"] + part["p_memsz"]) for part in loaded
+                         if part["p_flags"] & 2]
+        self.entries = [address for address, name in self.functions if name in ENTRIES]
+        if not self.entries:
+            raise InfrastructureError(f"{path.name} has none of the functions where faults begin")
+
+    def place(self, address: int) -> str:
+        """Return function+offset."""
+        below = [entry for entry in self.functions if entry[0] <= address]
+        return f"{below[-1][1]}+{address - below[-1][0]:#x}" if below else f"{address:#x}"
+
+
+class Injector:
+    """Makes faults in one driver of one machine. Between faults the machine runs without a debugger."""
+
+    def __init__(self, arch: Arch, abi: SimpleNamespace, driver: str, path: Path) -> None:
+        """Read the driver's program."""
+        self.abi, self.driver = abi, driver
+        self.code = CODES[arch.name]
+        self.program = Program(path)
+        self.device = abi.GUEST_DEVICE_GPA + getattr(abi, f"DEVICE_{driver.upper()}") * abi.PAGE_SIZE
+        self.hash = abi.ABI_HASH.to_bytes(8, "little")
+
+    def here(self, stub: Stub) -> bytes | None:
+        """Return the server_info page if the driver is what runs, else None."""
+        fields = self.abi.STRUCTS["server_info"][1]
+        page = stub.read(self.abi.SERVER_INFO_VADDR, self.abi.STRUCTS["server_info"][0])
+        if page is None or page[:8] != self.hash:
+            return None
+        at = fields["device_page"][0]
+        return page if int.from_bytes(page[at:at + 8], "little") == self.device else None
+
+    def at_home(self, stub: Stub) -> bool:
+        """Say whether the next instruction is the driver's own."""
+        return self.program.code[0] <= stub.register(self.code.pc) < self.program.code[1]
+
+    def arrive(self, stub: Stub, entry: int, hits: int) -> bytes | None:
+        """Run until the driver has come to entry hits times; None when it does not come."""
+        while True:
+            with stub.breakpoint(entry):
+                if not stub.resume(ARRIVAL_LIMIT):
+                    return None
+                page = self.here(stub)
+            if page is not None:
+                hits -= 1
+                if not hits:
+                    return page
+            stub.step()
+
+    def walk(self, stub: Stub, steps: int) -> bool:
+        """Go on by steps of the driver's own instructions; False if it went to wait meanwhile."""
+        away = 0
+        while steps and away < AWAY_MAX:
+            stub.step()
+            if self.at_home(stub):
+                steps -= 1
+                away = 0
+            else:
+                away += 1
+        return self.at_home(stub) and self.here(stub) is not None
+
+    def inject(self, stub: Stub, plan: Plan) -> dict[str, Any]:
+        """Carry out a plan; return what was done. The machine is stopped, with the fault in it."""
+        entries = self.program.entries
+        first = int(plan.entry * len(entries))
+        for turn in range(len(entries)):
+            entry = entries[(first + turn) % len(entries)]
+            page = self.arrive(stub, entry, plan.hits if turn == 0 else 1)
+            if page is None:
+                continue
+            if not self.walk(stub, plan.steps):
+                page = self.arrive(stub, entry, 1)
+                if page is None:
+                    continue
+            where = stub.register(self.code.pc)
+            done = {"kill": self.kill, "hang": self.hang, "wild": self.wild}[plan.kind](stub, plan, page)
+            return {**asdict(plan), "where": self.program.place(where), **done}
+        raise InfrastructureError(f"{self.driver} comes to none of its functions: it has nothing to do")
+
+    def kill(self, stub: Stub, plan: Plan, page: bytes) -> dict[str, Any]:
+        """Make the driver fault at its next instruction."""
+        if plan.choice % 2:
+            stub.set_register(self.code.pc, NOWHERE)
+            return {"how": "jump to nowhere"}
+        stub.write(stub.register(self.code.pc), self.code.illegal)
+        return {"how": "illegal instruction"}
+
+    def hang(self, stub: Stub, plan: Plan, page: bytes) -> dict[str, Any]:
+        """Make the driver's next instruction jump to itself."""
+        stub.write(stub.register(self.code.pc), self.code.forever)
+        return {"how": "jump to itself"}
+
+    def regions(self, stub: Stub, page: bytes) -> dict[str, tuple[int, int]]:
+        """Return what the driver may write, guest memory aside."""
+        abi = self.abi
+
+        def told(name: str) -> int:
+            at = abi.STRUCTS["server_info"][1][name][0]
+            return int.from_bytes(page[at:at + 8], "little")
+
+        sp = stub.register(self.code.sp)
+        found = {"stack": (max(sp - 256, abi.SERVER_STACK_TOP - abi.SERVER_STACK_SIZE), abi.SERVER_STACK_TOP),
+                 "DMA memory": (abi.SERVER_DMA_VADDR, abi.SERVER_DMA_VADDR + told("dma_size"))}
+        if self.program.data:
+            found["data"] = self.program.data[0]
+        if told("regs_size"):
+            found["device registers"] = (abi.SERVER_REGS_VADDR, abi.SERVER_REGS_VADDR + told("regs_size"))
+        return found
+
+    def wild(self, stub: Stub, plan: Plan, page: bytes) -> dict[str, Any]:
+        """Have the driver store random values, or change one of its registers."""
+        source = random.Random(plan.choice)
+        regions = self.regions(stub, page)
+        target = source.choice([*sorted(regions), "register"])
+        if target == "register":
+            name = source.choice(self.code.registers)
+            value = source.getrandbits(64)
+            stub.set_register(name, value)
+            return {"how": f"register {name} = {value:#x}"}
+        low, high = regions[target]
+        used = self.used(stub, target, low, high)
+        stores = []
+        for _ in range(source.randint(1, STORES_MAX)):
+            size = source.choice(sorted(self.code.stores))
+            anywhere, inside, value = source.randrange(low, high - 8), source.random(), source.getrandbits(8 * size)
+            # Half of them where something is: most of the memory is empty, and nothing would come of it.
+            address = (used[int(inside * len(used))] + anywhere % 8 if used and source.random() < 0.5 else anywhere)
+            address &= -size
+            # A page that was never touched is no memory yet: its first store would be a fault that is served.
+            if target == "device registers" or stub.read(address, size) is not None:
+                stores.append((address, size, value))
+        for address, size, value in stores:
+            if not self.store(stub, address, size, value):
+                break
+        return {"how": f"{len(stores)} stores into {target}",
+                "stores": [f"{size} bytes {value:#x} at {address:#x}" for address, size, value in stores]}
+
+    def used(self, stub: Stub, target: str, low: int, high: int) -> list[int]:
+        """Return the words of a region that hold something; of registers, the first of each page."""
+        step = self.abi.PAGE_SIZE
+        if target == "device registers":
+            return [address for page in range(low, high, step) for address in range(page, page + 64, 8)]
+        found = []
+        for page in range(low & -step, high, step):
+            first, last = max(page, low), min(page + step, high) & -8
+            data = stub.read(first & -8, last - (first & -8))
+            found += [(first & -8) + at for at in range(0, len(data or b""), 8) if data and any(data[at:at + 8])]
+        return found
+
+    def store(self, stub: Stub, address: int, size: int, value: int) -> bool:
+        """Let the driver run one store; False when that faulted, and the driver is with its pager."""
+        code = self.code
+        pc = stub.register(code.pc)
+        kept = stub.read(pc, len(code.stores[size]))
+        assert kept is not None
+        saved = {name: stub.register(name) for name in (code.address, code.value)}
+        stub.write(pc, code.stores[size])
+        stub.set_register(code.address, address)
+        stub.set_register(code.value, value)
+        stub.step()
+        after = stub.register(code.pc)
+        if after != pc + len(code.stores[size]):
+            return False
+        stub.write(pc, kept)
+        stub.set_register(code.pc, pc)
+        for name, old in saved.items():
+            stub.set_register(name, old)
+        return True

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Workloads that know what every byte must be, one for each class of driver; faults are made while they run.
+
+Each has a program of its own in the guest (tests/faults). It counts what went well, with the time, and keeps what did
+not: an error that the guest was told of, or data that is not what it must be.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+from orchestration import ssh
+from orchestration.arch import Arch
+from orchestration.bootstrap import ROOT
+from orchestration.console import Channel, Line
+from orchestration.errors import BuildError, InfrastructureError, QuollError
+from orchestration.session import Session
+from orchestration.tools import program
+
+SOURCES = ROOT / "tests" / "faults"
+START_LIMIT, FINISH_LIMIT = 60.0, 120.0
+# Linked out of the way of the drivers' addresses, so that their breakpoints are theirs.
+LINK = ("-static", "-Wl,-Ttext-segment=0x20000000", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-pthread")
+# What Linux says when a device let it down.
+COMPLAINT = re.compile(r"I/O error|EXT4-fs (error|warning)|Buffer I/O|is not a head|bad ring|BUG:|WARNING:|Oops|"
+                       r"blocked for more than|rcu: INFO|NETDEV WATCHDOG|Remounting filesystem read-only|"
+                       r"virtio.*(failed|error|broken)|Input/output error")
+
+
+def compile_program(arch: Arch, source: Path, target: Path) -> Path:
+    """Compile a guest program for an architecture."""
+    done = subprocess.run([program(arch.compiler), *LINK, str(source), "-o", str(target)], capture_output=True,
+                          text=True, check=False)
+    if done.returncode:
+        raise BuildError(f"{source.name} does not compile for {arch.name}", "", tuple(done.stderr.splitlines()[-8:]))
+    return target
+
+
+class Remote(threading.Thread):
+    """A program in the guest with its output by lines; closing its input asks it to end."""
+
+    def __init__(self, session: Session, command: str, workload: Verified) -> None:
+        """Describe it; start() starts it."""
+        super().__init__(daemon=True, name="workload")
+        self.session, self.command, self.workload = session, command, workload
+        self.status: int | None = None
+        self.error: Exception | None = None
+        self.rest = b""
+        reading, self.input = os.pipe()
+        self.source = os.fdopen(reading, "rb")
+
+    def write(self, data: bytes, /) -> None:
+        """Take output."""
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        for line in lines:
+            self.workload.told(line.decode(errors="replace"))
+
+    def run(self) -> None:
+        """Run the program to its end."""
+        assert self.session.connection is not None
+        try:
+            self.status = ssh.run(self.session.connection, self.command, out=self, err=self, source=self.source)
+        except (QuollError, OSError, EOFError) as error:
+            self.error = error
+
+    def close_input(self) -> None:
+        """Ask it to end."""
+        with suppress(OSError):
+            os.close(self.input)
+
+
+class Verified:
+    """A workload. units counts what was verified; quiet() tells the longest time without any."""
+
+    program = ""
+    arguments = ""
+
+    def __init__(self, session: Session) -> None:
+        """Prepare; start() starts."""
+        self.session = session
+        self.units = 0
+        self.stamps: list[float] = []
+        self.errors: list[str] = []
+        self.wrong: list[str] = []
+        self.final = ""
+        self.remote: Remote | None = None
+        self.lock = threading.Lock()
+
+    def progressed(self, units: int) -> None:
+        """Note that so many units are good by now."""
+        with self.lock:
+            if units != self.units:
+                self.units = units
+                self.stamps.append(time.monotonic())
+                del self.stamps[:-20000]
+
+    def quiet(self, since: float) -> float:
+        """Return the longest time in seconds without progress since a moment."""
+        with self.lock:
+            stamps = [since, *(stamp for stamp in self.stamps if stamp > since), time.monotonic()]
+        return max(after - before for before, after in zip(stamps, stamps[1:], strict=False))
+
+    def told(self, line: str) -> None:
+        """Take a line of the guest's program."""
+        word, _, rest = line.partition(" ")
+        if word == "ops":
+            self.progressed(int(rest))
+        elif word == "final":
+            self.final = rest
+        elif word == "wrong":
+            self.wrong.append(rest)
+        elif line:
+            self.errors.append(line)
+
+    def console_line(self, line: Line) -> None:
+        """Take a line of the console; a complaint of Linux is an error that the guest saw."""
+        if line.channel is Channel.GUEST and COMPLAINT.search(line.text):
+            self.errors.append(line.text)
+
+    def start(self) -> None:
+        """Put the program into the guest, start it, and wait until it does something."""
+        with tempfile.TemporaryDirectory(prefix="quoll-") as folder:
+            binary = compile_program(self.session.machine.arch, SOURCES / f"{self.program}.c",
+                                     Path(folder) / self.program)
+            self.session.push(binary, f"/tmp/{self.program}")
+        self.remote = Remote(self.session, f"/tmp/{self.program} {self.arguments}", self)
+        self.remote.start()
+        self.session.wait_for(lambda: self.units > 0 or self.ended(), f"the {self.program} workload's first result",
+                              START_LIMIT)
+        if self.ended():
+            raise InfrastructureError(f"the {self.program} workload does not start", "", tuple(self.troubles()[-8:]))
+
+    def ended(self) -> bool:
+        """Say whether the program in the guest has ended."""
+        return self.remote is not None and not self.remote.is_alive()
+
+    def troubles(self) -> list[str]:
+        """Return all that went wrong."""
+        lost = [str(self.remote.error)] if self.remote is not None and self.remote.error else []
+        return [*self.wrong, *self.errors, *lost]
+
+    def stop(self) -> None:
+        """End it and check what can be checked at the end."""
+        assert self.remote is not None
+        self.remote.close_input()
+        self.session.wait_for(self.ended, f"the end of the {self.program} workload", FINISH_LIMIT)
+        if self.remote.error is None and self.remote.status:
+            self.errors.append(f"the {self.program} program ended with status {self.remote.status}")
+
+    def after_power_off(self) -> None:
+        """Check what only shows on a machine that is off."""
+
+
+class Disk(Verified):
+    """Random reads and writes around the page cache; in the end the file is compared on the host's side."""
+
+    program = "disk"
+    FILE, MIB = "/var/tmp/verified", 24  # noqa: S108 - the guest's
+    arguments = f"{FILE} {MIB}"
+
+    def after_power_off(self) -> None:
+        """Compare the file on the disk's image with what the guest read last."""
+        if not self.final:
+            return
+        disk = self.session.machine.config.disk
+        with tempfile.TemporaryDirectory(prefix="quoll-") as folder:
+            copy = Path(folder) / "copy"
+            subprocess.run([program("debugfs"), "-R", f"dump {self.FILE} {copy}", str(disk)], capture_output=True,
+                           check=False)
+            got = f"{zlib.crc32(copy.read_bytes()):08x}" if copy.exists() else "nothing"
+        if got != self.final:
+            self.wrong.append(f"the disk's file has CRC {got}, the guest wrote {self.final}")
+
+
+class Net(Verified):
+    """A stream of known bytes each way between guest and host, through the emulator's user network."""
+
+    program = "net"
+    PERIOD, CHUNK, PACE = 65521, 16384, 0.008
+
+    def __init__(self, session: Session) -> None:
+        """Open the host's end."""
+        super().__init__(session)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.arguments = f"10.0.2.2 {self.listener.getsockname()[1]}"
+        self.ending = False
+        self.sent = self.got = 0
+        table = bytearray()
+        x = 1
+        for _ in range(self.PERIOD):
+            x = (x * 1664525 + 1013904223) & 0xFFFFFFFF
+            table.append(x >> 24)
+        self.table = bytes(table + table[:65536])
+        threading.Thread(target=self.serve, daemon=True, name="peer").start()
+
+    def serve(self) -> None:
+        """Accept the guest; send at a steady pace, check what comes."""
+        with suppress(OSError):
+            line = self.listener.accept()[0]
+            sender = threading.Thread(target=self.transmit, args=(line,), daemon=True, name="sender")
+            sender.start()
+            try:
+                while data := line.recv(65536 - 1):
+                    at = self.got % self.PERIOD
+                    if data != self.table[at:at + len(data)]:
+                        self.wrong.append(f"the host received wrong bytes in [{self.got}, {self.got + len(data)})")
+                    self.got += len(data)
+                    self.progressed(self.got)
+            except OSError as error:
+                self.errors.append(f"the host's end: {error}")
+            sender.join()
+            line.close()
+
+    def transmit(self, line: socket.socket) -> None:
+        """Send until asked to end."""
+        try:
+            while not self.ending:
+                at = self.sent % self.PERIOD
+                line.sendall(self.table[at:at + self.CHUNK])
+                self.sent += self.CHUNK
+                time.sleep(self.PACE)
+            line.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self.errors.append(f"the host's end: {error}")
+
+    def stop(self) -> None:
+        """End both ends; the guest must have got all that was sent."""
+        self.ending = True
+        super().stop()
+        self.listener.close()
+        if self.final != str(self.sent):
+            self.wrong.append(f"the guest received {self.final or 'nothing'} of {self.sent} bytes")
+
+
+class ConsoleText(Verified):
+    """Numbered lines both ways on the guest's console."""
+
+    program = "console"
+    LINE = re.compile(r"seq (\d+) in (\d+) ([a-z]+)")
+    LETTERS, AHEAD = 32, 8
+
+    def __init__(self, session: Session) -> None:
+        """Begin at line 0."""
+        super().__init__(session)
+        self.due = self.typed = 0
+        self.shifted = False
+
+    @classmethod
+    def text(cls, number: int) -> str:
+        """Return the letters of a line, as tests/faults/console.c makes them."""
+        x = (number * 2654435761 + 12345) & 0xFFFFFFFF
+        letters = ""
+        for _ in range(cls.LETTERS):
+            x = (x * 1664525 + 1013904223) & 0xFFFFFFFF
+            letters += chr(ord("a") + (x >> 24) % 26)
+        return letters
+
+    def console_line(self, line: Line) -> None:
+        """Check a line that came out, and type the next ones."""
+        if line.channel is not Channel.GUEST:
+            return
+        if line.text.startswith("bad "):
+            self.wrong.append(f"typed {line.text[4:]}")
+            return
+        match = self.LINE.fullmatch(line.text)
+        if match is None:
+            # Between our lines Linux may speak; a line of ours that was damaged shows by the next one's number.
+            if "seq" in line.text:
+                self.wrong.append(f"came out: {line.text}")
+            else:
+                super().console_line(line)
+            return
+        number, received = int(match[1]), int(match[2])
+        if number != self.due:
+            self.wrong.append(f"line {number} where {self.due} was due")
+        elif match[3] != self.text(number) or received > self.typed:
+            self.wrong.append(f"came out: {line.text}")
+            received = min(received, self.typed)
+        self.due = number + 1
+        self.progressed(number + received)
+        while self.typed < received + self.AHEAD:
+            self.session.machine.send(f"in {self.typed} {self.text(self.typed)}\n".encode())
+            self.typed += 1
+
+
+WORKLOADS: dict[str, type[Verified]] = {"block": Disk, "net": Net, "console": ConsoleText}

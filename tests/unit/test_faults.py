@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Faults in drivers: plans from a seed, the debugger's protocol, instructions, verdicts, tables."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from orchestration import cli, gdbstub
+from orchestration.arch import ARCHES
+from orchestration.faults import campaign, inject
+from orchestration.faults.verified import COMPLAINT, ConsoleText
+from orchestration.tools import program
+
+# The instructions of inject.CODES, as an assembler reads them.
+SOURCES = {
+    "x86_64": ["ud2", "1: jmp 1b", "movb %al, (%rdi)", "movl %eax, (%rdi)", "movq %rax, (%rdi)"],
+    "riscv64": [".word 0", "1: j 1b", "sb a0, 0(a1)", "sw a0, 0(a1)", "sd a0, 0(a1)"],
+    "aarch64": [".word 0", "1: b 1b", "strb w0, [x1]", "str w0, [x1]", "str x0, [x1]"],
+}
+
+
+def test_every_architecture_has_its_instructions() -> None:
+    assert set(inject.CODES) == set(ARCHES)
+
+
+@pytest.mark.parametrize("name", ARCHES)
+def test_the_instructions_are_what_an_assembler_makes(name: str, tmp_path: Path) -> None:
+    code = inject.CODES[name]
+    wanted = [code.illegal, code.forever, code.stores[1], code.stores[4], code.stores[8]]
+    prefix = ARCHES[name].prefix
+    for source, bytes_wanted in zip(SOURCES[name], wanted, strict=True):
+        (tmp_path / "a.s").write_text((".option norvc\n" if name == "riscv64" else "") + source + "\n")
+        subprocess.run([program(f"{prefix}as"), str(tmp_path / "a.s"), "-o", str(tmp_path / "a.o")], check=True)
+        subprocess.run([program(f"{prefix}objcopy"), "-O", "binary", "-j", ".text", str(tmp_path / "a.o"),
+                        str(tmp_path / "a.bin")], check=True)
+        assert (tmp_path / "a.bin").read_bytes() == bytes_wanted, source
+
+
+def test_a_plan_comes_from_its_seed_alone() -> None:
+    plans = [inject.plan(7, "net", "wild", number) for number in range(50)]
+    assert plans == [inject.plan(7, "net", "wild", number) for number in range(50)]
+    assert len({plan.choice for plan in plans}) == 50
+    assert inject.plan(7, "net", "kill", 0) != inject.plan(7, "block", "kill", 0)
+    assert all(0 <= plan.entry < 1 and 1 <= plan.hits <= inject.HITS_MAX for plan in plans)
+
+
+@pytest.mark.parametrize("body", [b"", b"OK", b"a}b#c$d*e", bytes(range(256))])
+def test_packets_survive_their_framing(body: bytes) -> None:
+    framed = gdbstub.packet(body)
+    assert framed[:1] == b"$" and framed[-3:-2] == b"#"
+    assert framed[1:-3].count(b"#") == 0
+    assert gdbstub.unescape(framed[1:-3]) == body
+    assert framed[-2:] == gdbstub.checksum(framed[1:-3])
+
+
+def test_run_lengths_are_undone() -> None:
+    assert gdbstub.unescape(b"0* ") == b"0000"
+    assert gdbstub.unescape(b"x0*\x22y") == b"x000000y"
+
+
+def test_registers_are_numbered_as_the_description_says() -> None:
+    first = '<target><xi:include href="core.xml"/><xi:include href="more.xml"/></target>'
+    core = '<feature><reg name="rax" bitsize="64" type="int64"/><reg name="rip" bitsize="64"/></feature>'
+    more = '<feature><reg bitsize="32" name="cs" regnum="40"/><reg name="ss" bitsize="32"/></feature>'
+    assert gdbstub.registers_of([first, core, more]) == {"rax": (0, 8), "rip": (1, 8), "cs": (40, 4), "ss": (41, 4)}
+
+
+@pytest.mark.parametrize("line", [
+    "[    9.1] I/O error, dev vda, sector 1 op 0x0:(READ)", "EXT4-fs error (device vda): x", "BUG: unable to handle",
+    "virtio_net virtio2: id 3 is not a head!", "INFO: task disk:55 blocked for more than 120 seconds."])
+def test_what_linux_complains_of_is_seen(line: str) -> None:
+    assert COMPLAINT.search(line)
+
+
+def test_ordinary_lines_are_no_complaints() -> None:
+    for line in ("EXT4-fs (vda): re-mounted", "virtio_blk virtio1: 1/0/0 default/read/poll queues", "seq 1 in 2 oops"):
+        assert not COMPLAINT.search(line)
+
+
+def test_the_texts_of_both_sides_agree(root: Path, tmp_path: Path) -> None:
+    """tests/faults/console.c makes the letters that ConsoleText expects."""
+    source = (root / "tests/faults/console.c").read_text()
+    function = re.search(r"static void text\(.*?^}\n", source, re.DOTALL | re.MULTILINE)
+    assert function is not None
+    (tmp_path / "a.c").write_text("#include <stdio.h>\n#define TEXT 32\n" + function[0]
+                                  + "int main(void){char b[64];for(unsigned long n=0;n<20;n++)"
+                                  "{text(b,n*7919);puts(b);}}\n")
+    subprocess.run([program("gcc"), str(tmp_path / "a.c"), "-o", str(tmp_path / "a")], check=True)
+    made = subprocess.run([str(tmp_path / "a")], capture_output=True, text=True, check=True).stdout.split()
+    assert made == [ConsoleText.text(number * 7919) for number in range(20)]
+
+
+def trials(*outcomes: str) -> list[campaign.Trial]:
+    return [campaign.Trial(number, outcome, gap=number + 1.0) for number, outcome in enumerate(outcomes)]
+
+
+def test_gaps_are_those_of_recoveries() -> None:
+    assert campaign.gaps(trials("recovered", "no effect", "recovered", "stalled")) == {"median": 2.0, "max": 3.0}
+    assert campaign.gaps(trials("stalled")) == {}
+
+
+def test_the_table_shows_what_happened() -> None:
+    results = [{"arch": "x86_64", "driver": "net", "kind": "kill", "outcomes": {"recovered": 2, "stalled": 1},
+                "gap": {"median": 0.5, "max": 1.25}, "trials": [{}, {}, {}]},
+               {"arch": "x86_64", "driver": "net", "kind": "wild", "outcomes": {"no effect": 1}, "gap": {},
+                "trials": [{}]}]
+    assert campaign.table(results) == [
+        "| architecture | driver | kind | trials | recovered | no effect | stalled | gap, median | gap, longest |",
+        "|---|---|---|---|---|---|---|---|---|",
+        "| x86_64 | net | kill | 3 | 2 | 0 | 1 | 0.50 s | 1.25 s |",
+        "| x86_64 | net | wild | 1 | 0 | 1 | 0 | - | - |"]
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["faults", "vax"], ["vax", *ARCHES]),
+    (["faults"], ["ARCH", *ARCHES]),
+    (["faults", "x86_64", "--driver", "sound"], ["sound", *inject.DRIVERS]),
+    (["faults", "x86_64", "--kind", "tickle"], ["tickle", *inject.KINDS]),
+    (["faults", "x86_64", "--count", "0"], ["--count"]),
+])
+def test_wrong_use(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.strip().splitlines()) == 1
+    assert all(word in err for word in words)
