@@ -23,6 +23,9 @@ void console_init(void)
 	int node = fdt_stdout(fdt);
 	u64 pa, size;
 
+	/* Whoever misses the path has to be heard. */
+	if (node == FDT_NONE)
+		node = machine_find(known);
 	if (node == FDT_NONE || fdt_reg(fdt, node, 0, &pa, &size))
 		return;
 	for (u32 i = 0; known[i]; i++) {
