@@ -85,7 +85,7 @@ TEST(vspace_pool_ends)
 
 	MUST(retype(test_untyped, L4_TYPE_FRAME, 12, f, 16));
 	for (u64 i = 0; i < 16; i++) {
-		struct sys r = MAP(v, f + i, i << 39, RW, 0);
+		struct sys r = MAP(v, f + i, i << 30, RW, 0);
 
 		if (r.error) {
 			EQ(r.error, L4_ERR_MEMORY);
