@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import select
 import shlex
 import sys
@@ -27,6 +28,8 @@ POLL = 0.1
 HANDSHAKE_LIMIT = 60
 # Seconds in which the console may tell why a connection ended.
 LOSS_GRACE = 5.0
+# paramiko's words for a connection that ended, or a server that was silent, before the key was judged.
+AUTH_CUT_OFF = re.compile("transport shut down|saw EOF|timeout", re.IGNORECASE)
 
 
 class Sink(Protocol):
@@ -85,6 +88,10 @@ def wait_until_open(port: int, keys: RunKeys, limit: Callable[[], float], check:
         try:
             return connect(port, keys)
         except paramiko.AuthenticationException as error:
+            if AUTH_CUT_OFF.search(str(error)):
+                # A guest whose clock counts instructions may wait in vain for a host that is busy with other work.
+                reason = str(error)
+                continue
             raise InfrastructureError("the guest's SSH server refuses this run's key",
                                       "see console.log in the run's folder") from error
         except paramiko.BadHostKeyException as error:

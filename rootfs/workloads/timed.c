@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a command costs as a whole: timed METRIC ROUNDS COMMAND... prints a JSON line like those of the micro suite.
+/* What a command costs as a whole: timed METRIC ROUNDS COMMAND... prints the median as a JSON line.
  *
  * Every workload has this program in its folder. A first run, which fills the page cache, does not count. Rounds start
  * at the same distance from the kernel's tick, without randomised addresses. The status is the command's, if not 0. */
@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < rounds; i++)
 		took[i] = once(argv + 3);
 	qsort(took, rounds, sizeof(*took), by_size);
-	printf("{\"metric\": \"%s\", \"min\": %" PRId64 ", \"median\": %" PRId64 ", \"max\": %" PRId64 ", \"rounds\": %d}\n",
-	       argv[1], took[0], took[rounds / 2], took[rounds - 1], rounds);
+	printf("{\"metric\": \"%s\", \"value\": %" PRId64 ", \"min\": %" PRId64 ", \"max\": %" PRId64 ", \"rounds\": %d}\n",
+	       argv[1], took[rounds / 2], took[0], took[rounds - 1], rounds);
 	return 0;
 }
