@@ -295,8 +295,10 @@ int l4_main(void *arg)
 		want_interrupts(!done);
 		if (bits & L4_SERVER_EVENT_IRQ)
 			l4_irq_handler_ack(L4_SERVER_SLOT_IRQ);
-		if (bits & L4_SERVER_EVENT_PING)
+		if (bits & L4_SERVER_EVENT_PING) {
+			backend.settled = true;
 			l4_server_pong(!done);
+		}
 		l4_wait(L4_SERVER_SLOT_EVENT, &bits);
 	}
 }

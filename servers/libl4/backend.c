@@ -44,6 +44,11 @@ void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *in
 	l4_store_release(&page->magic, (u32)L4_VIRTIO_MAGIC);
 }
 
+static u64 seal(const struct l4_backend_queue *queue)
+{
+	return (u64)queue->desc * 3 + (u64)queue->avail * 5 + (u64)queue->used * 7 + queue->size;
+}
+
 static bool attach(struct l4_backend *backend, unsigned int number)
 {
 	struct l4_backend_queue *queue = &backend->queue[number];
@@ -66,6 +71,7 @@ static bool attach(struct l4_backend *backend, unsigned int number)
 	/* 0 for a fresh ring; else requests from here on were in flight when our predecessor died. */
 	queue->used_told = queue->used_next = queue->avail_next = l4_read_once(queue->used->idx);
 	queue->size = (u16)size;
+	queue->seal = seal(queue);
 	return true;
 }
 
@@ -132,6 +138,8 @@ void l4_backend_done(struct l4_backend *backend)
 
 void l4_backend_break(struct l4_backend *backend, const char *why)
 {
+	if (backend->settled)
+		l4_die("device %u: %s, or so it seems", l4_read_once(backend->page->device_id), why);
 	l4_printf("device %u: guest broke the protocol: %s\n", l4_read_once(backend->page->device_id), why);
 	detach(backend);
 	l4_write_once(backend->page->needs_reset, 1);
@@ -192,6 +200,8 @@ int l4_backend_peek(struct l4_backend *backend, unsigned int number, struct l4_c
 
 	if (!queue->size)
 		return 0;
+	if (queue->seal != seal(queue))
+		l4_die("queue %u was changed", number);
 	waiting = (u16)(l4_load_acquire(&queue->avail->idx) - queue->avail_next);
 	if (!waiting)
 		return 0;
@@ -216,15 +226,25 @@ void l4_backend_advance(struct l4_backend *backend, unsigned int number)
 
 void l4_backend_push(struct l4_backend *backend, unsigned int number, u16 head, u32 written)
 {
-	struct l4_backend_queue *queue = &backend->queue[number];
+	struct l4_backend_queue *queue = &backend->queue[number], at = *queue;
 	struct vring_used_elem *elem;
 
-	if (!queue->size)
+	if (!at.size)
 		return;
-	elem = &queue->used->ring[queue->used_next++ % queue->size];
+	/* What has been checked here is in at, and no store that goes astray changes it before it is used. */
+	if (at.seal != seal(&at))
+		l4_die("queue %u was changed", number);
+	/* Given back in order: what is due, and where, stands in the rings. */
+	if (l4_read_once(at.used->idx) != at.used_next ||
+	    l4_read_once(at.avail->ring[at.used_next % at.size]) != head) {
+		l4_backend_break(backend, "request given back is not the one that is due");
+		return;
+	}
+	elem = &at.used->ring[at.used_next % at.size];
 	l4_write_once(elem->id, head);
 	l4_write_once(elem->len, written);
-	l4_store_release(&queue->used->idx, queue->used_next);
+	l4_store_release(&at.used->idx, (u16)(at.used_next + 1));
+	queue->used_next = (u16)(at.used_next + 1);
 }
 
 void l4_backend_interrupt(struct l4_backend *backend, unsigned int number)

@@ -24,13 +24,22 @@ static struct l4_virtio_pci pci;
 static struct l4_virtqueue ring[L4_FORWARD_QUEUES];
 static struct flight flight[L4_FORWARD_QUEUES];
 static struct l4_chain chain;
-static bool running;
+static bool running, interrupted;
+
+/* What the last sign of life found. */
+static struct {
+	u16 first[L4_FORWARD_QUEUES];
+	unsigned int stuck[L4_FORWARD_QUEUES], unheard;
+} seen;
+
+#define PATIENCE 2 /* signs of life without progress, or with progress that no interrupt told of */
 
 static void stop(void)
 {
 	running = false;
 	l4_virtio_pci_reset(&pci);
 	memset(flight, 0, sizeof(flight));
+	memset(&seen, 0, sizeof(seen));
 }
 
 static void start(void)
@@ -132,12 +141,62 @@ static void serve(void)
 	}
 }
 
+/* Of a queue that the guest fills with what is to be done; one that it fills with room waits for the world. */
+static bool is_work(u16 number)
+{
+	return class->least[number].readable;
+}
+
+/*
+ * Before we say that we are well: are we? What a wild store has done, to us, to the rings or to the device, shows as a
+ * state that contradicts itself, a device that gave up, or work that does not get on. Our end is the cure.
+ */
+static void examine(bool progress)
+{
+	u16 i;
+
+	backend.settled = true;
+	if (!running) {
+		if ((backend.status & VIRTIO_STATUS_DRIVER_OK) && !l4_read_once(backend.page->needs_reset))
+			l4_die("stopped, and the guest goes on");
+		return;
+	}
+	if (!l4_virtio_pci_runs(&pci))
+		l4_die("device needs a reset");
+	for (i = 0; i < class->queue_count; i++) {
+		if (!l4_virtqueue_sound(&ring[i], (u16)(flight[i].next - flight[i].first)) ||
+		    (u16)(backend.queue[i].avail_next - backend.queue[i].used_next) !=
+			(u16)(flight[i].next - flight[i].first))
+			l4_die("queue %u contradicts itself", i);
+		if (!is_work(i) || flight[i].first == flight[i].next || flight[i].first != seen.first[i])
+			seen.stuck[i] = 0;
+		else if (++seen.stuck[i] > PATIENCE)
+			l4_die("queue %u does not get on", i);
+		seen.first[i] = flight[i].first;
+		l4_virtqueue_ring(&ring[i]);
+	}
+	seen.unheard = progress && !interrupted ? seen.unheard + 1 : 0;
+	if (seen.unheard > PATIENCE)
+		l4_die("device does not interrupt");
+	interrupted = false;
+}
+
+/* Requests that have gone back so far. */
+static u16 gone(void)
+{
+	u16 i, sum = 0;
+
+	for (i = 0; i < class->queue_count; i++)
+		sum = (u16)(sum + flight[i].first);
+	return sum;
+}
+
 void l4_forward(const struct l4_server_info *server_info, const struct l4_forward_class *device_class)
 {
 	u8 config[L4_VIRTIO_CONFIG_SIZE] __attribute__((aligned(8))) = {0};
 	unsigned long bits = 0;
 	u64 features;
-	u16 i, buffers = L4_CHAIN_MAX, size;
+	u16 i, buffers = L4_CHAIN_MAX, size, before;
 
 	info = server_info;
 	class = device_class;
@@ -163,9 +222,13 @@ void l4_forward(const struct l4_server_info *server_info, const struct l4_forwar
 			l4_virtio_pci_interrupt(&pci);
 			l4_irq_handler_ack(L4_SERVER_SLOT_IRQ);
 		}
+		interrupted |= bits & L4_SERVER_EVENT_IRQ;
+		before = gone();
 		serve();
-		if (bits & L4_SERVER_EVENT_PING)
+		if (bits & L4_SERVER_EVENT_PING) {
+			examine(gone() != before);
 			l4_server_pong(0);
+		}
 		l4_wait(L4_SERVER_SLOT_EVENT, &bits);
 	}
 }

@@ -160,6 +160,13 @@ void l4_virtio_pci_start(struct l4_virtio_pci *pci)
 	write8(pci, DEVICE_STATUS, read8(pci, DEVICE_STATUS) | VIRTIO_STATUS_DRIVER_OK);
 }
 
+bool l4_virtio_pci_runs(struct l4_virtio_pci *pci)
+{
+	u8 status = read8(pci, DEVICE_STATUS);
+
+	return (status & VIRTIO_STATUS_DRIVER_OK) && !(status & VIRTIO_STATUS_NEEDS_RESET);
+}
+
 void l4_virtio_pci_interrupt(struct l4_virtio_pci *pci)
 {
 	/* Reading takes the line back (section 4.1.4.5). */

@@ -52,6 +52,7 @@ bool l4_virtqueue_add(struct l4_virtqueue *queue, const struct l4_buffer *buffer
 		desc->flags =
 		    (buffers[i].write ? VRING_DESC_WRITE : 0) | (i + 1 < count ? VRING_DESC_NEXT : 0);
 		desc->next = next;
+		queue->kept[at] = *desc;
 		if (i + 1 == count)
 			queue->free_head = next;
 		else
@@ -85,11 +86,36 @@ bool l4_virtqueue_get(struct l4_virtqueue *queue, u16 *token, u32 *written)
 	if (head >= queue->size || !queue->length[head])
 		l4_die("device returned request %u, which it does not have", head);
 	*token = queue->token[head];
-	for (at = (u16)head, i = 1; i < queue->length[head]; i++)
-		at = queue->next[at];
+	/* If a table is not as we wrote it, the device may have done something else than it was asked to. */
+	for (at = (u16)head, i = 1;; i++) {
+		if (memcmp(&queue->desc[at], &queue->kept[at], sizeof(queue->kept[at])))
+			l4_die("descriptor %u was changed", at);
+		if (i >= queue->length[head])
+			break;
+		at = queue->next[at] % queue->size;
+	}
 	queue->next[at] = queue->free_head;
 	queue->free_head = (u16)head;
 	queue->free_count += queue->length[head];
 	queue->length[head] = 0;
 	return true;
+}
+
+bool l4_virtqueue_sound(const struct l4_virtqueue *queue, u16 count)
+{
+	u16 at = queue->free_head, i, heads = 0, descriptors = queue->free_count;
+
+	for (i = 0; i < queue->free_count; i++, at = queue->next[at])
+		if (at >= queue->size || queue->length[at])
+			return false;
+	for (i = 0; i < queue->size; i++) {
+		descriptors += queue->length[i];
+		heads += queue->length[i] != 0;
+	}
+	return descriptors == queue->size && heads == count;
+}
+
+void l4_virtqueue_ring(struct l4_virtqueue *queue)
+{
+	*queue->doorbell = queue->number;
 }

@@ -29,6 +29,7 @@ struct l4_backend_queue {
 	u16 avail_next;
 	u16 used_next;
 	u16 used_told; /* used_next when we last thought about an interrupt */
+	u64 seal;      /* of what may not change while it is attached */
 };
 
 enum l4_backend_action {
@@ -43,6 +44,7 @@ struct l4_backend {
 	u64 features;
 	u32 status;	/* on which we have acted */
 	bool event_idx; /* the guest says by index, not by flag, when it wants interrupts */
+	bool settled;	/* older than a sign of life */
 	u32 pending;	/* status that l4_backend_done() acknowledges */
 	unsigned int queue_count;
 	u16 queue_size; /* largest that we take: the guest can write to size_max */
@@ -69,7 +71,10 @@ void l4_backend_interrupt(struct l4_backend *backend, unsigned int queue);
 /* Ask for kicks, or for none while we are looking anyway. True: a request came before we asked. */
 bool l4_backend_kicks(struct l4_backend *backend, unsigned int queue, bool on);
 
-/* The guest broke the protocol: all queues are let go until it resets the device. */
+/*
+ * The ring makes no sense, by the guest's doing or by ours. If we are settled, we die: our successor looks with fresh
+ * eyes. Else it is the guest's, and all queues are let go until it resets the device.
+ */
 void l4_backend_break(struct l4_backend *backend, const char *why);
 
 /* Bytes of guest RAM; the range has been checked. */

@@ -32,6 +32,9 @@ void l4_virtio_pci_queue(struct l4_virtio_pci *pci, struct l4_virtqueue *queue, 
 			 void *memory, u64 paddr);
 void l4_virtio_pci_start(struct l4_virtio_pci *pci);
 
+/* Whether the device runs: started, and not in need of a reset. */
+bool l4_virtio_pci_runs(struct l4_virtio_pci *pci);
+
 /* After an interrupt and before its ACK: a line is taken back, and what the device wrote before it is read after this.
  */
 void l4_virtio_pci_interrupt(struct l4_virtio_pci *pci);

@@ -21,6 +21,7 @@ struct l4_virtqueue {
 	u16 next[L4_VIRTQUEUE_MAX];
 	u16 length[L4_VIRTQUEUE_MAX]; /* descriptors of the chain that starts here, 0: none */
 	u16 token[L4_VIRTQUEUE_MAX];
+	struct vring_desc kept[L4_VIRTQUEUE_MAX]; /* what we wrote into desc */
 };
 
 /* Bytes of memory for a ring of that size. */
@@ -36,6 +37,12 @@ bool l4_virtqueue_add(struct l4_virtqueue *queue, const struct l4_buffer *buffer
 
 /* Let the device see what was added, and ring unless it asks not to. */
 void l4_virtqueue_kick(struct l4_virtqueue *queue);
+
+/* Whether what is private agrees with itself, and with count requests that the caller has out. */
+bool l4_virtqueue_sound(const struct l4_virtqueue *queue, u16 count);
+
+/* Ring, whether or not the device asks for it. */
+void l4_virtqueue_ring(struct l4_virtqueue *queue);
 
 /* Take one finished request; false when there is none. */
 bool l4_virtqueue_get(struct l4_virtqueue *queue, u16 *token, u32 *written);
