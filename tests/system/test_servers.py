@@ -270,3 +270,37 @@ def test_what_a_device_tree_lacks_is_named(run: Callable[..., Outcome], arch: Ar
 def test_a_missing_boot_image_is_said(run: Callable[..., Outcome]) -> None:
     outcome = run(change=lambda c: replace(c, initrd=None))
     assert any(line.startswith("l4: PANIC: no boot image") for line in outcome.log)
+
+
+def place(disk: str, network: str, *more: str) -> Callable[[Config], Config]:
+    """Return a change that gives the two devices own options, and may add devices before them."""
+
+    def change(config: Config) -> Config:
+        extra = [*more, "-drive", f"if=none,id=hd0,format=raw,file={config.disk}",
+                 "-device", f"virtio-blk-pci,drive=hd0,{disk}", "-netdev", "user,id=n0",
+                 "-device", f"virtio-net-pci,netdev=n0,romfile=,{network}"]
+        return replace(config, disk=None, network=False, extra=tuple(extra))
+
+    return change
+
+
+@pytest.mark.parametrize(("change", "virt", "pc"), [
+    (place("disable-legacy=on,addr=0xa", "disable-legacy=on,addr=7", "-device", "virtio-rng-pci,addr=6"), None, None),
+    (place("disable-legacy=on,addr=0xa", "disable-legacy=on,addr=6"),
+     "virtio-net-pci in PCI slot 6 has interrupt line ", None),
+    (place("disable-legacy=on,bus=bridge", "disable-legacy=on", "-device", "pcie-root-port,id=bridge,chassis=1"),
+     "the machine has no virtio-blk-pci on its first PCI bus, and no firmware has opened the bridges", None),
+    (place("disable-legacy=on,vectors=0", "disable-legacy=on,vectors=0"), None,
+     "virtio-blk-pci has no interrupt: no message is left for it, and no line known"),
+    (place("disable-legacy=off,addr=5", "disable-legacy=on"), "virtio-blk-pci is a transitional device, ",
+     "virtio-blk-pci is a transitional device, "),
+], ids=["among others", "one line for two", "behind a bridge", "no messages", "transitional"])
+def test_places_of_pci_devices(run: Callable[..., Outcome], arch: Arch, change: Callable[[Config], Config],
+                               virt: str | None, pc: str | None) -> None:
+    """A PC has firmware and messages; a virt board has neither. None: it works."""
+    error = virt if arch.machine.startswith("virt") else pc
+    outcome = run(change=change)
+    if error is None:
+        assert results(outcome) == PASSED
+    else:
+        assert any(line.startswith(f"root: error: {error}") for line in outcome.log)
