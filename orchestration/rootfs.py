@@ -25,7 +25,8 @@ SUITE = "trixie"
 RELEASE = f"deb http://deb.debian.org/debian {SUITE} main"
 FOLDER = ROOT / "rootfs"
 IMAGE = "disk.ext4"
-IMAGE_SIZE = "768M"
+# Bytes: an image is at least this large, and has this much room beside what is unpacked into it.
+IMAGE_SIZE, IMAGE_ROOM = 768 << 20, 512 << 20
 IMAGE_UUID = "71756f6c-6c00-4000-8000-000000000001"
 FETCH_LIMIT, PACK_LIMIT, INJECT_LIMIT = 900, 300, 60
 # Debian keeps these for people at a terminal; the tiny guest has none of their readers.
@@ -111,7 +112,8 @@ def fill(tree: Path, spec: Spec, archive: Path, modules: Path | None, log: Path)
 def base_image(arch: Arch, cache: Cache, spec: Spec, modules: Path | None) -> Path:
     """Return the ext4 image without keys; modules is a tar file, or None."""
     archive = packages(arch, cache, spec)
-    key = key_of(hash_file(archive), hash_file(modules) if modules else "", IMAGE_SIZE, spec.name,
+    size = max(IMAGE_SIZE, archive.stat().st_size + IMAGE_ROOM)
+    key = key_of(hash_file(archive), hash_file(modules) if modules else "", str(size), spec.name,
                  files=[*files_below(FOLDER / spec.name), Path(__file__)], base=ROOT)
 
     def make(entry: Path) -> None:
@@ -127,7 +129,7 @@ def base_image(arch: Arch, cache: Cache, spec: Spec, modules: Path | None) -> Pa
             pretend = [] if os.geteuid() == 0 else ["fakeroot"]
             tools.run([*pretend, "mke2fs", "-q", "-t", "ext4", "-d", str(tree), "-U", IMAGE_UUID, "-L", "quoll",
                        "-m", "0", "-E", f"hash_seed={IMAGE_UUID},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0",
-                       str(entry / IMAGE), IMAGE_SIZE], log, "making the disk image", PACK_LIMIT,
+                       str(entry / IMAGE), f"{size >> 10}k"], log, "making the disk image", PACK_LIMIT,
                       env={"SOURCE_DATE_EPOCH": "1", "E2FSPROGS_FAKE_TIME": "1"})
 
     return cache.get("rootfs", key, make) / IMAGE

@@ -25,6 +25,7 @@ from orchestration.progress import Progress
 from orchestration.store import Record, Store, rebuild
 
 MICRO = "micro"
+NOBODY = "none"
 ROUNDS = 7
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None,
                   help="Measure workloads in the guest against native Linux; compare runs.")
@@ -36,8 +37,8 @@ def command(arch: arches.Arch) -> Callable[..., int]:
 
     def measure(
         workload: Annotated[list[str] | None, typer.Option("--workload", "-w", help="only this one")] = None,
-        against: Annotated[list[str] | None, typer.Option(help=f"peer: {', '.join(sides.PEERS)}; native if none is "
-                                                               "named")] = None,
+        against: Annotated[list[str] | None, typer.Option(help=f"peer: {', '.join(sides.PEERS)} or {NOBODY}; native "
+                                                               "unless told")] = None,
         clock: Annotated[list[str] | None, typer.Option(help=f"only this: {', '.join(Clock)}")] = None,
         rounds: Annotated[int, typer.Option(min=1, help="runs of each workload by wall time")] = ROUNDS,
         gate: Annotated[Path | None, typer.Option(help="fail when instruction counts grew beyond this file's")] = None,
@@ -47,7 +48,9 @@ def command(arch: arches.Arch) -> Callable[..., int]:
     ) -> int:
         chosen = [workloads.load(name) for name in dict.fromkeys(workload or workloads.available())]
         peers = list(dict.fromkeys(against or ["native"]))
-        check_words("--against", peers, list(sides.PEERS))
+        check_words("--against", peers, [*sides.PEERS, NOBODY])
+        if NOBODY in peers:
+            peers = []
         if sides.XEN in peers and arch.name != "x86_64":
             raise UsageError(f"Xen PV exists on x86_64 only, not on {arch.name}", "leave --against xen away")
         clocks = list(dict.fromkeys(clock or list(Clock)))
