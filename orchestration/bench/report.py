@@ -78,7 +78,7 @@ def polyline(points: Sequence[tuple[str, float]], width: float, height: float) -
 def environment() -> jinja2.Environment:
     """Return Jinja with our templates and filters; an unknown name in a template is an error."""
     made = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
-                              autoescape=jinja2.select_autoescape(), trim_blocks=True, lstrip_blocks=True)
+                              autoescape=jinja2.select_autoescape(("html.j2",)), trim_blocks=True, lstrip_blocks=True)
     made.filters.update(quantity=tables.quantity, interval=tables.interval)
     made.globals.update(polyline=polyline, GUEST=GUEST, CONDITIONS=CONDITIONS, AIM=AIM, AXIS_STEP=AXIS_STEP)
     return made

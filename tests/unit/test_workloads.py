@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Descriptions of workloads are checked, and figures are found in what programs print."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from orchestration import build, cli
+from orchestration.arch import ARCHES, Arch
+from orchestration.bench import kit, workload
+from orchestration.bench.workload import Clock, Metric, load
+from orchestration.cache import Cache
+from orchestration.errors import BuildError, QuollError, UsageError, WorkloadError
+
+GOOD = """
+description = "one"
+run = "./one"
+clocks = ["instructions", "wall"]
+limit = 10
+[[metrics]]
+name = "turns"
+unit = "time"
+better = "lower"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/workload.toml").write_text(GOOD)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", workload.available())
+def test_every_workload_is_described_right(name: str) -> None:
+    found = load(name)
+    assert found.description.metrics
+    assert all(path.read_text().startswith("#!/bin/sh\n# SPDX") for path in found.scripts())
+
+
+def test_an_unknown_workload_is_named(folder: Path) -> None:
+    with pytest.raises(UsageError, match=re.escape("unknown workload 'two'; valid: one")):
+        load("two", folder)
+    with pytest.raises(UsageError, match="unknown workload"):
+        load("../one", folder)
+
+
+@pytest.mark.parametrize(("old", "new", "said"), [
+    ("limit = 10", "limit = 0", "limit: Input should be greater than 0"),
+    ("limit = 10", "limits = 10", "limits: Extra inputs are not permitted"),
+    ("limit = 10", "limit = ", "is no TOML"),
+    ('["instructions", "wall"]', '["moon"]', "clocks.0"),
+    ('better = "lower"', 'better = "nicer"', "metrics.0.better"),
+    ('unit = "time"', 'unit = "time"\npattern = "("', "no regular expression"),
+    ('unit = "time"', 'unit = "time"\npattern = "a"', "a pattern has one group"),
+    ('unit = "time"', 'unit = "time"\npath = "a.b"', "a path needs a file"),
+    ('run = "./one"', 'run = "./one"\npackages = ["--help"]', "cannot be a Debian package"),
+    ('run = "./one"', 'run = "./one"\nsources = ["no.c"]', "names no.c, which is not there"),
+    ("[[metrics]]", '[[metrics]]\nname = "turns"\nunit = "u"\nbetter = "lower"\n[[metrics]]', "the same name"),
+])
+def test_a_wrong_description_is_named(folder: Path, old: str, new: str, said: str) -> None:
+    (folder / "one/workload.toml").write_text(GOOD.replace(old, new))
+    with pytest.raises(UsageError) as caught:
+        load("one", folder)
+    assert "one/workload.toml" in caught.value.message
+    assert said in caught.value.message
+
+
+def described(folder: Path, **metric: str) -> workload.Workload:
+    text = GOOD.partition("[[metrics]]")[0] + "[[metrics]]\n"
+    text += "\n".join(f"{key} = {json.dumps(value)}" for key, value in metric.items())
+    (folder / "one/workload.toml").write_text(text)
+    return load("one", folder)
+
+
+def test_json_lines(folder: Path) -> None:
+    lines = ('{"metric": "a", "further": 3, "mean": 4.5, "counters": {"entries": 2}}\nchatter\n{broken\n'
+             '{"metric": "b", "value": 7}\n')
+    every = described(folder, name="*", unit="time", better="lower")
+    found = workload.figures(every, Clock.INSTRUCTIONS, lines, {})
+    assert [(one.metric, one.value, one.unit) for one in found] == [("a", 3, "instructions"), ("b", 7, "instructions")]
+    assert found[0].counters == {"entries": 2}
+    assert [(one.value, one.unit) for one in workload.figures(every, Clock.WALL, lines, {})] == [(4.5, "ns"), (7, "ns")]
+
+
+def test_a_figure_in_a_file_of_json(folder: Path) -> None:
+    one = described(folder, name="reads", unit="op/s", better="higher", file="out.json", path="jobs.0.read.iops")
+    text = 'fio: a note\n{"jobs": [{"read": {"iops": 12.5}}]}'
+    assert workload.figures(one, Clock.WALL, "", {"out.json": text})[0].value == 12.5
+    for bad in ("", "{", '{"jobs": []}', '{"jobs": [{"read": {"iops": null}}]}'):
+        with pytest.raises(WorkloadError, match="did not report reads"):
+            workload.figures(one, Clock.WALL, "", {"out.json": bad})
+
+
+def test_a_figure_that_matches_a_pattern(folder: Path) -> None:
+    one = described(folder, name="average", unit="time", better="lower", pattern=r"Avg: *(\d+)")
+    assert workload.figures(one, Clock.WALL, "T: 0 Min: 3 Avg:   12 Max: 40", {})[0].value == 12
+    with pytest.raises(WorkloadError, match="average"):
+        workload.figures(one, Clock.WALL, "nothing", {})
+
+
+def test_no_figures_at_all_are_a_failure(folder: Path) -> None:
+    with pytest.raises(WorkloadError, match="did not report"):
+        workload.figures(described(folder, name="*", unit="time", better="lower"), Clock.WALL, "", {})
+
+
+def test_units_follow_the_clock() -> None:
+    metric = Metric(name="a", unit="op/s", better="higher")
+    assert {workload.unit_of(metric, clock) for clock in Clock} == {"op/s"}
+
+
+def test_what_a_workload_takes_along(folder: Path, tmp_path: Path) -> None:
+    """The program and timed are compiled, scripts are copied, and times and names of this machine stay outside."""
+    (folder / "one/one.c").write_text("int main(void) { return 0; }\n")
+    (folder / "one/go.sh").write_text("#!/bin/sh\n")
+    (folder / "one/workload.toml").write_text(GOOD.replace('run = "./one"', 'run = "./one"\nsources = ["one.c"]'))
+    arch = ARCHES["x86_64"]
+    packed = kit.pack(arch, Cache(tmp_path / "cache"), load("one", folder))
+    with tarfile.open(packed) as archive:
+        entries = {entry.name: entry for entry in archive}
+    assert set(entries) == {"one", "timed", "go.sh"}
+    assert all(entry.mtime == 0 and entry.mode == 0o755 and not entry.uname for entry in entries.values())
+    assert "go.sh" in kit.unpack(packed.read_bytes())
+
+
+def test_a_source_that_does_not_compile_is_named(folder: Path, tmp_path: Path) -> None:
+    (folder / "one/one.c").write_text("int main(void) { return x; }\n")
+    (folder / "one/workload.toml").write_text(GOOD.replace('run = "./one"', 'run = "./one"\nsources = ["one.c"]'))
+    with pytest.raises(BuildError, match="compiling the workload one"):
+        kit.pack(ARCHES["x86_64"], Cache(tmp_path / "cache"), load("one", folder))
+
+
+def test_a_package_that_does_not_exist_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = GOOD.replace('run = "./one"', 'run = "./one"\npackages = ["gzip", "no-such-thing"]')
+    (folder / "one/workload.toml").write_text(text)
+
+    def fetch(*ignored: object) -> Path:
+        raise BuildError("mmdebstrap failed", "", ("E: Unable to locate package no-such-thing",))
+
+    monkeypatch.setattr(kit.rootfs, "base_image", fetch)
+    with pytest.raises(UsageError, match="the workload one wants no-such-thing, which Debian trixie does not have"):
+        kit.disk(ARCHES["x86_64"], Cache(tmp_path), load("one", folder), None)
+
+
+def test_a_network_that_is_down_is_not_the_workload_s_fault(folder: Path, tmp_path: Path,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(*ignored: object) -> Path:
+        raise BuildError("mmdebstrap failed", "", ("Temporary failure resolving 'deb.debian.org'",))
+
+    monkeypatch.setattr(kit.rootfs, "base_image", fetch)
+    with pytest.raises(BuildError):
+        kit.disk(ARCHES["x86_64"], Cache(tmp_path), load("one", folder), None)
+
+
+@pytest.mark.parametrize("arch", ARCHES.values(), ids=ARCHES)
+def test_a_digest_names_the_work(arch: Arch, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "compiler_version", lambda compiler: compiler)
+    before = kit.digest(arch, load("one", folder), tmp_path)
+    assert before == kit.digest(arch, load("one", folder), tmp_path)
+    (folder / "one/workload.toml").write_text(GOOD.replace("limit = 10", "limit = 11"))
+    assert before != kit.digest(arch, load("one", folder), tmp_path)
+
+
+def test_unpacking_ignores_what_is_no_file() -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("./folder/"))
+        link = tarfile.TarInfo("./link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+        kit.add(archive, "./out.json", b"{}")
+    assert kit.unpack(stream.getvalue()) == {"out.json": "{}", "folder": ""} or \
+        kit.unpack(stream.getvalue()) == {"out.json": "{}"}
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["bench"], ["Usage"]),
+    (["bench", "vax"], ["vax", *ARCHES, "compare"]),
+    (["bench", "x86_64", "--workload", "moon"], ["moon", "micro", "fio"]),
+    (["bench", "x86_64", "--against", "vms"], ["vms", "native", "xen"]),
+    (["bench", "riscv64", "--against", "xen"], ["riscv64", "x86_64"]),
+    (["bench", "x86_64", "--clock", "sun"], ["sun", "instructions", "wall"]),
+    (["bench", "x86_64", "--gate", "/nowhere/gate.json"], ["/nowhere/gate.json", "--write-gate"]),
+    (["bench", "compare", "one"], ["RUN"]),
+])
+def test_wrong_use(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    status = cli.main(arguments)
+    out, err = capsys.readouterr()
+    assert status == 2
+    assert all(word in out + err for word in words)
+
+
+def test_exit_codes_tell_the_tool_from_the_workload() -> None:
+    from orchestration.bench.runner import verdict
+
+    blamed: QuollError = WorkloadError("it failed")
+    tool = BuildError("it does not build")
+    assert verdict([]) is None
+    assert verdict([blamed]) is blamed
+    assert verdict([blamed, tool]) is tool
