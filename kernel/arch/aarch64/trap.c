@@ -45,8 +45,8 @@ void arm_irq(void)
 
 	event(EVENT_INTERRUPT, id, 0);
 	if (id == timer_id) {
-		/* The line is up until the timer is set to later. */
-		write_sysreg(NEVER, cntv_cval_el0);
+		/* The line is up until the timer is off, or set to later. */
+		write_sysreg(0, cntv_ctl_el0);
 		isb();
 		timer_interrupt();
 	} else if (id < IRQ_MAX) {
@@ -86,7 +86,12 @@ bool arch_interrupt_pending(void) { return read_sysreg(isr_el1) & ISR_I; }
 
 u64 arch_counter(void) { return read_sysreg(cntvct_el0); }
 u64 arch_counter_hz(void) { return counter_hz; }
-void arch_timer_set(u64 when) { write_sysreg(when, cntv_cval_el0); }
+
+void arch_timer_set(u64 when)
+{
+	write_sysreg(when, cntv_cval_el0);
+	write_sysreg(1, cntv_ctl_el0);
+}
 
 void timer_init(void)
 {
@@ -99,8 +104,7 @@ void timer_init(void)
 	if (counter_hz < 1000000)
 		panic("the counter's rate is %lu Hz", counter_hz);
 	write_sysreg(CNTKCTL_EL0VCTEN, cntkctl_el1);
-	write_sysreg(NEVER, cntv_cval_el0);
-	write_sysreg(1, cntv_ctl_el0);
+	write_sysreg(0, cntv_ctl_el0);
 	timer_id = gic_interrupt(node, TIMER_VIRTUAL, "timer interrupt");
 	gic_enable(timer_id);
 }

@@ -30,9 +30,10 @@ static int next_memory(int node)
 
 	for (node = node == FDT_NONE ? fdt_child(fdt, fdt_root(fdt)) : fdt_sibling(fdt, node); node != FDT_NONE;
 	     node = fdt_sibling(fdt, node)) {
-		const char *type = fdt_text(fdt, node, "device_type");
+		const char *type = fdt_text(fdt, node, "device_type"), *status = fdt_text(fdt, node, "status");
 
-		if (type && !memcmp(type, "memory", 7))
+		/* Memory may be another world's. */
+		if (type && !memcmp(type, "memory", 7) && (!status || !memcmp(status, "ok", 2)))
 			break;
 	}
 	return node;
