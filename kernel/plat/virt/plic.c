@@ -37,6 +37,8 @@ static void set_enabled(u64 irq, bool on)
 		return;
 	enabled[irq / 32] = word;
 	mmio_write32(enables + irq / 32 * 4, word);
+	/* QEMU looks for what is pending already when the threshold is written, not the enables. */
+	mmio_write32(context, 0);
 }
 
 void plic_init(struct boot_machine *m)
