@@ -116,6 +116,11 @@ static bool install(struct vspace *v, struct guestspace *g, u64 vaddr, u64 guest
 	}
 	if (*e & ARCH_PTE_FRAME)
 		return false;
+	/* The CPU must not see one valid translation turn into another (Arm ARM, D8.14: break before make). */
+	if (unlikely(pte_valid(*e) && pte_addr(*e) != pa)) {
+		*e = 0;
+		arch_root_flush(g ? g->root_reg : v->root_reg);
+	}
 	*e = pte_make(pa, rights, false, level);
 	return true;
 }

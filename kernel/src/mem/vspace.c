@@ -91,7 +91,6 @@ static error_t map_range(struct vspace *v, u64 vaddr, u64 pa, u64 size, u32 righ
 {
 	int level = size >= BIT(L4_LARGE_PAGE_BITS) ? 1 : 0;
 	u64 step = level ? BIT(L4_LARGE_PAGE_BITS) : L4_PAGE_SIZE;
-	bool stale = false;
 
 	/* One page is checked where it is written. */
 	if (size > L4_PAGE_SIZE && occupied(v->root, ARCH_LEVELS - 1, vaddr, vaddr + size))
@@ -104,13 +103,16 @@ static error_t map_range(struct vspace *v, u64 vaddr, u64 pa, u64 size, u32 righ
 			table_clear_range(v->root, vaddr, vaddr + done, false);
 			return error;
 		}
-		stale |= pte_valid(*e);
-		if (level && pte_valid(*e) && !pte_leaf(*e, level))
-			table_make_way(v, e);
+		/* What was filled from a guest's table goes before the Frame comes: see install(). */
+		if (unlikely(pte_valid(*e))) {
+			if (pte_leaf(*e, level))
+				*e = 0;
+			else
+				table_make_way(v, e);
+			arch_root_flush(v->root_reg);
+		}
 		*e = pte_make(pa + done, rights, uncached, level) | ARCH_PTE_FRAME;
 	}
-	if (unlikely(stale))
-		arch_root_flush(v->root_reg);
 	arch_filled();
 	return L4_ERR_OK;
 }
