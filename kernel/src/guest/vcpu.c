@@ -183,7 +183,6 @@ static inline error_t own_space(struct thread *t, u64 slot, struct guestspace **
 }
 
 /* Entries that name nothing of the guest's are skipped: the queue has no place for an error. */
-__attribute__((noinline))
 static void drain_flushes(struct thread *t, struct l4_vcpu_page *p)
 {
 	u32 n = READ_ONCE(p->flush_count);
@@ -210,10 +209,28 @@ static void drain_flushes(struct thread *t, struct l4_vcpu_page *p)
 	p->flush_count = 0;
 }
 
-static error_t refuse(struct thread *t, error_t error)
+/* What few entries need is out of line, so that the others save no registers for it. */
+__attribute__((noinline))
+static error_t refuse(struct thread *t, u32 reason, u32 code)
 {
-	vcpu_leave_user(t, L4_EXIT_ERROR, error);
+	vcpu_leave_user(t, reason, code);
 	return L4_ERR_OK;
+}
+
+__attribute__((noinline))
+static void prepare(struct thread *t, struct l4_vcpu_page *p, u64 slot)
+{
+	struct guestspace *g;
+	u32 hint;
+
+	if (READ_ONCE(p->flush_count))
+		drain_flushes(t, p);
+	hint = READ_ONCE(p->hint_count);
+	if (!hint || own_space(t, slot, &g))
+		return;
+	p->hint_count = 0;
+	if (p->hint_space == slot && hint <= L4_GUEST_HINT_MAX)
+		guestspace_hint(g, align_down(READ_ONCE(p->hint_addr), L4_PAGE_SIZE), hint);
 }
 
 /*
@@ -226,36 +243,25 @@ error_t vcpu_enter(struct thread *t, u64 slot)
 	struct l4_vcpu_page *p = v->page;
 	struct guestspace *g;
 	struct l4_frame *f;
-	u64 gpa = READ_ONCE(p->frame_gpa);
 	error_t error;
-	u32 hint;
 
-	event(EVENT_GUEST_ENTER, slot, gpa);
-	if (unlikely(READ_ONCE(p->flush_count)))
-		drain_flushes(t, p);
+	event(EVENT_GUEST_ENTER, slot, p->frame_gpa);
+	if (unlikely(READ_ONCE(p->flush_count) | READ_ONCE(p->hint_count)))
+		prepare(t, p, slot);
 	error = own_space(t, slot, &g);
 	if (unlikely(error))
-		return refuse(t, error);
-	hint = READ_ONCE(p->hint_count);
-	if (unlikely(hint)) {
-		p->hint_count = 0;
-		if (p->hint_space == slot && hint <= L4_GUEST_HINT_MAX)
-			guestspace_hint(g, align_down(READ_ONCE(p->hint_addr), L4_PAGE_SIZE), hint);
-	}
-	if (unlikely(READ_ONCE(p->pending))) {
-		vcpu_leave_user(t, L4_EXIT_EVENT, 0);
-		return L4_ERR_OK;
-	}
-	f = vspace_guest_memory(t->vspace, gpa, sizeof(*f), NULL);
+		return refuse(t, L4_EXIT_ERROR, error);
+	if (unlikely(READ_ONCE(p->pending)))
+		return refuse(t, L4_EXIT_EVENT, 0);
+	f = vspace_guest_memory(t->vspace, READ_ONCE(p->frame_gpa), sizeof(*f), NULL);
 	if (unlikely(!f))
-		return refuse(t, L4_ERR_RANGE);
+		return refuse(t, L4_EXIT_ERROR, L4_ERR_RANGE);
 	if (unlikely(!aligned((u64)(f + 1), FRAME_ALIGN)))
-		return refuse(t, L4_ERR_ALIGN);
+		return refuse(t, L4_EXIT_ERROR, L4_ERR_ALIGN);
 	if (unlikely(!arch_frame_valid(f))) {
 		p->exit_error = 0;
 		p->fault_addr = 0;
-		vcpu_leave_user(t, L4_EXIT_EXCEPTION, ARCH_VECTOR_BAD_IP);
-		return L4_ERR_OK;
+		return refuse(t, L4_EXIT_EXCEPTION, ARCH_VECTOR_BAD_IP);
 	}
 	/* Least recently entered spaces are evicted first. */
 	if (t->vspace->spaces.prev != &g->link) {
