@@ -48,7 +48,6 @@ enum { isa_single_steps = 1, isa_illegal_code = ILL_ILLOPC };
 	X("an undefined instruction", SIGILL, "udf #0") \
 	X("a breakpoint", SIGTRAP, "brk #0") \
 	X("a misaligned jump", SIGBUS, "adr x0, . + 2; br x0") \
-	X("a misaligned stack", SIGBUS, "mov x1, sp; sub sp, sp, #4; ldr x0, [sp]; mov sp, x1") \
 	X("a misaligned exclusive", SIGBUS, "add x0, sp, #1; ldxr x1, [x0]")
 
 #define ISA_CLOBBERS "x0", "x1", "memory"
