@@ -18,12 +18,12 @@ struct cpu {
 	bool yield;			/* current goes behind its peers */
 	int ready_top;			/* highest priority with a ready thread, -1: none */
 	u64 ready_bits[L4_PRIORITIES / 64];
-	struct list ready[L4_PRIORITIES];
 	struct list timers;		/* sorted by when */
 	u64 slice_end;			/* of current; all ones: none */
 	u64 switched_at;		/* when a limited SchedContext started */
 	u64 programmed;			/* what the timer hardware is set to */
 	struct thread idle;
+	struct list ready[L4_PRIORITIES];	/* last: what is before it has short offsets */
 };
 
 #define NEVER (~0UL)
