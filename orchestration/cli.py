@@ -8,11 +8,12 @@ import shlex
 import signal
 import sys
 import traceback
-from pathlib import Path
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated
 
 import typer
+from typer._completion_classes import completion_init
 
 from orchestration import arch as arches
 from orchestration import boot as booting
@@ -24,6 +25,8 @@ from orchestration.errors import EXIT_INTERRUPTED, QuollError, UsageError
 from orchestration.faults import cli as faults_cli
 from orchestration.progress import Progress
 from orchestration.rundir import RunDirectory
+from orchestration.running import cli as running_cli
+from orchestration.running import keeper
 
 ACCELERATORS = ("tcg", "kvm")
 EPILOG = ("Exit codes: a guest command's own; 2 usage; 3 something is missing (see doctor); "
@@ -42,6 +45,8 @@ def boot(
     append: Annotated[str, typer.Option(help="more boot arguments for Linux")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="build, then print QEMU's command")] = False,
     console: Annotated[bool, typer.Option("--console", help="show the serial line as well")] = False,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="leave it running, print its name (ssh, attach, "
+                                                                "cp, gdb, stop)")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
 ) -> int:
     """Build what has changed, boot it, and open a shell in the guest (or run COMMAND there)."""
@@ -59,8 +64,12 @@ def boot(
     run = RunDirectory(f"boot-{chosen.name}")
     session = booting.prepare(made, progress, run, accel=accel, bootargs=append)
     if dry_run:
-        print(shlex.join(qemu.arguments(chosen, session.machine.config, Path("."), qemu.free_port())))
+        print(shlex.join(qemu.arguments(chosen, session.machine.config, None, qemu.free_port())))
         return 0
+    if detach:
+        if command:
+            raise UsageError("--detach leaves no command to run", "boot first, then: ./orchestrate ssh -- COMMAND")
+        return keeper.detach(session, explained)
     if console:
         session.machine.on_line = lambda line: print(f"{line.channel.name.lower():5} | {line.text}", file=sys.stderr)
     with session:
@@ -129,6 +138,7 @@ def doctor_command() -> int:
 
 
 app.command(name="faults", epilog=EPILOG)(faults_cli.faults)
+running_cli.register(app, EPILOG)
 app.add_typer(bench_cli.app, name="bench")
 app.command(name="report", epilog=EPILOG)(bench_cli.report_command)
 
@@ -159,9 +169,14 @@ def main(arguments: list[str]) -> int:
     """Run a command line; return the exit code."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, terminate)
+    completion_init()
+    return explained(lambda: app(arguments, standalone_mode=False, prog_name="orchestrate"))
+
+
+def explained(work: Callable[[], int | None]) -> int:
+    """Run something; return its exit code, or explain its failure and return that."""
     try:
-        result = app(arguments, standalone_mode=False)
-        return int(result or 0)
+        return int(work() or 0)
     except QuollError as error:
         print("\n".join(error.lines()), file=sys.stderr)
         return error.exit_code

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """QEMU's debugger stub for code: a client of the GDB remote serial protocol, all-stop, one CPU.
 
-The stub is opened in a running machine by its monitor, on a socket of the machine's own folder, and closed again;
-nothing of the machine's command line changes. Registers are those of the target description that QEMU sends.
+Every machine has the stub on a socket in its own folder; it costs nothing as long as nobody connects. Registers are
+those of the target description that QEMU sends.
 """
 
 from __future__ import annotations
@@ -68,15 +68,11 @@ class Stub:
     """A debugger on a running machine. The machine is stopped while this is not in resume()."""
 
     def __init__(self, machine: Machine) -> None:
-        """Open the stub, connect, and so stop the machine."""
-        assert machine.monitor is not None
-        self.machine, self.monitor = machine, machine.monitor
+        """Connect, and so stop the machine."""
         machine.debugged = True
         self.path: Path = machine.sockets / "gdb"
         self.received = bytearray()
         self.running = False
-        self.path.unlink(missing_ok=True)
-        self.monitor.human(f"gdbserver unix:{self.path},server=on,wait=off")
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(ANSWER_LIMIT)
         try:
@@ -106,9 +102,6 @@ class Stub:
                 self.interrupt()
             self.ask("D")
         self.socket.close()
-        with suppress(InfrastructureError):
-            self.monitor.human("gdbserver none")
-            self.monitor.human("cont")
 
     def receive(self, limit: float) -> bytes | None:
         """Return the next packet's body; None when none comes within limit seconds."""

@@ -12,11 +12,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paramiko.ed25519key import Ed25519Key
 
 
+def openssh_form(key: Ed25519PrivateKey) -> bytes:
+    """Return the key as OpenSSH stores it."""
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH,
+                             serialization.NoEncryption())
+
+
 def paramiko_key(key: Ed25519PrivateKey) -> Ed25519Key:
     """Return the key in the client library's form."""
-    text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH,
-                             serialization.NoEncryption()).decode()
-    return Ed25519Key(file_obj=io.StringIO(text))
+    return Ed25519Key(file_obj=io.StringIO(openssh_form(key).decode()))
 
 
 def dropbear_form(key: Ed25519PrivateKey) -> bytes:
@@ -29,11 +33,17 @@ def dropbear_form(key: Ed25519PrivateKey) -> bytes:
 
 @dataclass(frozen=True)
 class RunKeys:
-    """Keys made for one run; they are never stored but on that run's disk."""
+    """Keys made for one run; they are stored on that run's disk and, while it runs, beside its sockets."""
 
     host: Ed25519Key
     host_file: bytes
     client: Ed25519Key
+    client_file: bytes
+
+    @property
+    def host_line(self) -> str:
+        """Return type and public half of the guest's key."""
+        return f"{self.host.get_name()} {self.host.get_base64()}"
 
     @property
     def client_line(self) -> str:
@@ -43,5 +53,5 @@ class RunKeys:
 
 def make() -> RunKeys:
     """Make both pairs."""
-    host = Ed25519PrivateKey.generate()
-    return RunKeys(paramiko_key(host), dropbear_form(host), paramiko_key(Ed25519PrivateKey.generate()))
+    host, client = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    return RunKeys(paramiko_key(host), dropbear_form(host), paramiko_key(client), openssh_form(client))

@@ -27,6 +27,7 @@ from orchestration.console import Channel, Demultiplexer, Line
 from orchestration.errors import InfrastructureError
 from orchestration.monitor import Monitor
 from orchestration.rundir import RunDirectory
+from orchestration.running.tee import Tee
 
 START_LIMIT = 30.0
 PORT_TRIES = 5
@@ -64,14 +65,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def arguments(arch: Arch, config: Config, sockets: Path, port: int) -> list[str]:
-    """Return QEMU's argument vector."""
+def arguments(arch: Arch, config: Config, sockets: Path | None, port: int) -> list[str]:
+    """Return QEMU's argument vector. Without sockets it is one for a terminal: serial line and monitor are there."""
+    ends = ["-serial", "mon:stdio"] if sockets is None else [
+        "-chardev", f"socket,id=serial,path={sockets}/serial", "-serial", "chardev:serial",
+        "-chardev", f"socket,id=monitor,path={sockets}/monitor", "-mon", "chardev=monitor,mode=control",
+        "-gdb", f"unix:{sockets}/gdb,server=on,wait=off"]
     argv = [arch.qemu, "-M", arch.machine, "-cpu", "host" if config.accel == "kvm" else arch.cpu,
             "-accel", config.accel,
             "-m", f"{config.memory // MIB}M", "-smp", "1", "-nodefaults", "-no-user-config", "-display", "none",
-            "-no-reboot", "-chardev", f"socket,id=serial,path={sockets}/serial", "-serial", "chardev:serial",
-            "-chardev", f"socket,id=monitor,path={sockets}/monitor", "-mon", "chardev=monitor,mode=control",
-            "-kernel", str(config.kernel)]
+            "-no-reboot", *ends, "-kernel", str(config.kernel)]
     if config.initrd is not None:
         argv += ["-initrd", str(config.initrd)]
     if config.append:
@@ -95,6 +98,7 @@ class Machine:
         self.process: subprocess.Popen[bytes] | None = None
         self.monitor: Monitor | None = None
         self.serial: socket.socket | None = None
+        self.tee: Tee | None = None
         self.port = 0
         self.recent: list[str] = []
         self.on_line: Callable[[Line], None] = lambda line: None
@@ -150,6 +154,7 @@ class Machine:
             raise InfrastructureError("QEMU ended at once", f"see {errors} and argv beside it", tools.tail(errors, 6))
         self.serial = listener.accept()[0]
         listener.close()
+        self.tee = Tee(self.sockets, self.send)
         threading.Thread(target=self.read_serial, daemon=True, name="serial").start()
 
     def take_event(self, event: dict[str, Any]) -> None:
@@ -173,6 +178,8 @@ class Machine:
                 except OSError:
                     data = b""
                 raw.write(data)
+                if self.tee is not None:
+                    self.tee.feed(data)
                 for line in split.feed(data) if data else split.rest():
                     self.recent = [*self.recent[-39:], line.text]
                     logs[line.channel].write(line.text + "\n")
@@ -204,4 +211,6 @@ class Machine:
             self.monitor.close()
         if self.serial is not None:
             self.serial.close()
+        if self.tee is not None:
+            self.tee.close()
         shutil.rmtree(self.sockets, ignore_errors=True)

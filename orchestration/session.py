@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import queue
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,19 +13,18 @@ from typing import BinaryIO
 
 import fabric
 
-from orchestration import ssh, tools
+from orchestration import build, dossier, ssh, tools
 from orchestration.console import Kind, interpret
 from orchestration.errors import HangError, InfrastructureError, PanicError, QuollError
 from orchestration.keys import RunKeys
 from orchestration.progress import Progress
 from orchestration.qemu import Machine, Message
+from orchestration.running import registry
 from orchestration.stages import POWER_OFF_LIMIT, Tracker
 from orchestration.symbols import Symbols
 
 # Seconds in which the rest of a panic's text arrives.
 PANIC_GRACE = 2.0
-# As the monitor writes it for any CPU that it knows.
-INSTRUCTION_POINTER = re.compile(r"\b(RIP|PC|pc)[ =]+([0-9a-f]{16})")
 
 
 @dataclass
@@ -45,6 +43,7 @@ class Session:
     ended: bool = False
     deaths: list[str] = field(default_factory=list)
     lost_reason: QuollError | None = None
+    registered: Path | None = None
 
     def __enter__(self) -> Session:
         """Boot up to a working SSH connection."""
@@ -63,6 +62,7 @@ class Session:
     def boot(self) -> None:
         """Start the machine and follow its stages."""
         self.machine.start()
+        self.registered = registry.add(self)
         self.tracker.__post_init__()
         while self.tracker.current is not None and self.tracker.current.ends_with is not None:
             self.progress.doing(self.tracker.current.name)
@@ -160,6 +160,8 @@ class Session:
             names = Symbols(symbols)
             lines = [names.annotate(line) for line in lines]
         self.machine.run.file("panic.txt").write_text("\n".join(lines) + "\n")
+        if kind is Kind.KERNEL_PANIC and not self.ended:
+            self.dossier()
         who = {Kind.KERNEL_PANIC: "the L4 kernel", Kind.GUEST_PANIC: "Linux", Kind.ROOT_ERROR: "the root pager"}[kind]
         return PanicError(f"{who} gave up in stage '{self.stage_name()}': {text}", self.where(), tuple(lines[:40]))
 
@@ -173,22 +175,17 @@ class Session:
         return InfrastructureError(f"QEMU ended with status {status} in stage '{stage}'", self.where(), shown)
 
     def hang(self, stage: str, limit: float, why: str = "") -> HangError:
-        """Write a dossier of registers and instruction pointers, and return the error."""
-        try:
-            registers = self.machine.monitor.human("info registers") if self.machine.monitor else ""
-        except InfrastructureError as error:
-            registers = error.message
-        lines = []
-        for path in (self.kernel_symbols, self.linux_symbols):
-            if path is not None and path.exists():
-                names = Symbols(path)
-                pointers = [" ".join(match.groups()) for match in INSTRUCTION_POINTER.finditer(registers)]
-                lines += [text for line in pointers if (text := names.annotate(line)) != line]
-        dossier = [registers, *lines, *self.machine.last_lines(40)]
-        self.machine.run.file("hang.txt").write_text("\n".join(dossier) + "\n")
+        """Write the dossier, and return the error."""
+        lines = self.dossier()
         text = why or f"stage '{stage}' did not end in {limit:.0f} s"
-        return HangError(text, f"{self.where()}; hang.txt has the registers. "
-                         "A slow machine: set QUOLL_TIME_SCALE=2", (*self.machine.last_lines(), *lines[:4]))
+        return HangError(text, f"{self.where()}; hang.txt tells what it was doing. "
+                         "A slow machine: set QUOLL_TIME_SCALE=2", (*self.machine.last_lines(), *lines))
+
+    def dossier(self) -> list[str]:
+        """Write hang.txt: all that can be seen of a machine from outside. Return the few lines that say most."""
+        found = dossier.Dossier(self.machine, self.kernel_symbols, self.linux_symbols, build.abi(self.machine.arch))
+        self.machine.run.file("hang.txt").write_text(found.collect() + "\n")
+        return found.summary
 
     def shell_run(self, command: str, source: BinaryIO | bytes | None = None, limit: float = 120.0) -> ssh.Done:
         """Run a shell command in the guest and return its status and output."""
@@ -236,6 +233,8 @@ class Session:
     def finish(self, error: BaseException | None) -> None:
         """End the machine, close everything, write result.json."""
         self.progress.stop()
+        if self.registered is not None:
+            self.registered.unlink(missing_ok=True)
         if self.connection is not None:
             self.connection.close()
             self.connection = None
@@ -245,4 +244,4 @@ class Session:
             "arch": self.machine.arch.name, "accel": self.machine.config.accel, "outcome": outcome,
             "message": str(error) if error else "", "stage": self.stage_name(), "stages": self.tracker.times,
             "power_off_status": self.power_off_status, "shutdown_reason": self.shutdown_reason,
-            "server_deaths": self.deaths})
+            "server_deaths": self.deaths, "linux_symbols": self.linux_symbols})

@@ -64,17 +64,17 @@ class Done:
         return self.out.decode(errors="replace").rstrip("\n")
 
 
-def connect(port: int, keys: RunKeys) -> fabric.Connection:
+def connect(port: int, client: paramiko.PKey, host: paramiko.PKey) -> fabric.Connection:
     """Return an open connection, or raise what paramiko raises (the guest may not be up yet)."""
     # What fails before the guest answers is expected; the tracebacks would only confuse.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     connection = fabric.Connection(
         "127.0.0.1", user="root", port=port, config=fabric.Config(lazy=True), connect_timeout=HANDSHAKE_LIMIT,
-        connect_kwargs={"pkey": keys.client, "look_for_keys": False, "allow_agent": False,
+        connect_kwargs={"pkey": client, "look_for_keys": False, "allow_agent": False,
                         "banner_timeout": HANDSHAKE_LIMIT, "auth_timeout": HANDSHAKE_LIMIT,
                         "channel_timeout": HANDSHAKE_LIMIT})
     connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
-    connection.client.get_host_keys().add(f"[127.0.0.1]:{port}", keys.host.get_name(), keys.host)
+    connection.client.get_host_keys().add(f"[127.0.0.1]:{port}", host.get_name(), host)
     connection.open()
     return connection
 
@@ -86,7 +86,7 @@ def wait_until_open(port: int, keys: RunKeys, limit: Callable[[], float], check:
     while limit() > 0:
         check()
         try:
-            return connect(port, keys)
+            return connect(port, keys.client, keys.host)
         except paramiko.AuthenticationException as error:
             if AUTH_CUT_OFF.search(str(error)):
                 # A guest whose clock counts instructions may wait in vain for a host that is busy with other work.

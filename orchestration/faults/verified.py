@@ -254,6 +254,12 @@ class ConsoleText(Verified):
         self.due = self.typed = 0
         self.shifted = False
 
+    def start(self) -> None:
+        """Stop the shell that waits on the console: it would read our lines."""
+        self.session.shell_run('for p in /proc/[0-9]*; do [ "$(readlink $p/fd/0)" = /dev/console ] && '
+                               '[ "$p" != /proc/1 ] && kill -STOP "${p#/proc/}"; done; :')
+        super().start()
+
     @classmethod
     def text(cls, number: int) -> str:
         """Return the letters of a line, as tests/faults/console.c makes them."""

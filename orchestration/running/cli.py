@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The commands ps, attach, ssh, cp, gdb, stop, repro and completion."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from typer._completion_shared import get_completion_script
+
+from orchestration import boot, doctor, ssh
+from orchestration.errors import UsageError
+from orchestration.progress import Progress
+from orchestration.running import reach, registry, repro
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def machine_names(incomplete: str) -> list[str]:
+    """Complete the name of a running machine."""
+    return [entry.name for entry in registry.entries() if entry.name.startswith(incomplete)]
+
+
+Name = Annotated[str | None, typer.Argument(metavar="[MACHINE]", autocompletion=machine_names,
+                                            help="as ps lists it; not needed when only one runs")]
+
+
+def ps_command() -> int:
+    """List the machines that run."""
+    for entry in registry.entries():
+        print(f"{entry.name}\t{entry.arch}\tssh port {entry.port}\t{entry.run}")
+    return 0
+
+
+def attach_command(machine: Name = None, log: Annotated[bool, typer.Option(
+        "--log", help="show the log of L4 and its servers as well")] = False) -> int:
+    """Join the terminal with a running guest's console; Ctrl-] leaves."""
+    return reach.attach(registry.find(machine), log)
+
+
+def ssh_command(machine: Name = None, command: Annotated[list[str] | None, typer.Argument(
+        metavar="[-- COMMAND...]", help="run this instead of a shell")] = None) -> int:
+    """Open a shell in a running guest, or run COMMAND there with its status as ours."""
+    words = list(command or [])
+    if machine is not None and machine not in machine_names("") and "--" in sys.argv \
+            and sys.argv[sys.argv.index("--") + 1:][:1] == [machine]:
+        words, machine = [machine, *words], None
+    return reach.shell(registry.find(machine), words)
+
+
+def cp_command(paths: Annotated[list[str], typer.Argument(
+        metavar="SOURCE... TARGET", help="one side is MACHINE:PATH, or :PATH when only one machine runs")]) -> int:
+    """Copy files and folders into a running guest or out of it."""
+    if len(paths) < 2:
+        raise UsageError("cp needs a source and a target")
+    return reach.copy(paths[:-1], paths[-1])
+
+
+def gdb_command(machine: Name = None, argument: Annotated[list[str] | None, typer.Argument(
+        metavar="[-- GDB ARGUMENT...]", help="more for gdb, such as -ex 'break schedule'")] = None) -> int:
+    """Debug a running machine: gdb with the symbols of L4, of the server that runs, and of Linux."""
+    words = list(argument or [])
+    if machine is not None and machine.startswith("-"):
+        words, machine = [machine, *words], None
+    return reach.gdb(registry.find(machine), words)
+
+
+def stop_command(machine: Name = None) -> int:
+    """Power a running machine off."""
+    return reach.stop(registry.find(machine))
+
+
+def repro_command(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="a run's folder, or enough of its name")],
+    command: Annotated[list[str] | None, typer.Argument(metavar="[-- COMMAND...]",
+                                                        help="run this in the guest instead of a shell")] = None,
+) -> int:
+    """Boot again exactly what a failed run booted, on copies of its files."""
+    folder = repro.find(run)
+    progress = Progress()
+    session = repro.prepare(folder, progress)
+    doctor.ensure([session.machine.arch])
+    doctor.check_space()
+    progress.say(f"again: {folder.name}")
+    with session:
+        if command:
+            status = session.pass_through(command, None if sys.stdin.isatty() else sys.stdin.buffer)
+        elif sys.stdin.isatty() and sys.stdout.isatty():
+            assert session.connection is not None
+            status = ssh.shell(session.connection, session.check)
+        else:
+            print("ready", flush=True)
+            status = 0
+        session.power_off()
+    boot.discard_large_files(session.machine.run)
+    return status
+
+
+def completion_command(shell: Annotated[str, typer.Argument(metavar="SHELL", help=", ".join(SHELLS))]) -> int:
+    """Print the script that completes our commands: eval "$(./orchestrate completion bash)"."""
+    if shell not in SHELLS:
+        raise UsageError(f"unknown shell '{shell}'; valid: {', '.join(SHELLS)}")
+    print(get_completion_script(prog_name="orchestrate", complete_var="_ORCHESTRATE_COMPLETE", shell=shell))
+    return 0
+
+
+def register(app: typer.Typer, epilog: str) -> None:
+    """Add the commands."""
+    for name, command in (("ps", ps_command), ("attach", attach_command), ("ssh", ssh_command), ("cp", cp_command),
+                          ("gdb", gdb_command), ("stop", stop_command), ("repro", repro_command),
+                          ("completion", completion_command)):
+        app.command(name=name, epilog=epilog)(command)
+
+

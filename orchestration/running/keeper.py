@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""boot --detach: a machine that outlives the command. Its orchestrator goes on in a process of its own.
+
+The parent waits until the guest is ready and shows all progress; what fails until then is its failure too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+
+from orchestration.errors import InfrastructureError
+from orchestration.progress import Progress
+from orchestration.session import Session
+
+
+def keep(session: Session) -> None:
+    """Follow a machine to its end."""
+    while not session.ended:
+        session.wait(1.0)
+
+
+def detach(session: Session, child: Callable[[Callable[[], int]], int]) -> int:
+    """Boot in a child process, return when the guest is ready. child runs a function as main() would: errors explained.
+
+    Threads do not survive a fork, so this comes before the machine is started.
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(writing)
+        with os.fdopen(reading) as stream:
+            name = stream.readline().strip()
+        if name:
+            print(name)
+            return 0
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.close(reading)
+    os.setsid()
+
+    def work() -> int:
+        with session:
+            assert session.registered is not None
+            os.write(writing, (json.loads(session.registered.read_text())["name"] + "\n").encode())
+            os.close(writing)
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for number in (0, 1, 2):
+                os.dup2(nowhere, number)
+            session.progress = Progress(quiet=True)
+            keep(session)
+        return 0
+
+    code = InfrastructureError.exit_code
+    try:
+        code = child(work)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the commands attach, ssh, cp, gdb and stop do with a machine that another orchestrator keeps."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shlex
+import signal
+import socket
+import sys
+import tarfile
+import tempfile
+import termios
+import time
+import tty
+from base64 import b64decode
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import fabric
+from paramiko.ed25519key import Ed25519Key
+
+from orchestration import arch as arches
+from orchestration import build, ssh
+from orchestration.bootstrap import ROOT
+from orchestration.console import Channel
+from orchestration.errors import InfrastructureError, UsageError
+from orchestration.running import registry, tee
+from orchestration.stages import POWER_OFF_LIMIT, time_scale
+from orchestration.tools import program
+
+DETACH = 0x1D  # Ctrl-], as telnet has it
+GDB_SCRIPT = ROOT / "orchestration" / "running" / "gdb_servers.py"
+GDB_ARCH = {"x86_64": "i386:x86-64", "riscv64": "riscv:rv64", "aarch64": "aarch64"}
+
+
+class Splitter:
+    """Takes the serial line's bytes apart into the bytes of the channels, marks removed."""
+
+    def __init__(self) -> None:
+        """Start on the log."""
+        self.channel = Channel.LOG
+        self.marked = False
+
+    def feed(self, data: bytes) -> list[tuple[Channel, bytes]]:
+        """Return runs of bytes with their channel."""
+        out: list[tuple[Channel, bytearray]] = []
+        for byte in data:
+            if self.marked:
+                self.marked = False
+                if byte in b"LG":
+                    self.channel = Channel(chr(byte))
+                    continue
+            elif byte == 1:
+                self.marked = True
+                continue
+            if not out or out[-1][0] is not self.channel:
+                out.append((self.channel, bytearray()))
+            out[-1][1].append(byte)
+        return [(channel, bytes(run)) for channel, run in out]
+
+
+def connect(entry: registry.Entry) -> fabric.Connection:
+    """Return an SSH connection with the machine's own keys."""
+    folder = Path(entry.sockets)
+    try:
+        client = Ed25519Key.from_private_key_file(str(folder / registry.KEY))
+        host = Ed25519Key(data=b64decode((folder / registry.HOST_KEY).read_text().split()[1]))
+        return ssh.connect(entry.port, client, host)
+    except FileNotFoundError as error:
+        raise InfrastructureError(f"{entry.name} ended just now") from error
+    except Exception as error:
+        raise InfrastructureError(f"{entry.name} does not let us in: {error or type(error).__name__}",
+                                  f"see its console: ./orchestrate attach {entry.name}") from error
+
+
+def attach(entry: registry.Entry, log: bool) -> int:
+    """Join the terminal with the guest's console until Ctrl-] or the machine's end."""
+    line = socket.socket(socket.AF_UNIX)
+    try:
+        line.connect(str(Path(entry.sockets) / tee.NAME))
+    except OSError as error:
+        raise InfrastructureError(f"{entry.name} ended just now") from error
+    print(f"attached to {entry.name}; Ctrl-] leaves it running", file=sys.stderr)
+    keyboard = sys.stdin.fileno()
+    terminal = os.isatty(keyboard)
+    before = termios.tcgetattr(keyboard) if terminal else None
+    split = Splitter()
+    waiting = [line, keyboard]
+    try:
+        if terminal:
+            tty.setraw(keyboard)
+        while True:
+            ready = select.select(waiting, [], [])[0]
+            if line in ready:
+                data = line.recv(65536)
+                if not data:
+                    return 0
+                for channel, run in split.feed(data):
+                    show(channel, run, log, terminal)
+            if keyboard in ready:
+                typed = os.read(keyboard, 4096)
+                if not typed and not terminal:
+                    waiting.remove(keyboard)
+                elif not typed or DETACH in typed:
+                    return 0
+                line.sendall(typed)
+    except OSError:
+        return 0
+    finally:
+        if before is not None:
+            termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+        line.close()
+        print(file=sys.stderr)
+
+
+def show(channel: Channel, run: bytes, log: bool, terminal: bool) -> None:
+    """Write one channel's bytes: the guest's as they are, the log dimmed where it is wanted."""
+    if channel is Channel.GUEST:
+        os.write(1, run)
+    elif log:
+        text = run.replace(b"\n", b"\r\n") if terminal else run
+        os.write(1, b"\x1b[2m" + text + b"\x1b[0m" if terminal else text)
+
+
+def shell(entry: registry.Entry, command: list[str]) -> int:
+    """Run a command in the guest on our standard streams, or a login shell."""
+    with connect(entry) as connection:
+        if not command and sys.stdin.isatty() and sys.stdout.isatty():
+            return ssh.shell(connection, lambda: None)
+        out, err = ssh.standard_output()
+        source: BinaryIO | None = None if sys.stdin.isatty() else sys.stdin.buffer
+        text = ssh.quote(command) if command else "exec sh -l"
+        return ssh.run(connection, text, out=out, err=err, source=source)
+
+
+def parse_place(text: str) -> tuple[str | None, str] | None:
+    """Return (machine or None, path) of MACHINE:PATH or :PATH; None for a path of the host."""
+    head, colon, path = text.partition(":")
+    return (head or None, path or ".") if colon and "/" not in head else None
+
+
+def copy(sources: list[str], target: str) -> int:
+    """Copy files and folders to or from a guest, as scp -r does; one side is MACHINE:PATH or :PATH."""
+    into = parse_place(target)
+    away = [parse_place(source) for source in sources]
+    if into is not None and not any(away):
+        with connect(registry.find(into[0])) as connection:
+            return upload(connection, [Path(source) for source in sources], into[1])
+    if into is None and len(away) == 1 and away[0] is not None:
+        with connect(registry.find(away[0][0])) as connection:
+            return download(connection, away[0][1], Path(target))
+    raise UsageError("cp goes from here to a guest or from one guest to here; name the guest's side MACHINE:PATH or "
+                     ":PATH")
+
+
+def run(connection: fabric.Connection, command: str, source: BinaryIO | bytes | None = None) -> bytes:
+    """Run a command of ours; raise with its words when it fails."""
+    out, err = ssh.Buffer(), ssh.Buffer()
+    if ssh.run(connection, f"{command}\nexit $?", out=out, err=err, source=source):
+        raise InfrastructureError(f"cp: {err.data.decode(errors='replace').strip() or 'the guest refused'}")
+    return out.data
+
+
+def upload(connection: fabric.Connection, sources: list[Path], target: str) -> int:
+    """Send a tar file of the sources; a single source may be renamed by a target that is no folder."""
+    for source in sources:
+        if not source.exists():
+            raise UsageError(f"cp: {source} does not exist")
+    quoted = shlex.quote(target)
+    is_folder = run(connection, f"test -d {quoted} && echo yes || :").strip() == b"yes"
+    if not is_folder and (len(sources) > 1 or target.endswith("/")):
+        raise UsageError(f"cp: {target} is no folder of the guest")
+    place = quoted if is_folder else shlex.quote(str(Path(target).parent))
+    with tempfile.TemporaryFile() as stream:
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            for source in sources:
+                archive.add(source, source.resolve().name if is_folder else Path(target).name)
+        stream.seek(0)
+        os.lseek(stream.fileno(), 0, os.SEEK_SET)
+        run(connection, f"tar -C {place} -o -xf -", stream)
+    return 0
+
+
+def download(connection: fabric.Connection, source: str, target: Path) -> int:
+    """Fetch a file or folder as a tar file and unpack it."""
+    where = Path(source)
+    data = run(connection, f"tar -C {shlex.quote(str(where.parent))} -cf - {shlex.quote(where.name)}")
+    into = target if target.is_dir() else target.parent
+    name = where.name if target.is_dir() else target.name
+    if not into.is_dir():
+        raise UsageError(f"cp: {into} is no folder")
+    with tarfile.open(fileobj=BytesIO(data)) as archive:
+        for member in archive.getmembers():
+            member.name = str(Path(name, *Path(member.name).parts[1:]))
+            archive.extract(member, into, filter="data")
+    return 0
+
+
+def gdb(entry: registry.Entry, arguments: list[str]) -> int:
+    """Become gdb, connected to the machine (which stops), with the symbols of L4 and Linux, and those of servers."""
+    arch = arches.find(entry.arch)
+    abi = build.abi(arch)
+    bare = Path(entry.kernel).parent
+    info = abi.STRUCTS["server_info"]
+    facts = {"servers": {name: str(bare / name) for name in build.SERVERS}, "info": abi.SERVER_INFO_VADDR,
+             "info_size": info[0], "device_page": info[1]["device_page"][0], "hash": abi.ABI_HASH,
+             "boot_magic": abi.BOOT_MAGIC, "device_gpa": abi.GUEST_DEVICE_GPA, "page": abi.PAGE_SIZE,
+             "devices": {"console": abi.DEVICE_CONSOLE, "block": abi.DEVICE_BLOCK, "net": abi.DEVICE_NET},
+             "guest": [abi.GUEST_RAM_VADDR, abi.GUEST_RAM_VADDR + (1 << 32)]}
+    facts_file = Path(entry.sockets) / "gdb.json"
+    facts_file.write_text(json.dumps(facts))
+    argv = [program("gdb-multiarch"), "-q", "-ex", "set confirm off", "-ex", "set pagination off",
+            "-ex", f"set architecture {GDB_ARCH[arch.name]}", "-ex", f"file {entry.kernel}"]
+    if Path(entry.linux).exists():
+        argv += ["-ex", f"add-symbol-file {entry.linux}"]
+    argv += ["-ex", f"python QUOLL_FACTS = '{facts_file}'", "-x", str(GDB_SCRIPT),
+             "-ex", f"target remote {entry.sockets}/gdb", *arguments]
+    os.execv(argv[0], argv)
+
+
+def stop(entry: registry.Entry) -> int:
+    """Power the guest off; end the orchestrator if that does not come to an end."""
+    deadline = time.monotonic() + POWER_OFF_LIMIT * time_scale()
+    with suppress(InfrastructureError, OSError, EOFError), connect(entry) as connection:
+        ssh.run(connection, "poweroff", out=ssh.Buffer(), err=ssh.Buffer(), limit=10.0)
+    while registry.alive(entry):
+        if time.monotonic() > deadline:
+            os.kill(entry.pid, signal.SIGTERM)
+            raise InfrastructureError(f"{entry.name} did not power off and was ended", f"its logs are in {entry.run}")
+        time.sleep(0.1)
+    return 0

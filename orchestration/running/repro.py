@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""./orchestrate repro: boots once more exactly what a failed run booted, from the files that it left behind.
+
+A run that failed keeps its boot image and its disk. They are copied, the copy gets new keys, and QEMU gets the same
+arguments. A run that went well keeps neither; then the command that made it is what can be repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+from orchestration import arch as arches
+from orchestration import build, doctor, keys, rootfs
+from orchestration.cache import hash_file
+from orchestration.console import Channel
+from orchestration.errors import UsageError
+from orchestration.progress import Progress
+from orchestration.qemu import MIB, Config, Machine
+from orchestration.rundir import RunDirectory
+from orchestration.session import Session
+from orchestration.stages import BOOT_STAGES, NATIVE_STAGES, Tracker, time_scale
+
+
+def find(name: str) -> Path:
+    """Return the folder of a run, named by its path, its name or the beginning or end of one."""
+    if Path(name).is_dir():
+        return Path(name)
+    parent = doctor.cache_root() / "runs"
+    found = [path for path in sorted(parent.iterdir()) if path.name.startswith(name) or path.name.endswith(name)] \
+        if parent.is_dir() else []
+    exact = [path for path in found if path.name == name]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    raise UsageError(f"no run '{name}'" if not found else f"'{name}' fits several runs: "
+                     + ", ".join(path.name for path in found[:6]), f"they are the folders in {parent}")
+
+
+def option(argv: list[str], name: str) -> str:
+    """Return what follows an option of QEMU, or an empty string."""
+    return argv[argv.index(name) + 1] if name in argv else ""
+
+
+def extra(argv: list[str]) -> tuple[str, ...]:
+    """Return what a run's QEMU was given beyond a machine: all behind its last own device."""
+    last = max((at for at, word in enumerate(argv) if word.startswith(("virtio-net-pci,", "virtio-blk-pci,"))),
+               default=len(argv))
+    return tuple(argv[last + 1:])
+
+
+def prepare(folder: Path, progress: Progress) -> Session:
+    """Return a session of the same machine as a run's, on copies of its files."""
+    try:
+        result = json.loads((folder / "result.json").read_text())
+        argv = shlex.split((folder / "argv").read_text())
+        noted = json.loads((folder / "hashes.json").read_text())
+        arch = arches.find(result["arch"])
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{folder.name} is no run of a machine that can be repeated ({error})") from error
+    kernel, initrd, disk = Path(option(argv, "-kernel")), folder / "boot.img", folder / "disk.ext4"
+    native = not option(argv, "-initrd")
+    if not disk.exists() or not (native or initrd.exists()):
+        raise UsageError(f"{folder.name} went well, and its disk was not kept",
+                         "what failed can be repeated; a command can be given again, with the --seed that it printed")
+    if not kernel.exists():
+        raise UsageError(f"the kernel of {folder.name} is gone from the cache: {kernel}")
+    files = {"kernel": kernel} | ({} if native else {"initrd": initrd})
+    changed = [name for name, path in files.items() if hash_file(path) != noted.get(name)]
+    if changed:
+        raise UsageError(f"{', '.join(changed)} of {folder.name} is not what it booted")
+    run = RunDirectory(f"repro-{arch.name}")
+    fresh = keys.make()
+    rootfs.run_copy(disk, run.file("disk.ext4"), fresh.host_file, fresh.client_line, run.file("keys.log"))
+    if not native:
+        run.file("boot.img").write_bytes(initrd.read_bytes())
+    config = Config(kernel=kernel, initrd=None if native else run.file("boot.img"), append=option(argv, "-append"),
+                    disk=run.file("disk.ext4"), memory=int(option(argv, "-m").rstrip("M")) * MIB,
+                    accel=result.get("accel", "tcg"), extra=extra(argv),
+                    first_channel=Channel.GUEST if native else Channel.LOG)
+    linux = result.get("linux_symbols")
+    symbols = Path(linux) if linux else None
+    return Session(Machine(arch, config, run), fresh, Tracker(NATIVE_STAGES if native else BOOT_STAGES, time_scale()),
+                   progress, None if native else kernel.with_name(build.KERNEL), symbols)

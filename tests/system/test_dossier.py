@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What hang.txt tells of a machine, and that the machine runs on."""
+
+from __future__ import annotations
+
+import re
+
+from orchestration.session import Session
+
+
+def test_the_dossier_names_threads_and_places(guest: Session) -> None:
+    summary = guest.dossier()
+    text = guest.machine.run.file("hang.txt").read_text()
+    for name in ("registers", "where it is", "stack of L4", "threads of L4", "log of L4", "guest's console"):
+        assert f"== {name}" in text
+    section = text.split("== threads of L4")[1].split("\n\n")[0]
+    threads = dict(line.split(maxsplit=1) for line in section.splitlines()[1:])
+    assert set(threads) == {"root", "console", "block", "net", "guest"}
+    assert re.search(r"recv on endpoint \d+, priority 254.*<serve", threads["root"])
+    assert re.search(r"wait on notification \d+, priority 200.*<l4_forward", threads["block"])
+    assert summary
+    assert guest.run(["echo", "alive"]).text == "alive"

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""boot --detach and the commands that reach into a running machine; gdb; repro of a run that failed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestration import boot
+from orchestration.arch import Arch
+from orchestration.running import registry
+
+
+def orchestrate(root: Path, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(root / "orchestrate"), *arguments], input=text, capture_output=True, text=True,
+                          timeout=900, check=False)
+
+
+@pytest.fixture(scope="module")
+def machine(root: Path, arch: Arch, made: boot.Artefacts) -> Iterator[str]:
+    done = orchestrate(root, "boot", arch.name, "--detach")
+    assert done.returncode == 0, done.stderr
+    name = done.stdout.strip()
+    yield name
+    if name in [entry.name for entry in registry.entries()]:
+        os.kill(registry.find(name).pid, signal.SIGTERM)
+
+
+def test_ssh_has_the_commands_output_and_status(root: Path, machine: str) -> None:
+    done = orchestrate(root, "ssh", machine, "--", "sh", "-c", "echo 'a  b'; exit 7")
+    assert (done.returncode, done.stdout) == (7, "a  b\n"), done.stderr
+
+
+def test_cp_goes_both_ways(root: Path, machine: str, tmp_path: Path) -> None:
+    (tmp_path / "tree/sub").mkdir(parents=True)
+    content = os.urandom(200_000)
+    (tmp_path / "tree/sub/file").write_bytes(content)
+    assert orchestrate(root, "cp", str(tmp_path / "tree"), f"{machine}:/tmp").returncode == 0
+    assert orchestrate(root, "cp", str(tmp_path / "tree/sub/file"), f"{machine}:/tmp/renamed").returncode == 0
+    assert orchestrate(root, "cp", f"{machine}:/tmp/tree", str(tmp_path / "back")).returncode == 0
+    assert orchestrate(root, "cp", f"{machine}:/tmp/renamed", str(tmp_path)).returncode == 0
+    assert (tmp_path / "back/sub/file").read_bytes() == content
+    assert (tmp_path / "renamed").read_bytes() == content
+    missing = orchestrate(root, "cp", f"{machine}:/nothing", str(tmp_path))
+    assert missing.returncode == 120
+    assert "nothing" in missing.stderr
+
+
+def test_the_console_has_a_shell(root: Path, machine: str) -> None:
+    process = subprocess.Popen([str(root / "orchestrate"), "attach", machine], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        time.sleep(1)
+        process.stdin.write(b"echo sum $((40+2)) on $(tty)\n")
+        process.stdin.flush()
+        seen = b""
+        while b"sum 42 on" not in seen:
+            data = os.read(process.stdout.fileno(), 4096)
+            assert data, seen
+            seen += data
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.skipif(shutil.which("gdb-multiarch") is None, reason="no gdb-multiarch")
+def test_gdb_knows_kernel_servers_and_linux(root: Path, machine: str) -> None:
+    done = orchestrate(root, "gdb", machine, "--", "-batch", "-ex", "info symbol schedule", "-ex", "server block",
+                       "-ex", "info symbol l4_backend_push", "-ex", "info line thread_stop", "-ex", "bt 2", "-ex",
+                       "detach")
+    assert "l4_backend_push in section .text" in done.stdout, done.stdout + done.stderr
+    assert "thread.c" in done.stdout
+    assert orchestrate(root, "ssh", machine, "--", "true").returncode == 0
+
+
+def test_stop_ends_it(root: Path, machine: str) -> None:
+    assert machine in orchestrate(root, "ps").stdout
+    assert orchestrate(root, "stop", machine).returncode == 0
+    assert machine not in orchestrate(root, "ps").stdout
+    assert orchestrate(root, "ssh", machine, "--", "true").returncode == 2
+
+
+def test_a_failed_boot_fails_the_command(root: Path, made: boot.Artefacts, arch: Arch) -> None:
+    done = orchestrate(root, "boot", arch.name, "--detach", "--append", "init=/nowhere")
+    assert (done.returncode, done.stdout) == (122, ""), done.stderr
+    folder = done.stderr.rsplit("the run's logs are in ", 1)[1].split()[0].rstrip(";")
+    again = orchestrate(root, "repro", folder, "--", "true")
+    assert again.returncode == 122, again.stderr
+    assert "again: " in again.stderr

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The register of running machines, the console's tee, paths of cp, runs to repeat, the line to paste."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from orchestration import cli, doctor, keys, qemu
+from orchestration.arch import ARCHES
+from orchestration.console import Channel
+from orchestration.errors import UsageError
+from orchestration.progress import Progress
+from orchestration.running import reach, registry, repro, tee
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(doctor, "cache_root", lambda: tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def entry(name: str, sockets: Path, pid: int | None = None) -> registry.Entry:
+    made = registry.Entry(name, "x86_64", pid or os.getpid(), 1, "", str(sockets), "", "")
+    (registry.folder() / f"{name}.json").write_text(json.dumps(asdict(made)))
+    return made
+
+
+def test_the_only_machine_needs_no_name(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no machine runs"):
+        registry.find(None)
+    one = entry("x86_64-1", tmp_path)
+    assert registry.find(None) == one
+    entry("x86_64-2", tmp_path)
+    with pytest.raises(UsageError, match="x86_64-1, x86_64-2"):
+        registry.find(None)
+    assert registry.find("x86_64-1") == one
+    with pytest.raises(UsageError, match="no machine 'vax-1'"):
+        registry.find("vax-1")
+
+
+def test_what_a_dead_orchestrator_left_is_removed(tmp_path: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    entry("x86_64-1", tmp_path, gone.pid)
+    entry("x86_64-2", tmp_path / "nowhere")
+    (registry.folder() / "x86_64-3.json").write_text("{")
+    assert registry.entries() == []
+
+
+def test_the_console_goes_to_everyone_and_comes_from_everyone(tmp_path: Path) -> None:
+    typed: list[bytes] = []
+    line = tee.Tee(tmp_path, typed.append)
+    line.feed(b"before ")
+    clients = []
+    for _ in range(2):
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(5)
+        client.connect(str(tmp_path / tee.NAME))
+        clients.append(client)
+        assert client.recv(100) == b"before "
+    deadline = time.monotonic() + 5
+    while len(line.clients) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    line.feed(b"after")
+    assert [client.recv(100) for client in clients] == [b"after", b"after"]
+    clients[0].sendall(b"x")
+    while not typed and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert typed == [b"x"]
+    line.close()
+    assert clients[1].recv(100) == b""
+
+
+def test_the_channels_are_taken_apart_wherever_they_are_cut() -> None:
+    data = b"early\x01Gguest\x01\x01\x01Llog\n"
+    for cut in range(len(data)):
+        split = reach.Splitter()
+        got = dict.fromkeys(Channel, b"")
+        for channel, run in split.feed(data[:cut]) + split.feed(data[cut:]):
+            got[channel] += run
+        assert got[Channel.GUEST] == b"guest\x01"
+        assert got[Channel.LOG] == b"earlylog\n"
+
+
+@pytest.mark.parametrize(("text", "place"), [
+    (":/tmp/a", (None, "/tmp/a")), ("x86_64-1:/tmp", ("x86_64-1", "/tmp")), (":", (None, ".")), ("plain", None),
+    ("./a:b", None), ("/tmp/x:y", None)])
+def test_places_of_cp(text: str, place: tuple[str | None, str] | None) -> None:
+    assert reach.parse_place(text) == place
+
+
+@pytest.mark.parametrize("paths", [["a", "b"], [":a", ":b"], [":a", ":b", "c"], ["a"]])
+def test_cp_needs_one_side_in_a_guest(paths: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["cp", *paths]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) <= 2
+
+
+def run_folder(cache: Path, name: str, **files: str) -> Path:
+    folder = cache / "runs" / name
+    folder.mkdir(parents=True)
+    for file, text in files.items():
+        (folder / file.replace("_", ".")).write_text(text)
+    return folder
+
+
+def test_a_run_is_found_by_part_of_its_name(cache: Path) -> None:
+    one = run_folder(cache, "20260101-000000-1-boot-x86_64")
+    run_folder(cache, "20260102-000000-2-boot-x86_64")
+    assert repro.find("20260101") == one
+    assert repro.find(str(one)) == one
+    with pytest.raises(UsageError, match="fits several"):
+        repro.find("boot-x86_64")
+    with pytest.raises(UsageError, match="no run"):
+        repro.find("nothing")
+
+
+def test_a_run_that_went_well_cannot_be_repeated(cache: Path) -> None:
+    folder = run_folder(cache, "r", argv="qemu -kernel /k -initrd /i", hashes_json="{}",
+                        result_json='{"arch": "x86_64"}')
+    with pytest.raises(UsageError, match="went well"):
+        repro.prepare(folder, Progress(quiet=True))
+    (folder / "result.json").write_text("{")
+    with pytest.raises(UsageError, match="no run of a machine"):
+        repro.prepare(folder, Progress(quiet=True))
+
+
+def test_qemus_further_arguments_are_repeated() -> None:
+    config = qemu.Config(kernel=Path("k"), disk=Path("d"), extra=("-icount", "shift=0,sleep=off"))
+    for arch in ARCHES.values():
+        assert repro.extra(qemu.arguments(arch, config, Path("s"), 1)) == config.extra
+
+
+def test_the_command_to_paste_needs_nothing_of_ours() -> None:
+    line = " ".join(qemu.arguments(ARCHES["x86_64"], qemu.Config(kernel=Path("k"), disk=Path("d")), None, 1234))
+    assert "-serial mon:stdio" in line
+    assert "socket" not in line and "unix:" not in line
+
+
+def test_keys_lead_in_from_files(tmp_path: Path) -> None:
+    made = keys.make()
+    path = tmp_path / "key"
+    path.write_bytes(made.client_file)
+    assert reach.Ed25519Key.from_private_key_file(str(path)) == made.client
+    assert made.host_line.split()[1] == made.host.get_base64()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_names_our_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["completion", shell]) == 0
+    assert "_ORCHESTRATE_COMPLETE" in capsys.readouterr().out
+
+
+def test_an_unknown_shell_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["completion", "rc"]) == 2
+    assert "bash, zsh, fish" in capsys.readouterr().err
+
+
+def test_the_words_complete(root: Path) -> None:
+    done = subprocess.run([str(root / "orchestrate")], capture_output=True, text=True, check=False, timeout=60,
+                          env={**os.environ, "_ORCHESTRATE_COMPLETE": "complete_bash",
+                               "COMP_WORDS": "orchestrate att", "COMP_CWORD": "1"})
+    assert done.stdout.strip() == "attach"
