@@ -44,8 +44,22 @@ class RunDirectory:
             stream.write(json.dumps({"seconds": seconds, "event": kind, **fields}, default=str) + "\n")
 
 
+def in_use(path: Path) -> bool:
+    """Say whether a run has no result yet and its orchestrator, whose process id is in the name, still runs."""
+    words = path.name.split("-")
+    if len(words) < 4 or not words[3].isdigit() or (path / "result.json").exists():
+        return False
+    try:
+        os.kill(int(words[3]), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
 def prune(parent: Path) -> None:
-    """Remove the oldest runs beyond KEPT_RUNS."""
-    runs = sorted(path for path in parent.iterdir() if path.is_dir())
+    """Remove the oldest runs beyond KEPT_RUNS, but none that goes on."""
+    runs = sorted(path for path in parent.iterdir() if path.is_dir() and not in_use(path))
     for path in runs[: max(0, len(runs) - KEPT_RUNS)]:
         shutil.rmtree(path, ignore_errors=True)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from orchestration import boot, build
+from orchestration import boot, build, doctor
 from orchestration.console import Channel, Line
 from orchestration.errors import HangError, InfrastructureError, PanicError, QuollError
 from orchestration.faults import inject
@@ -195,7 +195,7 @@ class Campaign:
             self.finish()
         finally:
             self.drop()
-            self.run.write_json("faults.json", self.result())
+            self.run.write_json("result.json", self.result())
 
     def result(self) -> dict[str, Any]:
         """Return everything, for JSON."""
@@ -239,4 +239,4 @@ def campaign(arch_made: boot.Artefacts, driver: str, kind: str, seed: int, progr
     """Return a campaign with a folder of its own."""
     assert driver in build.SERVERS
     return Campaign(arch_made, driver, kind, seed, progress,
-                    RunDirectory(f"faults-{arch_made.arch.name}-{driver}-{kind}"))
+                    RunDirectory(f"{arch_made.arch.name}-{driver}-{kind}", doctor.cache_root() / "faults"))

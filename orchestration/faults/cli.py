@@ -65,5 +65,5 @@ def faults(
         raise campaign.HarmError(f"{len(harmed)} trials did harm",
                                  f"try one again: --seed {number} --driver D --kind K --trial N", tuple(harmed[:20]))
     if lost:
-        raise InfrastructureError(f"{lost} trials could not be carried out", "see faults.json in the folders above")
+        raise InfrastructureError(f"{lost} trials could not be carried out", "see result.json in the folders above")
     return 0

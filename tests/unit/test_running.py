@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import cli, doctor, keys, qemu
+from orchestration import cli, doctor, keys, qemu, rundir
 from orchestration.arch import ARCHES
 from orchestration.console import Channel
 from orchestration.errors import UsageError
@@ -130,6 +130,19 @@ def test_a_run_that_went_well_cannot_be_repeated(cache: Path) -> None:
     (folder / "result.json").write_text("{")
     with pytest.raises(UsageError, match="no run of a machine"):
         repro.prepare(folder, Progress(quiet=True))
+
+
+def test_a_run_that_goes_on_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rundir, "KEPT_RUNS", 1)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    names = [f"20260101-000000-000-{os.getpid()}-goes-on", f"20260102-000000-000-{gone.pid}-was-killed",
+             f"20260103-000000-000-{os.getpid()}-is-done", f"20260104-000000-000-{gone.pid}-newest"]
+    for name in names:
+        (tmp_path / name).mkdir()
+    (tmp_path / names[2] / "result.json").write_text("{}")
+    rundir.prune(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name[:2] == "20") == [names[0], names[3]]
 
 
 def test_qemus_further_arguments_are_repeated() -> None:
