@@ -147,6 +147,16 @@ static bool is_work(u16 number)
 	return class->least[number].readable;
 }
 
+/* Requests that the device has; one that it was done with before an earlier one is not, and not back yet either. */
+static u16 in_device(const struct flight *out)
+{
+	u16 i, count = 0;
+
+	for (i = out->first; i != out->next; i++)
+		count += !out->request[i % L4_VIRTQUEUE_MAX].done;
+	return count;
+}
+
 /*
  * Before we say that we are well: are we? What a wild store has done, to us, to the rings or to the device, shows as a
  * state that contradicts itself, a device that gave up, or work that does not get on. Our end is the cure.
@@ -164,7 +174,7 @@ static void examine(bool progress)
 	if (!l4_virtio_pci_runs(&pci))
 		l4_die("device needs a reset");
 	for (i = 0; i < class->queue_count; i++) {
-		if (!l4_virtqueue_sound(&ring[i], (u16)(flight[i].next - flight[i].first)) ||
+		if (!l4_virtqueue_sound(&ring[i], in_device(&flight[i])) ||
 		    (u16)(backend.queue[i].avail_next - backend.queue[i].used_next) !=
 			(u16)(flight[i].next - flight[i].first))
 			l4_die("queue %u contradicts itself", i);
