@@ -75,6 +75,8 @@ bool isa_has(const char *extension)
 /* User mode may read the counters; and may clear cache blocks if firmware lets it. */
 void isa_init(void)
 {
+	if (!isa_has("i"))
+		panic("device tree: riscv,isa does not tell a 64-bit CPU");
 	if (!isa_has("f") || !isa_has("d"))
 		panic("CPU lacks extensions F and D");
 	csr_write(scounteren, 7);
