@@ -18,15 +18,18 @@ from orchestration.store import Record
 
 # Part of a run's facts: what must be equal for two runs to be compared.
 CONDITIONS = "conditions"
+OPTIONS = "options of "
 WORKLOADS = "workloads"
 # An instruction count that grows by less than this is no regression.
 TOLERANCE = 0.005
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Return the conditions that two runs do not share, in words."""
+    """Return the conditions that two runs do not share, in words. A peer that only one of them has is none."""
     return [f"{name}: {one.get(name, 'not told')} against {other.get(name, 'not told')}"
-            for name in dict.fromkeys([*one, *other]) if one.get(name) != other.get(name)]
+            for name in dict.fromkeys([*one, *other])
+            if one.get(name) != other.get(name) and not (name.startswith(OPTIONS) and name in one.keys() ^ other.keys())
+            ]
 
 
 def check_comparable(one: Record, other: Record) -> None:

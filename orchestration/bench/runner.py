@@ -63,7 +63,7 @@ class Bench:
             "CPU": self.arch.cpu, "CPU under the counting clock": self.arch.counted_cpu,
             "memory": f"{Config.memory // MIB} MiB", "memory of Linux": f"{boot.GUEST_RAM // MIB} MiB",
             "compiler": build.compiler_version(self.arch.compiler).strip().splitlines()[-1],
-            **{f"options of {side.name}": hash_file(side.config)[:16] for side in self.sides}}
+            **{f"{compare.OPTIONS}{side.name}": hash_file(side.config)[:16] for side in self.sides}}
         return {
             compare.CONDITIONS: conditions,
             compare.WORKLOADS: {one.name: kit.digest(self.arch, one, disks[one.name]) for one in self.workloads

@@ -17,7 +17,7 @@ from orchestration.bench.workload import Clock
 from orchestration.errors import RegressionError, UsageError
 from orchestration.store import Failure, Record, Sample, Store
 
-CONDITIONS = {"Linux": "6.12.1", "emulator": "QEMU 7.2", "machine": "q35"}
+CONDITIONS = {"Linux": "6.12.1", "emulator": "QEMU 7.2", "machine": "q35", "options of guest": "o"}
 
 
 def record(name: str = "20260101-000000-x86_64-0001", factor: float = 1.0, **changed: object) -> Record:
@@ -95,6 +95,12 @@ def test_changes_between_runs() -> None:
     assert not by["micro/getppid", "native"].worse
     # Less of what is better high, but within what the clock of the wall does anyway.
     assert not by["fio/read", "guest"].significant
+
+
+def test_peers_that_one_run_does_not_have_are_no_difference() -> None:
+    other = record()
+    other.facts[compare.CONDITIONS]["options of xen"] = "x"
+    assert compare.changes(record(), other)[0]
 
 
 @pytest.mark.parametrize(("name", "value"), [("Linux", "6.12.2"), ("accelerator", "kvm"), ("options of guest", "x")])
