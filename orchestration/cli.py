@@ -23,6 +23,7 @@ from orchestration.bootstrap import ROOT
 from orchestration.cache import Cache
 from orchestration.errors import EXIT_INTERRUPTED, QuollError, UsageError
 from orchestration.faults import cli as faults_cli
+from orchestration.matrix import cli as matrix_cli
 from orchestration.progress import Progress
 from orchestration.rundir import RunDirectory
 from orchestration.running import cli as running_cli
@@ -30,7 +31,8 @@ from orchestration.running import keeper
 
 ACCELERATORS = ("tcg", "kvm")
 EPILOG = ("Exit codes: a guest command's own; 2 usage; 3 something is missing (see doctor); "
-          "117 a driver's fault did harm; 118 a workload failed; 119 a cost grew beyond its gate; 120 infrastructure; "
+          "116 cells of a matrix failed; 117 a driver's fault did harm; 118 a workload failed; "
+          "119 a cost grew beyond its gate; 120 infrastructure; "
           "121 build; 122 panic; 123 hang; 130 interrupted.")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True,
                   help="Build, boot and test Quoll: Linux on an L4 microkernel.", epilog=EPILOG)
@@ -139,6 +141,8 @@ def doctor_command() -> int:
 
 app.command(name="faults", epilog=EPILOG)(faults_cli.faults)
 running_cli.register(app, EPILOG)
+app.command(name="matrix", epilog=EPILOG)(matrix_cli.matrix_command)
+app.command(name="ci", epilog=EPILOG)(matrix_cli.ci_command)
 app.add_typer(bench_cli.app, name="bench")
 app.command(name="report", epilog=EPILOG)(bench_cli.report_command)
 

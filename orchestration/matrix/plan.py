@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The matrix file: what it may say, and the cells that come of it.
+
+A cell is one of our own commands on one architecture, so it can be given by hand, and a cell that fails takes nothing
+with it. A key that is not known is an error with its name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import pydantic
+import yaml
+
+from orchestration.arch import ARCHES
+from orchestration.bench import workload as workloads
+from orchestration.errors import UsageError
+from orchestration.faults import inject
+
+
+class Model(pydantic.BaseModel):
+    """Nothing beyond the fields that are declared."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class Faults(Model):
+    """Campaigns: each driver with each kind."""
+
+    drivers: tuple[str, ...] = inject.DRIVERS
+    kinds: tuple[str, ...] = inject.KINDS
+    count: Annotated[int, pydantic.Field(ge=1)] = 10
+    seed: int = 1
+
+
+class Bench(Model):
+    """Workloads, each a cell."""
+
+    workloads: tuple[str, ...] = ()
+    clocks: tuple[str, ...] = ("instructions",)
+    against: str = "none"
+
+
+class Skip(Model):
+    """Cells that are left out, by their name or its beginning, and why."""
+
+    cell: str
+    architectures: tuple[str, ...] = tuple(ARCHES)
+    reason: str
+
+
+class Nightly(Model):
+    """What the generated jobs need beside the cells."""
+
+    cron: str = "17 2 * * *"
+    image: str = "debian:13"
+    minutes: Annotated[int, pydantic.Field(ge=1)] = 350
+    jobs: Annotated[int, pydantic.Field(ge=1)] = 2
+    time_scale: Annotated[float, pydantic.Field(gt=0)] = 3
+
+
+class Matrix(Model):
+    """A matrix file."""
+
+    name: str
+    architectures: tuple[str, ...] = tuple(ARCHES)
+    commands: dict[str, str] = {}
+    """Name of a cell: command in the guest."""
+    tests: tuple[str, ...] = ()
+    """Paths for pytest."""
+    bench: Bench = Bench()
+    faults: Faults | None = None
+    skip: tuple[Skip, ...] = ()
+    retries: Annotated[int, pydantic.Field(ge=0, le=5)] = 1
+    minutes: Annotated[float, pydantic.Field(gt=0)] = 120
+    """Limit of one attempt; the commands have tighter ones of their own."""
+    nightly: Nightly = Nightly()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One command on one architecture; arguments may hold {folder}, the attempt's own, and {store}."""
+
+    arch: str
+    name: str
+    arguments: tuple[str, ...]
+    skipped: str = ""
+
+    @property
+    def label(self) -> str:
+        """Return how it is called everywhere."""
+        return f"{self.arch}/{self.name}"
+
+
+def known(what: str, words: tuple[str, ...], valid: tuple[str, ...] | list[str], path: Path) -> None:
+    """Raise UsageError that names a word which is none of the valid ones."""
+    for word in words:
+        if word not in valid:
+            raise UsageError(f"{path}: unknown {what} '{word}'; valid: {', '.join(valid)}")
+
+
+def load(path: Path) -> Matrix:
+    """Read and check a matrix file."""
+    try:
+        value = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UsageError(f"cannot read the matrix file {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    try:
+        matrix = Matrix.model_validate(value)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        known_keys = f"; valid: {', '.join(Matrix.model_fields)}" if len(first["loc"]) == 1 \
+            and first["type"] == "extra_forbidden" else ""
+        raise UsageError(f"{path}: {where}: {first['msg']}{known_keys}") from error
+    known("architecture", matrix.architectures, list(ARCHES), path)
+    known("workload", matrix.bench.workloads, workloads.available(), path)
+    if matrix.faults is not None:
+        known("driver", matrix.faults.drivers, inject.DRIVERS, path)
+        known("kind of fault", matrix.faults.kinds, inject.KINDS, path)
+    for skip in matrix.skip:
+        known("architecture", skip.architectures, list(ARCHES), path)
+        if not any(cell.name.startswith(skip.cell) for cell in cells(matrix)):
+            raise UsageError(f"{path}: skip names '{skip.cell}', which no cell begins with")
+    return matrix
+
+
+def cells(matrix: Matrix) -> list[Cell]:
+    """Return all cells, architecture by architecture."""
+    found = []
+    for arch in matrix.architectures:
+        listed: list[tuple[str, list[str]]] = []
+        for name, command in matrix.commands.items():
+            listed.append((f"run {name}", ["boot", arch, "--quiet", "--", "sh", "-c", command]))
+        for path in matrix.tests:
+            listed.append((f"test {path.removeprefix('tests/').removesuffix('.py')}",
+                           ["test", arch, path, "--junit-xml={folder}/junit.xml"]))
+        for name in matrix.bench.workloads:
+            clocks = [word for clock in matrix.bench.clocks for word in ("--clock", clock)]
+            listed.append((f"bench {name}", ["bench", arch, "--workload", name, *clocks, "--against",
+                                             matrix.bench.against, "--store", "{store}"]))
+        for driver in matrix.faults.drivers if matrix.faults else ():
+            for kind in matrix.faults.kinds if matrix.faults else ():
+                assert matrix.faults is not None
+                listed.append((f"faults {driver} {kind}", [
+                    "faults", arch, "--driver", driver, "--kind", kind, "--count", str(matrix.faults.count),
+                    "--seed", str(matrix.faults.seed), "--json", "{folder}/faults.json"]))
+        for name, arguments in listed:
+            reason = next((skip.reason for skip in matrix.skip
+                           if name.startswith(skip.cell) and arch in skip.architectures), "")
+            found.append(Cell(arch, name, tuple(arguments), reason))
+    return found

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Runs the cells of a matrix, several at a time, each attempt a process of its own with a folder of its own.
+
+Every attempt is kept and written down when it ends, so a crash half-way loses none that was finished. The exit code
+says whose failure it was: what is not the system's own doing is an infrastructure failure, which is no test's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+from orchestration import tools
+from orchestration.bootstrap import ROOT
+from orchestration.errors import InfrastructureError, MissingError, QuollError, UsageError
+from orchestration.matrix.plan import Cell
+
+PASS, RETRIED, FAIL, INFRASTRUCTURE, SKIPPED = "pass", "pass after retry", "fail", "infrastructure", "skipped"
+OUTCOMES = (PASS, RETRIED, FAIL, INFRASTRUCTURE, SKIPPED)
+# What these say is not about the system under test: usage, missing packages, infrastructure, builds.
+TOOL_CODES = {UsageError.exit_code, MissingError.exit_code, InfrastructureError.exit_code, 121, 130}
+TIME_UP = -1
+KILL_GRACE = 30.0
+TAIL = 30
+
+
+class CellsFailedError(QuollError):
+    """Cells of a matrix failed."""
+
+    exit_code = 116
+    outcome = "cells"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One run of a cell's command. status: exit code, TIME_UP when it was ended; last: the end of its output."""
+
+    number: int
+    outcome: str
+    status: int
+    seconds: float
+    last: tuple[str, ...]
+    folder: str
+
+
+@dataclass
+class CellResult:
+    """A cell with all its attempts."""
+
+    cell: Cell
+    attempts: list[Attempt] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> str:
+        """Return what became of it; a pass that took more than one attempt is told as such."""
+        if self.cell.skipped:
+            return SKIPPED
+        if not self.attempts:
+            return INFRASTRUCTURE
+        if self.attempts[-1].outcome == PASS:
+            return PASS if len(self.attempts) == 1 else RETRIED
+        # Once it failed by itself, a later failure of the infrastructure does not wash that off.
+        return FAIL if any(attempt.outcome == FAIL for attempt in self.attempts) else INFRASTRUCTURE
+
+    @property
+    def seconds(self) -> float:
+        """Return the time of all attempts."""
+        return round(sum(attempt.seconds for attempt in self.attempts), 1)
+
+    @property
+    def message(self) -> str:
+        """Return the line that says most about the last failure."""
+        for attempt in reversed(self.attempts):
+            if attempt.outcome != PASS:
+                said = [line for line in attempt.last if line.startswith("orchestrate: ")]
+                return said[-1].removeprefix("orchestrate: ") if said else (attempt.last[-1] if attempt.last else "")
+        return ""
+
+
+def judge(status: int) -> str:
+    """Return what an exit code makes of an attempt."""
+    if status == 0:
+        return PASS
+    return INFRASTRUCTURE if status in TOOL_CODES or status < 0 else FAIL
+
+
+def blames_tool(junit: Path) -> bool:
+    """Say whether pytest's report has failures, and all of them are InfrastructureErrors."""
+    try:
+        tree = ElementTree.parse(junit)
+    except (OSError, ElementTree.ParseError):
+        return False
+    failed = [f"{node.get('message')} {node.text}" for tag in ("failure", "error") for node in tree.iter(tag)]
+    return bool(failed) and all(InfrastructureError.__name__ in text for text in failed)
+
+
+class Runner:
+    """Runs cells. folder gets one folder a cell and attempt, and attempts.jsonl."""
+
+    def __init__(self, folder: Path, store: Path, retries: int, minutes: float, tell: Callable[[str], None]) -> None:
+        """Keep what all cells share."""
+        self.folder, self.store, self.retries, self.limit, self.tell = folder, store, retries, minutes * 60, tell
+        self.lock = threading.Lock()
+        self.processes: set[subprocess.Popen[bytes]] = set()
+        self.stopping = False
+
+    def run(self, cells: list[Cell], jobs: int) -> list[CellResult]:
+        """Run all, jobs at a time, in the file's order."""
+        with ThreadPoolExecutor(jobs) as pool:
+            try:
+                return list(pool.map(self.run_cell, cells))
+            except BaseException:
+                self.stop()
+                raise
+
+    def stop(self) -> None:
+        """End what runs, and begin nothing more."""
+        with self.lock:
+            self.stopping = True
+            for process in self.processes:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGTERM)
+
+    def run_cell(self, cell: Cell) -> CellResult:
+        """Run a cell until it passes or its attempts are used up."""
+        result = CellResult(cell)
+        if cell.skipped:
+            return result
+        for number in range(1, self.retries + 2):
+            if self.stopping:
+                break
+            attempt = self.attempt(cell, number)
+            result.attempts.append(attempt)
+            with self.lock, (self.folder / "attempts.jsonl").open("a") as stream:
+                stream.write(json.dumps({"cell": cell.label, **asdict(attempt)}) + "\n")
+            self.tell(f"{attempt.outcome:<16} {attempt.seconds:7.0f} s  {cell.label}"
+                      + (f" (attempt {number})" if number > 1 else ""))
+            if attempt.outcome == PASS:
+                break
+        return result
+
+    def attempt(self, cell: Cell, number: int) -> Attempt:
+        """Run the command once."""
+        name = re.sub(r"[^\w.-]+", "-", cell.label)
+        folder = self.folder / "cells" / name / f"attempt-{number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        arguments = [word.replace("{folder}", str(folder)).replace("{store}", str(self.store))
+                     for word in cell.arguments]
+        began = time.monotonic()
+        log = folder / "output.log"
+        with log.open("wb") as stream:
+            process = subprocess.Popen([str(ROOT / "orchestrate"), *arguments], cwd=ROOT, stdin=subprocess.DEVNULL,
+                                       stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
+            with self.lock:
+                self.processes.add(process)
+            try:
+                status = process.wait(self.limit)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGTERM)
+                try:
+                    process.wait(KILL_GRACE)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+                stream.write(b"\norchestrate: the command did not end within the matrix's limit\n")
+                status = TIME_UP
+            finally:
+                with self.lock:
+                    self.processes.discard(process)
+        outcome = INFRASTRUCTURE if blames_tool(folder / "junit.xml") else judge(status)
+        return Attempt(number, outcome, status, round(time.monotonic() - began, 1), tools.tail(log, TAIL),
+                       str(folder.relative_to(self.folder)))

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Matrix files, cells, attempts and whose failure they are, JUnit, KTAP, the page, the generated jobs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+from orchestration import cli, ktap
+from orchestration.arch import ARCHES
+from orchestration.errors import UsageError
+from orchestration.matrix import nightly, output, plan, runner
+from orchestration.matrix.plan import Cell
+from orchestration.store import Store
+
+
+def matrix_file(folder: Path, **more: object) -> Path:
+    path = folder / "m.yaml"
+    path.write_text(yaml.safe_dump({"name": "m", **more}))
+    return path
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    ({"flavour": 1}, ["flavour", "architectures", "faults"]),
+    ({"architectures": ["vax"]}, ["vax", *ARCHES]),
+    ({"bench": {"workloads": ["doom"]}}, ["doom", "micro"]),
+    ({"bench": {"workload": ["micro"]}}, ["bench.workload"]),
+    ({"faults": {"drivers": ["sound"]}}, ["sound", "console"]),
+    ({"faults": {"kinds": ["tickle"]}}, ["tickle", "wild"]),
+    ({"faults": {"count": 0}}, ["faults.count"]),
+    ({"retries": -1}, ["retries"]),
+    ({"skip": [{"cell": "bench doom", "reason": "r"}]}, ["bench doom"]),
+    ({"name": None}, ["name"]),
+])
+def test_a_wrong_file_is_named_with_its_key(tmp_path: Path, content: dict[str, object], words: list[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan.load(matrix_file(tmp_path, **content))
+    assert all(word in caught.value.message for word in [*words, "m.yaml"])
+
+
+@pytest.mark.parametrize("text", ["name: [", "- a", "", "\x00"])
+def test_no_matrix_at_all(tmp_path: Path, text: str) -> None:
+    (tmp_path / "m.yaml").write_text(text)
+    with pytest.raises(UsageError, match=r"m\.yaml"):
+        plan.load(tmp_path / "m.yaml")
+    with pytest.raises(UsageError, match="cannot read"):
+        plan.load(tmp_path / "none.yaml")
+
+
+def test_cells_are_the_product(tmp_path: Path) -> None:
+    matrix = plan.load(matrix_file(tmp_path, architectures=["x86_64", "riscv64"], commands={"boot": "uname"},
+                                   bench={"workloads": ["micro"]},
+                                   faults={"drivers": ["net"], "kinds": ["kill", "hang"]},
+                                   skip=[{"cell": "faults net", "architectures": ["riscv64"], "reason": "not yet"}]))
+    cells = plan.cells(matrix)
+    assert [cell.label for cell in cells] == [f"{arch}/{name}" for arch in ("x86_64", "riscv64") for name in (
+        "run boot", "bench micro", "faults net kill", "faults net hang")]
+    assert [cell.skipped for cell in cells] == [""] * 6 + ["not yet"] * 2
+    assert "{store}" in cells[1].arguments
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An orchestrate that says its arguments and ends as the first of them says; 'once' fails the first time."""
+    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    (tmp_path / "orchestrate").write_text("""#!/bin/sh
+echo "args $*"
+case $1 in
+once) if [ -e done ]; then exit 0; else touch done; echo "orchestrate: it broke"; exit 122; fi;;
+sleep) sleep 60;;
+*) echo "orchestrate: ended with $1"; exit "$1";;
+esac
+""")
+    (tmp_path / "orchestrate").chmod(0o755)
+    return tmp_path
+
+
+def run(folder: Path, *words: str, retries: int = 1, minutes: float = 1, jobs: int = 2) -> list[runner.CellResult]:
+    cells = [Cell("x86_64", word, (word, "{folder}")) for word in words]
+    (folder / "out").mkdir()
+    return runner.Runner(folder / "out", folder / "store", retries, minutes, lambda line: None).run(cells, jobs)
+
+
+def test_attempts_are_kept_and_judged(fake: Path) -> None:
+    results = run(fake, "0", "once", "122", "117", "120", "3", "121")
+    assert [result.outcome for result in results] == [
+        runner.PASS, runner.RETRIED, runner.FAIL, runner.FAIL, *[runner.INFRASTRUCTURE] * 3]
+    assert [len(result.attempts) for result in results] == [1, 2, 2, 2, 2, 2, 2]
+    assert results[1].attempts[0].outcome == runner.FAIL
+    assert results[1].message == "it broke"
+    assert (fake / "out" / results[1].attempts[0].folder / "output.log").read_text().startswith("args once")
+    assert len((fake / "out/attempts.jsonl").read_text().splitlines()) == 13
+
+
+def test_what_does_not_end_is_ended(fake: Path) -> None:
+    result = run(fake, "sleep", retries=0, minutes=0.01)[0]
+    assert result.outcome == runner.INFRASTRUCTURE
+    assert result.attempts[0].status == runner.TIME_UP
+    assert "limit" in result.message
+
+
+def attempt(number: int, outcome: str, status: int = 0) -> runner.Attempt:
+    return runner.Attempt(number, outcome, status, 1.5, ("a & <b>\x1b", "orchestrate: why"), f"cells/{number}")
+
+
+@pytest.fixture
+def results() -> list[runner.CellResult]:
+    def result(name: str, *outcomes: str, skipped: str = "", arch: str = "x86_64") -> runner.CellResult:
+        return runner.CellResult(Cell(arch, name, ("boot",), skipped),
+                                 [attempt(number, one) for number, one in enumerate(outcomes, 1)])
+
+    return [result("good", "pass"), result("second", "fail", "pass"), result("bad", "fail", "infrastructure"),
+            result("lost", "infrastructure", "infrastructure"), result("left", skipped="not yet"),
+            result("good", "pass", arch="aarch64")]
+
+
+def test_junit_tells_them_apart(results: list[runner.CellResult]) -> None:
+    root = ElementTree.fromstring(output.junit("m", results))
+    suite = root.find("testsuite")
+    assert suite is not None
+    assert {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "5", "failures": "1", "errors": "1", "skipped": "1"}
+    tags = {case.get("name"): [child.tag for child in case] for case in suite}
+    assert tags == {"good": [], "second": ["flakyFailure"], "bad": ["failure"], "lost": ["error"], "left": ["skipped"]}
+    assert len(root) == 2
+
+
+def test_ktap_is_what_our_own_parser_reads(results: list[runner.CellResult]) -> None:
+    report = ktap.parse(output.ktap(results).splitlines())
+    assert not report.problems
+    assert [result.outcome for result in report.results] == ["pass", "pass", "fail", "skip", "skip", "pass"]
+
+
+def test_the_page_loads_nothing(results: list[runner.CellResult]) -> None:
+    rows = ["| architecture | driver |", "|---|---|", "| x86_64 | net |"]
+    page = output.html("m", results, {"commit": "abc"}, rows)
+    assert not re.search(r"(src|href)=\"(?!#)|https?://|@import", page)
+    assert "a &amp; &lt;b&gt;" in page
+    assert "pass after retry" in page and "not yet" in page and "<td>net</td>" in page
+
+
+def test_the_store_has_what_passed_and_what_did_not(tmp_path: Path, results: list[runner.CellResult]) -> None:
+    ids = output.store(tmp_path, "m", results, {"commit": "abc"})
+    store = Store(tmp_path)
+    first, second = (store.load(name) for name in ids)
+    assert [sample.workload for sample in first.samples] == ["good", "second"]
+    assert [(one.workload, one.outcome) for one in first.failures] == [
+        ("second", "fail"), ("bad", "fail"), ("bad", "infrastructure"), ("lost", "infrastructure"),
+        ("lost", "infrastructure")]
+    assert (first.outcome, second.outcome) == ("fail", "done")
+    store.close()
+
+
+def test_a_test_that_failed_by_the_tool_is_not_the_systems(tmp_path: Path) -> None:
+    def report(*messages: str) -> Path:
+        cases = "".join(f'<testcase><failure message="{text}"/></testcase>' for text in messages)
+        (tmp_path / "junit.xml").write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
+        return tmp_path / "junit.xml"
+
+    assert runner.blames_tool(report("orchestration.errors.InfrastructureError: no port"))
+    assert not runner.blames_tool(report("InfrastructureError: x", "AssertionError"))
+    assert not runner.blames_tool(report())
+    assert not runner.blames_tool(tmp_path / "none.xml")
+
+
+def test_the_nightly_is_what_its_file_makes(root: Path) -> None:
+    path = root / "ci/nightly.yaml"
+    matrix = plan.load(path)
+    assert nightly.differences(matrix, path) == []
+    for name, text in nightly.generate(matrix, path).items():
+        made = yaml.safe_load(text)
+        assert "./orchestrate matrix ci/nightly.yaml" in text, name
+        assert made["jobs" if name.startswith("github") else "matrix"]
+    assert cli.main(["ci", str(path), "--check"]) == 0
+
+
+def test_a_stale_nightly_is_told(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text((root / "ci/nightly.yaml").read_text())
+    assert cli.main(["ci", str(path), "--check"]) == 121
+    assert "github-nightly.yml, gitlab-nightly.yml" in capsys.readouterr().err
+    assert cli.main(["ci", str(path)]) == 0
+    assert cli.main(["ci", str(path), "--check"]) == 0
+    assert (tmp_path / "gitlab-nightly.yml").exists()
+
+
+def test_a_dry_run_prints_commands(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["matrix", str(root / "ci/nightly.yaml"), "--dry-run", "--arch", "aarch64", "--cell", "run"]) == 0
+    assert capsys.readouterr().out == "aarch64/run boot: ./orchestrate boot aarch64 --quiet -- sh -c 'uname -srm'\n"
+    assert cli.main(["matrix", str(root / "ci/nightly.yaml"), "--dry-run", "--cell", "nothing"]) == 2
