@@ -113,7 +113,9 @@ static void map(u64 pa, u64 end, u64 attributes)
 
 void mmu_map_direct(u64 start, u64 end)
 {
-	map(start, end < DIRECT_TOP ? end : DIRECT_TOP, PTE_V | PTE_AF | PTE_SH | PTE_PXN | PTE_UXN);
+	if (end > DIRECT_TOP)
+		panic("memory at %lx is out of reach", start);
+	map(start, end, PTE_V | PTE_AF | PTE_SH | PTE_PXN | PTE_UXN);
 }
 
 void *mmu_device(u64 pa, u64 size)

@@ -295,11 +295,12 @@ GUEST_TEST(aarch64_alignment)
 	table_map(user_root, DATA_VADDR, data, LEAF_RW);
 	CHECK(user_load(guest.space[0], DATA_VADDR + 1, &value));
 	run(exclusive, 2, 0);
-	user_call(PROGRAM_AT, DATA_VADDR + 1, 0);
+	/* across 16 bytes: what is inside of them is atomic with FEAT_LSE2 */
+	user_call(PROGRAM_AT, DATA_VADDR + 12, 0);
 	EQ(enter(guest.space[0]), L4_EXIT_EXCEPTION);
 	EQ(vcpu->exit_code, EC_DATA);
 	EQ(vcpu->exit_error & 0x3f, FSC_ALIGNMENT);
-	EQ(vcpu->fault_addr, DATA_VADDR + 1);
+	EQ(vcpu->fault_addr, DATA_VADDR + 12);
 	run(call, 1, 0);
 	user_call(PROGRAM_AT + 2, 0, 0);
 	EQ(enter(guest.space[0]), L4_EXIT_EXCEPTION);
