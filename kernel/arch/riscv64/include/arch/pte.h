@@ -31,6 +31,7 @@ static inline bool pte_leaf(u64 e, int level) { return e & (PTE_R | PTE_W | PTE_
 static inline u64 pte_addr(u64 e) { return (e & PTE_PPN) << 2; }
 static inline u64 pte_table(u64 pa) { return pa >> 2 | PTE_V; }
 static inline u64 pte_read_only(u64 e) { return e & ~PTE_W; }
+
 /*
  * An entry without R, W and X would name a table, and W without R is reserved: so all but pure code can be read.
  * The CPU may trap where A or D is clear, and L4 has no use for them. What is not cached is the memory's own

@@ -24,6 +24,7 @@ static inline bool pte_leaf(u64 e, int level) { return !level || (e & PTE_PS); }
 static inline u64 pte_addr(u64 e) { return e & PTE_ADDR; }
 static inline u64 pte_table(u64 pa) { return pa | PTE_P | PTE_W | PTE_U; }
 static inline u64 pte_read_only(u64 e) { return e & ~PTE_W; }
+
 static inline u64 pte_make(u64 pa, u32 rights, bool uncached, int level)
 {
 	return pa | PTE_P | PTE_U | (rights & L4_RIGHT_WRITE ? PTE_W : 0) |
