@@ -127,7 +127,8 @@ class Session:
             self.report(self.tracker.see(meaning.kind))
         if message.ended:
             self.ended = True
-            if self.shutdown_reason is None and self.machine.process is not None and not self.machine.process.returncode:
+            process = self.machine.process
+            if self.shutdown_reason is None and process is not None and process.returncode == 0:
                 # QEMU before 8.2 just ends when riscv64's test device is told to power off.
                 self.shutdown_reason = "guest-shutdown"
             if self.power_off_status is None and self.shutdown_reason != "guest-shutdown":
