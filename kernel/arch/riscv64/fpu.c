@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * FP registers: the state of the last user stays in them until another thread wants them. A thread that is not
- * their owner runs with sstatus.FS off; its owner with what is in its frame. An ordinary thread becomes owner by the trap of its first FP instruction;
- * a vCPU's whenever it runs, so that FS in the frames of its guest is the guest's own, as on the bare machine.
+ * their owner runs with sstatus.FS off; their owner with what is in its frame. An ordinary thread becomes owner by
+ * the trap of its first FP instruction; a vCPU's whenever it runs, so that FS in the frames of its guest is the
+ * guest's own, as on the bare machine.
  */
 #include <kernel/debug.h>
 #include "riscv.h"

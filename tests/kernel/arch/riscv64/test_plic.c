@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Delivery of a level-triggered interrupt, by the serial line of QEMU's virt board: its transmitter is always empty. */
+/* Delivery of a level-triggered interrupt, by the serial line of QEMU's virt board: its transmitter is always
+ * empty. */
 #include "harness.h"
 
 #define UART_PADDR 0x10000000UL
@@ -21,7 +22,8 @@ static u64 map_uart(void)
 		if (b->kind != L4_MEM_DEVICE || b->paddr != UART_PADDR)
 			continue;
 		MUST(retype(L4_ROOT_SLOT_UNTYPED + i, L4_TYPE_FRAME, L4_PAGE_BITS, f, 1));
-		MUST(INV(L4_ROOT_SLOT_VSPACE, L4_VSPACE_MAP, f, TEST_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE, 1));
+		MUST(INV(L4_ROOT_SLOT_VSPACE, L4_VSPACE_MAP, f, TEST_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE,
+			 1));
 		return L4_ROOT_SLOT_UNTYPED + i;
 	}
 	CHECK(!"a device Untyped with the serial line");

@@ -19,8 +19,8 @@
 #define PROGRAM_AT 0x800UL
 #define CODE(name, text)                                                                                     \
 	extern const char name[], name##_end[];                                                              \
-	asm(".pushsection .rodata\n.balign 4\n.option push\n.option norvc\n.option arch, +d\n" #name ":\n" text  \
-	    "\n" #name "_end:\n.option pop\n.popsection")
+	asm(".pushsection .rodata\n.balign 4\n.option push\n.option norvc\n.option arch, +d\n" #name         \
+	    ":\n" text "\n" #name "_end:\n.option pop\n.popsection")
 #define RUN(name, status) run(name, name##_end - name, status)
 
 CODE(code_call, "ecall");
@@ -100,7 +100,8 @@ GUEST_TEST(riscv_user_frame_is_sanitised)
 		EQ(RUN(code_vector, odd[i]), L4_EXIT_EXCEPTION);
 		EQ(vcpu->exit_code, CAUSE_ILLEGAL);
 		/* code that may only be executed is not read */
-		table_map(user_root, DATA_VADDR, page, L4_PTE_VALID | L4_PTE_LEAF | L4_PTE_USER | L4_PTE_EXEC);
+		table_map(user_root, DATA_VADDR, page,
+			  L4_PTE_VALID | L4_PTE_LEAF | L4_PTE_USER | L4_PTE_EXEC);
 		EQ(RUN(code_load, odd[i]), L4_EXIT_FAULT);
 		EQ(vcpu->fault_access, L4_RIGHT_READ);
 		ERR(SYS(L4_SYS_VCPU_TIMER, 0, l4_counter() + vcpu->counter_hz / 2000), OK);
@@ -302,8 +303,9 @@ static void spins(struct helper *self)
 /* WRITE_REGS with every bit set gives a thread no privilege, and does not stop L4. */
 TEST(riscv_written_registers_are_sanitised)
 {
-	static const u64 bad_pc[] = {KERNEL_VADDR,    KERNEL_DIRECT + 0x80200000, ~0UL, 1UL << 63, 1UL << 38, 1UL << 47,
-				     KERNEL_VADDR + 2};
+	static const u64 bad_pc[] = {
+	    KERNEL_VADDR,    KERNEL_DIRECT + 0x80200000, ~0UL, 1UL << 63, 1UL << 38, 1UL << 47,
+	    KERNEL_VADDR + 2};
 	struct l4_frame *f = (struct l4_frame *)&root_utcb->mr[8];
 
 	for (u64 i = 0; i < sizeof(bad_pc) / 8; i++) {
@@ -402,7 +404,10 @@ TEST(riscv_system_calls_keep_registers)
 	register u64 t3 asm("t3") = 1, t4 asm("t4") = 2, t5 asm("t5") = 3, t6 asm("t6") = 4;
 	register u64 a0 asm("a0") = 9, a7 asm("a7") = L4_SYS_YIELD, t2 asm("t2") = 5;
 
-	asm volatile("ecall" : "+r"(a0), "+r"(a7), "+r"(t2), "+r"(t3), "+r"(t4), "+r"(t5), "+r"(t6) : : "memory");
+	asm volatile("ecall"
+		     : "+r"(a0), "+r"(a7), "+r"(t2), "+r"(t3), "+r"(t4), "+r"(t5), "+r"(t6)
+		     :
+		     : "memory");
 	EQ(a0, L4_ERR_OK);
 	EQ(a7, L4_SYS_YIELD);
 	EQ(t2 + t3 + t4 + t5 + t6, 15);
