@@ -42,7 +42,7 @@ def run_once(session: Session, workload: Workload, clock: Clock, packed: Path) -
 
 def free_kib(session: Session) -> int:
     """Return the free space of the guest's disk."""
-    text = session.shell_run(f"df -k /var/tmp | tail -n 1", limit=SMALL_LIMIT).text.split()
+    text = session.shell_run("df -k /var/tmp | tail -n 1", limit=SMALL_LIMIT).text.split()
     return int(text[3]) if len(text) > 3 and text[3].isdigit() else 0
 
 
