@@ -50,6 +50,7 @@ struct state {
 	u32 typed, taken;
 	/* The last that was given: once the request at given_place has gone back, taken is given_until. */
 	u32 given_place, given_until;
+	u64 given_back[2]; /* struct l4_backend's kept */
 	u8 input[INPUT_SIZE];
 };
 _Static_assert(sizeof(struct state) <= L4_PAGE_SIZE, "the DMA page holds it");
@@ -268,6 +269,7 @@ int l4_main(void *arg)
 		state->given_place = NO_REQUEST;
 		l4_store_release(&state->magic, STATE_MAGIC);
 	}
+	backend.kept = state->given_back;
 	for (;;) {
 		enum l4_backend_action action;
 

@@ -49,6 +49,32 @@ static u64 seal(const struct l4_backend_queue *queue)
 	return (u64)queue->desc * 3 + (u64)queue->avail * 5 + (u64)queue->used * 7 + queue->size;
 }
 
+/* The word of a queue in kept: the ring that it is about, so that no other word passes for it, and the index. */
+static u64 kept_word(const struct l4_backend_queue *queue, u16 used)
+{
+	return queue->seal << 16 | used;
+}
+
+/*
+ * Requests that have been given back. The ring tells; the word that is kept is older by one at most (a push stores it
+ * last). Where they differ by more, the ring was written by a predecessor that was no longer itself.
+ */
+static u16 given_back(struct l4_backend *backend, unsigned int number)
+{
+	struct l4_backend_queue *queue = &backend->queue[number];
+	u16 used = l4_read_once(queue->used->idx), kept;
+	u64 word;
+
+	if (!backend->kept || backend->status != STATUS_UNKNOWN)
+		return used;
+	word = backend->kept[number];
+	kept = (u16)word;
+	if (word != kept_word(queue, kept) || used == kept || used == (u16)(kept + 1))
+		return used;
+	l4_write_once(queue->used->idx, kept);
+	return kept;
+}
+
 static bool attach(struct l4_backend *backend, unsigned int number)
 {
 	struct l4_backend_queue *queue = &backend->queue[number];
@@ -68,10 +94,12 @@ static bool attach(struct l4_backend *backend, unsigned int number)
 	queue->desc = l4_backend_memory(backend, desc);
 	queue->avail = l4_backend_memory(backend, avail);
 	queue->used = l4_backend_memory(backend, used);
-	/* 0 for a fresh ring; else requests from here on were in flight when our predecessor died. */
-	queue->used_told = queue->used_next = queue->avail_next = l4_read_once(queue->used->idx);
 	queue->size = (u16)size;
 	queue->seal = seal(queue);
+	/* 0 for a fresh ring; else requests from here on were in flight when our predecessor died. */
+	queue->used_told = queue->used_next = queue->avail_next = given_back(backend, number);
+	if (backend->kept)
+		l4_write_once(backend->kept[number], kept_word(queue, queue->used_next));
 	return true;
 }
 
@@ -79,8 +107,11 @@ static void detach(struct l4_backend *backend)
 {
 	unsigned int i;
 
-	for (i = 0; i < backend->queue_count; i++)
+	for (i = 0; i < backend->queue_count; i++) {
 		backend->queue[i].size = 0;
+		if (backend->kept)
+			l4_write_once(backend->kept[i], 0);
+	}
 }
 
 static void interrupt(struct l4_backend *backend)
@@ -245,6 +276,8 @@ void l4_backend_push(struct l4_backend *backend, unsigned int number, u16 head, 
 	l4_write_once(elem->len, written);
 	l4_store_release(&at.used->idx, (u16)(at.used_next + 1));
 	queue->used_next = (u16)(at.used_next + 1);
+	if (backend->kept)
+		l4_write_once(backend->kept[number], kept_word(&at, (u16)(at.used_next + 1)));
 }
 
 void l4_backend_interrupt(struct l4_backend *backend, unsigned int number)

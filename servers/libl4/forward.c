@@ -32,6 +32,9 @@ static struct {
 	unsigned int stuck[L4_FORWARD_QUEUES], unheard;
 } seen;
 
+/* The end of the DMA memory: what our successor is told. */
+#define KEPT_BYTES (sizeof(u64) * L4_FORWARD_QUEUES)
+
 #define PATIENCE 2 /* signs of life without progress, or with progress that no interrupt told of */
 
 static void stop(void)
@@ -53,7 +56,7 @@ static void start(void)
 		l4_die("device refuses its own features");
 	for (i = 0; i < class->queue_count; i++) {
 		size = l4_virtio_pci_queue_size(&pci, i);
-		if (!size || l4_virtqueue_bytes(size) > share)
+		if (!size || l4_virtqueue_bytes(size) > share - KEPT_BYTES)
 			l4_die("device has no queue %u", i);
 		l4_virtio_pci_queue(&pci, &ring[i], i, size, (void *)(L4_SERVER_DMA_VADDR + i * share),
 				    info->dma_paddr + i * share);
@@ -225,6 +228,7 @@ void l4_forward(const struct l4_server_info *server_info, const struct l4_forwar
 		class->limit(config, buffers);
 	l4_backend_init(&backend, info, class->device_id, features & class->features, class->queue_count,
 			class->queue_size, config, class->config_bytes);
+	backend.kept = (u64 *)(L4_SERVER_DMA_VADDR + info->dma_size - KEPT_BYTES);
 	l4_server_ready();
 	for (;;) {
 		/* Before we look, so that what comes later finds the interrupt open. */

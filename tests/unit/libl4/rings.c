@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <l4/backend.h>
 #include <l4/virtqueue.h>
@@ -141,6 +143,67 @@ static void test_restart(void)
 		l4_backend_advance(&backend, 0);
 	}
 	expect(l4_backend_peek(&backend, 0, &chain) == 0);
+}
+
+/* A back end whose last store was a wild one: its successor goes by what was kept, but not for another ring. */
+static void wild_end(unsigned int turn)
+{
+	static struct l4_chain chain;
+	static u64 kept[1];
+	unsigned int i;
+
+	start();
+	backend.kept = kept;
+	for (i = 0; i < 5; i++)
+		add(i);
+	l4_virtqueue_kick(&driver);
+	/* What was kept so far is of the ring as it is. */
+	l4_backend_init(&backend, &info, 2, 0, 1, SIZE, "", 0);
+	backend.kept = kept;
+	expect(l4_backend_poll(&backend) == L4_BACKEND_START);
+	l4_backend_done(&backend);
+	for (i = 0; i < 5; i++) {
+		expect(l4_backend_peek(&backend, 0, &chain) == 1);
+		l4_backend_advance(&backend, 0);
+		if (i < 2)
+			l4_backend_push(&backend, 0, chain.head, 0);
+	}
+	switch (turn) {
+	case 0:
+		driver.used->idx = 40000;
+		break;
+	case 1:
+		driver.used->idx = 4; /* it could be right */
+		break;
+	case 2:
+		kept[0]--; /* died between ring and note */
+		break;
+	case 3:
+		kept[0] ^= 1UL << 40; /* about another ring, or damaged */
+	}
+	l4_backend_init(&backend, &info, 2, 0, 1, SIZE, "", 0);
+	backend.kept = kept;
+	expect(l4_backend_poll(&backend) == L4_BACKEND_START);
+	l4_backend_done(&backend);
+	expect(driver.used->idx == 2);
+	expect(l4_backend_peek(&backend, 0, &chain) == 1 && chain.readable == 16 + 2);
+	((struct l4_virtio_page *)(ram + PAGE_GPA))->status = 0;
+	expect(l4_backend_poll(&backend) == L4_BACKEND_STOP);
+	expect(kept[0] == 0);
+}
+
+static void test_wild_end(void)
+{
+	unsigned int turn;
+	int status;
+
+	for (turn = 0; turn < 4; turn++) {
+		if (!fork()) {
+			wild_end(turn);
+			_exit(0);
+		}
+		expect(wait(&status) > 0 && status == 0);
+	}
 }
 
 /* One table in memory instead of a chain in the ring; a table in a table is not allowed. */
@@ -318,7 +381,7 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } tests[] = {
-    {"round_trip", test_round_trip}, {"restart", test_restart},		{"features", test_features},
+    {"round_trip", test_round_trip}, {"restart", test_restart},		{"wild_end", test_wild_end}, {"features", test_features},
     {"interrupts", test_interrupts}, {"event_index", test_event_index}, {"indirect", test_indirect},
     {"noise", test_noise},
 };

@@ -49,6 +49,12 @@ struct l4_backend {
 	unsigned int queue_count;
 	u16 queue_size; /* largest that we take: the guest can write to size_max */
 	struct l4_backend_queue queue[L4_VIRTIO_QUEUES];
+	/*
+	 * Where the number of requests given back is noted for our successor, a word for each queue in memory that
+	 * outlives us; NULL: nowhere. The guest's ring says it too, but a wild end may have written anything there.
+	 * Set after l4_backend_init().
+	 */
+	u64 *kept;
 };
 
 /* Publish the device. A guest that is already running with it (we were restarted) is left as it is. */
