@@ -55,8 +55,7 @@ static inline void load_mode(struct arch_cpu *c, struct thread *t)
 	c->entry = entry;
 	if (likely(root && c->root != root)) {
 		event(EVENT_SPACE_SWITCH, root, 0);
-		c->root = root;
-		write_satp(root);
+		load_root(c, root);
 	}
 }
 

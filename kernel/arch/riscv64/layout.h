@@ -19,6 +19,8 @@
 #define SSTATUS_UXL_64	0x200000000
 
 #define SATP_MODE_SHIFT	60
+#define SATP_ASID_SHIFT	44
+#define SATP_ASID_MASK	0xffff
 #define SATP_SV39	8
 #define SATP_SV48	9
 

@@ -7,7 +7,11 @@
 u64 arch_user_top;
 int arch_levels;
 
-static u64 mode, image_offset;
+/*
+ * Tags (ASIDs) are given away once. A root for which none is left has tag 0, and then every switch forgets all
+ * translations; the same on a CPU without tags.
+ */
+static u64 mode, image_offset, last_tag, most_tags;
 
 void *arch_ptr(u64 pa) { return (void *)(pa + KERNEL_DIRECT); }
 
@@ -27,6 +31,9 @@ void mmu_init(void)
 	arch_user_top = arch_levels == 4 ? BIT(47) : BIT(38);
 	image_offset = (u64)(arch_levels == 4 ? boot_sv48_root : boot_kernel_table) - root;
 	this_cpu()->arch.root = this_cpu()->arch.kernel_root = satp;
+	csr_write(satp, satp | (u64)SATP_ASID_MASK << SATP_ASID_SHIFT);
+	most_tags = csr_read(satp) >> SATP_ASID_SHIFT & SATP_ASID_MASK;
+	csr_write(satp, satp);
 }
 
 u64 arch_root_init(u64 *table)
@@ -35,30 +42,40 @@ u64 arch_root_init(u64 *table)
 
 	for (u32 i = ARCH_ROOT_ENTRIES; i < 512; i++)
 		table[i] = from[i];
-	return arch_pa(table) >> L4_PAGE_BITS | mode;
+	if (last_tag == most_tags) {
+		this_cpu()->arch.stale = this_cpu()->arch.untagged = true;
+		return arch_pa(table) >> L4_PAGE_BITS | mode;
+	}
+	return arch_pa(table) >> L4_PAGE_BITS | ++last_tag << SATP_ASID_SHIFT | mode;
 }
 
 void arch_root_destroy(u64 root)
 {
-	struct cpu *cpu = this_cpu();
+	struct arch_cpu *c = &this_cpu()->arch;
 
-	if (cpu->arch.root == root) {
-		cpu->arch.root = cpu->arch.kernel_root;
-		write_satp(cpu->arch.root);
-	}
+	c->stale = true;
+	if (c->root == root)
+		load_root(c, c->kernel_root);
 }
 
-/* Translations are not tagged: those of a root that is not in use are gone already. */
 void arch_root_flush(u64 root)
 {
-	if (this_cpu()->arch.root == root)
-		flush_all();
+	struct arch_cpu *c = &this_cpu()->arch;
+
+	if (c->root == root)
+		flush_root(root);
+	else
+		c->stale = true;
 }
 
-void arch_flush_page(u64 vaddr) { __asm__ volatile("sfence.vma %0, %1" : : "r"(vaddr), "r"(0UL) : "memory"); }
+void arch_flush_page(u64 vaddr) { __asm__ volatile("sfence.vma %0" : : "r"(vaddr) : "memory"); }
 
 /* Invalid entries may be cached, too (4.2.1). */
-void arch_filled(void) { flush_all(); }
+void arch_filled(void)
+{
+	this_cpu()->arch.stale = true;
+	flush_root(this_cpu()->arch.root);
+}
 
 /* Instruction fetches are not ordered with stores (unprivileged ISA, chapter 3); one fence serves all addresses. */
 void arch_code_written(void *p, u64 size) { __asm__ volatile("fence.i" : : : "memory"); }

@@ -30,13 +30,21 @@
 #define csr_set(csr, v) __asm__ volatile("csrs " csr_name(csr) ", %0" : : "rK"((u64)(v)) : "memory")
 #define csr_clear(csr, v) __asm__ volatile("csrc " csr_name(csr) ", %0" : : "rK"((u64)(v)) : "memory")
 
-/* Translations carry no tag, so those of the last root go; the kernel's own are global and stay (4.2.1). */
-static inline void flush_all(void) { __asm__ volatile("sfence.vma zero, %0" : : "r"(0UL) : "memory"); }
-
-static inline void write_satp(u64 root)
+/* Of a root: its translations. The kernel's own are global and stay (4.2.1). */
+static inline void flush_root(u64 root)
 {
+	__asm__ volatile("sfence.vma zero, %0" : : "r"(root >> SATP_ASID_SHIFT & SATP_ASID_MASK) : "memory");
+}
+
+/* Every root has a tag of its own, so its translations may stay, but for what changed while it was not in use. */
+static inline void load_root(struct arch_cpu *c, u64 root)
+{
+	c->root = root;
 	csr_write(satp, root);
-	flush_all();
+	if (unlikely(c->stale)) {
+		__asm__ volatile("sfence.vma" : : : "memory");
+		c->stale = c->untagged;
+	}
 }
 
 extern u64 boot_kernel_table[512], boot_sv48_root[512];

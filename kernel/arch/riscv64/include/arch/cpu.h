@@ -22,6 +22,8 @@ struct arch_cpu {
 	u64 fs_mask;		/* sstatus.FS if the current thread owns the FP registers; 0: FS is off */
 	u64 root;		/* satp */
 	u64 kernel_root;	/* nobody's user mode */
+	bool stale;		/* translations of roots that are not in use may be wrong */
+	bool untagged;		/* always, as some roots have no tag of their own */
 	void *fpu_owner;	/* thread whose state is in the registers */
 } __attribute__((aligned(16)));
 
