@@ -29,7 +29,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "rings"
 
 
-@pytest.mark.parametrize("name", ["round_trip", "restart", "wild_end", "features", "interrupts", "event_index", "indirect"])
+@pytest.mark.parametrize("name", ["round_trip", "restart", "wild_end", "features", "interrupts", "event_index",
+                                  "indirect"])
 def test_rings(program: Path, name: str) -> None:
     subprocess.run([program, name], check=True, timeout=60)
 
