@@ -31,7 +31,7 @@ DEFINED = {
     ".S": (re.compile(r"^\s*\.globl\s+(\w+)", re.MULTILINE),),
 }
 ISA_TEST = re.compile(r"^\s*#\s*(?:el)?if.*(?:__x86_64|__i386|__aarch64|__riscv|CONFIG_X86|CONFIG_ARM64|CONFIG_RISCV"
-                      r"|CONFIG_L4_CPU_)", re.MULTILINE)
+                      r"|CONFIG_L4_CPU_(?:X86_64|RISCV64|AARCH64))", re.MULTILINE)
 
 
 def run(root: Path, *argv: str) -> str:
