@@ -85,12 +85,13 @@ def matrix_command(
     results_store = (store or default_folder()).resolve()
     runner = Runner(target, results_store, matrix.retries, matrix.minutes, progress.say)
     # What does not build fails once and by name, not in each of its cells again.
-    results = runner.run([one for one in cells if one.arch not in broken], jobs)
-    results += [CellResult(one, [Attempt(1, INFRASTRUCTURE, BuildError.exit_code, 0.0,
-                                         (f"orchestrate: does not build: {broken[one.arch]}",), "")])
-                for one in cells if one.arch in broken]
-    output.write(target, matrix.name, results, about)
-    output.store(results_store, matrix.name, results, about)
+    try:
+        runner.run([one for one in cells if one.arch not in broken], jobs)
+    finally:
+        results = runner.results + [CellResult(one, [Attempt(1, INFRASTRUCTURE, BuildError.exit_code, 0.0, (
+            f"orchestrate: does not build: {broken[one.arch]}",), "")]) for one in cells if one.arch in broken]
+        output.write(target, matrix.name, results, about)
+        output.store(results_store, matrix.name, results, about)
     found = output.counts(results)
     progress.say(", ".join(f"{count} {outcome}" for outcome, count in found.items()))
     print(target / "index.html")

@@ -80,6 +80,8 @@ class CellResult:
     @property
     def message(self) -> str:
         """Return the line that says most about the last failure."""
+        if not self.attempts and not self.cell.skipped:
+            return "not run: the matrix was interrupted"
         for attempt in reversed(self.attempts):
             if attempt.outcome != PASS:
                 said = [line for line in attempt.last if line.startswith("orchestrate: ")]
@@ -113,15 +115,18 @@ class Runner:
         self.lock = threading.Lock()
         self.processes: set[subprocess.Popen[bytes]] = set()
         self.stopping = False
+        self.results: list[CellResult] = []
 
     def run(self, cells: list[Cell], jobs: int) -> list[CellResult]:
-        """Run all, jobs at a time, in the file's order."""
+        """Run all, jobs at a time, in the file's order. results has what is there, also when this is interrupted."""
+        self.results = [CellResult(cell) for cell in cells]
         with ThreadPoolExecutor(jobs) as pool:
             try:
-                return list(pool.map(self.run_cell, cells))
+                list(pool.map(self.run_cell, self.results))
             except BaseException:
                 self.stop()
                 raise
+        return self.results
 
     def stop(self) -> None:
         """End what runs, and begin nothing more."""
@@ -131,11 +136,11 @@ class Runner:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGTERM)
 
-    def run_cell(self, cell: Cell) -> CellResult:
+    def run_cell(self, result: CellResult) -> None:
         """Run a cell until it passes or its attempts are used up."""
-        result = CellResult(cell)
+        cell = result.cell
         if cell.skipped:
-            return result
+            return
         for number in range(1, self.retries + 2):
             if self.stopping:
                 break
@@ -147,7 +152,6 @@ class Runner:
                       + (f" (attempt {number})" if number > 1 else ""))
             if attempt.outcome == PASS:
                 break
-        return result
 
     def attempt(self, cell: Cell, number: int) -> Attempt:
         """Run the command once."""

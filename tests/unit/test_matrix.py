@@ -96,6 +96,23 @@ def test_attempts_are_kept_and_judged(fake: Path) -> None:
     assert len((fake / "out/attempts.jsonl").read_text().splitlines()) == 13
 
 
+def test_an_interrupted_matrix_has_what_was_finished(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (fake / "out").mkdir()
+    work = runner.Runner(fake / "out", fake / "store", 0, 1, lambda line: None)
+    original = work.run_cell
+
+    def interrupt(result: runner.CellResult) -> None:
+        if result.cell.name == "second":
+            raise KeyboardInterrupt
+        original(result)
+
+    monkeypatch.setattr(work, "run_cell", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        work.run([Cell("x86_64", name, ("0",)) for name in ("first", "second")], 1)
+    assert [result.outcome for result in work.results] == [runner.PASS, runner.INFRASTRUCTURE]
+    assert "interrupted" in work.results[1].message
+
+
 def test_what_does_not_end_is_ended(fake: Path) -> None:
     result = run(fake, "sleep", retries=0, minutes=0.01)[0]
     assert result.outcome == runner.INFRASTRUCTURE
