@@ -85,7 +85,9 @@ class CellResult:
         for attempt in reversed(self.attempts):
             if attempt.outcome != PASS:
                 said = [line for line in attempt.last if line.startswith("orchestrate: ")]
-                return said[-1].removeprefix("orchestrate: ") if said else (attempt.last[-1] if attempt.last else "")
+                words = [line for line in attempt.last if line.strip()]
+                return said[-1].removeprefix("orchestrate: ") if said else f"status {attempt.status}" \
+                    + (f": {words[-1]}" if words else "")
         return ""
 
 
