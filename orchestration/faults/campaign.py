@@ -133,6 +133,8 @@ class Campaign:
 
     def carry_out(self, trial: Trial, session: Session, workload: Verified) -> None:
         """Make the fault and wait for its end."""
+        # What has happened so far is no part of the trial.
+        session.check()
         deaths = len(session.deaths)
         ready = self.ready[self.driver]
         plan = inject.plan(self.seed, self.driver, self.kind, trial.number)
