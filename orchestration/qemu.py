@@ -43,7 +43,8 @@ class Config:
     append: str = ""
     disk: Path | None = None
     network: bool = True
-    memory: int = 1024 * MIB
+    # Firmware may put the boot image in the middle (QEMU 10 on riscv64): a guest of 512 MiB must fit beside it.
+    memory: int = 1536 * MIB
     accel: str = "tcg"
     extra: tuple[str, ...] = ()
     first_channel: Channel = Channel.LOG
