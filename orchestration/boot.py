@@ -32,6 +32,8 @@ class Artefacts:
     bare: Path
     linux: Path
     disk: Path
+    trace: bool = False
+    """With the kernel that counts and traces."""
 
 
 def artefacts(arch: Arch, cache: Cache, progress: Progress, spec: rootfs.Spec | None = None) -> Artefacts:
@@ -61,9 +63,12 @@ def prepare(made: Artefacts, progress: Progress, run: RunDirectory, *, accel: st
     if disk is None:
         disk = run.file("disk.ext4")
         rootfs.run_copy(made.disk, disk, run_keys.host_file, run_keys.client_line, run.file("keys.log"))
-    config = Config(kernel=made.bare / made.arch.kernel, initrd=initrd, disk=disk, accel=accel, extra=extra)
+    kernel, symbols = made.bare / made.arch.kernel, made.bare / build.KERNEL
+    if made.trace:
+        kernel, symbols = kernel.with_name(build.traced(kernel.name)), symbols.with_name(build.traced(symbols.name))
+    config = Config(kernel=kernel, initrd=initrd, disk=disk, accel=accel, extra=extra)
     return Session(Machine(made.arch, config, run), run_keys, Tracker(BOOT_STAGES, time_scale()), progress,
-                   made.bare / build.KERNEL, made.linux / "vmlinux")
+                   symbols, made.linux / "vmlinux")
 
 
 def prepare_native(arch: Arch, kernel: Path, base: Path, progress: Progress, run: RunDirectory,

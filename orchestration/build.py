@@ -27,6 +27,11 @@ KERNEL_BENCH = "kbench"
 LIMIT = 900
 
 
+def traced(name: str) -> str:
+    """Return the name of the kernel that counts and traces (kernel/include/kernel/trace.h)."""
+    return name.replace("quoll", "quoll-trace")
+
+
 def generate(arch: Arch, form: str) -> str:
     """Return what the ABI's generator prints for an architecture; form is header or python."""
     argv = [sys.executable, str(ROOT / "kernel/abi/generate.py"), "--arch", arch.name, f"--{form}"]
@@ -53,11 +58,17 @@ def cross_file(arch: Arch) -> Path:
     return ROOT / "orchestration/cross" / f"{arch.name}.ini"
 
 
+def products(arch: Arch) -> list[str]:
+    """Return the names of what is kept of a build."""
+    kernels = {KERNEL, arch.kernel}
+    return sorted({*kernels, *map(traced, kernels), KERNEL_TESTS, KERNEL_BENCH, *SERVERS})
+
+
 def sources_key(arch: Arch) -> str:
     """Return the key of what Meson builds."""
     files = [*files_below(ROOT / "kernel", ROOT / "servers", ROOT / "tests/kernel"), ROOT / "meson.build",
              cross_file(arch)]
-    return key_of("bare", arch.name, compiler_version(arch.compiler), files=files, base=ROOT)
+    return key_of("bare", arch.name, compiler_version(arch.compiler), *products(arch), files=files, base=ROOT)
 
 
 def targets(folder: Path) -> dict[str, Path]:
@@ -86,7 +97,7 @@ def bare(arch: Arch, cache: Cache) -> Path:
                           "meson setup", LIMIT, env=env)
             tools.run(["ninja", "-C", str(folder)], log, "the build of kernel and servers", LIMIT, env=env)
             found = targets(folder)
-            for name in sorted({KERNEL, arch.kernel, KERNEL_TESTS, KERNEL_BENCH, *SERVERS}):
+            for name in products(arch):
                 if name not in found:
                     raise BuildError(f"meson.build has no target {name}", f"it has: {', '.join(sorted(found))}")
                 shutil.copy2(found[name], entry / name)

@@ -18,6 +18,7 @@ from orchestration import boot, build, doctor
 from orchestration.arch import Arch
 from orchestration.bench import compare, execution, kit, sides
 from orchestration.bench.sides import Side
+from orchestration.bench.tables import TRACED
 from orchestration.bench.workload import Clock, Workload
 from orchestration.cache import Cache, hash_file
 from orchestration.errors import InfrastructureError, QuollError, WorkloadError
@@ -150,7 +151,7 @@ class Bench:
         """Run a workload by wall time, the sides in turns and each round in the other order."""
         up: list[tuple[Side, Session]] = []
         with ExitStack() as stack:
-            for side in self.sides:
+            for side in (one for one in self.sides if one.name != TRACED):
                 try:
                     session = stack.enter_context(self.boot(side, workload, Clock.WALL, disk))
                     self.started(session, record, side)

@@ -8,11 +8,12 @@ import subprocess
 import tarfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestration import boot, linux, rootfs
 from orchestration.arch import Arch
+from orchestration.bench.tables import TRACED
 from orchestration.bench.workload import Clock
 from orchestration.bootstrap import ROOT
 from orchestration.cache import Cache, key_of
@@ -50,15 +51,20 @@ def counted(arch: Arch, clock: Clock) -> tuple[str, ...]:
     return ("-icount", "shift=0,sleep=off", "-cpu", arch.counted_cpu, *REPEATABLE)
 
 
-def guest(arch: Arch, cache: Cache, progress: Progress) -> tuple[Side, boot.Artefacts]:
+def guest(arch: Arch, cache: Cache, progress: Progress, *, trace: bool = False) -> tuple[Side, boot.Artefacts]:
     """Build our system; return its side and what was built."""
     made = boot.artefacts(arch, cache, progress)
 
     def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
-        built = boot.Artefacts(made.arch, made.abi, made.bare, made.linux, disk)
+        built = replace(made, disk=disk, trace=trace)
         return boot.prepare(built, progress, run, extra=counted(arch, clock), seed=SEED)
 
-    return Side("guest", session, made.linux / "config"), made
+    return Side(TRACED if trace else "guest", session, made.linux / "config"), made
+
+
+def traced(arch: Arch, cache: Cache, progress: Progress) -> Side:
+    """Return our system on the L4 that counts: its figures are a little higher, and it tells where they come from."""
+    return guest(arch, cache, progress, trace=True)[0]
 
 
 def native(arch: Arch, cache: Cache, progress: Progress) -> Side:
@@ -110,7 +116,7 @@ def hypervisor_of(arch: Arch, cache: Cache) -> Path:
     return cache.get("xen", key_of(XEN_PACKAGE, files=[archive]), make) / "xen"
 
 
-PEERS: dict[str, Callable[[Arch, Cache, Progress], Side]] = {"native": native, XEN: xen}
+PEERS: dict[str, Callable[[Arch, Cache, Progress], Side]] = {"native": native, XEN: xen, TRACED: traced}
 
 
 def options(config: Path) -> set[str]:

@@ -11,6 +11,8 @@ from orchestration.bench.workload import Clock
 from orchestration.store import Record, Sample
 
 GUEST = "guest"
+# The guest on the L4 that counts: no peer, it only tells what was counted.
+TRACED = "traced"
 PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -50,17 +52,17 @@ def rows(record: Record, clock: Clock) -> list[Row]:
         first = next(iter(sides.values()))[0]
         values = {side: [sample.value for sample in sorted(samples, key=lambda one: one.round)]
                   for side, samples in sides.items()}
-        found = {side: ratio for side, others in values.items() if side != GUEST and GUEST in values
+        found = {side: ratio for side, others in values.items() if side not in (GUEST, TRACED) and GUEST in values
                  and (ratio := ratios(values[GUEST], others)) is not None}
         made.append(Row(workload, metric, first.unit, first.better,
                         {side: estimate(each) for side, each in values.items()}, found,
-                        sides[GUEST][0].counters if GUEST in sides else {}))
+                        next((samples[0].counters for samples in sides.values() if samples[0].counters), {})))
     return made
 
 
 def peers(found: Iterable[Row]) -> list[str]:
     """Return the sides that the guest is compared with."""
-    return list(dict.fromkeys(side for row in found for side in row.sides if side != GUEST))
+    return list(dict.fromkeys(side for row in found for side in row.sides if side not in (GUEST, TRACED)))
 
 
 def mean_cost(found: Iterable[Row], workload: str, peer: str) -> float | None:

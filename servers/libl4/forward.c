@@ -35,7 +35,8 @@ static struct {
 /* The end of the DMA memory: what our successor is told. */
 #define KEPT_BYTES (sizeof(u64) * L4_FORWARD_QUEUES)
 
-#define PATIENCE 2 /* signs of life without progress, or with progress that no interrupt told of */
+#define PATIENCE 2 /* signs of life with progress that no interrupt told of */
+#define DEVICE_PATIENCE 30 /* pings for which a device may keep a request: a busy disk takes long, as Linux knows */
 
 static void stop(void)
 {
@@ -183,7 +184,7 @@ static void examine(bool progress)
 			l4_die("queue %u contradicts itself", i);
 		if (!is_work(i) || flight[i].first == flight[i].next || flight[i].first != seen.first[i])
 			seen.stuck[i] = 0;
-		else if (++seen.stuck[i] > PATIENCE)
+		else if (++seen.stuck[i] > DEVICE_PATIENCE)
 			l4_die("queue %u does not get on", i);
 		seen.first[i] = flight[i].first;
 		l4_virtqueue_ring(&ring[i]);
