@@ -65,10 +65,10 @@ class Dossier:
 
     def traced(self) -> None:
         """Add the last events, where the kernel keeps them."""
-        if self.kernel is None or self.machine.monitor is None:
+        if self.machine.monitor is None:
             return
         with suppress(InfrastructureError, OSError):
-            found = trace.read(self.machine.monitor, self.kernel)
+            found = trace.read(self.machine.monitor, self.machine.run.file("l4.log"))
             self.section("last events of L4", trace.text(found).splitlines())
 
     def names(self) -> dict[str, Symbols]:

@@ -23,15 +23,18 @@ GUEST_RAM = 2 << 20
 
 
 def run(arch: Arch, bare: Path, accel: str = "tcg", limit: float = LIMIT, extra: tuple[str, ...] = (),
-        program: str = build.KERNEL_TESTS) -> tuple[ktap.Report, Path]:
+        program: str = build.KERNEL_TESTS, trace: bool = False) -> tuple[ktap.Report, Path]:
     """Boot a program of ours instead of the root pager; return its report and the run's folder.
+
+    trace: on the kernel that counts.
 
     Raises PanicError or HangError when it does not come to an end by itself within limit seconds (scaled).
     """
     folder = RunDirectory(f"{program}-{arch.name}")
     initrd = folder.file("boot.img")
     initrd.write_bytes(image.pack(arch, build.abi(arch), {"root": bare / program}, {}, GUEST_RAM))
-    machine = Machine(arch, Config(kernel=bare / arch.kernel, initrd=initrd, network=False, accel=accel,
+    kernel = bare / (build.traced(arch.kernel) if trace else arch.kernel)
+    machine = Machine(arch, Config(kernel=kernel, initrd=initrd, network=False, accel=accel,
                                    extra=extra), folder)
     lines: list[str] = []
     scale = time_scale()

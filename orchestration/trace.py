@@ -6,18 +6,16 @@ The kernel's object `trace` (kernel/src/debug/trace.c) describes itself: sizes a
 
 from __future__ import annotations
 
+import re
 import struct
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
-
 from orchestration.errors import InfrastructureError
 
-SYMBOL = "trace"
+PLACE = re.compile(r"^l4: trace at ([0-9a-f]+), (\d+) bytes$", re.MULTILINE)
 MAGIC = 0x45434152544C4C51
 VERSION = 1
 HEADER = struct.Struct("<QIIIIQQ")
@@ -57,20 +55,12 @@ class Trace:
     events: tuple[Event, ...]
 
 
-def place(kernel: Path) -> tuple[int, int]:
-    """Return the physical address and size of the trace in a kernel; raise InfrastructureError if it has none."""
-    with kernel.open("rb") as stream:
-        elf = ELFFile(stream)
-        table = elf.get_section_by_name(".symtab")
-        symbols = table.get_symbol_by_name(SYMBOL) if isinstance(table, SymbolTableSection) else None
-        for symbol in symbols or []:
-            if symbol["st_info"]["type"] != "STT_OBJECT":
-                continue
-            for segment in elf.iter_segments():
-                offset = symbol["st_value"] - segment["p_vaddr"]
-                if segment["p_type"] == "PT_LOAD" and 0 <= offset < segment["p_memsz"]:
-                    return segment["p_paddr"] + offset, symbol["st_size"]
-    raise InfrastructureError(f"{kernel.name} was built without trace", "boot the machine with quoll-trace.elf")
+def place(log: Path) -> tuple[int, int]:
+    """Return physical address and size of the trace as L4's log tells; raise InfrastructureError if it does not."""
+    found = PLACE.search(log.read_text()) if log.exists() else None
+    if found is None:
+        raise InfrastructureError("the kernel has no trace", "boot the machine with quoll-trace")
+    return int(found[1], 16), int(found[2])
 
 
 def parse(data: bytes) -> Trace:
@@ -83,7 +73,7 @@ def parse(data: bytes) -> Trace:
     at_ring = at_endpoints + endpoints * 16
     if magic != MAGIC or version != VERSION or len(data) < at_ring + ring * ENTRY.size or not ring:
         raise InfrastructureError("the kernel's trace is not where it should be",
-                                  "kernel and its ELF file belong to different builds")
+                                  "the log is of another machine")
     names = [data[HEADER.size + k * NAME_SIZE:][:NAME_SIZE].split(b"\0")[0].decode() for k in range(kinds)]
     counts = dict(zip(names, struct.unpack_from(f"<{kinds}Q", data, at_counts), strict=True))
     pairs = struct.iter_unpack("<QQ", data[at_endpoints:at_ring])
@@ -96,9 +86,9 @@ def parse(data: bytes) -> Trace:
     return Trace(hz, written, counts, {address: n for address, n in pairs if address}, tuple(events))
 
 
-def read(monitor: Memory, kernel: Path) -> Trace:
-    """Read the trace of a machine that runs or is stopped; kernel is the ELF file that it was started with."""
-    address, size = place(kernel)
+def read(monitor: Memory, log: Path) -> Trace:
+    """Read the trace of a machine that runs or is stopped; log is its l4.log."""
+    address, size = place(log)
     with tempfile.TemporaryDirectory(prefix="quoll-") as folder:
         path = Path(folder) / "trace"
         monitor.execute("pmemsave", val=address, size=size, filename=str(path))

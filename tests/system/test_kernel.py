@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The L4 kernel's own tests, which run on it in the root pager's place: each is a subtest here."""
+"""The L4 kernel's own tests, which run on it in the root pager's place: each is a subtest here. And what it counts."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from orchestration import boot, kernel_tests
+from orchestration import boot, kernel_tests, trace
 from orchestration.arch import Arch
 from orchestration.measurements import counted
+from orchestration.progress import Progress
+from orchestration.rundir import RunDirectory
+from orchestration.session import Session
 
 
-def test_kernel(arch: Arch, made: boot.Artefacts, subtests: pytest.Subtests) -> None:
+@pytest.mark.parametrize("traced", [False, True], ids=["kernel", "kernel that counts"])
+def test_kernel(arch: Arch, made: boot.Artefacts, subtests: pytest.Subtests, traced: bool) -> None:
     # Time counts instructions, so that a busy host cannot take a thread's slice away.
-    report, folder = kernel_tests.run(arch, made.bare, extra=counted(arch))
+    report, folder = kernel_tests.run(arch, made.bare, extra=counted(arch), trace=traced)
     for result in report.results:
         with subtests.test(result.name):
             if result.outcome == "skip":
@@ -20,3 +26,29 @@ def test_kernel(arch: Arch, made: boot.Artefacts, subtests: pytest.Subtests) -> 
             assert result.outcome == "pass", "\n".join(result.diagnostics)
     assert not report.problems, f"{report.problems}, see {folder}"
     assert report.results
+
+
+def test_the_trace_tells_what_happens(made: boot.Artefacts, progress: Progress) -> None:
+    """What the guest reads and what the monitor reads are the same counters; a system call is two more switches."""
+    with boot.prepare(replace(made, trace=True), progress, RunDirectory("traced")) as session:
+        def counters() -> dict[str, int]:
+            lines = session.shell_run("cat /sys/hypervisor/counters").text.splitlines()
+            return {name: int(value) for name, value in (line.split() for line in lines)}
+
+        before = counters()
+        session.shell_run("i=0; while [ $i -lt 200 ]; do i=$((i+1)); umask > /dev/null; done")
+        after = counters()
+        assert session.machine.monitor is not None
+        seen = trace.read(session.machine.monitor, session.machine.run.file("l4.log"))
+        session.power_off()
+    grown = {name: after[name] - before[name] for name in before}
+    assert grown["guest-syscall"] > 400
+    assert grown["space-switch"] >= 2 * grown["guest-syscall"] * 0.99
+    assert list(seen.counts) == list(after)
+    assert all(seen.counts[name] >= after[name] for name in after)
+    assert seen.written == sum(seen.counts.values())
+    assert seen.endpoints
+
+
+def test_the_kernel_that_is_shipped_counts_nothing(guest: Session) -> None:
+    assert guest.shell_run("cat /sys/hypervisor/counters").out == b""

@@ -3,8 +3,8 @@
  * Events of the kernel, counted and written to a ring: what a benchmark or a dossier wants to know. Only
  * quoll-trace.elf has them (built with KERNEL_TRACE); in quoll.elf event() is nothing.
  *
- * The data is read from outside, through the machine's monitor (orchestration/trace.py finds `trace` by its
- * symbol), and the counters by SYS_DEBUG_COUNTER.
+ * The data is read from outside, through the machine's monitor (orchestration/trace.py, told the place by a line of
+ * the log), and the counters by SYS_DEBUG_COUNTER.
  */
 #ifndef KERNEL_TRACE_H
 #define KERNEL_TRACE_H
@@ -48,8 +48,10 @@ enum trace_event {
 
 #ifdef KERNEL_TRACE
 void event(enum trace_event kind, u64 a, u64 b);
+void trace_announce(void);	/* a line of the log: where it is */
 #else
 static inline void event(enum trace_event kind, u64 a, u64 b) {}
+static inline void trace_announce(void) {}
 #endif
 
 /* Value and name of a counter. ERR_RANGE past the last; the kernel without trace has none. */

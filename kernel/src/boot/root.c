@@ -201,6 +201,7 @@ void boot_root_pager(struct boot_machine *m)
 				make_untypeds(c, info, &m->range[i], kind);
 
 	frame_start(thread_frame(t), entry, L4_ROOT_STACK_TOP, L4_ROOT_BOOT_INFO_VADDR, L4_ROOT_UTCB_VADDR);
+	trace_announce();
 	printk("l4: %lu MiB RAM, counter %lu kHz, %u untypeds, root pager at %lx\n", m->ram_size >> 20,
 	       m->counter_hz / 1000, info->untyped_count, entry);
 	sched_wake(t);

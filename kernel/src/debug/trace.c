@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The trace: see kernel/trace.h. Its layout is what orchestration/trace.py reads; it describes itself. */
 #include <kernel/arch.h>
+#include <kernel/debug.h>
 #include <kernel/trace.h>
 
 #ifdef KERNEL_TRACE
@@ -10,7 +11,7 @@ struct entry {
 	u64 a, b;
 };
 
-__attribute__((used)) static struct {
+static struct {
 	u64 magic;
 	u32 version, kinds, endpoints, ring;
 	u64 counter_hz;
@@ -57,6 +58,11 @@ void event(enum trace_event kind, u64 a, u64 b)
 		count_endpoint(a);
 	*e = (struct entry){ arch_counter(), (u64)kind << 56 | ((u64)this_cpu()->current & (BIT(56) - 1)), a, b };
 	WRITE_ONCE(trace.head, trace.head + 1);
+}
+
+void trace_announce(void)
+{
+	printk("l4: trace at %lx, %lu bytes\n", arch_pa(&trace), sizeof(trace));
 }
 
 error_t trace_counter(u64 index, u64 *value, char name[TRACE_NAME])
