@@ -61,6 +61,7 @@ struct vcpu {
 
 /* mem/table.c: one page-table radix tree, of a VSpace (owner NULL) or a GuestSpace. */
 u64 *table_entry(struct vspace *v, struct guestspace *owner, u64 *root, u64 vaddr, int level, bool make);
+void table_note_use(struct vspace *v, const u64 *entry);
 u64 *table_lookup(u64 *root, u64 vaddr, int *level);
 void table_clear_range(u64 *root, u64 start, u64 end, bool keep_frames);
 void table_protect_range(u64 *root, u64 start, u64 end);

@@ -126,28 +126,36 @@ static bool install(struct vspace *v, struct guestspace *g, u64 vaddr, u64 guest
 }
 
 /*
- * Neighbours of a page in the same table, if valid and accessed before: their use is likely and costs no
- * walk. Never needs memory: the page-table page is there.
+ * Fill count pages from vaddr on, all of one last-level table, from the guest's entries for them: one look-up for all.
+ * Only those that need nothing but filling. What is filled already stays, or with `anew` gets the rights of now.
  */
-static void fill_around(struct vspace *v, struct guestspace *g, u64 vaddr, const u64 *guest_leaf)
+static void fill_run(struct vspace *v, struct guestspace *g, u64 vaddr, const u64 *guest, u64 count, bool anew)
 {
-	u64 first = align_down(vaddr >> L4_PAGE_BITS & 511, AROUND);
-	const u64 *table = (const u64 *)align_down((u64)guest_leaf, L4_PAGE_SIZE);
 	const u64 need = L4_PTE_VALID | L4_PTE_USER | L4_PTE_ACCESSED | L4_PTE_READ | L4_PTE_LEAF;
-	u64 base = align_down(vaddr, AROUND * L4_PAGE_SIZE);
-	u64 *shadow = table_entry(v, g, g->root, base, 0, true);
+	u64 *shadow = table_entry(v, g, g->root, vaddr, 0, true);
 
-	for (u64 k = 0; shadow && k < AROUND; k++) {
-		u64 e = READ_ONCE(table[first + k]), pa;
+	if (!shadow)
+		return;
+	for (u64 k = 0; k < count; k++) {
+		u64 e = READ_ONCE(guest[k]), pa;
 
-		if ((e & need) != need || pte_valid(shadow[k]) ||
-		    !vspace_guest_memory(v, e & L4_PTE_ADDR_MASK, L4_PAGE_SIZE, &pa))
+		if ((e & need) != need || (pte_valid(shadow[k]) && !anew) ||
+		    !vspace_guest_memory(v, e & L4_PTE_ADDR_MASK, L4_PAGE_SIZE, &pa) ||
+		    (pte_valid(shadow[k]) && pte_addr(shadow[k]) != pa))
 			continue;
 		shadow[k] = pte_make(pa, guest_rights(e) & ~(e & L4_PTE_DIRTY ? 0 : L4_RIGHT_WRITE), false, 0);
-		event(EVENT_FILL_AROUND, base + k * L4_PAGE_SIZE, 0);
+		event(anew ? EVENT_FILL_HINT : EVENT_FILL_AROUND, vaddr + k * L4_PAGE_SIZE, 0);
 	}
-	/* Notes the last entry as used, as the first look-up did for the first. */
-	table_entry(v, g, g->root, base + (AROUND - 1) * L4_PAGE_SIZE, 0, true);
+	/* The look-up noted the first. */
+	table_note_use(v, &shadow[count - 1]);
+}
+
+/* Neighbours of a page that missed, in the same table, if accessed before: their use is likely. */
+static void fill_around(struct vspace *v, struct guestspace *g, u64 vaddr, const u64 *guest_leaf)
+{
+	u64 behind = vaddr >> L4_PAGE_BITS & (AROUND - 1);
+
+	fill_run(v, g, align_down(vaddr, AROUND * L4_PAGE_SIZE), guest_leaf - behind, AROUND, false);
 }
 
 /*
@@ -187,20 +195,21 @@ bool guest_fill(struct vspace *v, struct guestspace *g, u64 guest_root, u64 vadd
 	return true;
 }
 
-/* Pages that the guest has just made valid; only those that need nothing but filling. */
+/* Pages that the guest has just made valid. */
 void guestspace_hint(struct guestspace *g, u64 vaddr, u64 pages)
 {
-	for (u64 k = 0; k < pages; k++, vaddr += L4_PAGE_SIZE) {
-		u64 e;
+	while (pages && vaddr < ARCH_USER_TOP && g->guest_root != NEVER) {
+		u64 count = min_u64(pages, 512 - (vaddr >> L4_PAGE_BITS & 511)), e;
+		const u64 *leaf;
 		int level;
 
-		if (vaddr >= ARCH_USER_TOP || g->guest_root == NEVER ||
-		    !guest_walk(g->vspace, g->guest_root, vaddr, &e, &level))
+		count = min_u64(count, (ARCH_USER_TOP - vaddr) >> L4_PAGE_BITS);
+		leaf = guest_walk(g->vspace, g->guest_root, vaddr, &e, &level);
+		if (!leaf || level)
 			return;
-		if (!(e & L4_PTE_USER) || !(e & L4_PTE_ACCESSED) || !(e & L4_PTE_READ) ||
-		    !install(g->vspace, g, vaddr, e, level))
-			return;
-		event(EVENT_FILL_HINT, vaddr, 0);
+		fill_run(g->vspace, g, vaddr, leaf, count, true);
+		vaddr += count * L4_PAGE_SIZE;
+		pages -= count;
 	}
 }
 

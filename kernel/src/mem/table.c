@@ -39,7 +39,8 @@ static u64 *alloc(struct vspace *v, struct guestspace *owner)
 	return pool_page(v, n);
 }
 
-static void note_use(struct vspace *v, u64 *entry)
+/* The entry may be in use from now on. */
+void table_note_use(struct vspace *v, const u64 *entry)
 {
 	struct table *d = &v->tables[((char *)entry - v->pool) / L4_PAGE_SIZE];
 	u16 i = (u64)entry / sizeof(u64) & 511;
@@ -62,7 +63,7 @@ u64 *table_entry(struct vspace *v, struct guestspace *owner, u64 *root, u64 vadd
 		u64 *e = &table[index_of(vaddr, l)];
 
 		if (make && table != root)
-			note_use(v, e);
+			table_note_use(v, e);
 		if (l == level)
 			return e;
 		if (!pte_valid(*e)) {
