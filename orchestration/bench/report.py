@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The page of results: one HTML file with tables and plots, or the tables in Markdown for docs/.
 
+A chapter is an architecture. The figures of a workload under a clock come from one run, the last of those that are
+shown which has them: micro by instructions and fio by wall time may come from two runs, and each table names its own.
+
 The plots are SVG from the template: a bar and a line need no plotting library, the text in them stays text, and the
 page is a few hundred kB at most and loads nothing.
 """
@@ -8,19 +11,18 @@ page is a few hundred kB at most and loads nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
 from orchestration.bench import tables
-from orchestration.bench.compare import CONDITIONS
-from orchestration.bench.runner import KIND
-from orchestration.bench.tables import GUEST, Row
+from orchestration.bench.compare import CONDITIONS, differences
+from orchestration.bench.runner import DONE, KIND
+from orchestration.bench.tables import GUEST, TRACED, Row
 from orchestration.bench.workload import Clock
 from orchestration.errors import InfrastructureError
-from orchestration.store import Record, Store
+from orchestration.store import Failure, Record, Store
 
 TEMPLATES = Path(__file__).with_name("templates")
 MICRO = "micro"
@@ -33,9 +35,10 @@ HISTORY = 40
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of one clock of one run, and what was counted beside them."""
+    """The rows of one clock, the runs that they are from, and what was counted beside them."""
 
     clock: Clock
+    runs: Sequence[Record]
     rows: Sequence[Row]
     peers: Sequence[str]
     means: Sequence[tuple[str, float, Row]]
@@ -43,8 +46,39 @@ class Part:
     axis: float
 
 
-def part(record: Record, clock: Clock) -> Part:
-    """Return what the page shows of one clock."""
+@dataclass(frozen=True)
+class Chapter:
+    """An architecture; record is the last of its runs, for the circumstances."""
+
+    record: Record
+    parts: Sequence[Part]
+    failures: Sequence[Failure]
+    history: dict[str, list[tuple[str, float]]]
+
+
+def failed(record: Record, clock: Clock) -> list[Failure]:
+    """Return a run's failures under a clock; what failed before it ran failed under both."""
+    return [one for one in record.failures if one.clock in (clock, "")]
+
+
+def workloads_of(record: Record, clock: Clock) -> list[str]:
+    """Return the workloads that a run has something of under a clock."""
+    return [*(one.workload for one in record.samples if one.clock == clock),
+            *(one.workload for one in failed(record, clock))]
+
+
+def merged(records: Sequence[Record], clock: Clock) -> tuple[Record, list[Record]]:
+    """Return one record with each workload's last figures and failures under a clock, and the runs they are from."""
+    last = {name: record for record in records for name in workloads_of(record, clock)}
+    used = [record for record in records if any(record is one for one in last.values())]
+    samples = [one for record in used for one in record.samples if one.clock == clock and last[one.workload] is record]
+    failures = [one for record in used for one in failed(record, clock) if last[one.workload] is record]
+    return replace(records[-1], samples=samples, failures=failures), used
+
+
+def part(records: Sequence[Record], clock: Clock) -> Part:
+    """Return what the page shows of one clock. records are of one architecture, the last one last."""
+    record, used = merged(records, clock)
     rows = tables.rows(record, clock)
     peers = tables.peers(rows)
     means = [(peer, mean, worst) for peer in peers if (mean := tables.mean_cost(rows, MICRO, peer)) is not None
@@ -52,7 +86,24 @@ def part(record: Record, clock: Clock) -> Part:
     highest = max((cost for row in rows for peer in peers if (cost := row.cost(peer)) is not None), default=1.0)
     counters = list(dict.fromkeys(name for row in rows for name in row.counters))
     steps = max(2 / AXIS_STEP, -(-highest // AXIS_STEP))
-    return Part(clock, rows, peers, means, counters, steps * AXIS_STEP)
+    return Part(clock, used, rows, peers, means, counters, steps * AXIS_STEP)
+
+
+def chapter(records: Sequence[Record], store: Store) -> Chapter:
+    """Return what the page shows of an architecture."""
+    parts = [one for clock in Clock if (one := part(records, clock)).rows]
+    failures = dict.fromkeys(one for clock in Clock for one in merged(records, clock)[0].failures)
+    return Chapter(records[-1], parts, list(failures), history(store, records[-1]))
+
+
+def rounds(run: Record) -> int:
+    """Return how often a run measured by wall time."""
+    return max((one.round + 1 for one in run.samples if one.clock == Clock.WALL), default=0)
+
+
+def otherwise(record: Record, shown: Record) -> list[str]:
+    """Return in what the circumstances of a run differ from those that are shown."""
+    return differences(record.facts.get(CONDITIONS, {}), shown.facts.get(CONDITIONS, {}))
 
 
 def history(store: Store, record: Record) -> dict[str, list[tuple[str, float]]]:
@@ -80,16 +131,24 @@ def environment() -> jinja2.Environment:
     made = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
                               autoescape=jinja2.select_autoescape(("html.j2",)), trim_blocks=True, lstrip_blocks=True)
     made.filters.update(quantity=tables.quantity, interval=tables.interval)
-    made.globals.update(polyline=polyline, GUEST=GUEST, CONDITIONS=CONDITIONS, AIM=AIM, AXIS_STEP=AXIS_STEP)
+    made.globals.update(polyline=polyline, otherwise=otherwise, rounds=rounds, GUEST=GUEST,
+                        CONDITIONS=CONDITIONS, AIM=AIM, AXIS_STEP=AXIS_STEP)
     return made
+
+
+def worth_showing(store: Store, arch: str) -> list[Record]:
+    """Return the runs that a report shows when none is named: what ended well beside a peer."""
+    found = [store.load(name) for name in store.ids(KIND, arch)[-HISTORY:]]
+    return [record for record in found if record.outcome == DONE
+            and any(one.side not in (GUEST, TRACED) for one in record.samples)]
 
 
 def render(records: Sequence[Record], store: Store, markdown: bool) -> str:
     """Return the page."""
-    chapters: list[dict[str, Any]] = []
-    for record in records:
-        parts = [one for clock in Clock if (one := part(record, clock)).rows]
-        chapters.append({"record": record, "parts": parts, "history": history(store, record)})
+    found: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda one: one.started):
+        found.setdefault(record.arch, []).append(record)
+    chapters = [chapter(found[arch], store) for arch in dict.fromkeys(record.arch for record in records)]
     name = "report.md.j2" if markdown else "report.html.j2"
     return environment().get_template(name).render(chapters=chapters)
 
