@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Makes drivers fail under a verified workload and tells what became of each trial.
 
-A trial is one fault (inject.py). It is over when the workload goes on, and, where the fault must end the driver, when
-the root pager has told its death and a new one is ready. A machine that a trial has harmed is replaced by a new one.
+A trial is one fault (inject.py) in one driver. It is over when the driver's workload goes on, and, where the fault must
+end the driver, when the root pager has told its death and a new one is ready. Several drivers take turns on one
+machine, each under its own workload, all the time: a round is one trial of each. Wild stores of a round are watched
+together, since it takes seconds until one has shown. A machine that a trial has harmed is replaced by a new one.
 """
 
 from __future__ import annotations
@@ -54,156 +56,228 @@ class Trial:
     troubles: list[str] = field(default_factory=list)
     fault: dict[str, Any] = field(default_factory=dict)
     run: str = ""
+    driver: str = ""
+
+
+@dataclass
+class Lane:
+    """One driver on the machine that runs, its workload, and the trial that is under way."""
+
+    driver: str
+    workload: Verified
+    ready: int = 0
+    """Times that the root pager has told it ready."""
+    rested: float = 0.0
+    """When its last life counts as steady."""
+    trial: Trial | None = None
+    began: float = 0.0
+    units: int = 0
+    deaths: int = 0
+    came: int = 0
+    told: tuple[int, int] = (0, 0)
+
+    def begin(self, number: int, deaths: int) -> Trial:
+        """Note where everything stands before a fault."""
+        self.trial = Trial(number, driver=self.driver)
+        self.deaths, self.came, self.units = deaths, self.ready, self.workload.units
+        self.told = len(self.workload.wrong), len(self.workload.errors)
+        return self.trial
+
+    def over(self, died: int, kind: str) -> bool:
+        """Say whether the trial has come to its end; died: how often the driver has died in it."""
+        load, now = self.workload, time.monotonic()
+        if load.ended():
+            return True
+        calm = (bool(load.stamps) and load.units > self.units and now - self.began > CALM
+                and now - load.stamps[-1] < CALM)
+        if kind == "wild" and not died:
+            return calm and now - self.began > WILD_LIMIT
+        return calm and died > 0 and self.ready - self.came >= died
+
+    def troubles(self) -> tuple[list[str], list[str]]:
+        """Return what was wrong and what failed since the trial began."""
+        wrong, errors = self.workload.wrong[self.told[0]:], self.workload.errors[self.told[1]:]
+        if self.workload.remote is not None and self.workload.remote.error is not None:
+            errors = [*errors, f"the way into the guest: {self.workload.remote.error}"]
+        return wrong, errors
 
 
 @dataclass
 class Campaign:
-    """Trials of one driver and one kind, on machines that are booted when one is needed."""
+    """Trials of some drivers and one kind, on machines that are booted when one is needed."""
 
     made: boot.Artefacts
-    driver: str
+    drivers: list[str]
     kind: str
     seed: int
     progress: Progress
     run: RunDirectory
     trials: list[Trial] = field(default_factory=list)
     session: Session | None = None
-    workload: Verified | None = None
-    ready: Counter[str] = field(default_factory=Counter)
+    lanes: list[Lane] = field(default_factory=list)
     open: Callable[[str], RunDirectory] = RunDirectory
 
     def line(self, line: Line) -> None:
         """Take a line of the serial line, on its thread."""
-        if line.channel is Channel.LOG and (match := READY.match(line.text)):
-            self.ready[match[1]] += 1
-        if self.workload is not None:
-            self.workload.console_line(line)
+        match = READY.match(line.text) if line.channel is Channel.LOG else None
+        for lane in self.lanes:
+            if match is not None and match[1] == lane.driver:
+                lane.ready += 1
+            lane.workload.console_line(line)
 
-    def start(self) -> tuple[Session, Verified]:
-        """Return a machine with the workload running on it, booted if need be."""
-        if self.session is None or self.workload is None:
-            self.ready.clear()
+    def start(self) -> Session:
+        """Return a machine with the workloads running on it, booted if need be."""
+        if self.session is None:
             session = boot.prepare(self.made, Progress(quiet=True), self.open(f"faults-{self.made.arch.name}"))
             session.machine.on_line = self.line
-            self.workload = None
             session.__enter__()
             self.session = session
-            self.workload = WORKLOADS[self.driver](session)
-            self.workload.start()
-        return self.session, self.workload
+            self.lanes = [Lane(driver, WORKLOADS[driver](session)) for driver in self.drivers]
+            for lane in self.lanes:
+                lane.workload.start()
+        return self.session
 
     def drop(self, error: QuollError | None = None) -> None:
         """End the machine as it is."""
         if self.session is not None:
             self.session.finish(error)
-        self.session = self.workload = None
+        self.session = None
+        self.lanes = []
 
-    def trial(self, number: int) -> Trial:
-        """Run one trial."""
-        trial = Trial(number)
+    def round(self, number: int) -> list[Trial]:
+        """Make the trial of this number with each driver."""
+        trials = [Trial(number, driver=driver) for driver in self.drivers]
         try:
-            session, workload = self.start()
-            trial.run = str(session.machine.run.path.name)
-            before = len(workload.wrong), len(workload.errors)
-            self.carry_out(trial, session, workload)
-            trial.troubles = workload.wrong[before[0]:] + workload.errors[before[1]:]
-            if workload.remote is not None and workload.remote.error is not None:
-                trial.troubles.append(f"the way into the guest: {workload.remote.error}")
-            if len(workload.wrong) > before[0]:
-                trial.outcome = "wrong data"
-            elif trial.troubles:
-                trial.outcome = "guest-visible error"
+            session = self.start()
+            # What has happened so far is no part of the trials.
+            session.check()
+            trials = [lane.begin(number, self.died(lane)) for lane in self.lanes]
+            for lane, trial in zip(self.lanes, trials, strict=True):
+                trial.run = str(session.machine.run.path.name)
+                self.strike(session, lane, trial)
+                if self.kind != "wild":
+                    self.see_through(session, [lane])
+            self.see_through(session, self.lanes)
         except PanicError as error:
-            trial.outcome = "guest crash" if error.message.startswith("Linux") else "host crash"
-            trial.troubles = [error.message, *error.details[:12]]
-            self.drop(error)
+            outcome = "guest crash" if error.message.startswith("Linux") else "host crash"
+            self.spoil(trials, outcome, [error.message, *error.details[:12]], error)
         except HangError as error:
-            trial.outcome = "stalled"
-            trial.troubles = [error.message]
-            if self.workload is not None:
-                trial.troubles += self.workload.troubles()[-8:]
-            self.drop(error)
+            self.spoil(trials, "stalled", [error.message], error)
         except InfrastructureError as error:
-            trial.outcome = "infrastructure"
-            trial.troubles = [error.message, *error.details[:8]]
-            self.drop(error)
-        if trial.outcome not in GOOD and self.session is not None:
+            self.spoil(trials, "infrastructure", [error.message, *error.details[:8]], error)
+        if any(trial.outcome not in GOOD for trial in trials):
             self.drop()
-        return trial
+        return trials
 
-    def carry_out(self, trial: Trial, session: Session, workload: Verified) -> None:
-        """Make the fault and wait for its end."""
-        # What has happened so far is no part of the trial.
-        session.check()
-        deaths = len(session.deaths)
-        ready = self.ready[self.driver]
-        plan = inject.plan(self.seed, self.driver, self.kind, trial.number)
-        injector = inject.Injector(self.made.arch, self.made.abi, self.driver, self.made.bare / self.driver)
+    def died(self, lane: Lane) -> int:
+        """Return how often a driver has died on this machine."""
+        assert self.session is not None
+        return sum(text.startswith(f"{lane.driver} ") for text in self.session.deaths)
+
+    def strike(self, session: Session, lane: Lane, trial: Trial) -> None:
+        """Make the fault, once the driver's life counts as steady for the root pager's back-off."""
+        while time.monotonic() < lane.rested:
+            session.wait(0.1)
+        plan = inject.plan(self.seed, lane.driver, self.kind, trial.number)
+        injector = inject.Injector(self.made.arch, self.made.abi, lane.driver, self.made.bare / lane.driver)
         with Stub(session.machine) as stub:
             trial.fault = injector.inject(stub, plan)
-        began = time.monotonic()
-        units = workload.units
+        lane.began = time.monotonic()
+        lane.units = lane.workload.units
 
-        def back() -> bool:
-            if workload.ended():
-                return True
-            calm = bool(workload.stamps) and workload.units > units and time.monotonic() - began > CALM \
-                and time.monotonic() - workload.stamps[-1] < CALM
-            died, came = len(session.deaths) - deaths, self.ready[self.driver] - ready
-            if self.kind == "wild" and not died:
-                return calm and time.monotonic() - began > WILD_LIMIT
-            return calm and died > 0 and came >= died
+    def see_through(self, session: Session, lanes: list[Lane]) -> None:
+        """Wait for the end of the trials of some lanes, and note what came of each."""
+        waiting = [lane for lane in lanes if lane.trial is not None and not lane.trial.outcome]
 
-        session.wait_for(back, f"{self.driver} after {plan.kind}", RECOVERY_LIMIT)
-        trial.gap = round(workload.quiet(began), 3)
-        trial.deaths = session.deaths[deaths:]
-        trial.outcome = RECOVERED if trial.deaths else NO_EFFECT
-        pause = time.monotonic() + PAUSE
-        while time.monotonic() < pause:
-            session.wait(0.1)
+        def some_ended() -> bool:
+            for lane in waiting[:]:
+                if lane.over(self.died(lane) - lane.deaths, self.kind):
+                    self.judge(session, lane)
+                    waiting.remove(lane)
+            return not waiting
+
+        if waiting:
+            session.wait_for(some_ended, f"{' and '.join(lane.driver for lane in waiting)} after {self.kind}",
+                             RECOVERY_LIMIT)
+        # A wild store may show late, while another's is still watched.
+        for lane in lanes:
+            if lane.trial is not None and len(lane.trial.deaths) < self.died(lane) - lane.deaths:
+                session.wait_for(lambda lane=lane: lane.over(self.died(lane) - lane.deaths, self.kind),  # type: ignore[misc]
+                                 f"{lane.driver} after {self.kind}", RECOVERY_LIMIT)
+            self.judge(session, lane)
+
+    def judge(self, session: Session, lane: Lane) -> None:
+        """Write down what came of a trial that is over."""
+        trial = lane.trial
+        assert trial is not None
+        trial.gap = round(lane.workload.quiet(lane.began), 3)
+        trial.deaths = [text for text in session.deaths if text.startswith(f"{lane.driver} ")][lane.deaths:]
+        wrong, errors = lane.troubles()
+        trial.troubles = wrong + errors
+        trial.outcome = ("wrong data" if wrong else "guest-visible error" if errors else
+                         RECOVERED if trial.deaths else NO_EFFECT)
+        if trial.deaths:
+            lane.rested = time.monotonic() + PAUSE
+
+    def spoil(self, trials: list[Trial], outcome: str, troubles: list[str], error: QuollError) -> None:
+        """Write down an end of the machine, for every trial that was under way, and end it."""
+        for trial in trials:
+            if trial.outcome and trial.fault:
+                continue
+            lane = next((lane for lane in self.lanes if lane.trial is trial), None)
+            # A fault that was not made did no harm: its trial is missing, and is made good by its seed.
+            trial.outcome = outcome if trial.fault or len(trials) == 1 else "infrastructure"
+            trial.troubles = troubles + (lane.workload.troubles()[-8:] if lane is not None else [])
+        self.drop(error)
 
     def finish(self) -> None:
-        """Stop the workload, power off, and check what only then can be; a difference is the last trial's."""
-        if self.session is None or self.workload is None:
+        """Stop the workloads, power off, and check what only then can be; a difference is the last trial's."""
+        if self.session is None:
             return
-        session, workload = self.session, self.workload
-        last = self.trials[-1]
-        before = len(workload.wrong), len(workload.errors)
+        session, lanes = self.session, self.lanes
+        last = {trial.driver: trial for trial in self.trials}
+        before = {lane.driver: (len(lane.workload.wrong), len(lane.workload.errors)) for lane in lanes}
         try:
-            workload.stop()
+            for lane in lanes:
+                lane.workload.stop()
             session.power_off()
-            workload.after_power_off()
+            for lane in lanes:
+                lane.workload.after_power_off()
         except QuollError as error:
-            last.outcome = "stalled" if isinstance(error, HangError) else error.outcome
-            last.troubles.append(f"at the end of the campaign: {error.message}")
+            for trial in last.values():
+                trial.outcome = "stalled" if isinstance(error, HangError) else error.outcome
+                trial.troubles.append(f"at the end of the campaign: {error.message}")
             self.drop(error)
             return
-        wrong, errors = workload.wrong[before[0]:], workload.errors[before[1]:]
-        if wrong or errors:
-            last.outcome = "wrong data" if wrong else "guest-visible error"
-            last.troubles += [f"at the end of the campaign: {text}" for text in wrong + errors]
+        for lane in lanes:
+            wrong, errors = (lane.workload.wrong[before[lane.driver][0]:],
+                             lane.workload.errors[before[lane.driver][1]:])
+            if wrong or errors:
+                last[lane.driver].outcome = "wrong data" if wrong else "guest-visible error"
+                last[lane.driver].troubles += [f"at the end of the campaign: {text}" for text in wrong + errors]
         self.drop()
         boot.discard_large_files(session.machine.run)
 
     def go(self, numbers: list[int], tell: Callable[[Trial], None]) -> None:
-        """Run the trials; each is on the disk before the next begins."""
+        """Run the trials; each is on the disk before the next round begins."""
         try:
             for number in numbers:
-                trial = self.trial(number)
-                self.trials.append(trial)
-                with self.run.file("trials.jsonl").open("a") as stream:
-                    stream.write(json.dumps(asdict(trial)) + "\n")
-                tell(trial)
+                for trial in self.round(number):
+                    self.trials.append(trial)
+                    with self.run.file("trials.jsonl").open("a") as stream:
+                        stream.write(json.dumps(asdict(trial)) + "\n")
+                    tell(trial)
             self.finish()
         finally:
             self.drop()
-            self.run.write_json("result.json", self.result())
+            self.run.write_json("result.json", self.results())
 
-    def result(self) -> dict[str, Any]:
-        """Return everything, for JSON."""
-        return {"arch": self.made.arch.name, "driver": self.driver, "kind": self.kind, "seed": self.seed,
-                "outcomes": dict(Counter(trial.outcome for trial in self.trials)),
-                "gap": gaps(self.trials), "trials": [asdict(trial) for trial in self.trials]}
+    def results(self) -> list[dict[str, Any]]:
+        """Return everything, for JSON: one record a driver."""
+        mine = {driver: [trial for trial in self.trials if trial.driver == driver] for driver in self.drivers}
+        return [{"arch": self.made.arch.name, "driver": driver, "kind": self.kind, "seed": self.seed,
+                 "outcomes": dict(Counter(trial.outcome for trial in trials)), "gap": gaps(trials),
+                 "trials": [asdict(trial) for trial in trials]} for driver, trials in mine.items()]
 
     def bad(self) -> list[Trial]:
         """Return the trials that did harm."""
@@ -233,12 +307,13 @@ def table(results: list[dict[str, Any]]) -> list[str]:
 def describe(trial: Trial) -> str:
     """Return one line on a trial."""
     fault = trial.fault
-    text = f"{trial.number:4} {trial.outcome:<12} {trial.gap:6.2f} s  {fault.get('where', '')}: {fault.get('how', '')}"
+    text = (f"{trial.number:4} {trial.driver:<8} {trial.outcome:<12} {trial.gap:6.2f} s  {fault.get('where', '')}: "
+            f"{fault.get('how', '')}")
     return "\n".join([text, *(f"       | {line}" for line in trial.troubles[:6])])
 
 
-def campaign(arch_made: boot.Artefacts, driver: str, kind: str, seed: int, progress: Progress) -> Campaign:
+def campaign(arch_made: boot.Artefacts, drivers: list[str], kind: str, seed: int, progress: Progress) -> Campaign:
     """Return a campaign with a folder of its own."""
-    assert driver in build.SERVERS
-    return Campaign(arch_made, driver, kind, seed, progress,
-                    RunDirectory(f"{arch_made.arch.name}-{driver}-{kind}", doctor.cache_root() / "faults"))
+    assert set(drivers) <= set(build.SERVERS)
+    return Campaign(arch_made, drivers, kind, seed, progress,
+                    RunDirectory(f"{arch_made.arch.name}-{'-'.join(drivers)}-{kind}", doctor.cache_root() / "faults"))

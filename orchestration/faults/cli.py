@@ -47,16 +47,15 @@ def faults(
     progress.say(f"seed {number}")
     results, harmed, lost = [], [], 0
     try:
-        for one in drivers:
-            for sort in kinds:
-                work = campaign.campaign(made, one, sort, number, progress)
-                progress.say(f"{chosen.name} {one} {sort}: {work.run.path}")
-                try:
-                    work.go(trial or list(range(count)), lambda done: progress.say(campaign.describe(done)))
-                finally:
-                    results.append(work.result())
-                harmed += [f"{one} {sort} --trial {bad.number}: {bad.outcome}" for bad in work.bad()]
-                lost += sum(done.outcome == "infrastructure" for done in work.trials)
+        for sort in kinds:
+            work = campaign.campaign(made, drivers, sort, number, progress)
+            progress.say(f"{chosen.name} {' '.join(drivers)}, {sort}: {work.run.path}")
+            try:
+                work.go(trial or list(range(count)), lambda done: progress.say(campaign.describe(done)))
+            finally:
+                results += work.results()
+            harmed += [f"{bad.driver} {sort} --trial {bad.number}: {bad.outcome}" for bad in work.bad()]
+            lost += sum(done.outcome == "infrastructure" for done in work.trials)
     finally:
         print("\n".join(campaign.table(results)))
         if output is not None:
