@@ -1,32 +1,35 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """./orchestrate measure: what things cost, by a clock that anybody can repeat.
 
-Under -icount shift=0,sleep=off the guest's clock counts executed instructions. Guest and native Linux are the
-same source, run from the same disk; L4's own figures come from the kernel's benchmark.
+Linux' operations come from a counted run of the bench, which the store keeps like any other; L4's own from the kernel's
+benchmark by the same clock.
 """
 
 from __future__ import annotations
 
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration import boot, build, kernel_tests, linux
+from orchestration import boot, build, kernel_tests
 from orchestration.arch import ARCHES, Arch
+from orchestration.bench import tables
+from orchestration.bench.runner import counted_run
+from orchestration.bench.sides import counted, emulator_version
+from orchestration.bench.tables import GUEST, Row
+from orchestration.bench.workload import Clock
 from orchestration.bootstrap import ROOT
 from orchestration.cache import Cache
 from orchestration.progress import Progress
 from orchestration.qemu import MIB
 from orchestration.rundir import RunDirectory
-from orchestration.session import Session
+from orchestration.store import Store
 from orchestration.tools import program
 
 PAGE = ROOT / "docs" / "measurements.md"
-PROGRAM = ROOT / "tests" / "bench" / "operations.c"
-LIMIT = 900.0
+WORKLOADS, PEER = ("micro", "gzip"), "native"
 FOLDERS = {"kernel, generic": ("kernel/src", "kernel/include", "kernel/fdt"), "kernel, boards": ("kernel/plat",),
            **{f"kernel, {name}": (f"kernel/arch/{name}",) for name in ARCHES},
            "servers, generic": ("servers",), **{f"servers, {name}": (f"servers/libl4/arch/{name}",) for name in ARCHES},
@@ -38,46 +41,22 @@ SOURCES = {".c", ".h", ".S", ".py"}
 class Figures:
     """What was measured on one architecture. Operations are in instructions, stages in seconds."""
 
-    native: dict[str, int]
-    guest: dict[str, int]
+    operations: dict[str, Row]
     kernel: dict[str, int]
     stages: dict[str, float]
     memory: str
     sizes: dict[str, str]
 
 
-def counted(arch: Arch) -> tuple[str, ...]:
-    """Return QEMU's arguments for a clock that counts instructions."""
-    return ("-icount", "shift=0,sleep=off", "-cpu", arch.counted_cpu)
-
-
-def operations(session: Session, binary: Path) -> dict[str, int]:
-    """Run the benchmark in a booted Linux; return instructions by operation."""
-    session.push(binary, "/tmp/operations")
-    found: dict[str, int] = {}
-    done = session.run(["/tmp/operations"], limit=LIMIT)
-    for line in done.text.splitlines():
-        name, _, value = line.rpartition(" ")
-        found[name] = int(value)
-    session.shell_run("dd if=/dev/urandom of=/tmp/data bs=64k count=64 2>/dev/null")
-    uptime = "cut -d' ' -f1 /proc/uptime"
-    text = session.shell_run(f"{uptime}; gzip < /tmp/data > /dev/null; {uptime}", limit=LIMIT).text.split()
-    found["gzip, 4 MiB"] = round((float(text[1]) - float(text[0])) * 1e9)
-    return found
-
-
-def measured(session: Session, binary: Path) -> dict[str, int]:
-    """Boot, measure, power off."""
-    with session:
-        found = operations(session, binary)
-        session.power_off()
-    boot.discard_large_files(session.machine.run)
-    return found
+def operations(arch: Arch, cache: Cache, progress: Progress) -> dict[str, Row]:
+    """Count the workloads on the guest and on native Linux; return their rows by name."""
+    record = counted_run(arch, cache, Store(), progress, WORKLOADS, [PEER])
+    return {row.name: row for row in tables.rows(record, Clock.INSTRUCTIONS)}
 
 
 def kernel_figures(arch: Arch, bare: Path) -> dict[str, int]:
     """Run the kernel's benchmark; return instructions by name."""
-    _, folder = kernel_tests.run(arch, bare, extra=counted(arch), program=build.KERNEL_BENCH)
+    _, folder = kernel_tests.run(arch, bare, extra=counted(arch, Clock.INSTRUCTIONS), program=build.KERNEL_BENCH)
     pattern = re.compile(r"# bench (.+) (\d+)$", re.MULTILINE)
     return {name: int(value) for name, value in pattern.findall((folder / "l4.log").read_text())}
 
@@ -98,22 +77,13 @@ def measure(arch: Arch, cache: Cache, progress: Progress) -> Figures:
     """Measure everything on one architecture."""
     progress.say(arch.name)
     made = boot.artefacts(arch, cache, progress)
-    with progress.step("build native"):
-        native = linux.linux(arch, cache, linux.native(arch))
-    with tempfile.TemporaryDirectory(prefix="quoll-") as name:
-        binary = Path(name) / "operations"
-        subprocess.run([program(arch.compiler), "-static", "-O2", "-D_GNU_SOURCE", str(PROGRAM), "-o", str(binary)],
-                       check=True)
-        guest = measured(boot.prepare(made, progress, RunDirectory("measure-guest"), extra=counted(arch)), binary)
-        bare = measured(boot.prepare_native(arch, native / Path(arch.linux_image).name, made.disk, progress,
-                                            RunDirectory("measure-native"), counted(arch)), binary)
     with boot.prepare(made, progress, RunDirectory("measure-boot")) as session:
         memory = session.shell_run("sed -n 's/^MemTotal: *//p' /proc/meminfo").text
         session.power_off()
     used = re.search(r"root: (\d+ KiB) of RAM used", (session.machine.run.path / "l4.log").read_text())
     boot.discard_large_files(session.machine.run)
     programs = [*(made.bare / name for name in (build.KERNEL, *build.SERVERS)), made.linux / "vmlinux"]
-    return Figures(bare, guest, kernel_figures(arch, made.bare), session.tracker.times,
+    return Figures(operations(arch, cache, progress), kernel_figures(arch, made.bare), session.tracker.times,
                    f"{used[1] if used else 'not told'}, {memory}",
                    {path.name: text_size(arch, path) for path in programs})
 
@@ -132,20 +102,20 @@ def names_of(maps: Iterable[Mapping[str, object]]) -> list[str]:
 def page(figures: Mapping[str, Figures]) -> str:
     """Return all figures as a page in Markdown, one column or a few for each architecture."""
     names, found = list(figures), list(figures.values())
-    qemu = subprocess.run([program(ARCHES[names[0]].qemu), "--version"], capture_output=True, text=True, check=True)
     out = ["# Measurements", "",
-           f"Written by `./orchestrate measure`. {qemu.stdout.splitlines()[0]}, emulation (TCG), one CPU. Instructions "
-           "are counted by `-icount shift=0,sleep=off`, user mode and all privileged work included; each figure is the "
-           "least of nine rounds. On x86_64 a string instruction counts once for each step, so the CPU is without its "
-           f"byte-wise ones (`-cpu {ARCHES['x86_64'].counted_cpu}`). CPUs: "
+           f"Written by `./orchestrate measure`. {emulator_version(ARCHES[names[0]])}, emulation (TCG), one CPU. "
+           "Instructions are counted by `-icount shift=0,sleep=off`, user mode and all privileged work included. On "
+           "x86_64 a string instruction counts once for each step, so the CPU is without its byte-wise ones. CPUs: "
            f"{', '.join(f'{name} `{ARCHES[name].counted_cpu}`' for name in names)}.", "",
            "## Linux on L4 against Linux on the bare machine", "",
            "The same 6.12 source and the same disk; native is the architecture's own port with "
-           "`orchestration/configs/native*.config`.", ""]
+           "`orchestration/configs/native*.config`. What each operation does: `rootfs/workloads`; what L4 counts in "
+           "it: [bench.md](bench.md).", ""]
     head = ["operation", *(f"{name} {what}" for name in names for what in ("native", "on L4", "ratio"))]
     out += table(head, ([name, *(cell for one in found for cell in (
-        one.native[name], one.guest[name], f"{one.guest[name] / one.native[name]:.2f}"))]
-        for name in names_of(one.native for one in found)))
+        *(tables.quantity(one.operations[name].sides[side].median, one.operations[name].unit)
+          for side in (PEER, GUEST)), f"{one.operations[name].ratios[PEER].median:.2f}"))]
+        for name in names_of(one.operations for one in found)))
     out += ["## L4 itself", "", "Instructions, user stubs included (`tests/kernel/bench.c`).", ""]
     out += table(["operation", *names], ([name, *(one.kernel.get(name, "-") for one in found)]
                                          for name in names_of(one.kernel for one in found)))

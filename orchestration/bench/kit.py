@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 from pathlib import Path
@@ -11,7 +12,7 @@ from orchestration import build, rootfs, tools
 from orchestration.arch import Arch
 from orchestration.bench.workload import FOLDER, Workload
 from orchestration.bootstrap import ROOT
-from orchestration.cache import Cache, hash_file, key_of
+from orchestration.cache import Cache, key_of
 from orchestration.errors import QuollError, UsageError
 
 TIMED = FOLDER / "timed.c"
@@ -22,11 +23,27 @@ PACKED = "kit.tar"
 NO_PACKAGE = ("Unable to locate package", "has no installation candidate", "Couldn't find any package")
 
 
-def digest(arch: Arch, workload: Workload, disk: Path) -> str:
-    """Return a key of everything that decides what a workload does: equal keys, equal work."""
-    packages = hash_file(disk) if workload.description.packages else ""
-    return key_of(arch.name, build.compiler_version(arch.compiler), packages, *FLAGS,
-                  files=[*workload.files(), TIMED], base=FOLDER if workload.folder.is_relative_to(FOLDER) else None)
+def digest(arch: Arch, cache: Cache, workload: Workload) -> str:
+    """Return a key of a workload's own sources and of the packages that it asks for: equal keys, equal work.
+
+    The compiler is among a run's conditions, and what else is on the disk is part of what is measured.
+    """
+    packages = ""
+    if workload.description.packages:
+        packages = content(rootfs.packages(arch, cache, rootfs.Spec(extra=workload.description.packages)))
+    return key_of(packages, *FLAGS, files=[*workload.files(), TIMED],
+                  base=FOLDER if workload.folder.is_relative_to(FOLDER) else None)
+
+
+def content(archive: Path) -> str:
+    """Return a key of the programs in a tar file, by whomever and whenever it was packed."""
+    parts = []
+    with tarfile.open(archive) as packed:
+        for entry in packed:
+            stream = packed.extractfile(entry) if entry.isreg() and "/usr/" in f"/{entry.name}" else None
+            if stream is not None:
+                parts.append(f"{Path(entry.name)} {hashlib.sha256(stream.read()).hexdigest()}")
+    return key_of(*sorted(parts))
 
 
 def pack(arch: Arch, cache: Cache, workload: Workload) -> Path:

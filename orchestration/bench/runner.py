@@ -19,7 +19,7 @@ from orchestration.arch import Arch
 from orchestration.bench import compare, execution, kit, sides
 from orchestration.bench.sides import Side
 from orchestration.bench.tables import TRACED
-from orchestration.bench.workload import Clock, Workload
+from orchestration.bench.workload import Clock, Workload, load
 from orchestration.cache import Cache, hash_file
 from orchestration.errors import InfrastructureError, QuollError, WorkloadError
 from orchestration.progress import Progress
@@ -67,7 +67,7 @@ class Bench:
             **{f"{compare.OPTIONS}{side.name}": hash_file(side.config)[:16] for side in self.sides}}
         return {
             compare.CONDITIONS: conditions,
-            compare.WORKLOADS: {one.name: kit.digest(self.arch, one, disks[one.name]) for one in self.workloads
+            compare.WORKLOADS: {one.name: kit.digest(self.arch, self.cache, one) for one in self.workloads
                                 if one.name in disks},
             "revision": sides.revision(), "host": f"{platform.system()} {platform.release()} {platform.machine()}",
             "rounds of wall time": self.rounds,
@@ -173,6 +173,17 @@ class Bench:
                     self.note(record, workload, side.name, Clock.WALL, named(error, side))
                 else:
                     boot.discard_large_files(session.machine.run)
+
+
+def counted_run(arch: Arch, cache: Cache, store: Store, progress: Progress, names: Iterable[str],
+                against: Iterable[str] = ()) -> Record:
+    """Count some workloads on our guest and its peers; raise what kept one from being counted."""
+    bench = Bench(arch, cache, store, progress, [load(name) for name in names], [Clock.INSTRUCTIONS], rounds=1)
+    record = bench.measure(against)
+    error = verdict(bench.errors)
+    if error is not None:
+        raise error
+    return record
 
 
 def named(error: QuollError, side: Side) -> QuollError:

@@ -9,7 +9,8 @@ import pytest
 
 from orchestration import boot, kernel_tests, trace
 from orchestration.arch import Arch
-from orchestration.measurements import counted
+from orchestration.bench.sides import counted
+from orchestration.bench.workload import Clock
 from orchestration.progress import Progress
 from orchestration.rundir import RunDirectory
 from orchestration.session import Session
@@ -18,7 +19,7 @@ from orchestration.session import Session
 @pytest.mark.parametrize("traced", [False, True], ids=["kernel", "kernel that counts"])
 def test_kernel(arch: Arch, made: boot.Artefacts, subtests: pytest.Subtests, traced: bool) -> None:
     # Time counts instructions, so that a busy host cannot take a thread's slice away.
-    report, folder = kernel_tests.run(arch, made.bare, extra=counted(arch), trace=traced)
+    report, folder = kernel_tests.run(arch, made.bare, extra=counted(arch, Clock.INSTRUCTIONS), trace=traced)
     for result in report.results:
         with subtests.test(result.name):
             if result.outcome == "skip":

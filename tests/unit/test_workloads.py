@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import build, cli
-from orchestration.arch import ARCHES, Arch
+from orchestration import cli
+from orchestration.arch import ARCHES
 from orchestration.bench import kit, workload
 from orchestration.bench.workload import Clock, Metric, load
 from orchestration.cache import Cache
@@ -158,13 +158,28 @@ def test_a_network_that_is_down_is_not_the_workload_s_fault(folder: Path, tmp_pa
         kit.disk(ARCHES["x86_64"], Cache(tmp_path), load("one", folder), None)
 
 
-@pytest.mark.parametrize("arch", ARCHES.values(), ids=ARCHES)
-def test_a_digest_names_the_work(arch: Arch, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "compiler_version", lambda compiler: compiler)
-    before = kit.digest(arch, load("one", folder), tmp_path)
-    assert before == kit.digest(arch, load("one", folder), tmp_path)
-    (folder / "one/workload.toml").write_text(GOOD.replace("limit = 10", "limit = 11"))
-    assert before != kit.digest(arch, load("one", folder), tmp_path)
+def test_a_digest_names_the_work(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of packages it is the programs that count, not when somebody packed them, nor what they keep for apt."""
+    def digest() -> str:
+        return kit.digest(ARCHES["x86_64"], Cache(tmp_path / "cache"), load("one", folder))
+
+    def pack(program: bytes, time: int) -> None:
+        with tarfile.open(tmp_path / "packages.tar", "w") as archive:
+            for name, data in (("./usr/bin/gzip", program), ("./var/log/apt", str(time).encode())):
+                entry = tarfile.TarInfo(name)
+                entry.size, entry.mtime = len(data), time
+                archive.addfile(entry, io.BytesIO(data))
+
+    monkeypatch.setattr(kit.rootfs, "packages", lambda *ignored: tmp_path / "packages.tar")
+    before = digest()
+    assert before == digest()
+    (folder / "one/workload.toml").write_text(GOOD.replace("limit = 10", 'limit = 10\npackages = ["gzip"]'))
+    found = []
+    for program, time in ((b"1.12", 1), (b"1.12", 2), (b"1.13", 2)):
+        pack(program, time)
+        found.append(digest())
+    assert before not in found
+    assert found[0] == found[1] != found[2]
 
 
 def test_unpacking_ignores_what_is_no_file() -> None:
