@@ -15,12 +15,13 @@ from rich.table import Table
 from orchestration import arch as arches
 from orchestration import doctor
 from orchestration.bench import compare, report, sides, tables
+from orchestration.bench import gate as gates
 from orchestration.bench import workload as workloads
-from orchestration.bench.runner import KIND, Bench, verdict
+from orchestration.bench.runner import KIND, Bench, counted_run, verdict
 from orchestration.bench.tables import GUEST, Row, quantity
 from orchestration.bench.workload import Clock
 from orchestration.cache import Cache
-from orchestration.errors import UsageError
+from orchestration.errors import RegressionError, UsageError
 from orchestration.progress import Progress
 from orchestration.store import Record, Store, rebuild
 
@@ -42,7 +43,7 @@ def command(arch: arches.Arch) -> Callable[..., int]:
         clock: Annotated[list[str] | None, typer.Option(help=f"only this: {', '.join(Clock)}")] = None,
         rounds: Annotated[int, typer.Option(min=1, help="runs of each workload by wall time")] = ROUNDS,
         gate: Annotated[Path | None, typer.Option(help="fail when instruction counts grew beyond this file's")] = None,
-        write_gate: Annotated[Path | None, typer.Option(help="make such a file")] = None,
+        write_gate: Annotated[Path | None, typer.Option(help="set such a file's figures by this run")] = None,
         store: StoreOption = None,
         quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
     ) -> int:
@@ -55,9 +56,11 @@ def command(arch: arches.Arch) -> Callable[..., int]:
             raise UsageError(f"Xen PV exists on x86_64 only, not on {arch.name}", "leave --against xen away")
         clocks = list(dict.fromkeys(clock or list(Clock)))
         check_words("--clock", clocks, list(Clock))
-        limits = compare.read_gate(gate) if gate else None
-        if limits is not None and Clock.INSTRUCTIONS not in clocks:
-            raise UsageError("--gate looks at instruction counts, and --clock leaves them out")
+        limits = gates.read(gate) if gate else None
+        if write_gate is not None:
+            gates.check_place(write_gate)
+        if (limits is not None or write_gate is not None) and Clock.INSTRUCTIONS not in clocks:
+            raise UsageError("a gate is about instruction counts, and --clock leaves them out")
         doctor.ensure([arch])
         doctor.check_space()
         progress = Progress(quiet)
@@ -65,13 +68,13 @@ def command(arch: arches.Arch) -> Callable[..., int]:
         bench = Bench(arch, Cache(say=progress.say), results, progress, chosen, [Clock(one) for one in clocks], rounds)
         record = bench.measure(peers)
         show(record)
-        if write_gate is not None:
-            compare.write_gate(record, write_gate)
         error = verdict(bench.errors)
         if error is not None:
             raise error
+        if write_gate is not None:
+            gates.write(record, write_gate)
         if limits is not None:
-            for line in compare.check_gate(record, limits, [one.name for one in chosen]):
+            for line in gates.check(record, limits, [one.name for one in chosen]):
                 progress.say(f"better than the gate: {line}")
             progress.say(f"the gate {gate} is kept")
         return 0
@@ -161,6 +164,40 @@ def compare_command(before: Annotated[str, typer.Argument(metavar="RUN")],
     console.print(table)
     for line in left_out:
         console.print(line, markup=False)
+    return 0
+
+
+@app.command(name="gate")
+def gate_command(
+    arch: Annotated[list[str] | None, typer.Argument(metavar="[ARCH...]", help=(
+        f"some of: {', '.join(arches.ARCHES)}; all when none is named"))] = None,
+    write: Annotated[bool, typer.Option("--write", help="set the gate by what is counted now")] = False,
+    store: StoreOption = None,
+) -> int:
+    """Count the micro suite in the guest of each architecture, and hold it to ci/gate.yaml."""
+    chosen = [arches.find(name) for name in arch or arches.ARCHES]
+    limits = None if write else gates.read(gates.GATE)
+    doctor.ensure(chosen)
+    doctor.check_space()
+    progress, results = Progress(), Store(store)
+    regressions: list[RegressionError] = []
+    for one in chosen:
+        record = counted_run(one, Cache(say=progress.say), results, progress, [MICRO])
+        if limits is None:
+            gates.write(record, gates.GATE)
+            continue
+        try:
+            for line in gates.check(record, limits, [MICRO]):
+                progress.say(f"better than the gate: {line}")
+        except gates.ElsewhereError as error:
+            print(f"{one.name}: skipped, {error.message}")
+        except RegressionError as error:
+            regressions.append(error)
+            print("\n".join(f"{one.name}: {line}" for line in error.details))
+        else:
+            print(f"{one.name}: kept")
+    if regressions:
+        raise regressions[0]
     return 0
 
 

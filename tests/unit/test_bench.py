@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Statistics, tables, comparisons, gates and the page of results."""
+"""Statistics, tables, comparisons and the page of results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from orchestration.bench import compare, report, sides, tables
 from orchestration.bench.statistics import coverage, estimate, geometric_mean, ratios
 from orchestration.bench.workload import Clock
-from orchestration.errors import RegressionError, UsageError
+from orchestration.errors import UsageError
 from orchestration.store import Failure, Record, Sample, Store
 
 CONDITIONS = {"Linux": "6.12.1", "emulator": "QEMU 7.2", "machine": "q35", "options of guest": "o"}
@@ -120,46 +120,6 @@ def test_a_workload_that_was_edited_is_left_out() -> None:
     assert {change.name for change in found} == {"fio/read"}
     assert left_out == ["the workload micro is another one now", "the workload fio is in one of the runs only",
                         "the workload tar is in one of the runs only"]
-
-
-def test_a_gate_is_kept_or_not(tmp_path: Path) -> None:
-    path = tmp_path / "gate.json"
-    compare.write_gate(record(), path)
-    gate = compare.read_gate(path)
-    assert gate.instructions == {"micro/getppid": 300, "micro/pipe": 800}
-    assert compare.check_gate(record(), gate, ["micro"]) == []
-    assert compare.check_gate(record(factor=1.004), gate, ["micro"]) == []
-    assert compare.check_gate(record(factor=0.9), gate, ["micro"]) == [
-        "micro/getppid: 300 -> 270 instructions (-10.0%)", "micro/pipe: 800 -> 720 instructions (-10.0%)"]
-    with pytest.raises(RegressionError) as caught:
-        compare.check_gate(record(factor=1.1), gate, ["micro"])
-    assert caught.value.exit_code == 119
-    assert caught.value.details[0] == "micro/getppid: 300 -> 330 instructions (+10.0%)"
-    with pytest.raises(RegressionError, match="1 of 2"):
-        compare.check_gate(record(samples=record().samples[:2]), gate, ["micro"])
-    assert compare.check_gate(record(samples=[]), gate, ["fio"]) == []
-
-
-def test_a_gate_of_other_conditions_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "gate.json"
-    other = record()
-    other.facts[compare.CONDITIONS]["emulator"] = "QEMU 9"
-    compare.write_gate(other, path)
-    with pytest.raises(UsageError, match="emulator: QEMU 9 against QEMU 7.2"):
-        compare.check_gate(record(), compare.read_gate(path), ["micro"])
-    other = record()
-    other.facts[compare.WORKLOADS]["micro"] = "d9"
-    compare.write_gate(other, path)
-    with pytest.raises(UsageError, match="the workload micro is another one"):
-        compare.check_gate(record(), compare.read_gate(path), ["micro"])
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"arch": "x86_64", "instruction": {}}'])
-def test_what_is_no_gate_file_is_said(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "gate.json"
-    path.write_text(text)
-    with pytest.raises(UsageError, match="is no gate file"):
-        compare.read_gate(path)
 
 
 def test_options_that_only_name_the_machine_do_not_count(tmp_path: Path) -> None:
