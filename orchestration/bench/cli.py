@@ -120,7 +120,9 @@ def show(record: Record) -> None:
         if not found:
             continue
         peers = tables.peers(found)
-        table = Table(title=f"{record.arch}, {clock} ({record.id})", title_justify="left")
+        # A title of the table would be broken to its width, and with it the name of the run.
+        console.print(f"{record.arch}, {clock} ({record.id})", style="italic")
+        table = Table()
         table.add_column("workload")
         table.add_column("ours", justify="right")
         for peer in peers:
@@ -153,14 +155,15 @@ def compare_command(before: Annotated[str, typer.Argument(metavar="RUN")],
     """Print what changed between two runs of the same conditions."""
     results = Store(store)
     found, left_out = compare.changes(results.load(before), results.load(after))
-    table = Table(title=f"{before} -> {after}", title_justify="left")
+    console = printer()
+    console.print(f"{before} -> {after}", style="italic")
+    table = Table()
     for name in ("workload", "side", "clock", "before", "after", "factor", ""):
         table.add_column(name, justify="right" if name in ("before", "after", "factor") else "left")
     for change in found:
         word = "worse" if change.worse else "better" if change.significant and change.factor != 1 else ""
         table.add_row(change.name, change.side, change.clock, quantity(change.before, change.unit),
                       quantity(change.after, change.unit), f"{change.factor:.4f}", word)
-    console = printer()
     console.print(table)
     for line in left_out:
         console.print(line, markup=False)

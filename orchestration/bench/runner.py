@@ -46,6 +46,8 @@ class Bench:
     sides: list[Side] = field(default_factory=list)
     modules: Path | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    """Of Linux, by the sides that have booted."""
+    unbootable: dict[str, QuollError] = field(default_factory=dict)
     errors: list[QuollError] = field(default_factory=list)
 
     def build(self, against: Iterable[str]) -> None:
@@ -104,15 +106,30 @@ class Bench:
 
     def note(self, record: Record, workload: Workload, side: str, clock: str, error: QuollError) -> None:
         """Remember a failure, and go on."""
-        self.errors.append(error)
+        shown = type(error)(f"{side}: {error.message}", error.hint, error.details) if side else error
+        self.errors.append(shown)
         self.store.fail(record, Failure(workload.name, side, clock, error.outcome, error.message))
-        for line in error.lines():
+        for line in shown.lines():
             self.progress.say(f"  {line}")
 
     def boot(self, side: Side, workload: Workload, clock: Clock, disk: Path) -> Session:
         """Return a session that is not booted yet."""
         run = RunDirectory(f"{workload.name}-{side.name}-{clock}", self.cache.root / "bench-runs")
         return side.session(disk, clock, run)
+
+    def up(self, stack: ExitStack, record: Record, side: Side, workload: Workload, clock: Clock, disk: Path) -> Session:
+        """Boot a side until the stack's end. One that did not boot the first time is not waited for again."""
+        if side.name in self.unbootable:
+            error = self.unbootable[side.name]
+            raise type(error)(f"{error.message} (not tried again)", error.hint)
+        try:
+            session = stack.enter_context(self.boot(side, workload, clock, disk))
+            self.started(session, record, side)
+        except QuollError as error:
+            if side.name not in self.versions:
+                self.unbootable[side.name] = error
+            raise
+        return session
 
     def started(self, session: Session, record: Record, side: Side) -> None:
         """Check that a booted side is what it should be: the same Linux as the others."""
@@ -138,12 +155,12 @@ class Bench:
         """Run a workload once on each side by the clock that counts instructions."""
         for side in self.sides:
             try:
-                with self.boot(side, workload, Clock.INSTRUCTIONS, disk) as session:
-                    self.started(session, record, side)
+                with ExitStack() as stack:
+                    session = self.up(stack, record, side, workload, Clock.INSTRUCTIONS, disk)
                     self.once(record, session, side, workload, Clock.INSTRUCTIONS, 0)
                     session.power_off()
             except QuollError as error:
-                self.note(record, workload, side.name, Clock.INSTRUCTIONS, named(error, side))
+                self.note(record, workload, side.name, Clock.INSTRUCTIONS, error)
             else:
                 boot.discard_large_files(session.machine.run)
 
@@ -153,24 +170,22 @@ class Bench:
         with ExitStack() as stack:
             for side in (one for one in self.sides if one.name != TRACED):
                 try:
-                    session = stack.enter_context(self.boot(side, workload, Clock.WALL, disk))
-                    self.started(session, record, side)
-                    up.append((side, session))
+                    up.append((side, self.up(stack, record, side, workload, Clock.WALL, disk)))
                 except QuollError as error:
-                    self.note(record, workload, side.name, Clock.WALL, named(error, side))
+                    self.note(record, workload, side.name, Clock.WALL, error)
             for number in range(self.rounds):
                 for side, session in list(up)[:: 1 if number % 2 == 0 else -1]:
                     try:
                         session.check()
                         self.once(record, session, side, workload, Clock.WALL, number)
                     except QuollError as error:
-                        self.note(record, workload, side.name, Clock.WALL, named(error, side))
+                        self.note(record, workload, side.name, Clock.WALL, error)
                         up = [one for one in up if one[0] is not side]
             for side, session in up:
                 try:
                     session.power_off()
                 except QuollError as error:
-                    self.note(record, workload, side.name, Clock.WALL, named(error, side))
+                    self.note(record, workload, side.name, Clock.WALL, error)
                 else:
                     boot.discard_large_files(session.machine.run)
 
@@ -184,11 +199,6 @@ def counted_run(arch: Arch, cache: Cache, store: Store, progress: Progress, name
     if error is not None:
         raise error
     return record
-
-
-def named(error: QuollError, side: Side) -> QuollError:
-    """Return the error with the side in its message."""
-    return type(error)(f"{side.name}: {error.message}", error.hint, error.details)
 
 
 def verdict(errors: Sequence[QuollError]) -> QuollError | None:

@@ -141,9 +141,27 @@ def test_a_native_kernel_that_does_not_boot_costs_its_own_figures_only(bench: Be
     bench.sides[1] = FakeSide("native", error).made(tmp_path / "config")
     record = bench.measure([])
     assert {sample.side for sample in record.samples} == {"guest"}
-    assert all(failure.message.startswith("native: ") for failure in record.failures)
+    # It is waited for once, not for each workload under each clock.
+    assert [failure.message for failure in record.failures] == [
+        error.message, *[f"{error.message} (not tried again)"] * 3]
+    assert {failure.side for failure in record.failures} == {"native"}
     decided = verdict(bench.errors)
     assert decided is not None and decided.exit_code == error.exit_code
+    assert decided.message == f"native: {error.message}"
+
+
+def test_a_side_that_has_booted_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.clocks, bench.sides = [Clock.INSTRUCTIONS], bench.sides[:1]
+    boots = iter([None, HangError("stage 'Linux' did not end")])
+    good = FakeSession.__enter__
+
+    def enter(self: FakeSession) -> FakeSession:
+        self.side.boot_error = next(boots)
+        return good(self)
+
+    monkeypatch.setattr(FakeSession, "__enter__", enter)
+    bench.measure([])
+    assert bench.unbootable == {}
 
 
 def test_a_disk_that_cannot_be_made_costs_its_own_workload_only(bench: Bench, tmp_path: Path,
@@ -164,6 +182,7 @@ def test_different_versions_of_linux_are_not_compared(bench: Bench, tmp_path: Pa
     record = bench.measure([])
     assert {sample.side for sample in record.samples} == {"guest"}
     assert "different versions of Linux" in record.failures[0].message
+    assert bench.unbootable == {}
 
 
 def test_what_was_measured_before_an_interruption_is_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
