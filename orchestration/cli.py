@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 from typing import Annotated
 
@@ -30,6 +31,7 @@ from orchestration.running import cli as running_cli
 from orchestration.running import keeper
 
 ACCELERATORS = ("tcg", "kvm")
+ARCH_NAMES = running_cli.one_of(arches.ARCHES)
 EPILOG = ("Exit codes: a guest command's own; 2 usage; 3 something is missing (see doctor); "
           "116 cells of a matrix failed; 117 a driver's fault did harm; 118 a workload failed; "
           "119 a cost grew beyond its gate; 120 infrastructure; "
@@ -40,13 +42,17 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 @app.command(epilog=EPILOG)
 def boot(
-    arch: Annotated[str, typer.Argument(metavar="ARCH", help=f"one of: {', '.join(arches.ARCHES)}")],
-    command: Annotated[list[str] | None, typer.Argument(metavar="[-- COMMAND...]",
+    arch: Annotated[str, typer.Argument(metavar="ARCH", autocompletion=ARCH_NAMES,
+                                        help=f"one of: {', '.join(arches.ARCHES)}")],
+    command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND...",
                                                         help="run this in the guest instead of a shell")] = None,
-    accel: Annotated[str, typer.Option(help="tcg, or kvm where our probe runs under it")] = "tcg",
+    accel: Annotated[str, typer.Option(autocompletion=running_cli.one_of(ACCELERATORS),
+                                       help="tcg, or kvm where our probe runs under it")] = "tcg",
     append: Annotated[str, typer.Option(help="more boot arguments for Linux")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="build, then print QEMU's command")] = False,
     console: Annotated[bool, typer.Option("--console", help="show the serial line as well")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="with the L4 that counts and traces (then: ./orchestrate "
+                                                        "trace)")] = False,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="leave it running, print its name (ssh, attach, "
                                                                 "cp, gdb, stop)")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
@@ -59,7 +65,7 @@ def boot(
     doctor.check_space()
     progress = Progress(quiet)
     cache = Cache(say=progress.say)
-    made = booting.artefacts(chosen, cache, progress)
+    made = replace(booting.artefacts(chosen, cache, progress), trace=trace)
     if accel == "kvm":
         with progress.step("probe KVM"):
             kernel_tests.probe(chosen, made.bare)
@@ -91,8 +97,8 @@ def boot(
 
 
 @app.command(epilog=EPILOG)
-def build(arch: Annotated[list[str], typer.Argument(metavar="ARCH...", help=f"some of: {', '.join(arches.ARCHES)}")]
-          ) -> int:
+def build(arch: Annotated[list[str], typer.Argument(metavar="ARCH...", autocompletion=ARCH_NAMES,
+                                                    help=f"some of: {', '.join(arches.ARCHES)}")]) -> int:
     """Build all that has changed, and boot nothing."""
     chosen = [arches.find(name) for name in arch]
     doctor.ensure(chosen)
@@ -123,7 +129,7 @@ def test(context: typer.Context) -> int:
 
 @app.command(epilog=EPILOG)
 def measure(
-    arch: Annotated[list[str] | None, typer.Argument(metavar="[ARCH...]", help=(
+    arch: Annotated[list[str] | None, typer.Argument(metavar="ARCH...", autocompletion=ARCH_NAMES, help=(
         f"some of: {', '.join(arches.ARCHES)}; all when none is named"))] = None,
 ) -> int:
     """Measure the guest against native Linux: all architectures into docs/measurements.md, named ones to the screen."""

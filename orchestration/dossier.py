@@ -2,7 +2,6 @@
 """What a machine that hangs was doing: registers, where it spends its time, stacks, threads and what they wait for.
 
 All of it is read from outside, by the emulator's debugger stub and the ELF files; the machine runs on afterwards.
-Kernel memory is read where the kernel last entered, since a CPU in user mode does not see it on every architecture.
 """
 
 from __future__ import annotations
@@ -12,18 +11,39 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Protocol
 
-from orchestration import debuginfo, trace
+from orchestration import kernel_objects, trace
+from orchestration.arch import Arch
 from orchestration.errors import InfrastructureError
 from orchestration.faults.inject import CODES
-from orchestration.gdbstub import Stub
-from orchestration.qemu import Machine
+from orchestration.gdbstub import Stub, Target
+from orchestration.kernel_objects import GUEST, Thread, guest_memory
+from orchestration.rundir import RunDirectory
 from orchestration.symbols import Symbols
 from orchestration.tools import tail
 
 SAMPLES, SAMPLE_SECONDS = 24, 0.04
 STACK_WORDS = 96
-SERVERS = ("root", "console", "block", "net")
+SERVERS = ("root", *kernel_objects.SERVERS)
+
+
+class Monitor(trace.Memory, Protocol):
+    """QEMU's monitor, directly or by the debugger's stub."""
+
+    def human(self, command: str) -> str:
+        """Run a command of the human monitor and return its text."""
+
+
+class Machine(Target, Protocol):
+    """A machine of this orchestrator or of another one."""
+
+    arch: Arch
+    run: RunDirectory
+
+    @property
+    def monitor(self) -> Monitor | None:
+        """Return the monitor."""
 
 
 @dataclass
@@ -36,6 +56,10 @@ class Dossier:
     abi: SimpleNamespace
     parts: list[str] = field(default_factory=list)
     summary: list[str] = field(default_factory=list)
+    named: dict[int, str] = field(default_factory=dict)
+    """Threads, Endpoints and Notifications by address, once they were found."""
+    off: bool = False
+    """The machine has switched itself off and cannot run on."""
 
     def section(self, title: str, lines: list[str]) -> None:
         """Add a part."""
@@ -43,9 +67,12 @@ class Dossier:
 
     def collect(self) -> str:
         """Return everything as text."""
+        # First, before looking has made events of its own.
+        found = self.events()
         if self.machine.monitor is not None:
             try:
                 self.section("registers", self.machine.monitor.human("info registers").strip().splitlines())
+                self.off = "(shutdown)" in self.machine.monitor.human("info status")
             except InfrastructureError as error:
                 self.section("registers", [error.message])
         try:
@@ -53,7 +80,7 @@ class Dossier:
                 self.debug(stub)
         except (InfrastructureError, OSError) as error:
             self.section("debugger", [str(error)])
-        self.traced()
+        self.traced(found)
         for title, name in (("log of L4 and its servers", "l4.log"), ("guest's console", "console.log")):
             self.section(title, list(tail(self.machine.run.file(name), 40)))
         for server in SERVERS:
@@ -63,13 +90,18 @@ class Dossier:
         self.section("emulator", list(tail(self.machine.run.file("qemu.log"), 8)))
         return "\n".join(self.parts)
 
-    def traced(self) -> None:
-        """Add the last events, where the kernel keeps them."""
-        if self.machine.monitor is None:
-            return
-        with suppress(InfrastructureError, OSError):
-            found = trace.read(self.machine.monitor, self.machine.run.file("l4.log"))
-            self.section("last events of L4", trace.text(found).splitlines())
+    def events(self) -> trace.Trace | None:
+        """Return the kernel's trace, where it keeps one."""
+        if self.machine.monitor is not None:
+            with suppress(InfrastructureError, OSError):
+                return trace.read(self.machine.monitor, self.machine.run.file("l4.log"))
+        return None
+
+    def traced(self, found: trace.Trace | None) -> None:
+        """Add the last events."""
+        if found is not None:
+            self.section("last events of L4", trace.text(found, self.named).splitlines())
+            self.section("messages by endpoint", trace.endpoint_lines(found, self.named))
 
     def names(self) -> dict[str, Symbols]:
         """Return the symbols of every program that is there."""
@@ -123,15 +155,16 @@ class Dossier:
                 stacks[program] = [f"pc  {pc:016x}  <{place}>", *self.stack(stub, names[program], code.sp)]
             if turn == 0:
                 self.summary.append(f"{program}: {place}")
-            if stub.resume(SAMPLE_SECONDS):
+            if self.off or stub.resume(SAMPLE_SECONDS):
                 break
-        self.section(f"where it is, {SAMPLES} samples in {SAMPLES * SAMPLE_SECONDS:.1f} s",
+        self.section("where it was when it switched itself off" if self.off else
+                     f"where it is, {SAMPLES} samples in {SAMPLES * SAMPLE_SECONDS:.1f} s",
                      [f"{count:4}  {what}" for what, count in seen.most_common()])
         self.summary += [f"{count} of {SAMPLES} samples in {what}" for what, count in seen.most_common(3)]
         for program, lines in sorted(stacks.items()):
             self.section(f"stack of {program}", lines)
         if self.kernel is not None and self.kernel.exists():
-            self.section("threads of L4", self.threads(stub, names))
+            self.threads(stub, names, self.kernel, set(stacks))
 
     @staticmethod
     def stack(stub: Stub, names: Symbols, register: str) -> list[str]:
@@ -147,69 +180,37 @@ class Dossier:
                 lines.append(f"    {value:016x}  <{name}>")
         return lines
 
-    def threads(self, stub: Stub, names: dict[str, Symbols]) -> list[str]:
-        """Return a line for every thread: whose, state, priority, what it waits for, where it is in user mode."""
-        assert self.kernel is not None
-        info = debuginfo.read(self.kernel)
-        thread, slot = info.structs.get("thread"), info.structs.get("slot")
-        if not thread or not slot or "boot_cpu" not in info.symbols or "root_cnode" not in info.symbols:
-            return ["the kernel has no debug information"]
-        states = info.enums.get("thread_state", {})
-        cpu = info.variables.get("boot_cpu", {})
-        current_at = info.symbols["boot_cpu"] + cpu.get("current", cpu.get("cpu.current", 0))
-        if stub.read(current_at, 8) is None and "trap_exit" in info.symbols:
-            with stub.breakpoint(info.symbols["trap_exit"]):
-                stub.resume(2.0)
-
-        def word(address: int, size: int = 8) -> int:
-            data = stub.read(address, size)
-            if data is None:
-                raise InfrastructureError(f"kernel memory at {address:#x} cannot be read")
-            return int.from_bytes(data, "little")
-
-        current = word(current_at)
-        found: dict[int, list[int]] = {}
-        endpoints: dict[int, str] = {}
-        # The root pager has a capability of everything that matters here.
-        cnode, size = word(info.symbols["root_cnode"]), 1 << self.abi.CNODE_SLOT_BITS
-        slots = word(cnode + info.structs["cnode"]["slots_mask"]) + 1
-        for at in range(cnode, cnode + size * slots, 16 * size):
-            data = stub.read(at, 16 * size) or b""
-            # The first slot is the CNode's own header.
-            for start in range(size if at == cnode else 0, len(data), size):
-                kind = data[start + slot["type"]]
-                if kind in (self.abi.TYPE_THREAD, self.abi.TYPE_ENDPOINT, self.abi.TYPE_NOTIFICATION):
-                    place = start + slot["object"]
-                    found.setdefault(kind, []).append(int.from_bytes(data[place:place + 8], "little"))
-        for number, address in enumerate(dict.fromkeys(found.get(self.abi.TYPE_ENDPOINT, []))):
-            endpoints[address] = f"endpoint {number}"
-        for number, address in enumerate(dict.fromkeys(found.get(self.abi.TYPE_NOTIFICATION, []))):
-            endpoints[address] = f"notification {number}"
-        frame = self.abi.STRUCTS["frame"][1]
-        ip = next(name for name in ("ip", "pc") if name in frame)
-        frame_at = thread["arch"] + next((offset - thread["arch"] for name, offset in thread.items()
-                                          if name == "arch.frame"), 0)
+    def threads(self, stub: Stub, names: dict[str, Symbols], kernel: Path, seen: set[str]) -> None:
+        """Add what every thread waits for and where it is in user mode, and what Linux was at if no sample met it."""
+        try:
+            found = kernel_objects.Reader(stub, kernel, self.abi).read()
+        except InfrastructureError as error:
+            self.section("threads of L4", [error.message])
+            return
+        self.named = found.names
         lines = []
-        for address in dict.fromkeys(found.get(self.abi.TYPE_THREAD, [])):
-            state = states.get(word(address + thread["state"], 1), "?").removeprefix("THREAD_").lower()
-            waits = ""
-            if state in ("send", "recv"):
-                waits = f" on {endpoints.get(word(address + thread['endpoint']), '?')}"
-            elif state == "wait":
-                waits = f" on {endpoints.get(word(address + thread['waiting']), '?')}"
-            badge = word(address + thread["fault_slot"] + slot["badge"])
-            pc = word(address + frame_at + frame[ip][0])
-            owner = "guest" if word(address + thread["vcpu"]) else self.owner(badge, pc, names)
-            symbols = names.get("Linux" if owner == "guest" else owner)
-            spot = symbols.name(pc) if symbols is not None else ""
-            lines.append(f"{owner:<8} {address:x}  {state}{waits}, priority {word(address + thread['priority'], 4)}, "
-                         f"{'queued, ' if word(address + thread['queued'], 1) else ''}"
-                         f"pc {pc:x}{f' <{spot}>' if spot else ''}{'  (runs)' if address == current else ''}")
-        return lines or ["none found"]
+        for thread in found.threads:
+            symbols = names.get("Linux" if thread.owner == GUEST else thread.owner)
+            spot = symbols.name(thread.pc) if symbols is not None and not thread.in_program else ""
+            on = f" on {found.names.get(thread.on, f'{thread.on:#x}')}" if thread.on else ""
+            lines.append(f"{thread.owner:<8} {thread.address:x}  {thread.state}{on}, priority {thread.priority}, "
+                         f"{'queued, ' if thread.queued else ''}{'in a program, ' if thread.in_program else ''}"
+                         f"pc {thread.pc:x}{f' <{spot}>' if spot else ''}{'  (runs)' if thread.runs else ''}")
+        self.section("threads of L4", lines or ["none found"])
+        for thread in found.threads:
+            if thread.owner != GUEST:
+                continue
+            self.section(f"registers of {'a program of ' if thread.in_program else ''}Linux, as L4 saved them",
+                         [f"{name:<8} {value:016x}" for name, value in thread.registers.items()])
+            if "Linux" in names and "Linux" not in seen and not thread.in_program:
+                self.section("stack of Linux", self.saved_stack(stub, names["Linux"], thread))
 
-    def owner(self, badge: int, pc: int, names: dict[str, Symbols]) -> str:
-        """Return whose thread it is: the root pager's has nobody who hears its faults, a server's its device number."""
-        if not badge:
-            return "root"
-        number = badge & 0xFF
-        return next((name for name in SERVERS[1:] if getattr(self.abi, f"DEVICE_{name.upper()}") == number), "?")
+    def saved_stack(self, stub: Stub, names: Symbols, thread: Thread) -> list[str]:
+        """Return the stack of a guest kernel that does not run, from the guest's memory."""
+        gpa, size = thread.sp - self.abi.GUEST_RAM_VADDR, 8 * STACK_WORDS
+        data = guest_memory(stub, thread.regions, gpa, size)
+        if data is None:
+            return [f"sp  {thread.sp:016x} is not in the guest's memory"]
+        words = [int.from_bytes(data[at:at + 8], "little") for at in range(0, size, 8)]
+        return [f"pc  {thread.pc:016x}  <{names.name(thread.pc)}>", f"sp  {thread.sp:016x}",
+                *(f"    {word:016x}  <{name}>" for word in words if (name := names.name(word)))]

@@ -14,13 +14,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from orchestration.errors import InfrastructureError
-from orchestration.qemu import Machine
 
 ANSWER_LIMIT = 20.0
 READ_MAX = 1024
 INCLUDE = re.compile(r'<xi:include href="([^"]+)"/>')
+
+
+class Target(Protocol):
+    """A machine as a debugger needs it: the folder with its socket, and a note that its stops are no news."""
+
+    sockets: Path
+    debugged: bool
 
 
 def checksum(body: bytes) -> bytes:
@@ -67,7 +74,7 @@ def registers_of(texts: list[str]) -> dict[str, tuple[int, int]]:
 class Stub:
     """A debugger on a running machine. The machine is stopped while this is not in resume()."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Target) -> None:
         """Connect, and so stop the machine."""
         machine.debugged = True
         self.path: Path = machine.sockets / "gdb"
@@ -100,7 +107,9 @@ class Stub:
         with suppress(OSError, InfrastructureError):
             if self.running:
                 self.interrupt()
-            self.ask("D")
+            # QEMU remembers that an earlier debugger, such as gdb, numbered processes; it wants the number then.
+            if self.ask("D").startswith("E"):
+                self.done("D;1", "to detach")
         self.socket.close()
 
     def receive(self, limit: float) -> bytes | None:
@@ -145,7 +154,8 @@ class Stub:
         while True:
             answer = self.receive(ANSWER_LIMIT)
             if answer is None:
-                raise InfrastructureError(f"QEMU's debugger stub does not answer {text[:20]}")
+                raise InfrastructureError(f"QEMU's debugger stub does not answer {text[:20]}",
+                                          "it serves one debugger at a time: is a gdb attached?")
             # The stop that connecting caused is told without being asked for.
             if text[0] not in "?scD" and answer[:1] == b"T":
                 continue
@@ -185,6 +195,29 @@ class Stub:
                 return None
             out += bytes.fromhex(answer)
         return out
+
+    def read_physical(self, address: int, size: int) -> bytes | None:
+        """Return physical memory; None where there is none."""
+        self.done("Qqemu.PhyMemMode:1", "physical addresses")
+        try:
+            return self.read(address, size)
+        finally:
+            self.done("Qqemu.PhyMemMode:0", "virtual addresses")
+
+    def monitor(self, command: str) -> str:
+        """Run a command of QEMU's human monitor and return its text."""
+        self.send(f"qRcmd,{command.encode().hex()}")
+        out = b""
+        while True:
+            answer = self.receive(ANSWER_LIMIT)
+            if answer is None:
+                raise InfrastructureError(f"QEMU's debugger stub does not answer {command}")
+            if answer == b"OK":
+                return out.decode(errors="replace")
+            if answer[:1] == b"E" or not answer:
+                raise InfrastructureError(f"QEMU's debugger stub refuses {command}")
+            if answer[:1] == b"O":
+                out += bytes.fromhex(answer[1:].decode())
 
     def write(self, address: int, data: bytes) -> None:
         """Write memory as the CPU sees it now; a page's rights do not matter, device registers are not reached."""

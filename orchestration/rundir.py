@@ -29,6 +29,13 @@ class RunDirectory:
         self.path = parent / f"{stamp}-{os.getpid()}-{name}"
         self.path.mkdir()
 
+    @classmethod
+    def existing(cls, path: Path) -> RunDirectory:
+        """Return the folder of a run that someone else made."""
+        run = cls.__new__(cls)
+        run.started, run.path = time.monotonic(), path
+        return run
+
     def file(self, name: str) -> Path:
         """Return the path of a file of this run."""
         return self.path / name

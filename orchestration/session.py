@@ -6,6 +6,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,8 +24,8 @@ from orchestration.running import registry
 from orchestration.stages import POWER_OFF_LIMIT, Tracker
 from orchestration.symbols import Symbols
 
-# Seconds in which the rest of a panic's text arrives.
-PANIC_GRACE = 2.0
+# Seconds in which the rest of a panic's text arrives, and in which what was said before the end does.
+PANIC_GRACE, END_GRACE = 2.0, 0.5
 
 
 @dataclass
@@ -62,6 +63,9 @@ class Session:
     def boot(self) -> None:
         """Start the machine and follow its stages."""
         self.machine.start()
+        if self.linux_symbols is not None and self.machine.monitor is not None:
+            # A machine that switches itself off stands still until it was looked at: it may be the end of a panic.
+            self.machine.monitor.execute("set-action", shutdown="pause")
         self.registered = registry.add(self)
         self.tracker.__post_init__()
         while self.tracker.current is not None and self.tracker.current.ends_with is not None:
@@ -112,8 +116,9 @@ class Session:
 
     def take(self, message: Message) -> None:
         """Take one message."""
-        if message.event.get("event") == "SHUTDOWN":
+        if message.event.get("event") == "SHUTDOWN" and self.shutdown_reason is None:
             self.shutdown_reason = str(message.event.get("data", {}).get("reason"))
+            self.let_go()
         if message.line is not None and (meaning := interpret(message.line)) is not None:
             self.machine.run.event(meaning.kind.name.lower(), text=meaning.text)
             if meaning.kind in (Kind.KERNEL_PANIC, Kind.GUEST_PANIC, Kind.ROOT_ERROR):
@@ -133,6 +138,15 @@ class Session:
                 self.shutdown_reason = "guest-shutdown"
             if self.power_off_status is None and self.shutdown_reason != "guest-shutdown":
                 raise self.lost()
+
+    def let_go(self) -> None:
+        """End a QEMU that stands still because the machine switched itself off, unless that was a panic."""
+        deadline = time.monotonic() + END_GRACE
+        while self.power_off_status is None and not self.ended and (left := deadline - time.monotonic()) > 0:
+            self.wait(left)
+        if self.machine.monitor is not None and not self.ended:
+            with suppress(InfrastructureError):
+                self.machine.monitor.execute("quit")
 
     def stage_name(self) -> str:
         """Return what was going on."""
@@ -154,6 +168,8 @@ class Session:
             if message.ended:
                 self.ended = True
                 break
+            if message.event.get("event") == "SHUTDOWN":
+                deadline = min(deadline, time.monotonic() + END_GRACE)
             if message.line is not None:
                 meaning = interpret(message.line)
                 if meaning is not None and meaning.kind is Kind.KERNEL_PANIC_END:
@@ -164,7 +180,7 @@ class Session:
             names = Symbols(symbols)
             lines = [names.annotate(line) for line in lines]
         self.machine.run.file("panic.txt").write_text("\n".join(lines) + "\n")
-        if kind is Kind.KERNEL_PANIC and not self.ended:
+        if not self.ended:
             self.dossier()
         who = {Kind.KERNEL_PANIC: "the L4 kernel", Kind.GUEST_PANIC: "Linux", Kind.ROOT_ERROR: "the root pager"}[kind]
         return PanicError(f"{who} gave up in stage '{self.stage_name()}': {text}", self.where(), tuple(lines[:40]))

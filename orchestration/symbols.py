@@ -17,14 +17,14 @@ class Symbols:
     """Functions of one program, by address."""
 
     def __init__(self, path: Path) -> None:
-        """Read the symbol table of an ELF file; a file without one gives no names."""
+        """Read the symbol table of an ELF file; a file without one gives no names. $x and $d are ARM's marks."""
         found: list[tuple[int, int, str]] = []
         with path.open("rb") as stream:
             table = ELFFile(stream).get_section_by_name(".symtab")
             if isinstance(table, SymbolTableSection):
                 found = [(symbol["st_value"], symbol["st_size"], symbol.name) for symbol in table.iter_symbols()
                          if symbol["st_info"]["type"] in ("STT_FUNC", "STT_NOTYPE") and symbol["st_value"]
-                         and symbol["st_shndx"] != "SHN_ABS"]
+                         and symbol["st_shndx"] != "SHN_ABS" and not symbol.name.startswith("$")]
         self.symbols = sorted(found)
         self.starts = [start for start, _, _ in self.symbols]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -59,7 +60,7 @@ def place(log: Path) -> tuple[int, int]:
     """Return physical address and size of the trace as L4's log tells; raise InfrastructureError if it does not."""
     found = PLACE.search(log.read_text()) if log.exists() else None
     if found is None:
-        raise InfrastructureError("the kernel has no trace", "boot the machine with quoll-trace")
+        raise InfrastructureError("the kernel has no trace", "boot it with --trace")
     return int(found[1], 16), int(found[2])
 
 
@@ -95,11 +96,24 @@ def read(monitor: Memory, log: Path) -> Trace:
         return parse(path.read_bytes())
 
 
-def text(trace: Trace, last: int = 64) -> str:
-    """Return the last events as lines, the time before the newest in microseconds, for a dossier."""
-    shown = trace.events[-last:]
+def text(trace: Trace, names: Mapping[int, str], last: int = 64) -> str:
+    """Return the last events as lines, the time before the newest in microseconds. names: of objects by address."""
+    shown = trace.events[-last:] if last else ()
     if not shown:
         return ""
     ticks = max(trace.counter_hz, 1) / 1e6
+    threads = {address & (1 << KIND_SHIFT) - 1: name for address, name in names.items()}
     return "\n".join(f"{(event.time - shown[-1].time) / ticks:12.1f} us  {event.kind:<14} "
-                     f"{event.a:#x} {event.b:#x}  thread {event.thread:x}" for event in shown)
+                     f"{names.get(event.a, f'{event.a:#x}')} {event.b:#x}  "
+                     f"thread {threads.get(event.thread, f'{event.thread:x}')}" for event in shown)
+
+
+def endpoint_lines(trace: Trace, names: Mapping[int, str]) -> list[str]:
+    """Return the messages of each Endpoint, the busiest first."""
+    return [f"{count:>12}  {names.get(address, f'endpoint at {address:#x}')}"
+            for address, count in sorted(trace.endpoints.items(), key=lambda item: -item[1])]
+
+
+def counter_lines(trace: Trace) -> list[str]:
+    """Return what was counted since the machine started, the most frequent first."""
+    return [f"{count:>12}  {name}" for name, count in sorted(trace.counts.items(), key=lambda item: -item[1]) if count]

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The commands ps, attach, ssh, cp, gdb, stop, repro and completion."""
+"""The commands ps, attach, ssh, cp, gdb, trace, dossier, stop, repro and completion."""
 
 from __future__ import annotations
 
+import glob
 import sys
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import typer
@@ -12,9 +14,18 @@ from typer._completion_shared import get_completion_script
 from orchestration import boot, doctor, ssh
 from orchestration.errors import UsageError
 from orchestration.progress import Progress
-from orchestration.running import reach, registry, repro
+from orchestration.running import reach, registry, remote, repro
 
 SHELLS = ("bash", "zsh", "fish")
+
+
+def one_of(valid: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return the completion of a word that is one of the valid ones."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in valid if word.startswith(incomplete)]
+
+    return complete
 
 
 def machine_names(incomplete: str) -> list[str]:
@@ -22,7 +33,13 @@ def machine_names(incomplete: str) -> list[str]:
     return [entry.name for entry in registry.entries() if entry.name.startswith(incomplete)]
 
 
-Name = Annotated[str | None, typer.Argument(metavar="[MACHINE]", autocompletion=machine_names,
+def run_names(incomplete: str) -> list[str]:
+    """Complete the name of a run that can be booted again."""
+    parent = doctor.cache_root() / "runs"
+    return sorted(path.parent.name for path in parent.glob(f"{glob.escape(incomplete)}*/disk.ext4"))
+
+
+Name = Annotated[str | None, typer.Argument(metavar="MACHINE", autocompletion=machine_names,
                                             help="as ps lists it; not needed when only one runs")]
 
 
@@ -40,7 +57,7 @@ def attach_command(machine: Name = None, log: Annotated[bool, typer.Option(
 
 
 def ssh_command(machine: Name = None, command: Annotated[list[str] | None, typer.Argument(
-        metavar="[-- COMMAND...]", help="run this instead of a shell")] = None) -> int:
+        metavar="-- COMMAND...", help="run this instead of a shell")] = None) -> int:
     """Open a shell in a running guest, or run COMMAND there with its status as ours."""
     words = list(command or [])
     if machine is not None and machine not in machine_names("") and "--" in sys.argv \
@@ -58,12 +75,25 @@ def cp_command(paths: Annotated[list[str], typer.Argument(
 
 
 def gdb_command(machine: Name = None, argument: Annotated[list[str] | None, typer.Argument(
-        metavar="[-- GDB ARGUMENT...]", help="more for gdb, such as -ex 'break schedule'")] = None) -> int:
+        metavar="-- GDB ARGUMENT...", help="more for gdb, such as -ex 'break schedule'")] = None) -> int:
     """Debug a running machine: gdb with the symbols of L4, of the server that runs, and of Linux."""
     words = list(argument or [])
     if machine is not None and machine.startswith("-"):
         words, machine = [machine, *words], None
     return reach.gdb(registry.find(machine), words)
+
+
+def trace_command(machine: Name = None, last: Annotated[int, typer.Option(
+        "--last", min=0, help="events to show, the newest at the end")] = 64) -> int:
+    """Print what L4 has counted and its last events, of a machine booted with --trace."""
+    print("\n".join(remote.show_trace(registry.find(machine), last)))
+    return 0
+
+
+def dossier_command(machine: Name = None) -> int:
+    """Say what a machine is doing, such as one that hangs: write hang.txt into its run's folder; it runs on."""
+    print(remote.write_dossier(registry.find(machine)))
+    return 0
 
 
 def stop_command(machine: Name = None) -> int:
@@ -72,8 +102,9 @@ def stop_command(machine: Name = None) -> int:
 
 
 def repro_command(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="a run's folder, or enough of its name")],
-    command: Annotated[list[str] | None, typer.Argument(metavar="[-- COMMAND...]",
+    run: Annotated[str, typer.Argument(metavar="RUN", autocompletion=run_names,
+                                       help="a run's folder, or enough of its name")],
+    command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND...",
                                                         help="run this in the guest instead of a shell")] = None,
 ) -> int:
     """Boot again exactly what a failed run booted, on copies of its files."""
@@ -97,7 +128,8 @@ def repro_command(
     return status
 
 
-def completion_command(shell: Annotated[str, typer.Argument(metavar="SHELL", help=", ".join(SHELLS))]) -> int:
+def completion_command(shell: Annotated[str, typer.Argument(
+        metavar="SHELL", autocompletion=one_of(SHELLS), help=", ".join(SHELLS))]) -> int:
     """Print the script that completes our commands: eval "$(./orchestrate completion bash)"."""
     if shell not in SHELLS:
         raise UsageError(f"unknown shell '{shell}'; valid: {', '.join(SHELLS)}")
@@ -108,7 +140,8 @@ def completion_command(shell: Annotated[str, typer.Argument(metavar="SHELL", hel
 def register(app: typer.Typer, epilog: str) -> None:
     """Add the commands."""
     for name, command in (("ps", ps_command), ("attach", attach_command), ("ssh", ssh_command), ("cp", cp_command),
-                          ("gdb", gdb_command), ("stop", stop_command), ("repro", repro_command),
+                          ("gdb", gdb_command), ("trace", trace_command),
+                          ("dossier", dossier_command), ("stop", stop_command), ("repro", repro_command),
                           ("completion", completion_command)):
         app.command(name=name, epilog=epilog)(command)
 

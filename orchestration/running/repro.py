@@ -12,7 +12,7 @@ import shlex
 from pathlib import Path
 
 from orchestration import arch as arches
-from orchestration import build, doctor, keys, rootfs
+from orchestration import doctor, keys, rootfs
 from orchestration.cache import hash_file
 from orchestration.console import Channel
 from orchestration.errors import UsageError
@@ -81,4 +81,4 @@ def prepare(folder: Path, progress: Progress) -> Session:
     linux = result.get("linux_symbols")
     symbols = Path(linux) if linux else None
     return Session(Machine(arch, config, run), fresh, Tracker(NATIVE_STAGES if native else BOOT_STAGES, time_scale()),
-                   progress, None if native else kernel.with_name(build.KERNEL), symbols)
+                   progress, None if native else kernel.with_suffix(".elf"), symbols)

@@ -31,10 +31,16 @@ def test_data_survives_power_off(made: boot.Artefacts, progress: Progress, tmp_p
         again.power_off()
 
 
-def test_a_guest_panic_is_a_panic(made: boot.Artefacts, progress: Progress) -> None:
+def test_a_guest_panic_is_a_panic_with_a_dossier(made: boot.Artefacts, progress: Progress) -> None:
     with pytest.raises(PanicError) as caught, boot.prepare(made, progress, RunDirectory("panic")) as session:
         session.shell_run("echo c > /proc/sysrq-trigger", limit=60.0)
     assert "sysrq" in str(caught.value).lower() + " ".join(caught.value.details).lower()
+    # QEMU before 8.2 just ends when riscv64's test device is told to power off; nothing is left to look at.
+    if session.ended:
+        assert made.arch.name == "riscv64"
+    else:
+        stack = session.machine.run.file("hang.txt").read_text().split("== stack of Linux")[1].split("\n\n")[0]
+        assert "<panic+" in stack and "sysrq" in stack
 
 
 def test_restart_ends_the_machine(made: boot.Artefacts, progress: Progress) -> None:

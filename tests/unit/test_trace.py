@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -36,9 +37,31 @@ def test_a_ring_that_went_round_holds_the_last() -> None:
     found = trace.parse(area(11))
     assert [event.a for event in found.events] == [7, 8, 9, 10]
     assert found.written == 11
-    lines = trace.text(found, 2).splitlines()
+    lines = trace.text(found, {}, 2).splitlines()
     assert len(lines) == 2
     assert "-1.0 us" in lines[0]
+    assert trace.text(found, {}, 0) == ""
+
+
+def test_objects_go_by_their_names() -> None:
+    found = trace.parse(area(3))
+    names = {1: "endpoint 0 (root's)", 0xABC | 0xFF << trace.KIND_SHIFT: "net"}
+    assert "fill           endpoint 0 (root's) 0x2  thread net" in trace.text(found, names)
+    assert trace.endpoint_lines(found, {0xFFF0: "endpoint 7"}) == [f"{3:>12}  endpoint 7"]
+    assert trace.endpoint_lines(found, {}) == [f"{3:>12}  endpoint at 0xfff0"]
+    assert trace.counter_lines(found) == [f"{8:>12}  fill", f"{7:>12}  syscall"]
+
+
+def test_a_kernel_without_trace_says_how_to_have_one(tmp_path: Path) -> None:
+    log = tmp_path / "l4.log"
+    for text in (None, "l4: Quoll\n"):
+        if text:
+            log.write_text(text)
+        with pytest.raises(InfrastructureError) as caught:
+            trace.place(log)
+        assert "--trace" in caught.value.hint
+    log.write_text("l4: Quoll\nl4: trace at 1f000, 4096 bytes\n")
+    assert trace.place(log) == (0x1F000, 4096)
 
 
 @pytest.mark.parametrize("data", [b"", area(1)[:-1], b"\0" * 4096, area(1, ring=4, entries=2)])

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A machine that another orchestrator keeps, looked into from outside: its dossier, its trace.
+
+The monitor is that orchestrator's; the debugger's stub runs monitor commands as well, and a machine that hangs answers
+it too. The machine stands still while it is looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestration import arch as arches
+from orchestration import build, dossier, kernel_objects, trace
+from orchestration.arch import Arch
+from orchestration.errors import InfrastructureError, UsageError
+from orchestration.gdbstub import Stub
+from orchestration.rundir import RunDirectory
+from orchestration.running.registry import Entry
+
+
+@dataclass
+class Remote:
+    """What Dossier and Stub need of such a machine; it is its own monitor."""
+
+    arch: Arch
+    run: RunDirectory
+    sockets: Path
+    debugged: bool = field(default=False)
+
+    @property
+    def monitor(self) -> Remote:
+        """Return itself."""
+        return self
+
+    def human(self, command: str) -> str:
+        """Run a command of the human monitor and return its text."""
+        with Stub(self) as stub:
+            return stub.monitor(command)
+
+    def execute(self, command: str, **arguments: object) -> object:
+        """Run pmemsave, the one QMP command that a trace needs."""
+        if command != "pmemsave":
+            raise InfrastructureError(f"no {command} by the debugger's stub")
+        said = self.human(f"pmemsave {arguments['val']} {arguments['size']} \"{arguments['filename']}\"").strip()
+        if said:
+            raise InfrastructureError(f"QEMU's monitor refused {command}: {said}")
+        return None
+
+
+def remote(entry: Entry) -> Remote:
+    """Return a registered machine; raise UsageError for one that does not run L4."""
+    if not entry.kernel:
+        raise UsageError(f"{entry.name} does not run L4: it is Linux on the bare machine")
+    return Remote(arches.find(entry.arch), RunDirectory.existing(Path(entry.run)), Path(entry.sockets))
+
+
+def write_dossier(entry: Entry) -> Path:
+    """Write hang.txt into the folder of the machine's run and return its path; the machine runs on."""
+    machine = remote(entry)
+    found = dossier.Dossier(machine, Path(entry.kernel), Path(entry.linux), build.abi(machine.arch))
+    path = machine.run.file("hang.txt")
+    path.write_text(found.collect() + "\n")
+    return path
+
+
+def show_trace(entry: Entry, last: int) -> list[str]:
+    """Return counters, messages by Endpoint and the last events of a machine with the kernel that counts."""
+    machine = remote(entry)
+    found = trace.read(machine, machine.run.file("l4.log"))
+    with Stub(machine) as stub:
+        names = kernel_objects.Reader(stub, Path(entry.kernel), build.abi(machine.arch)).read().names
+    shown = min(last, len(found.events))
+    return ["== counters", *trace.counter_lines(found), "", "== messages by endpoint",
+            *trace.endpoint_lines(found, names), "", f"== last {shown} of {found.written} events",
+            *trace.text(found, names, last).splitlines()]
