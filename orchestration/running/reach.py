@@ -17,7 +17,6 @@ import time
 import tty
 from base64 import b64decode
 from contextlib import suppress
-from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,7 +24,7 @@ import fabric
 from paramiko.ed25519key import Ed25519Key
 
 from orchestration import arch as arches
-from orchestration import build, ssh
+from orchestration import build, doctor, ssh
 from orchestration.bootstrap import ROOT
 from orchestration.console import Channel
 from orchestration.errors import InfrastructureError, UsageError
@@ -148,22 +147,26 @@ def copy(sources: list[str], target: str) -> int:
     """Copy files and folders to or from a guest, as scp -r does; one side is MACHINE:PATH or :PATH."""
     into = parse_place(target)
     away = [parse_place(source) for source in sources]
-    if into is not None and not any(away):
-        with connect(registry.find(into[0])) as connection:
-            return upload(connection, [Path(source) for source in sources], into[1])
-    if into is None and len(away) == 1 and away[0] is not None:
-        with connect(registry.find(away[0][0])) as connection:
-            return download(connection, away[0][1], Path(target))
+    try:
+        if into is not None and not any(away):
+            with connect(registry.find(into[0])) as connection:
+                return upload(connection, [Path(source) for source in sources], into[1])
+        if into is None and len(away) == 1 and away[0] is not None:
+            with connect(registry.find(away[0][0])) as connection:
+                return download(connection, away[0][1], Path(target))
+    except (OSError, tarfile.TarError) as error:
+        raise InfrastructureError(f"cp: {error}") from error
     raise UsageError("cp goes from here to a guest or from one guest to here; name the guest's side MACHINE:PATH or "
                      ":PATH")
 
 
-def run(connection: fabric.Connection, command: str, source: BinaryIO | bytes | None = None) -> bytes:
-    """Run a command of ours; raise with its words when it fails."""
-    out, err = ssh.Buffer(), ssh.Buffer()
-    if ssh.run(connection, f"{command}\nexit $?", out=out, err=err, source=source):
+def run(connection: fabric.Connection, command: str, source: BinaryIO | bytes | None = None,
+        out: ssh.Sink | None = None) -> bytes:
+    """Run a command of ours and return its output, or give it to out; raise with its words when it fails."""
+    kept, err = ssh.Buffer(), ssh.Buffer()
+    if ssh.run(connection, f"{command}\nexit $?", out=out or kept, err=err, source=source):
         raise InfrastructureError(f"cp: {err.data.decode(errors='replace').strip() or 'the guest refused'}")
-    return out.data
+    return kept.data
 
 
 def upload(connection: fabric.Connection, sources: list[Path], target: str) -> int:
@@ -171,6 +174,8 @@ def upload(connection: fabric.Connection, sources: list[Path], target: str) -> i
     for source in sources:
         if not source.exists():
             raise UsageError(f"cp: {source} does not exist")
+        if not (source.is_file() or source.is_dir()):
+            raise UsageError(f"cp: {source} is neither a file nor a folder")
     quoted = shlex.quote(target)
     is_folder = run(connection, f"test -d {quoted} && echo yes || :").strip() == b"yes"
     if not is_folder and (len(sources) > 1 or target.endswith("/")):
@@ -179,7 +184,7 @@ def upload(connection: fabric.Connection, sources: list[Path], target: str) -> i
     with tempfile.TemporaryFile() as stream:
         with tarfile.open(fileobj=stream, mode="w") as archive:
             for source in sources:
-                archive.add(source, source.resolve().name if is_folder else Path(target).name)
+                archive.add(source.resolve(), source.resolve().name if is_folder else Path(target).name)
         stream.seek(0)
         os.lseek(stream.fileno(), 0, os.SEEK_SET)
         run(connection, f"tar -C {place} -o -xf -", stream)
@@ -187,22 +192,48 @@ def upload(connection: fabric.Connection, sources: list[Path], target: str) -> i
 
 
 def download(connection: fabric.Connection, source: str, target: Path) -> int:
-    """Fetch a file or folder as a tar file and unpack it."""
-    where = Path(source)
-    data = run(connection, f"tar -C {shlex.quote(str(where.parent))} -cf - {shlex.quote(where.name)}")
-    into = target if target.is_dir() else target.parent
-    name = where.name if target.is_dir() else target.name
-    if not into.is_dir():
-        raise UsageError(f"cp: {into} is no folder")
-    with tarfile.open(fileobj=BytesIO(data)) as archive:
-        for member in archive.getmembers():
-            member.name = str(Path(name, *Path(member.name).parts[1:]))
-            archive.extract(member, into, filter="data")
+    """Fetch a file, or a folder as a tar file; a link that is named itself is followed."""
+    quoted = shlex.quote(source)
+    kind = run(connection, f"test -d {quoted} && echo folder && exit; test -f {quoted} && stat -L -c %a {quoted} && "
+                           f"exit; test -e {quoted} && echo other || echo none").decode().strip()
+    if kind in ("none", "other"):
+        raise UsageError(f"cp: {source} {'does not exist' if kind == 'none' else 'is neither a file nor a folder'} "
+                         "in the guest")
+    name = Path(source).name.removeprefix("..")
+    place = target / name if target.is_dir() else target
+    if not place.parent.is_dir():
+        raise UsageError(f"cp: {place.parent} is no folder")
+    if kind != "folder":
+        with place.open("wb") as stream:
+            run(connection, f"cat {quoted}", out=stream)
+        place.chmod(int(kind, 8))
+        return 0
+    with tempfile.TemporaryFile() as stream:
+        run(connection, f"tar -C {quoted} -cf - .", out=stream)
+        stream.seek(0)
+        unpack(stream, place)
     return 0
+
+
+def unpack(stream: BinaryIO, place: Path) -> None:
+    """Unpack a guest's folder; what is no file, folder or link, or could reach out of it, is left out and told."""
+    place.mkdir(exist_ok=True)
+    left = []
+    with tarfile.open(fileobj=stream) as archive:
+        for member in archive:
+            try:
+                archive.extract(member, place, filter="data")
+            except tarfile.FilterError as error:
+                left.append(str(error))
+    if left:
+        raise InfrastructureError(f"cp: copied all but {len(left)}", details=tuple(left[:20]))
 
 
 def gdb(entry: registry.Entry, arguments: list[str]) -> int:
     """Become gdb, connected to the machine (which stops), with the symbols of L4 and Linux, and those of servers."""
+    if not entry.kernel:
+        raise UsageError(f"{entry.name} does not run L4: it is Linux on the bare machine")
+    doctor.ensure_packages(["gdb-multiarch"])
     arch = arches.find(entry.arch)
     abi = build.abi(arch)
     bare = Path(entry.kernel).parent

@@ -25,7 +25,7 @@ def orchestrate(root: Path, *arguments: str, text: str = "") -> subprocess.Compl
 
 @pytest.fixture(scope="module")
 def machine(root: Path, arch: Arch, made: boot.Artefacts) -> Iterator[str]:
-    done = orchestrate(root, "boot", arch.name, "--detach")
+    done = orchestrate(root, "boot", arch.name, "--detach", "--trace")
     assert done.returncode == 0, done.stderr
     name = done.stdout.strip()
     yield name
@@ -48,9 +48,13 @@ def test_cp_goes_both_ways(root: Path, machine: str, tmp_path: Path) -> None:
     assert orchestrate(root, "cp", f"{machine}:/tmp/renamed", str(tmp_path)).returncode == 0
     assert (tmp_path / "back/sub/file").read_bytes() == content
     assert (tmp_path / "renamed").read_bytes() == content
+    assert orchestrate(root, "cp", f"{machine}:/proc/version", str(tmp_path)).returncode == 0
+    assert (tmp_path / "version").read_text().startswith("Linux version 6.12")
     missing = orchestrate(root, "cp", f"{machine}:/nothing", str(tmp_path))
-    assert missing.returncode == 120
-    assert "nothing" in missing.stderr
+    assert (missing.returncode, missing.stderr) == (2, "orchestrate: cp: /nothing does not exist in the guest\n")
+    refused = orchestrate(root, "cp", str(tmp_path / "renamed"), f"{machine}:/nowhere/renamed")
+    assert refused.returncode == 120
+    assert "/nowhere" in refused.stderr
 
 
 def test_the_console_has_a_shell(root: Path, machine: str) -> None:
@@ -80,6 +84,26 @@ def test_gdb_knows_kernel_servers_and_linux(root: Path, machine: str) -> None:
                        "detach")
     assert "l4_backend_push in section .text" in done.stdout, done.stdout + done.stderr
     assert "thread.c" in done.stdout
+    assert orchestrate(root, "ssh", machine, "--", "true").returncode == 0
+
+
+def test_trace_names_what_l4_counted(root: Path, machine: str) -> None:
+    done = orchestrate(root, "trace", machine, "--last", "20")
+    assert done.returncode == 0, done.stderr
+    counters, endpoints, events = (part.strip().splitlines()[1:] for part in done.stdout.split("\n\n"))
+    counts = {name: int(count) for count, name in (line.split() for line in counters)}
+    assert counts["guest-syscall"] > 100 and counts["space-switch"] > counts["guest-syscall"]
+    assert sum(int(line.split()[0]) for line in endpoints) == counts["ipc"] > 0
+    assert all("(root's)" in line for line in endpoints)
+    assert len(events) == 20
+
+
+def test_dossier_tells_of_a_machine_that_runs_on(root: Path, machine: str) -> None:
+    done = orchestrate(root, "dossier", machine)
+    assert done.returncode == 0, done.stderr
+    text = Path(done.stdout.strip()).read_text()
+    for name in ("registers", "threads of L4", "stack of Linux", "last events of L4", "messages by endpoint"):
+        assert f"== {name}\n" in text, text[:2000]
     assert orchestrate(root, "ssh", machine, "--", "true").returncode == 0
 
 

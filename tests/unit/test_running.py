@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
 import subprocess
+import tarfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 from orchestration import cli, doctor, keys, qemu, rundir
 from orchestration.arch import ARCHES
 from orchestration.console import Channel
-from orchestration.errors import UsageError
+from orchestration.errors import InfrastructureError, UsageError
 from orchestration.progress import Progress
 from orchestration.running import reach, registry, repro, tee
 
@@ -103,6 +105,41 @@ def test_cp_needs_one_side_in_a_guest(paths: list[str], capsys: pytest.CaptureFi
     assert len(capsys.readouterr().err.strip().splitlines()) <= 2
 
 
+def test_a_guests_folder_cannot_reach_out_of_its_own(tmp_path: Path) -> None:
+    """What a guest sends is not trusted: links and names that leave the folder, and devices, are left out and named."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        def add(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", data: bytes = b"") -> None:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname, entry.size = kind, link, len(data)
+            archive.addfile(entry, io.BytesIO(data))
+
+        add("./", tarfile.DIRTYPE)
+        add("./file", data=b"content")
+        add("./same", tarfile.LNKTYPE, "./file")
+        add("./link", tarfile.SYMTYPE, "file")
+        add("./fifo", tarfile.FIFOTYPE)
+        add("./out", tarfile.SYMTYPE, "/etc")
+        add("./out/passwd", data=b"harm")
+        add("../beside", data=b"harm")
+    stream.seek(0)
+    with pytest.raises(InfrastructureError, match="all but 3") as caught:
+        reach.unpack(stream, tmp_path / "place")
+    assert all(word in " ".join(caught.value.details) for word in ("fifo", "out", "beside"))
+    assert sorted(path.name for path in (tmp_path / "place").iterdir()) == ["file", "link", "out", "same"]
+    assert (tmp_path / "place/same").read_bytes() == (tmp_path / "place/link").read_bytes() == b"content"
+    assert not (tmp_path / "beside").exists()
+    assert (tmp_path / "place/out").is_dir() and not (tmp_path / "place/out").is_symlink()
+
+
+@pytest.mark.parametrize("command", ["gdb", "trace", "dossier"])
+def test_linux_on_the_bare_machine_has_no_l4_to_look_into(tmp_path: Path, command: str,
+                                                          capsys: pytest.CaptureFixture[str]) -> None:
+    entry("x86_64-1", tmp_path)
+    assert cli.main([command, "x86_64-1"]) == 2
+    assert "does not run L4" in capsys.readouterr().err
+
+
 def run_folder(cache: Path, name: str, **files: str) -> Path:
     folder = cache / "runs" / name
     folder.mkdir(parents=True)
@@ -176,8 +213,16 @@ def test_an_unknown_shell_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert "bash, zsh, fish" in capsys.readouterr().err
 
 
-def test_the_words_complete(root: Path) -> None:
+@pytest.mark.parametrize(("words", "found"), [
+    ("att", "attach"), ("boot ri", "riscv64"), ("boot --tr", "--trace"), ("boot x86_64 --accel k", "kvm"),
+    ("build x86_64 aa", "aarch64"), ("completion z", "zsh"), ("ssh x86", "x86_64-7"), ("trace x86", "x86_64-7"),
+    ("repro 2026", "20260101-000000-1-boot-x86_64")])
+def test_the_words_complete(root: Path, cache: Path, tmp_path: Path, words: str, found: str) -> None:
+    entry("x86_64-7", tmp_path)
+    run_folder(cache / "quoll", "20260101-000000-1-boot-x86_64", disk_ext4="")
+    run_folder(cache / "quoll", "20260102-000000-1-went-well")
+    (cache / "machines").rename(cache / "quoll/machines")
     done = subprocess.run([str(root / "orchestrate")], capture_output=True, text=True, check=False, timeout=60,
-                          env={**os.environ, "_ORCHESTRATE_COMPLETE": "complete_bash",
-                               "COMP_WORDS": "orchestrate att", "COMP_CWORD": "1"})
-    assert done.stdout.strip() == "attach"
+                          env={**os.environ, "_ORCHESTRATE_COMPLETE": "complete_bash", "XDG_CACHE_HOME": str(cache),
+                               "COMP_WORDS": f"orchestrate {words}", "COMP_CWORD": str(len(words.split()))})
+    assert done.stdout.split() == [found]
