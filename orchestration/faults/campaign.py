@@ -178,12 +178,15 @@ class Campaign:
         """Make the fault, once the driver's life counts as steady for the root pager's back-off."""
         while time.monotonic() < lane.rested:
             session.wait(0.1)
-        plan = inject.plan(self.seed, lane.driver, self.kind, trial.number)
         injector = inject.Injector(self.made.arch, self.made.abi, lane.driver, self.made.bare / lane.driver)
         with Stub(session.machine) as stub:
-            trial.fault = injector.inject(stub, plan)
+            trial.fault = self.inject(injector, stub, trial.number)
         lane.began = time.monotonic()
         lane.units = lane.workload.units
+
+    def inject(self, injector: inject.Injector, stub: Stub, number: int) -> dict[str, Any]:
+        """Make the fault of this number; return what was done."""
+        return injector.inject(stub, inject.plan(self.seed, injector.driver, self.kind, number))
 
     def see_through(self, session: Session, lanes: list[Lane]) -> None:
         """Wait for the end of the trials of some lanes, and note what came of each."""

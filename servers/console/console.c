@@ -9,8 +9,7 @@
  *
  * What has gone out and what was typed is kept in the DMA page, which outlives this task. Each step of the output
  * is prepared in a spare record and takes effect by one store, so wherever we die, our successor finds a whole one
- * and neither loses nor repeats. One instruction remains: a UART does not tell whether it has a byte, so to die between
- * handing one over and noting it repeats it, and between taking one and keeping it loses it.
+ * and neither loses nor repeats. The UART does not tell what was done with it: l4/noted_access.h.
  */
 #include <l4/backend.h>
 #include <l4/invoke.h>
@@ -27,7 +26,7 @@
 
 #define MARK	    0x01
 #define INPUT_SIZE  2048 /* a power of two; what the guest does not take stays in the UART */
-#define STATE_MAGIC 0x32474f4c4f534e43UL
+#define STATE_MAGIC 0x33474f4c4f534e43UL
 
 #define NO_REQUEST 0xffffffffU
 
@@ -45,9 +44,11 @@ struct output {
 struct state {
 	u64 magic;
 	u32 current; /* which of the records is true */
+	u32 putting; /* and which will be, once a byte is out */
 	struct output record[2];
 	/* Typed, not yet given to the guest: [taken, typed), both counted for ever. */
 	u32 typed, taken;
+	u32 getting; /* typed as it will be, once a byte is in */
 	/* The last that was given: once the request at given_place has gone back, taken is given_until. */
 	u32 given_place, given_until;
 	u64 given_back[2]; /* struct l4_backend's kept */
@@ -81,6 +82,8 @@ static void begin(void)
 
 static void commit(void)
 {
+	/* Nothing was put: whichever of the two our successor finds, it finds a whole record. */
+	l4_store_release(&state->putting, (u32)(next - state->record));
 	l4_store_release(&state->current, (u32)(next - state->record));
 }
 
@@ -174,15 +177,16 @@ static void want_interrupts(bool room)
 /* True: all is out. False: the line is full, an interrupt will tell. */
 static bool transmit(void)
 {
+	struct l4_note note = {.intent = &state->putting, .done = &state->current};
 	bool asked = false;
 
 	for (;;) {
 		begin();
+		note.value = (u32)(next - state->record);
 		if (next->out_first == next->out_count) {
 			if (!next_of_log() && !next_of_guest())
 				return true;
-		} else if (uart->put(next->out[next->out_first++ % sizeof(next->out)], &state->current,
-				     (u32)(next - state->record))) {
+		} else if (uart->put(next->out[next->out_first++ % sizeof(next->out)], &note)) {
 			asked = false;
 		} else if (asked) {
 			return false;
@@ -223,9 +227,12 @@ static void give(void)
 
 static void receive(void)
 {
+	struct l4_note note = {.intent = &state->getting, .done = &state->typed};
+
+	do
+		note.value = state->typed + 1;
 	while (state->typed - state->taken < INPUT_SIZE &&
-	       uart->get(&state->input[state->typed % INPUT_SIZE], &state->typed, state->typed + 1))
-		;
+	       uart->get(&state->input[state->typed % INPUT_SIZE], &note));
 	while (state->typed != state->taken && l4_backend_peek(&backend, RECEIVE, &receiving) > 0)
 		give();
 }
@@ -238,6 +245,21 @@ static bool inherited(u64 log_head)
 	return state->magic == STATE_MAGIC && state->current < 2 && record->out_first <= record->out_count &&
 	       record->out_count <= sizeof(record->out) && record->log_position <= log_head &&
 	       (record->channel == 'L' || record->channel == 'G') && state->typed - state->taken <= INPUT_SIZE;
+}
+
+/* Our predecessor may have died between an access to the UART and the note of it. */
+static void settle_accesses(const struct l4_frame *last)
+{
+	u8 byte;
+
+	if (state->getting == state->typed + 1 && l4_noted_loaded(last, &byte)) {
+		state->input[state->typed % INPUT_SIZE] = byte;
+		state->typed++;
+	}
+	state->getting = state->typed;
+	if (state->putting == !state->current && l4_noted_stored(last))
+		state->current = state->putting;
+	state->putting = state->current;
 }
 
 static void forget_requests(void)
@@ -261,7 +283,9 @@ int l4_main(void *arg)
 	uart->init(info);
 	l4_backend_init(&backend, info, CONSOLE_ID, 0, 2, QUEUE_SIZE, config, CONFIG_BYTES);
 	position = l4_server_ready();
-	if (!inherited(position)) {
+	if (inherited(position)) {
+		settle_accesses(l4_predecessor());
+	} else {
 		memset(state, 0, sizeof(*state));
 		state->record[0].log_position = position;
 		state->record[0].channel = 'L';

@@ -3,16 +3,16 @@
 #ifndef UART_H
 #define UART_H
 
-#include <l4/types.h>
+#include <l4/noted_access.h>
 
 struct uart {
 	void (*init)(const struct l4_server_info *info);
 
-	/* Hand a byte over and note it, by one store right behind. False when the line takes no more. */
-	bool (*put)(u8 byte, u32 *note, u32 noted);
+	/* Hand a byte over and note it. False when the line takes no more. */
+	bool (*put)(u8 byte, const struct l4_note *note);
 
-	/* Take the next byte received and note it likewise. False if there is none. */
-	bool (*get)(u8 *byte, u32 *note, u32 noted);
+	/* Take the next byte received and note it. False if there is none. */
+	bool (*get)(u8 *byte, const struct l4_note *note);
 
 	/* Which interrupts are to come: as long as there is something to get, when the line takes more. */
 	void (*want)(bool received, bool room);

@@ -125,6 +125,7 @@ struct server {
 	bool irq_line; /* its interrupt is a line that the driver takes back, not a message or an edge */
 	struct regs regs;
 	struct pci_device pci;
+	struct l4_frame last; /* registers with which it died, for its successor */
 	u64 restarts, deaths, started_at;
 	unsigned int unanswered;
 	unsigned int pause; /* ticks until it is started again; 0: it runs */

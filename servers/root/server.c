@@ -203,6 +203,15 @@ static void map_memory(struct server *server)
 		map_copy(server, log_frame, L4_SERVER_LOG_VADDR, L4_RIGHT_READ, false);
 }
 
+/* The top page of its stack, on which lie the registers of its predecessor; the rest comes on demand. */
+static void map_stack(struct server *server)
+{
+	unsigned long frame = make(server, L4_TYPE_FRAME, L4_PAGE_BITS);
+
+	page_fill(frame, L4_PAGE_SIZE - sizeof(server->last), &server->last, sizeof(server->last));
+	map(server, frame, L4_SERVER_STACK_TOP - L4_PAGE_SIZE, RW, false);
+}
+
 void server_start(struct server *server)
 {
 	struct l4_frame frame;
@@ -219,6 +228,7 @@ void server_start(struct server *server)
 	sched = make(server, L4_TYPE_SCHED_CONTEXT, 0);
 	load(server);
 	map_memory(server);
+	map_stack(server);
 	give(server, L4_SERVER_SLOT_EVENT, server->event, L4_RIGHT_READ);
 	give(server, L4_SERVER_SLOT_GUEST, server->guest_event, L4_RIGHT_WRITE);
 	give(server, L4_SERVER_SLOT_IRQ, server->irq, L4_RIGHT_WRITE);
@@ -235,8 +245,8 @@ void server_start(struct server *server)
 	      "thread of a server");
 	check(l4_thread_set_sched(server->thread, sched, SERVER_PRIORITY, SERVER_PRIORITY),
 	      "priority of a server");
-	l4_frame_init(&frame, image_entry(server->name), L4_SERVER_STACK_TOP, L4_SERVER_INFO_VADDR,
-		      L4_SERVER_UTCB_VADDR, 0);
+	l4_frame_init(&frame, image_entry(server->name), L4_SERVER_STACK_TOP - sizeof(server->last),
+		      L4_SERVER_INFO_VADDR, L4_SERVER_UTCB_VADDR, 0);
 	check(l4_thread_write_regs(server->thread, l4_utcb, &frame), "registers of a server");
 	check(l4_thread_resume(server->thread), "start of a server");
 }
@@ -246,6 +256,7 @@ static void tear_down(struct server *server)
 	unsigned long slot;
 
 	l4_thread_suspend(server->thread);
+	check(l4_thread_read_regs(server->thread, l4_utcb, &server->last), "registers of a server that died");
 	if (server->pci.config)
 		pci_stop_virtio(server);
 	for (slot = server->first_slot; slot < server->next_slot; slot++)

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestration import boot
+from orchestration import boot, debuginfo
 from orchestration.faults import campaign, inject
+from orchestration.gdbstub import Stub
 from orchestration.progress import Progress
 from orchestration.rundir import RunDirectory
 
@@ -25,3 +27,55 @@ def test_the_guest_sees_a_delay_and_no_error(made: boot.Artefacts, progress: Pro
     assert all(trial.deaths for trial in work.trials)
     assert {trial.driver for trial in work.trials} == set(inject.DRIVERS)
     assert (work.run.path / "trials.jsonl").read_text().count("\n") == len(work.trials)
+
+
+class WithinAccesses(campaign.Campaign):
+    """Kills the console at every instruction between the intent of an access to the UART and its note."""
+
+    places: list[tuple[int, int]] = []  # noqa: RUF012 - filled before the first trial
+    """Address, and which way of dying."""
+
+    def inject(self, injector: inject.Injector, stub: Stub, number: int) -> dict[str, Any]:
+        if not self.places:
+            self.places = [(place, way) for name, intent, done in (("get", "getting", "typed"),
+                                                                   ("put", "putting", "current"))
+                           for place in self.window(injector, stub, name, intent, done)
+                           # No store changes a register of riscv64: where a jump has taken the PC away, none tells.
+                           for way in (0, 1) if (name, way, self.made.arch.name) != ("put", 1, "riscv64")]
+        address, way = self.places[number % len(self.places)]
+        page = injector.arrive(stub, address, 1)
+        assert page is not None
+        return {"where": injector.program.place(address),
+                **injector.kill(stub, inject.Plan("console", "kill", number, 0, 1, 0, way), page)}
+
+    def window(self, injector: inject.Injector, stub: Stub, name: str, intent: str, done: str) -> list[int]:
+        """Step through a function of the UART's driver until it has made an access; return the places within it."""
+        fields = debuginfo.read(self.made.bare / "console").structs["state"]
+
+        def value(field: str) -> int:
+            data = stub.read(self.made.abi.SERVER_DMA_VADDR + fields[field], 4)
+            assert data is not None
+            return int.from_bytes(data, "little")
+
+        for entry in [address for address, function in injector.program.functions if function == name]:
+            for _ in range(20):
+                if injector.arrive(stub, entry, 1) is None:
+                    break
+                before = value(done)
+                found: list[int] = []
+                for _ in range(3000):
+                    stub.step()
+                    if value(done) != before:
+                        return found
+                    if value(intent) not in (before, value(done)) and injector.at_home(stub):
+                        found.append(stub.register(injector.code.pc))
+        raise AssertionError(f"{name} makes no access")
+
+
+def test_no_byte_is_lost_or_repeated_wherever_the_console_dies(made: boot.Artefacts, progress: Progress,
+                                                               tmp_path: Path) -> None:
+    work = WithinAccesses(made, ["console"], "kill", SEED, progress, RunDirectory("campaign", tmp_path),
+                          open=lambda name: RunDirectory(name, tmp_path))
+    work.go(list(range(18)), lambda trial: progress.say(campaign.describe(trial)))
+    assert [trial.outcome for trial in work.trials] == ["recovered"] * 18, work.trials
+    assert 6 <= len(work.places) <= 18

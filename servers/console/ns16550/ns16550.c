@@ -58,7 +58,7 @@ static void init(const struct l4_server_info *info)
 	enable(IER_RECEIVED);
 }
 
-static bool put(u8 byte, u32 *note, u32 noted)
+static bool put(u8 byte, const struct l4_note *note)
 {
 	if (!room) {
 		if (!(read_reg(LSR) & LSR_EMPTY))
@@ -67,8 +67,12 @@ static bool put(u8 byte, u32 *note, u32 noted)
 		enable(ier & ~IER_ROOM); /* else each byte that leaves raises it */
 	}
 	room--;
-	write_reg(DATA, byte);
-	l4_write_once(*note, noted);
+#ifdef L4_NOTED_PORTS
+	if (!regs)
+		l4_noted_port_out(L4_SERVER_SLOT_IOPORT, (u16)(port + DATA), byte, note);
+	else
+#endif
+		l4_noted_store8(&regs[DATA], byte, note);
 	return true;
 }
 
@@ -77,12 +81,16 @@ static void want(bool received, bool room_too)
 	enable((u8)((received ? IER_RECEIVED : 0) | (room_too ? IER_ROOM : 0)));
 }
 
-static bool get(u8 *byte, u32 *note, u32 noted)
+static bool get(u8 *byte, const struct l4_note *note)
 {
 	if (!(read_reg(LSR) & LSR_RECEIVED))
 		return false;
-	l4_write_once(*byte, read_reg(DATA));
-	l4_write_once(*note, noted);
+#ifdef L4_NOTED_PORTS
+	if (!regs)
+		l4_noted_port_in(L4_SERVER_SLOT_IOPORT, (u16)(port + DATA), byte, note);
+	else
+#endif
+		l4_noted_load8(&regs[DATA], byte, note);
 	return true;
 }
 

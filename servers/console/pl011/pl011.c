@@ -47,7 +47,7 @@ static void init(const struct l4_server_info *info)
 	want(true, false);
 }
 
-static bool put(u8 byte, u32 *note, u32 noted)
+static bool put(u8 byte, const struct l4_note *note)
 {
 	if (!room) {
 		u32 flags = regs[FLAGS];
@@ -57,17 +57,15 @@ static bool put(u8 byte, u32 *note, u32 noted)
 		room = flags & FLAGS_EMPTY ? FIFO : 1;
 	}
 	room--;
-	regs[DATA] = byte;
-	l4_write_once(*note, noted);
+	l4_noted_store32(&regs[DATA], byte, note);
 	return true;
 }
 
-static bool get(u8 *byte, u32 *note, u32 noted)
+static bool get(u8 *byte, const struct l4_note *note)
 {
 	if (regs[FLAGS] & FLAGS_NO_DATA)
 		return false;
-	l4_write_once(*byte, (u8)regs[DATA]);
-	l4_write_once(*note, noted);
+	l4_noted_load32(&regs[DATA], byte, note);
 	return true;
 }
 

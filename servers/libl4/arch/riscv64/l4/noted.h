@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Accesses to a device that leave a note; what they promise is in l4/noted_access.h. */
+#ifndef L4_NOTED_H
+#define L4_NOTED_H
+
+#include <l4/types.h>
+
+#define L4_NOTED_LOAD(name, type, load)                                                                     \
+	static inline void name(const volatile type *from, u8 *to, const struct l4_note *note)             \
+	{                                                                                                  \
+		asm volatile("li t3, -1\n\t"                                                               \
+			     "sw %3, 0(%1)\n\t" load " t3, 0(%0)\n\t"                                      \
+			     "sb t3, 0(%4)\n\t"                                                            \
+			     "sw %3, 0(%2)"                                                                \
+			     :                                                                             \
+			     : "r"(from), "r"(note->intent), "r"(note->done), "r"(note->value), "r"(to)    \
+			     : "t3", "memory");                                                            \
+	}
+L4_NOTED_LOAD(l4_noted_load8, u8, "lbu")
+L4_NOTED_LOAD(l4_noted_load32, u32, "lwu")
+
+/*
+ * t3 is where the store has been made. No store changes a register here, so one that is followed by a jump to nowhere
+ * instead of the note is taken for one that was not made.
+ */
+#define L4_NOTED_STORE(name, type, store)                                                                   \
+	static inline void name(volatile type *to, type value, const struct l4_note *note)                 \
+	{                                                                                                  \
+		asm volatile("lla t3, 1f\n\t"                                                              \
+			     "sw %3, 0(%1)\n\t" store " %4, 0(%0)\n"                                       \
+			     "1:\tsw %3, 0(%2)"                                                            \
+			     :                                                                             \
+			     : "r"(to), "r"(note->intent), "r"(note->done), "r"(note->value), "r"(value)   \
+			     : "t3", "memory");                                                            \
+	}
+L4_NOTED_STORE(l4_noted_store8, u8, "sb")
+L4_NOTED_STORE(l4_noted_store32, u32, "sw")
+
+/* Of a driver that died with the intent and without the note: whether it had read, and what. */
+static inline bool l4_noted_loaded(const struct l4_frame *last, u8 *byte)
+{
+	*byte = (u8)last->t3;
+	return last->t3 != ~0UL;
+}
+
+/* Whether it had written. */
+static inline bool l4_noted_stored(const struct l4_frame *last)
+{
+	return last->pc == last->t3;
+}
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Accesses to a device that leave a note; what they promise is in l4/noted_access.h. */
+#ifndef L4_NOTED_H
+#define L4_NOTED_H
+
+#include <l4/types.h>
+
+/* A UART of a PC is behind I/O ports. */
+#define L4_NOTED_PORTS 1
+
+#define L4_NOTED_LOAD(name, type, load)                                                                     \
+	static inline void name(const volatile type *from, u8 *to, const struct l4_note *note)             \
+	{                                                                                                  \
+		asm volatile("movq $-1, %%rdx\n\t"                                                         \
+			     "movl %k3, (%1)\n\t" load " (%0), %%edx\n\t"                                  \
+			     "movb %%dl, (%4)\n\t"                                                         \
+			     "movl %k3, (%2)"                                                              \
+			     :                                                                             \
+			     : "r"(from), "r"(note->intent), "r"(note->done), "r"(note->value), "r"(to)    \
+			     : "rdx", "memory");                                                           \
+	}
+L4_NOTED_LOAD(l4_noted_load8, u8, "movzbl")
+L4_NOTED_LOAD(l4_noted_load32, u32, "movl")
+
+/* r15 is where the store has been made; 1 in rax tells it from a port's. */
+#define L4_NOTED_STORE(name, type, store)                                                                   \
+	static inline void name(volatile type *to, type value, const struct l4_note *note)                 \
+	{                                                                                                  \
+		asm volatile("leaq 1f(%%rip), %%r15\n\t"                                                   \
+			     "movl $1, %%eax\n\t"                                                          \
+			     "movl %k3, (%1)\n\t" store ", (%0)\n"                                         \
+			     "1:\tmovl %k3, (%2)"                                                          \
+			     :                                                                             \
+			     : "r"(to), "r"(note->intent), "r"(note->done), "r"(note->value), "r"(value)   \
+			     : "rax", "r15", "memory");                                                    \
+	}
+L4_NOTED_STORE(l4_noted_store8, u8, "movb %b4")
+L4_NOTED_STORE(l4_noted_store32, u32, "movl %k4")
+
+/* The system call leaves few registers alone: in these two, the note's fields are fetched when they are needed. */
+#define L4_NOTED_STORE_FIELD(field)                  \
+	"movq %c[" field "](%[note]), %%rcx\n\t"     \
+	"movl %c[value](%[note]), %%r11d\n\t"        \
+	"movl %%r11d, (%%rcx)\n\t"
+#define L4_NOTED_FIELDS                                                                     \
+	[intent] "i"(__builtin_offsetof(struct l4_note, intent)),                          \
+	[done] "i"(__builtin_offsetof(struct l4_note, done)),                              \
+	[value] "i"(__builtin_offsetof(struct l4_note, value))
+
+/* The port, more than a byte, and then what was read are in rdx. */
+static inline void l4_noted_port_in(unsigned long cap, u16 port, u8 *to, const struct l4_note *note)
+{
+	register unsigned long rax asm("rax") = L4_SYS_INVOKE;
+	register unsigned long rdi asm("rdi") = cap;
+	register unsigned long rsi asm("rsi") = L4_IOPORT_IN;
+	register unsigned long rdx asm("rdx") = port;
+	register unsigned long r10 asm("r10") = 1;
+
+	asm volatile(L4_NOTED_STORE_FIELD("intent")
+		     "syscall\n\t"
+		     "movb %%dl, (%[to])\n\t"
+		     L4_NOTED_STORE_FIELD("done")
+		     : "+r"(rax), "+r"(rdi), "+r"(rsi), "+r"(rdx), "+r"(r10)
+		     : [note] "r"(note), [to] "r"(to), L4_NOTED_FIELDS
+		     : "rcx", "r8", "r9", "r11", "r12", "r13", "r14", "cc", "memory");
+}
+
+/* The call's number, which is not 0, and then its success, which is, are in rax. */
+static inline void l4_noted_port_out(unsigned long cap, u16 port, u8 byte, const struct l4_note *note)
+{
+	register unsigned long rax asm("rax") = L4_SYS_INVOKE;
+	register unsigned long rdi asm("rdi") = cap;
+	register unsigned long rsi asm("rsi") = L4_IOPORT_OUT;
+	register unsigned long rdx asm("rdx") = port;
+	register unsigned long r10 asm("r10") = 1;
+	register unsigned long r8 asm("r8") = byte;
+
+	_Static_assert(L4_SYS_INVOKE && !L4_ERR_OK, "they differ");
+	asm volatile(L4_NOTED_STORE_FIELD("intent")
+		     "syscall\n\t"
+		     L4_NOTED_STORE_FIELD("done")
+		     : "+r"(rax), "+r"(rdi), "+r"(rsi), "+r"(rdx), "+r"(r10), "+r"(r8)
+		     : [note] "r"(note), L4_NOTED_FIELDS
+		     : "rcx", "r9", "r11", "r12", "r13", "r14", "cc", "memory");
+}
+
+/* Of a driver that died with the intent and without the note: whether it had read, and what. */
+static inline bool l4_noted_loaded(const struct l4_frame *last, u8 *byte)
+{
+	*byte = (u8)last->dx;
+	return last->dx <= 0xff;
+}
+
+/* Whether it had written. */
+static inline bool l4_noted_stored(const struct l4_frame *last)
+{
+	return last->ip == last->r15 || last->ax == L4_ERR_OK;
+}
+
+#endif
