@@ -21,7 +21,7 @@ FOLDER = ROOT / "rootfs" / "workloads"
 DESCRIPTION = "workload.toml"
 EVERY = "*"
 # The unit of what a clock of the guest tells; the counting clock's nanosecond is an instruction.
-TIME = "time"
+TIME, COUNTED = "time", "instructions"
 
 
 class Clock(StrEnum):
@@ -175,7 +175,7 @@ def unit_of(metric: Metric, clock: Clock) -> str:
     """Return a metric's unit under a clock."""
     if metric.unit != TIME:
         return metric.unit
-    return "instructions" if clock is Clock.INSTRUCTIONS else "ns"
+    return COUNTED if clock is Clock.INSTRUCTIONS else "ns"
 
 
 def json_lines(text: str) -> dict[str, dict[str, Any]]:
@@ -196,6 +196,11 @@ def number_of(line: Mapping[str, Any], clock: Clock) -> float | None:
     """Return the figure of a JSON line; the micro suite has one for each clock."""
     value = line.get("value", line.get("further" if clock is Clock.INSTRUCTIONS else "mean"))
     return float(value) if isinstance(value, int | float) else None
+
+
+def whole(value: float, unit: str) -> float:
+    """Return a figure without parts of an instruction: those are the coarseness of the guest's clock."""
+    return float(round(value)) if unit == COUNTED else value
 
 
 def follow(value: Any, path: str) -> Any:
@@ -239,13 +244,13 @@ def figures(workload: Workload, clock: Clock, output: str, files: Mapping[str, s
                 if value is None:
                     missing.append(name)
                 else:
-                    found.append(Figure(name, value, unit, metric.better, lines[name].get("counters", {})))
+                    found.append(Figure(name, whole(value, unit), unit, metric.better, lines[name].get("counters", {})))
             continue
         value = find(metric, output, files)
         if value is None:
             missing.append(metric.name)
         else:
-            found.append(Figure(metric.name, value, unit, metric.better))
+            found.append(Figure(metric.name, whole(value, unit), unit, metric.better))
     if missing:
         raise WorkloadError(f"the workload {workload.name} ended well but did not report {', '.join(missing)}",
                             f"see rootfs/workloads/{workload.name}/{DESCRIPTION}",

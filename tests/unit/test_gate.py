@@ -40,11 +40,12 @@ def test_a_gate_is_kept_or_not(path: Path) -> None:
     assert gate.check(record(), kept, ["micro", "fio"]) == []
     assert gate.check(record(1.004), kept, ["micro"]) == []
     assert gate.check(record(0.9), kept, ["micro"]) == [
-        "micro/getppid: 300 -> 270 instructions (-10.0%)", "micro/pipe: 800 -> 720 instructions (-10.0%)"]
+        "micro/getppid: 300 -> 270 instructions (-10.0%, tolerance 0.5%)",
+        "micro/pipe: 800 -> 720 instructions (-10.0%, tolerance 0.5%)"]
     with pytest.raises(RegressionError, match="2 of 2") as caught:
         gate.check(record(1.1), kept, ["micro"])
     assert caught.value.exit_code == 119
-    assert caught.value.details[0] == "micro/getppid: 300 -> 330 instructions (+10.0%)"
+    assert caught.value.details[0] == "micro/getppid: 300 -> 330 instructions (+10.0%, tolerance 0.5%)"
     with pytest.raises(RegressionError, match="1 of 2"):
         gate.check(record(count=1), kept, ["micro"])
     with pytest.raises(UsageError, match="no figures of fio; it has some of: micro"):
@@ -64,6 +65,14 @@ def test_an_architecture_that_the_gate_does_not_have(path: Path) -> None:
         gate.check(record(arch="riscv64"), gate.read(path), ["micro"])
 
 
+def test_single_counts_have_tolerances_of_their_own(path: Path) -> None:
+    kept = gate.read(path)
+    kept.tolerances = {"micro/pipe": 0.2}
+    with pytest.raises(RegressionError, match="1 of 2") as caught:
+        gate.check(record(1.1), kept, ["micro"])
+    assert caught.value.details == ("micro/getppid: 300 -> 330 instructions (+10.0%, tolerance 0.5%)",)
+
+
 def test_what_is_ours_is_no_condition(path: Path) -> None:
     """Nor is what a distribution adds to a version."""
     other: dict[str, Any] = {"options of guest": "x", "emulator": "QEMU emulator version 7.2.22 (Debian 2)"}
@@ -80,13 +89,14 @@ def test_a_workload_that_was_edited_is_no_other_machine(path: Path) -> None:
 
 
 def test_each_environment_has_its_entry(path: Path) -> None:
-    path.write_text(path.read_text().replace("tolerance: 0.005", "tolerance: 0.02"))
+    path.write_text(path.read_text().replace("tolerance: 0.005", "tolerance: 0.03"))
     gate.write(record(2, Linux="6.12.2"), path)
     gate.write(record(3, arch="aarch64"), path)
     gate.write(record(4), path)
-    found = gate.read(path).gates
-    assert [(one.arch, one.conditions["Linux"], one.instructions["micro/pipe"], one.tolerance) for one in found] == [
-        ("x86_64", "6.12.1", 3200, 0.02), ("x86_64", "6.12.2", 1600, 0.005), ("aarch64", "6.12.1", 2400, 0.005)]
+    found = gate.read(path)
+    assert [(one.arch, one.conditions["Linux"], one.instructions["micro/pipe"]) for one in found.gates] == [
+        ("x86_64", "6.12.1", 3200), ("x86_64", "6.12.2", 1600), ("aarch64", "6.12.1", 2400)]
+    assert found.tolerance == 0.03
     edited = record()
     edited.facts[compare.WORKLOADS]["micro"] = "d9"
     gate.write(edited, path)

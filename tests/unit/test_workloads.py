@@ -80,7 +80,7 @@ def described(folder: Path, **metric: str) -> workload.Workload:
 
 
 def test_json_lines(folder: Path) -> None:
-    lines = ('{"metric": "a", "further": 3, "mean": 4.5, "counters": {"entries": 2}}\nchatter\n{broken\n'
+    lines = ('{"metric": "a", "further": 3.2, "mean": 4.5, "counters": {"entries": 2}}\nchatter\n{broken\n'
              '{"metric": "b", "value": 7}\n')
     every = described(folder, name="*", unit="time", better="lower")
     found = workload.figures(every, Clock.INSTRUCTIONS, lines, {})
