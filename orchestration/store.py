@@ -131,7 +131,8 @@ class Store:
         except sqlite3.Error as error:
             raise InfrastructureError(
                 f"the store {self.folder / DATABASE} is damaged or cannot be written: {error}",
-                "its content is in the JSON files beside it as well: orchestrate bench rebuild") from error
+                f"its content is in the JSON files beside it as well: orchestrate bench rebuild --store {self.folder}"
+            ) from error
 
     def begin(self, kind: str, arch: str, facts: Mapping[str, Any]) -> Record:
         """Start a run and return its record."""

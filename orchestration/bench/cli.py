@@ -21,7 +21,7 @@ from orchestration.bench.runner import KIND, Bench, counted_run, verdict
 from orchestration.bench.tables import GUEST, Row, quantity
 from orchestration.bench.workload import Clock
 from orchestration.cache import Cache
-from orchestration.errors import RegressionError, UsageError
+from orchestration.errors import InfrastructureError, RegressionError, UsageError
 from orchestration.progress import Progress
 from orchestration.store import Record, Store, rebuild
 
@@ -229,8 +229,9 @@ def rebuild_command(store: StoreOption = None) -> int:
     """Make the store's database anew from the runs' JSON files."""
     count, damaged = rebuild(store)
     print(f"{count} runs")
-    for line in damaged:
-        print(f"damaged: {line}", file=sys.stderr)
+    if damaged:
+        raise InfrastructureError(f"{len(damaged)} more could not be read", "the old database is kept beside the new "
+                                  "one", tuple(damaged))
     return 0
 
 

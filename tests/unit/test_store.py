@@ -89,12 +89,12 @@ def test_a_damaged_store_is_said_and_made_anew(tmp_path: Path, damage: str,
     assert cli.main(["bench", "show", record.id, "--store", str(tmp_path)]) == 120
     said = capsys.readouterr().err
     assert "results.sqlite is damaged" in said
-    assert "orchestrate bench rebuild" in said
+    assert f"orchestrate bench rebuild --store {tmp_path}" in said
     assert cli.main(["bench", "rebuild", "--store", str(tmp_path)]) == 0
     assert Store(tmp_path).load(record.id) == record
 
 
-def test_rebuild_names_files_that_are_damaged_too(tmp_path: Path) -> None:
+def test_rebuild_names_files_that_are_damaged_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = Store(tmp_path)
     record = results.begin("bench", "x86_64", {})
     results.end(record, "done")
@@ -104,6 +104,9 @@ def test_rebuild_names_files_that_are_damaged_too(tmp_path: Path) -> None:
     count, damaged = store.rebuild(tmp_path)
     assert count == 1
     assert [line.split(":")[0] for line in damaged] == ["other.json", "third.json"]
+    assert cli.main(["bench", "rebuild", "--store", str(tmp_path)]) == 120
+    said = capsys.readouterr().err
+    assert "other.json" in said and "2 more could not be read" in said
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
