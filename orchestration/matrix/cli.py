@@ -48,7 +48,7 @@ def matrix_command(
     file: FileArgument,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="cells at a time")] = 1,
     arch: Annotated[list[str] | None, typer.Option(help="only this architecture")] = None,
-    cell: Annotated[list[str] | None, typer.Option(help="only cells whose name begins so: 'faults net'")] = None,
+    cell: Annotated[list[str] | None, typer.Option(help="only cells whose name begins so: 'bench micro'")] = None,
     folder: Annotated[Path | None, typer.Option("--output", "-o", help="where results go; a new folder by default")
                       ] = None,
     store: Annotated[Path | None, typer.Option(help="folder of the store of results")] = None,

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import jinja2
 
 from orchestration.faults import campaign
-from orchestration.matrix.runner import FAIL, INFRASTRUCTURE, OUTCOMES, PASS, RETRIED, SKIPPED, CellResult
+from orchestration.matrix.runner import FAIL, INFRASTRUCTURE, OUTCOMES, PASS, RETRIED, SKIPPED, Attempt, CellResult
 from orchestration.store import Failure, Sample, Store
 
 KIND = "matrix"
@@ -36,7 +36,7 @@ def counts(results: list[CellResult]) -> dict[str, int]:
 
 
 def junit(name: str, results: list[CellResult]) -> str:
-    """Return JUnit's XML: a suite an architecture. What came before a pass is a flakyFailure, as Surefire has it."""
+    """Return JUnit's XML, a suite an architecture; earlier attempts have Surefire's names (flaky..., rerun...)."""
     root = ElementTree.Element("testsuites", name=name)
     for arch in dict.fromkeys(result.cell.arch for result in results):
         mine = [result for result in results if result.cell.arch == arch]
@@ -50,16 +50,22 @@ def junit(name: str, results: list[CellResult]) -> str:
                                           time=str(result.seconds))
             if result.outcome == SKIPPED:
                 ElementTree.SubElement(case, "skipped", message=result.cell.skipped)
-            tag = {FAIL: "failure", INFRASTRUCTURE: "error"}.get(result.outcome)
-            if tag is not None:
-                ElementTree.SubElement(case, tag, message=clean(result.message)).text = clean(
-                    "\n".join(result.attempts[-1].last if result.attempts else ()))
-            for attempt in result.attempts if result.outcome == RETRIED else ():
-                if attempt.outcome != PASS:
-                    ElementTree.SubElement(case, "flakyFailure", message=f"attempt {attempt.number}: {attempt.outcome}"
-                                           ).text = clean("\n".join(attempt.last))
+            blamed = {FAIL: "failure", INFRASTRUCTURE: "error"}.get(result.outcome)
+            if blamed is not None:
+                element(case, blamed, result.outcome, result.message, result.attempts[-1] if result.attempts else None)
+            earlier = "flaky" if result.outcome == RETRIED else "rerun"
+            for attempt in result.attempts[:-1]:
+                tag = "Failure" if attempt.outcome == FAIL else "Error"
+                element(case, f"{earlier}{tag}", attempt.outcome, f"attempt {attempt.number}, status {attempt.status}",
+                        attempt)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def element(case: ElementTree.Element, tag: str, kind: str, message: str, attempt: Attempt | None) -> None:
+    """Add what became of an attempt."""
+    ElementTree.SubElement(case, tag, type=kind, message=clean(message)).text = clean(
+        "\n".join(attempt.last if attempt is not None else ()))
 
 
 def clean(text: str) -> str:

@@ -27,7 +27,7 @@ class Model(pydantic.BaseModel):
 
 
 class Faults(Model):
-    """Campaigns: each driver with each kind."""
+    """Campaigns: one a kind, in which the drivers take turns on one machine."""
 
     drivers: tuple[str, ...] = inject.DRIVERS
     kinds: tuple[str, ...] = inject.KINDS
@@ -143,12 +143,12 @@ def cells(matrix: Matrix) -> list[Cell]:
             clocks = [word for clock in matrix.bench.clocks for word in ("--clock", clock)]
             listed.append((f"bench {name}", ["bench", arch, "--workload", name, *clocks, "--against",
                                              matrix.bench.against, "--store", "{store}"]))
-        for driver in matrix.faults.drivers if matrix.faults else ():
-            for kind in matrix.faults.kinds if matrix.faults else ():
-                assert matrix.faults is not None
-                listed.append((f"faults {driver} {kind}", [
-                    "faults", arch, "--driver", driver, "--kind", kind, "--count", str(matrix.faults.count),
-                    "--seed", str(matrix.faults.seed), "--json", "{folder}/faults.json"]))
+        for kind in matrix.faults.kinds if matrix.faults else ():
+            assert matrix.faults is not None
+            drivers = [word for driver in matrix.faults.drivers for word in ("--driver", driver)]
+            listed.append((f"faults {kind}", [
+                "faults", arch, *drivers, "--kind", kind, "--count", str(matrix.faults.count), "--seed",
+                str(matrix.faults.seed), "--json", "{folder}/faults.json"]))
         for name, arguments in listed:
             reason = next((skip.reason for skip in matrix.skip
                            if name.startswith(skip.cell) and arch in skip.architectures), "")

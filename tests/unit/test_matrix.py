@@ -54,13 +54,14 @@ def test_no_matrix_at_all(tmp_path: Path, text: str) -> None:
 def test_cells_are_the_product(tmp_path: Path) -> None:
     matrix = plan.load(matrix_file(tmp_path, architectures=["x86_64", "riscv64"], commands={"boot": "uname"},
                                    bench={"workloads": ["micro"]},
-                                   faults={"drivers": ["net"], "kinds": ["kill", "hang"]},
-                                   skip=[{"cell": "faults net", "architectures": ["riscv64"], "reason": "not yet"}]))
+                                   faults={"drivers": ["net", "block"], "kinds": ["kill", "hang"]},
+                                   skip=[{"cell": "faults", "architectures": ["riscv64"], "reason": "not yet"}]))
     cells = plan.cells(matrix)
     assert [cell.label for cell in cells] == [f"{arch}/{name}" for arch in ("x86_64", "riscv64") for name in (
-        "run boot", "bench micro", "faults net kill", "faults net hang")]
+        "run boot", "bench micro", "faults kill", "faults hang")]
     assert [cell.skipped for cell in cells] == [""] * 6 + ["not yet"] * 2
     assert "{store}" in cells[1].arguments
+    assert cells[2].arguments[:6] == ("faults", "x86_64", "--driver", "net", "--driver", "block")
 
 
 @pytest.fixture
@@ -142,7 +143,8 @@ def test_junit_tells_them_apart(results: list[runner.CellResult]) -> None:
     assert {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped")} == {
         "tests": "5", "failures": "1", "errors": "1", "skipped": "1"}
     tags = {case.get("name"): [child.tag for child in case] for case in suite}
-    assert tags == {"good": [], "second": ["flakyFailure"], "bad": ["failure"], "lost": ["error"], "left": ["skipped"]}
+    assert tags == {"good": [], "second": ["flakyFailure"], "bad": ["failure", "rerunFailure"],
+                    "lost": ["error", "rerunError"], "left": ["skipped"]}
     assert len(root) == 2
 
 
