@@ -236,18 +236,21 @@ def rebuild_command(store: StoreOption = None) -> int:
 
 
 def report_command(
-    run: Annotated[list[str] | None, typer.Argument(metavar="[RUN...]", help="the last of each architecture if none "
-                                                                             "is named")] = None,
+    run: Annotated[list[str] | None, typer.Argument(metavar="[RUN...]", help="if none is named, those that "
+                                                                             "ended well and have a peer")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="file to write")] = Path("report.html"),
     markdown: Annotated[bool, typer.Option("--markdown", help="tables in Markdown instead of a page")] = False,
     store: StoreOption = None,
 ) -> int:
-    """Write a page with tables and plots of what bench found; it needs no network and no other file."""
+    """Write a page with tables and plots of what bench found; it needs no network and no other file.
+
+    A workload's figures under a clock come from the last run that has them.
+    """
     results = Store(store)
-    names = run or [ids[-1] for name in arches.ARCHES if (ids := results.ids(KIND, name))]
-    if not names:
-        raise UsageError(f"there is no run in {results.folder}", "run: orchestrate bench ARCH")
-    records = [results.load(name) for name in names]
+    records = ([results.load(name) for name in run] if run else
+               [record for name in arches.ARCHES for record in report.worth_showing(results, name)])
+    if not records:
+        raise UsageError(f"there is no run beside a peer in {results.folder}", "run: orchestrate bench ARCH")
     report.write(output, records, results, markdown)
     print(output)
     return 0
