@@ -4,7 +4,7 @@
 The programs are the product's; the fault comes from outside, by the debugger's stub of the emulator. Which address
 space runs is told by the server_info page that the root pager maps into every server and into nothing else.
 
-    kill   an illegal instruction, or a jump to where nothing is
+    kill   an illegal instruction, or the next jump goes to where nothing is
     hang   a jump to itself
     wild   stores of random values into what the driver may write, made by the driver's own instructions (so what it
            may not write faults), or a random value in a register
@@ -33,6 +33,8 @@ ENTRIES = ("l4_backend_poll", "l4_backend_peek", "l4_backend_advance", "l4_backe
 HITS_MAX = 8
 STEPS_MAX = 48
 STORES_MAX = 12
+# A jump is told by how far it goes: no instruction is longer.
+INSTRUCTION_MAX = 15
 # Steps in which the driver comes back from a system call; then it waits, and another arrival is awaited.
 AWAY_MAX = 1500
 ARRIVAL_LIMIT = 8.0
@@ -168,6 +170,20 @@ class Injector:
                 away += 1
         return self.at_home(stub) and self.here(stub) is not None
 
+    def walk_to_jump(self, stub: Stub) -> bool:
+        """Go on until the driver has just jumped; False if it went to wait before."""
+        last, away = stub.register(self.code.pc), 0
+        while away < AWAY_MAX:
+            stub.step()
+            if not self.at_home(stub):
+                away += 1
+                continue
+            here = stub.register(self.code.pc)
+            if not last < here <= last + INSTRUCTION_MAX and self.here(stub) is not None:
+                return True
+            last, away = here, 0
+        return False
+
     def inject(self, stub: Stub, plan: Plan) -> dict[str, Any]:
         """Carry out a plan; return what was done. The machine is stopped, with the fault in it."""
         entries = self.program.entries
@@ -181,6 +197,8 @@ class Injector:
                 page = self.arrive(stub, entry, 1)
                 if page is None:
                     continue
+            if plan.kind == "kill" and plan.choice % 2 and not self.walk_to_jump(stub):
+                continue
             where = stub.register(self.code.pc)
             done = {"kill": self.kill, "hang": self.hang, "wild": self.wild}[plan.kind](stub, plan, page)
             return {**asdict(plan), "where": self.program.place(where), **done}
