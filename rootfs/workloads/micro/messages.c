@@ -103,9 +103,9 @@ static int64_t ring(int processes, int words, int count)
 			member(pipes[i - 1][0], pipes[i][1], words);
 	}
 	go_round(pipes[0][1], pipes[processes - 1][0], words, 3);
-	took = now();
+	took = begin();
 	go_round(pipes[0][1], pipes[processes - 1][0], words, count / processes);
-	took = now() - took;
+	took = since(took);
 	for (int i = 1; i < processes; i++)
 		end_child(children[i]);
 	for (int i = 0; i < processes; i++) {

@@ -24,6 +24,10 @@ extern const struct operation syscall_operations[], signal_operations[], message
 extern char *own_path;
 
 int64_t now(void);
+/* The clock around what an operation is, without its preparations: since() is the nanoseconds from begin() on. In the round
+ * for L4's counters, both note these as well. */
+int64_t begin(void);
+int64_t since(int64_t start);
 /* End the program with the system's reason unless good holds. */
 void must(int good, const char *what);
 /* Send byte after byte back until there are no more; does not return. */
@@ -34,11 +38,11 @@ int64_t ping(int out, int in, int count);
 
 /* The time of a loop over one statement. */
 #define TIMED(count, statement) do { \
-	int64_t start_ = now(); \
+	int64_t start_ = begin(); \
 	for (int i_ = 0; i_ < (count); i_++) { \
 		statement; \
 	} \
-	return now() - start_; \
+	return since(start_); \
 } while (0)
 
 #endif

@@ -16,12 +16,13 @@ static int64_t on_device(const char *path, int flags, int reads, int count)
 {
 	char byte = 0;
 	int file = open(path, flags);
-	int64_t start = now();
+	int64_t start;
 
 	must(file >= 0, path);
+	start = begin();
 	for (int i = 0; i < count; i++)
 		must((reads ? read(file, &byte, 1) : write(file, &byte, 1)) == 1, path);
-	start = now() - start;
+	start = since(start);
 	close(file);
 	return start;
 }

@@ -53,10 +53,10 @@ static int64_t run_handoff(int count)
 
 	turn = 0;
 	must(!pthread_create(&thread, NULL, other, &each), "pthread_create");
-	start = now();
+	start = begin();
 	take_turns(0, each);
 	pthread_join(thread, NULL);
-	return now() - start;
+	return since(start);
 }
 
 const struct operation thread_operations[] = {
