@@ -3,8 +3,9 @@
 
 A trial is one fault (inject.py) in one driver. It is over when the driver's workload goes on, and, where the fault must
 end the driver, when the root pager has told its death and a new one is ready. Several drivers take turns on one
-machine, each under its own workload, all the time: a round is one trial of each. Wild stores of a round are watched
-together, since it takes seconds until one has shown. A machine that a trial has harmed is replaced by a new one.
+machine, each under its own workload, all the time: a round is one trial of each. What takes seconds to show is watched
+together: the wild stores of a round, and two hangs, while the third driver answers, since the root pager takes the
+silence of all of them for that of a busy host. A machine that a trial has harmed is replaced by a new one.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ READY = re.compile(r"root: (\w+) ready")
 # Seconds: until a driver must be back, until a wild store must have shown, between trials (so that a life counts as
 # steady for the root pager's back-off), and of progress that ends a trial.
 RECOVERY_LIMIT, WILD_LIMIT, PAUSE, CALM = 60.0, 4.0, 2.2, 0.3
+# How many drivers of a machine fail together.
+TOGETHER = {"kill": 1, "hang": 2, "wild": 3}
 
 
 class HarmError(QuollError):
@@ -152,12 +155,12 @@ class Campaign:
             # What has happened so far is no part of the trials.
             session.check()
             trials = [lane.begin(number, self.died(lane)) for lane in self.lanes]
-            for lane, trial in zip(self.lanes, trials, strict=True):
-                trial.run = str(session.machine.run.path.name)
-                self.strike(session, lane, trial)
-                if self.kind != "wild":
-                    self.see_through(session, [lane])
-            self.see_through(session, self.lanes)
+            size = TOGETHER[self.kind]
+            for first in range(0, len(self.lanes), size):
+                batch = self.lanes[first:first + size]
+                for lane in batch:
+                    self.strike(session, lane)
+                self.see_through(session, batch)
         except PanicError as error:
             outcome = "guest crash" if error.message.startswith("Linux") else "host crash"
             self.spoil(trials, outcome, [error.message, *error.details[:12]], error)
@@ -174,8 +177,11 @@ class Campaign:
         assert self.session is not None
         return sum(text.startswith(f"{lane.driver} ") for text in self.session.deaths)
 
-    def strike(self, session: Session, lane: Lane, trial: Trial) -> None:
+    def strike(self, session: Session, lane: Lane) -> None:
         """Make the fault, once the driver's life counts as steady for the root pager's back-off."""
+        trial = lane.trial
+        assert trial is not None
+        trial.run = str(session.machine.run.path.name)
         while time.monotonic() < lane.rested:
             session.wait(0.1)
         injector = inject.Injector(self.made.arch, self.made.abi, lane.driver, self.made.bare / lane.driver)
