@@ -3,6 +3,10 @@
 
 Every machine has the stub on a socket in its own folder; it costs nothing as long as nobody connects. Registers are
 those of the target description that QEMU sends.
+
+A client of our own, and not pygdbmi with gdb-multiarch, because a fault takes hundreds of single steps, each with a
+register read, and looks into the emulator beside (its monitor, physical memory); docs/architecture.md has the
+measurement. The protocol's part that is needed is small.
 """
 
 from __future__ import annotations

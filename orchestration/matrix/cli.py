@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -84,12 +85,14 @@ def matrix_command(
     broken = build(names, progress)
     results_store = (store or default_folder()).resolve()
     runner = Runner(target, results_store, matrix.retries, matrix.minutes, progress.say)
+    began = time.monotonic()
     # What does not build fails once and by name, not in each of its cells again.
     try:
         runner.run([one for one in cells if one.arch not in broken], jobs)
     finally:
         results = runner.results + [CellResult(one, [Attempt(1, INFRASTRUCTURE, BuildError.exit_code, 0.0, (
             f"orchestrate: does not build: {broken[one.arch]}",), "")]) for one in cells if one.arch in broken]
+        about["took"] = f"{(time.monotonic() - began) / 60:.0f} min, {jobs} at a time"
         output.write(target, matrix.name, results, about)
         output.store(results_store, matrix.name, results, about)
     found = output.counts(results)
