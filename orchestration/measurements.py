@@ -7,6 +7,7 @@ benchmark by the same clock.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,6 +45,7 @@ class Figures:
     operations: dict[str, Row]
     kernel: dict[str, int]
     stages: dict[str, float]
+    load: float
     memory: str
     sizes: dict[str, str]
 
@@ -78,12 +80,13 @@ def measure(arch: Arch, cache: Cache, progress: Progress) -> Figures:
     progress.say(arch.name)
     made = boot.artefacts(arch, cache, progress)
     with boot.prepare(made, progress, RunDirectory("measure-boot")) as session:
+        load = os.getloadavg()[0]
         memory = session.shell_run("sed -n 's/^MemTotal: *//p' /proc/meminfo").text
         session.power_off()
     used = re.search(r"root: (\d+ KiB) of RAM used", (session.machine.run.path / "l4.log").read_text())
     boot.discard_large_files(session.machine.run)
     programs = [*(made.bare / name for name in (build.KERNEL, *build.SERVERS)), made.linux / "vmlinux"]
-    return Figures(operations(arch, cache, progress), kernel_figures(arch, made.bare), session.tracker.times,
+    return Figures(operations(arch, cache, progress), kernel_figures(arch, made.bare), session.tracker.times, load,
                    f"{used[1] if used else 'not told'}, {memory}",
                    {path.name: text_size(arch, path) for path in programs})
 
@@ -119,7 +122,8 @@ def page(figures: Mapping[str, Figures]) -> str:
     out += ["## L4 itself", "", "Instructions, user stubs included (`tests/kernel/bench.c`).", ""]
     out += table(["operation", *names], ([name, *(one.kernel.get(name, "-") for one in found)]
                                          for name in names_of(one.kernel for one in found)))
-    out += ["## Boot", "", f"Wall-clock seconds under emulation; guest RAM {boot.GUEST_RAM // MIB} MiB.", ""]
+    out += ["## Boot", "", f"Wall-clock seconds under emulation; guest RAM {boot.GUEST_RAM // MIB} MiB. The host has "
+            f"{os.cpu_count()} CPUs and had a load of {max(one.load for one in found):.0f}.", ""]
     out += table(["stage", *names], ([name, *(f"{one.stages.get(name, 0):.1f}" for one in found)]
                                      for name in names_of(one.stages for one in found)))
     out += ["Memory of the machine that is used beside the guest's, boot image and firmware included; and what the "

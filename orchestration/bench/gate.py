@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestration.bench.compare import CONDITIONS, WORKLOADS, differences
 from orchestration.bench.tables import GUEST, rows
-from orchestration.bench.workload import Clock
+from orchestration.bench.workload import COUNTED, Clock
 from orchestration.bootstrap import ROOT
 from orchestration.errors import InfrastructureError, RegressionError, UsageError
 from orchestration.store import Record
@@ -51,7 +51,7 @@ class Entry(BaseModel):
     arch: str
     conditions: dict[str, str]
     workloads: dict[str, str]
-    instructions: dict[str, float]
+    instructions: dict[str, int]
 
 
 class Gate(BaseModel):
@@ -87,7 +87,8 @@ def conditions_of(record: Record) -> dict[str, str]:
 
 def entry_of(record: Record) -> Entry:
     """Return the entry that a run sets."""
-    counted = {row.name: row.sides[GUEST].median for row in rows(record, Clock.INSTRUCTIONS) if GUEST in row.sides}
+    counted = {row.name: round(row.sides[GUEST].median) for row in rows(record, Clock.INSTRUCTIONS)
+               if GUEST in row.sides and row.unit == COUNTED}
     return Entry(arch=record.arch, conditions=conditions_of(record),
                  workloads={name: digest for name, digest in record.facts.get(WORKLOADS, {}).items()
                             if any(key.split("/")[0] == name for key in counted)},
@@ -162,11 +163,11 @@ def check(record: Record, gate: Gate, selected: Sequence[str]) -> list[str]:
         if name.split("/")[0] not in selected:
             continue
         if name not in counted:
-            worse.append(f"{name}: not measured (the gate has {limit:.0f})")
+            worse.append(f"{name}: not measured (the gate has {limit})")
             continue
         change = counted[name] / limit - 1 if limit else 0.0
         tolerance = gate.tolerances.get(name, gate.tolerance)
-        text = f"{name}: {limit:.0f} -> {counted[name]:.0f} instructions ({change:+.1%}, tolerance {tolerance:.1%})"
+        text = f"{name}: {limit} -> {counted[name]} instructions ({change:+.1%}, tolerance {tolerance:.1%})"
         if change > tolerance:
             worse.append(text)
         elif change < -tolerance:
