@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from orchestration.bench import compare, gate
+from orchestration.arch import ARCHES
+from orchestration.bench import cli, compare, gate, kit
+from orchestration.bench.workload import load
+from orchestration.cache import Cache
 from orchestration.cli import main
 from orchestration.errors import RegressionError, UsageError
 from orchestration.store import Record, Sample
@@ -121,3 +124,13 @@ def test_a_gate_without_instructions_is_wrong_use(path: Path, capsys: pytest.Cap
         assert main(["bench", "x86_64", "--clock", "wall", option, str(path)]) == 2
         assert "a gate is about instruction counts" in capsys.readouterr().err
     assert main(["bench", "x86_64", "--write-gate", str(path / "beside" / "gate.yaml")]) == 2
+
+
+def test_the_gate_of_this_repository(tmp_path: Path) -> None:
+    """It has every architecture, and its figures are of the suite as it is now: ./orchestrate bench gate --write."""
+    entries = gate.read(gate.GATE).gates
+    assert {one.arch for one in entries} == set(ARCHES)
+    for one in entries:
+        assert set(one.conditions) == set(gate.DECISIVE)
+        assert one.workloads == {cli.MICRO: kit.digest(ARCHES[one.arch], Cache(tmp_path), load(cli.MICRO))}
+        assert len(one.instructions) >= 25
