@@ -145,6 +145,8 @@ def parse_place(text: str) -> tuple[str | None, str] | None:
 
 def copy(sources: list[str], target: str) -> int:
     """Copy files and folders to or from a guest, as scp -r does; one side is MACHINE:PATH or :PATH."""
+    if not all([*sources, target]):
+        raise UsageError("cp: an empty name")
     into = parse_place(target)
     away = [parse_place(source) for source in sources]
     try:

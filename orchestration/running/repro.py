@@ -25,6 +25,8 @@ from orchestration.stages import BOOT_STAGES, NATIVE_STAGES, Tracker, time_scale
 
 def find(name: str) -> Path:
     """Return the folder of a run, named by its path, its name or the beginning or end of one."""
+    if not name:
+        raise UsageError("repro: an empty name")
     if Path(name).is_dir():
         return Path(name)
     parent = doctor.cache_root() / "runs"

@@ -99,7 +99,8 @@ def test_places_of_cp(text: str, place: tuple[str | None, str] | None) -> None:
     assert reach.parse_place(text) == place
 
 
-@pytest.mark.parametrize("paths", [["a", "b"], [":a", ":b"], [":a", ":b", "c"], ["a"]])
+@pytest.mark.parametrize("paths", [["a", "b"], [":a", ":b"], [":a", ":b", "c"], ["a"],
+                                   ["", ":b"], [":a", ""]])
 def test_cp_needs_one_side_in_a_guest(paths: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["cp", *paths]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) <= 2
@@ -157,6 +158,8 @@ def test_a_run_is_found_by_part_of_its_name(cache: Path) -> None:
         repro.find("boot-x86_64")
     with pytest.raises(UsageError, match="no run"):
         repro.find("nothing")
+    with pytest.raises(UsageError, match="empty"):
+        repro.find("")
 
 
 def test_a_run_that_went_well_cannot_be_repeated(cache: Path) -> None:
