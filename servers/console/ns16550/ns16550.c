@@ -67,12 +67,10 @@ static bool put(u8 byte, const struct l4_note *note)
 		enable(ier & ~IER_ROOM); /* else each byte that leaves raises it */
 	}
 	room--;
-#ifdef L4_NOTED_PORTS
-	if (!regs)
-		l4_noted_port_out(L4_SERVER_SLOT_IOPORT, (u16)(port + DATA), byte, note);
-	else
-#endif
+	if (regs)
 		l4_noted_store8(&regs[DATA], byte, note);
+	else
+		l4_noted_port_out(L4_SERVER_SLOT_IOPORT, (u16)(port + DATA), byte, note);
 	return true;
 }
 
@@ -85,12 +83,10 @@ static bool get(u8 *byte, const struct l4_note *note)
 {
 	if (!(read_reg(LSR) & LSR_RECEIVED))
 		return false;
-#ifdef L4_NOTED_PORTS
-	if (!regs)
-		l4_noted_port_in(L4_SERVER_SLOT_IOPORT, (u16)(port + DATA), byte, note);
-	else
-#endif
+	if (regs)
 		l4_noted_load8(&regs[DATA], byte, note);
+	else
+		l4_noted_port_in(L4_SERVER_SLOT_IOPORT, (u16)(port + DATA), byte, note);
 	return true;
 }
 

@@ -36,6 +36,17 @@ L4_NOTED_LOAD(l4_noted_load32, u32, "lwu")
 L4_NOTED_STORE(l4_noted_store8, u8, "sb")
 L4_NOTED_STORE(l4_noted_store32, u32, "sw")
 
+/* There are no I/O ports, and no capability to one. */
+static inline void l4_noted_port_in(unsigned long cap, u16 port, u8 *to, const struct l4_note *note)
+{
+	__builtin_trap();
+}
+
+static inline void l4_noted_port_out(unsigned long cap, u16 port, u8 byte, const struct l4_note *note)
+{
+	__builtin_trap();
+}
+
 /* Of a driver that died with the intent and without the note: whether it had read, and what. */
 static inline bool l4_noted_loaded(const struct l4_frame *last, u8 *byte)
 {

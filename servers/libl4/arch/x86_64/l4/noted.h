@@ -5,9 +5,6 @@
 
 #include <l4/types.h>
 
-/* A UART of a PC is behind I/O ports. */
-#define L4_NOTED_PORTS 1
-
 #define L4_NOTED_LOAD(name, type, load)                                                                     \
 	static inline void name(const volatile type *from, u8 *to, const struct l4_note *note)             \
 	{                                                                                                  \
@@ -37,15 +34,7 @@ L4_NOTED_LOAD(l4_noted_load32, u32, "movl")
 L4_NOTED_STORE(l4_noted_store8, u8, "movb %b4")
 L4_NOTED_STORE(l4_noted_store32, u32, "movl %k4")
 
-/* The system call leaves few registers alone: in these two, the note's fields are fetched when they are needed. */
-#define L4_NOTED_STORE_FIELD(field)                  \
-	"movq %c[" field "](%[note]), %%rcx\n\t"     \
-	"movl %c[value](%[note]), %%r11d\n\t"        \
-	"movl %%r11d, (%%rcx)\n\t"
-#define L4_NOTED_FIELDS                                                                     \
-	[intent] "i"(__builtin_offsetof(struct l4_note, intent)),                          \
-	[done] "i"(__builtin_offsetof(struct l4_note, done)),                              \
-	[value] "i"(__builtin_offsetof(struct l4_note, value))
+/* The system call leaves few registers alone: the note's fields are fetched into these two when they are needed. */
 
 /* The port, more than a byte, and then what was read are in rdx. */
 static inline void l4_noted_port_in(unsigned long cap, u16 port, u8 *to, const struct l4_note *note)
@@ -56,12 +45,18 @@ static inline void l4_noted_port_in(unsigned long cap, u16 port, u8 *to, const s
 	register unsigned long rdx asm("rdx") = port;
 	register unsigned long r10 asm("r10") = 1;
 
-	asm volatile(L4_NOTED_STORE_FIELD("intent")
+	asm volatile("movq %c[intent](%[note]), %%rcx\n\t"
+		     "movl %c[value](%[note]), %%r11d\n\t"
+		     "movl %%r11d, (%%rcx)\n\t"
 		     "syscall\n\t"
 		     "movb %%dl, (%[to])\n\t"
-		     L4_NOTED_STORE_FIELD("done")
+		     "movq %c[done](%[note]), %%rcx\n\t"
+		     "movl %c[value](%[note]), %%r11d\n\t"
+		     "movl %%r11d, (%%rcx)\n\t"
 		     : "+r"(rax), "+r"(rdi), "+r"(rsi), "+r"(rdx), "+r"(r10)
-		     : [note] "r"(note), [to] "r"(to), L4_NOTED_FIELDS
+		     : [note] "r"(note), [to] "r"(to), [intent] "i"(__builtin_offsetof(struct l4_note, intent)),
+		       [done] "i"(__builtin_offsetof(struct l4_note, done)),
+		       [value] "i"(__builtin_offsetof(struct l4_note, value))
 		     : "rcx", "r8", "r9", "r11", "r12", "r13", "r14", "cc", "memory");
 }
 
@@ -76,11 +71,17 @@ static inline void l4_noted_port_out(unsigned long cap, u16 port, u8 byte, const
 	register unsigned long r8 asm("r8") = byte;
 
 	_Static_assert(L4_SYS_INVOKE && !L4_ERR_OK, "they differ");
-	asm volatile(L4_NOTED_STORE_FIELD("intent")
+	asm volatile("movq %c[intent](%[note]), %%rcx\n\t"
+		     "movl %c[value](%[note]), %%r11d\n\t"
+		     "movl %%r11d, (%%rcx)\n\t"
 		     "syscall\n\t"
-		     L4_NOTED_STORE_FIELD("done")
+		     "movq %c[done](%[note]), %%rcx\n\t"
+		     "movl %c[value](%[note]), %%r11d\n\t"
+		     "movl %%r11d, (%%rcx)\n\t"
 		     : "+r"(rax), "+r"(rdi), "+r"(rsi), "+r"(rdx), "+r"(r10), "+r"(r8)
-		     : [note] "r"(note), L4_NOTED_FIELDS
+		     : [note] "r"(note), [intent] "i"(__builtin_offsetof(struct l4_note, intent)),
+		       [done] "i"(__builtin_offsetof(struct l4_note, done)),
+		       [value] "i"(__builtin_offsetof(struct l4_note, value))
 		     : "rcx", "r9", "r11", "r12", "r13", "r14", "cc", "memory");
 }
 
