@@ -38,7 +38,9 @@ READY = re.compile(r"root: (\w+) ready")
 # steady for the root pager's back-off), and of progress that ends a trial.
 RECOVERY_LIMIT, WILD_LIMIT, PAUSE, CALM = 60.0, 4.0, 2.2, 0.3
 # How many drivers of a machine fail together.
-TOGETHER = {"kill": 1, "hang": 2, "wild": 3}
+TOGETHER = {"kill": 1, "hang": 2, "wild": 3, "register": 3}
+# What need not end the driver.
+MAY_PASS = ("wild", "register")
 
 
 class HarmError(QuollError):
@@ -93,7 +95,7 @@ class Lane:
             return True
         calm = (bool(load.stamps) and load.units > self.units and now - self.began > CALM
                 and now - load.stamps[-1] < CALM)
-        if kind == "wild" and not died:
+        if kind in MAY_PASS and not died:
             return calm and now - self.began > WILD_LIMIT
         return calm and died > 0 and self.ready - self.came >= died
 

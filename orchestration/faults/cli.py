@@ -18,18 +18,19 @@ from orchestration.faults import campaign, inject
 from orchestration.progress import Progress
 
 
-def words(option: str, given: list[str] | None, valid: tuple[str, ...]) -> list[str]:
-    """Return the given words, or all; raise UsageError that names an unknown one."""
+def words(option: str, given: list[str] | None, valid: tuple[str, ...], usual: tuple[str, ...]) -> list[str]:
+    """Return the given words, or the usual ones; raise UsageError that names an unknown one."""
     for word in given or []:
         if word not in valid:
             raise UsageError(f"unknown {option} '{word}'; valid: {', '.join(valid)}")
-    return list(dict.fromkeys(given or valid))
+    return list(dict.fromkeys(given or usual))
 
 
 def faults(
     arch: Annotated[str, typer.Argument(metavar="ARCH", help=f"one of: {', '.join(arches.ARCHES)}")],
     driver: Annotated[list[str] | None, typer.Option(help="net, block or console; all when none is named")] = None,
-    kind: Annotated[list[str] | None, typer.Option(help="kill, hang or wild; all when none is named")] = None,
+    kind: Annotated[list[str] | None, typer.Option(
+        help="kill, hang, wild or register; the first three when none is named")] = None,
     count: Annotated[int, typer.Option(min=1, help="trials of each driver and kind")] = 10,
     seed: Annotated[int | None, typer.Option(help="the same seed makes the same faults")] = None,
     trial: Annotated[list[int] | None, typer.Option(help="only the trial of this number")] = None,
@@ -38,7 +39,8 @@ def faults(
 ) -> int:
     """Make drivers fail while a verified workload runs; say for each trial what became of it."""
     chosen = arches.find(arch)
-    drivers, kinds = words("--driver", driver, inject.DRIVERS), words("--kind", kind, inject.KINDS)
+    drivers = words("--driver", driver, inject.DRIVERS, inject.DRIVERS)
+    kinds = words("--kind", kind, inject.KINDS, inject.USUAL)
     doctor.ensure([chosen])
     doctor.check_space()
     progress = Progress(quiet)

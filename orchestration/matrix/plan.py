@@ -30,7 +30,7 @@ class Faults(Model):
     """Campaigns: one a kind, in which the drivers take turns on one machine."""
 
     drivers: tuple[str, ...] = inject.DRIVERS
-    kinds: tuple[str, ...] = inject.KINDS
+    kinds: tuple[str, ...] = inject.USUAL
     count: Annotated[int, pydantic.Field(ge=1)] = 10
     seed: int = 1
 
