@@ -18,7 +18,7 @@ import jinja2
 
 from orchestration.bench import tables
 from orchestration.bench.compare import CONDITIONS, differences
-from orchestration.bench.runner import DONE, KIND
+from orchestration.bench.runner import BUSIEST, DONE, KIND
 from orchestration.bench.tables import GUEST, TRACED, Row
 from orchestration.bench.workload import Clock
 from orchestration.errors import InfrastructureError
@@ -132,7 +132,7 @@ def environment() -> jinja2.Environment:
                               autoescape=jinja2.select_autoescape(("html.j2",)), trim_blocks=True, lstrip_blocks=True)
     made.filters.update(quantity=tables.quantity, interval=tables.interval)
     made.globals.update(polyline=polyline, otherwise=otherwise, rounds=rounds, GUEST=GUEST,
-                        CONDITIONS=CONDITIONS, AIM=AIM, AXIS_STEP=AXIS_STEP)
+                        CONDITIONS=CONDITIONS, BUSIEST=BUSIEST, AIM=AIM, AXIS_STEP=AXIS_STEP)
     return made
 
 

@@ -8,6 +8,7 @@ take turns, so that a machine whose speed changes slows all of them.
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -29,6 +30,8 @@ from orchestration.session import Session
 from orchestration.store import Failure, Record, Sample, Store
 
 KIND = "bench"
+# Runnable tasks of the host while wall time was measured, at most: what such figures are worth.
+BUSIEST = "highest load of the host"
 DONE, INTERRUPTED = "done", "interrupted"
 
 
@@ -164,6 +167,10 @@ class Bench:
             else:
                 boot.discard_large_files(session.machine.run)
 
+    def note_load(self, record: Record) -> None:
+        """Remember how busy the host is."""
+        self.store.add_facts(record, {BUSIEST: max(os.getloadavg()[0], record.facts.get(BUSIEST, 0.0))})
+
     def time(self, record: Record, workload: Workload, disk: Path) -> None:
         """Run a workload by wall time, the sides in turns and each round in the other order."""
         up: list[tuple[Side, Session]] = []
@@ -181,6 +188,7 @@ class Bench:
                     except QuollError as error:
                         self.note(record, workload, side.name, Clock.WALL, error)
                         up = [one for one in up if one[0] is not side]
+                self.note_load(record)
             for side, session in up:
                 try:
                     session.power_off()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.bench import compare, report
+from orchestration.bench.runner import BUSIEST
 from orchestration.bench.workload import Clock
 from orchestration.store import Failure, Record, Sample, Store
 
@@ -73,6 +74,14 @@ def test_other_circumstances_are_told(store: Store) -> None:
     text = shown(store, other, record(2, ("micro", WALL, 120)))
     assert "2026-01-01, revision `commit1`, 1 rounds; Linux: 6.12.0 against 6.12.1." in text
     assert "2026-01-02, revision `commit2`, 1 rounds." in text
+
+
+def test_how_busy_the_host_was_stands_with_wall_time(store: Store) -> None:
+    busy = record(1, ("fio", WALL, 130), ("micro", INSTRUCTIONS, 120))
+    busy.facts[BUSIEST] = 11.6
+    counted, timed = shown(store, busy).split("### Wall time")
+    assert "2026-01-01, revision `commit1`, 1 rounds, highest load of the host 12." in timed
+    assert "highest load" not in counted
 
 
 def test_architectures_keep_the_order_in_which_they_are_named(store: Store) -> None:
