@@ -14,6 +14,8 @@ from typing import Any
 from orchestration import doctor
 
 KEPT_RUNS = 40
+# The process id of an orchestrator that is not the one that began the run.
+KEEPER = "keeper"
 
 
 class RunDirectory:
@@ -36,6 +38,10 @@ class RunDirectory:
         run.started, run.path = time.monotonic(), path
         return run
 
+    def adopt(self) -> None:
+        """Note that this process goes on with the run that its parent began."""
+        self.file(KEEPER).write_text(f"{os.getpid()}\n")
+
     def file(self, name: str) -> Path:
         """Return the path of a file of this run."""
         return self.path / name
@@ -52,12 +58,13 @@ class RunDirectory:
 
 
 def in_use(path: Path) -> bool:
-    """Say whether a run has no result yet and its orchestrator, whose process id is in the name, still runs."""
+    """Say whether a run has no result yet and its orchestrator, known by its process id, still runs."""
     words = path.name.split("-")
-    if len(words) < 4 or not words[3].isdigit() or (path / "result.json").exists():
+    pid = (path / KEEPER).read_text().strip() if (path / KEEPER).exists() else words[3] if len(words) > 3 else ""
+    if not pid.isdigit() or (path / "result.json").exists():
         return False
     try:
-        os.kill(int(words[3]), 0)
+        os.kill(int(pid), 0)
     except ProcessLookupError:
         return False
     except OSError:

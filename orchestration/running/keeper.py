@@ -41,6 +41,7 @@ def detach(session: Session, child: Callable[[Callable[[], int]], int]) -> int:
     os.setsid()
 
     def work() -> int:
+        session.machine.run.adopt()
         with session:
             assert session.registered is not None
             os.write(writing, (json.loads(session.registered.read_text())["name"] + "\n").encode())

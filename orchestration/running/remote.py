@@ -60,7 +60,11 @@ def write_dossier(entry: Entry) -> Path:
     machine = remote(entry)
     found = dossier.Dossier(machine, Path(entry.kernel), Path(entry.linux), build.abi(machine.arch))
     path = machine.run.file("hang.txt")
-    path.write_text(found.collect() + "\n")
+    text = found.collect() + "\n"
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise InfrastructureError(f"cannot write {path}: {error.strerror}") from error
     return path
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import boot
+from orchestration import boot, rundir
 from orchestration.arch import Arch
 from orchestration.running import registry
 
@@ -28,6 +28,8 @@ def machine(root: Path, arch: Arch, made: boot.Artefacts) -> Iterator[str]:
     done = orchestrate(root, "boot", arch.name, "--detach", "--trace")
     assert done.returncode == 0, done.stderr
     name = done.stdout.strip()
+    # Its orchestrator is another process than the one that began the run; that run must not be pruned.
+    assert rundir.in_use(Path(registry.find(name).run))
     yield name
     if name in [entry.name for entry in registry.entries()]:
         os.kill(registry.find(name).pid, signal.SIGTERM)

@@ -176,13 +176,16 @@ def test_a_run_that_goes_on_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(rundir, "KEPT_RUNS", 1)
     gone = subprocess.Popen(["true"])
     gone.wait()
-    names = [f"20260101-000000-000-{os.getpid()}-goes-on", f"20260102-000000-000-{gone.pid}-was-killed",
-             f"20260103-000000-000-{os.getpid()}-is-done", f"20260104-000000-000-{gone.pid}-newest"]
+    names = [f"20260101-000000-000-{os.getpid()}-goes-on", f"20260101-000000-000-{gone.pid}-detached",
+             f"20260102-000000-000-{gone.pid}-was-killed", f"20260103-000000-000-{os.getpid()}-is-done",
+             f"20260104-000000-000-{gone.pid}-newest"]
     for name in names:
         (tmp_path / name).mkdir()
-    (tmp_path / names[2] / "result.json").write_text("{}")
+    rundir.RunDirectory.existing(tmp_path / names[1]).adopt()
+    (tmp_path / names[3] / "result.json").write_text("{}")
     rundir.prune(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name[:2] == "20") == [names[0], names[3]]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name[:2] == "20") == sorted(
+        [names[0], names[1], names[4]])
 
 
 def test_qemus_further_arguments_are_repeated() -> None:
