@@ -29,6 +29,7 @@ PASS, RETRIED, FAIL, INFRASTRUCTURE, SKIPPED = "pass", "pass after retry", "fail
 OUTCOMES = (PASS, RETRIED, FAIL, INFRASTRUCTURE, SKIPPED)
 # What these say is not about the system under test: usage, missing packages, infrastructure, builds.
 TOOL_CODES = {UsageError.exit_code, MissingError.exit_code, InfrastructureError.exit_code, 121, 130}
+SAYS = "orchestrate: "
 TIME_UP = -1
 KILL_GRACE = 30.0
 TAIL = 30
@@ -84,18 +85,19 @@ class CellResult:
             return "not run: the matrix was interrupted"
         for attempt in reversed(self.attempts):
             if attempt.outcome != PASS:
-                said = [line for line in attempt.last if line.startswith("orchestrate: ")]
+                said = [line for line in attempt.last if line.startswith(SAYS)]
                 words = [line for line in attempt.last if line.strip()]
-                return said[-1].removeprefix("orchestrate: ") if said else f"status {attempt.status}" \
+                return said[-1].removeprefix(SAYS) if said else f"status {attempt.status}" \
                     + (f": {words[-1]}" if words else "")
         return ""
 
 
-def judge(status: int) -> str:
-    """Return what an exit code makes of an attempt."""
+def judge(status: int, last: tuple[str, ...]) -> str:
+    """Return what an exit code makes of an attempt. A command's own status may be like ours, but has not our words."""
     if status == 0:
         return PASS
-    return INFRASTRUCTURE if status in TOOL_CODES or status < 0 else FAIL
+    said = any(line.startswith(SAYS) for line in last)
+    return INFRASTRUCTURE if status < 0 or (status in TOOL_CODES and said) else FAIL
 
 
 def blames_tool(junit: Path) -> bool:
@@ -183,6 +185,7 @@ class Runner:
             finally:
                 with self.lock:
                     self.processes.discard(process)
-        outcome = INFRASTRUCTURE if blames_tool(folder / "junit.xml") else judge(status)
-        return Attempt(number, outcome, status, round(time.monotonic() - began, 1), tools.tail(log, TAIL),
+        last = tools.tail(log, TAIL)
+        outcome = INFRASTRUCTURE if blames_tool(folder / "junit.xml") else judge(status, last)
+        return Attempt(number, outcome, status, round(time.monotonic() - began, 1), last,
                        str(folder.relative_to(self.folder)))

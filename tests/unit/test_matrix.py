@@ -97,6 +97,13 @@ def test_attempts_are_kept_and_judged(fake: Path) -> None:
     assert len((fake / "out/attempts.jsonl").read_text().splitlines()) == 13
 
 
+@pytest.mark.parametrize("status", sorted(runner.TOOL_CODES))
+def test_a_commands_own_status_is_not_taken_for_the_tools(status: int) -> None:
+    """grep's 2, or pytest's when a module cannot be imported, is a failure; ours come with words."""
+    assert runner.judge(status, ("grep: no such file",)) == runner.FAIL
+    assert runner.judge(status, ("orchestrate: no space left", "  hint: make room")) == runner.INFRASTRUCTURE
+
+
 def test_an_interrupted_matrix_has_what_was_finished(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (fake / "out").mkdir()
     work = runner.Runner(fake / "out", fake / "store", 0, 1, lambda line: None)
