@@ -44,6 +44,12 @@ class Part:
     means: Sequence[tuple[str, float, Row]]
     counters: Sequence[str]
     axis: float
+    failures: Sequence[Failure]
+
+    def missing(self, row: Row, side: str) -> str:
+        """Return what stands where a side has no figure: not each run has all peers."""
+        told = any(one.workload == row.workload and one.side in (side, "") for one in self.failures)
+        return "failed" if told else ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def part(records: Sequence[Record], clock: Clock) -> Part:
     highest = max((cost for row in rows for peer in peers if (cost := row.cost(peer)) is not None), default=1.0)
     counters = list(dict.fromkeys(name for row in rows for name in row.counters))
     steps = max(2 / AXIS_STEP, -(-highest // AXIS_STEP))
-    return Part(clock, used, rows, peers, means, counters, steps * AXIS_STEP)
+    return Part(clock, used, rows, peers, means, counters, steps * AXIS_STEP, record.failures)
 
 
 def chapter(records: Sequence[Record], store: Store) -> Chapter:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ import pytest
 
 from orchestration.arch import ARCHES
 from orchestration.bench import execution, kit, runner, sides
-from orchestration.bench.runner import Bench, verdict
+from orchestration.bench.runner import BUSIEST, Bench, verdict
 from orchestration.bench.sides import Side
 from orchestration.bench.workload import Clock, Description, Figure, Metric, Workload
 from orchestration.cache import Cache
@@ -99,6 +100,13 @@ def test_sides_take_turns_by_wall_time(bench: Bench) -> None:
         ("guest", 0), ("native", 0), ("native", 1), ("guest", 1), ("guest", 2), ("native", 2)]
     assert record.outcome == "done"
     assert record.facts["conditions"]["Linux"] == "6.12.1"
+
+
+def test_how_busy_the_host_was_is_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = iter([1.0, 9.0, 3.0])
+    monkeypatch.setattr(os, "getloadavg", lambda: (next(loads), 0.0, 0.0))
+    bench.clocks, bench.workloads = [Clock.WALL], bench.workloads[:1]
+    assert bench.measure([]).facts[BUSIEST] == 9.0
 
 
 def test_sides_are_counted_one_after_the_other(bench: Bench) -> None:

@@ -61,6 +61,19 @@ def test_what_failed_last_is_no_older_figure(store: Store) -> None:
     assert "- fio on guest (wall): it broke" in text
 
 
+def test_a_peer_that_was_not_asked_for_has_not_failed(store: Store) -> None:
+    text = shown(store, record(1, ("fio", WALL, 130)), record(2, ("micro", WALL, 150), peer="xen"))
+    assert "| fio/cost | 130 ns | 100 ns | 1.30 |  |  |  |  |" in text
+    assert "| micro/cost | 150 ns |  |  |  | 100 ns | 1.50 |  |" in text
+
+
+def test_a_peer_that_failed_says_so(store: Store) -> None:
+    failed = record(1, ("fio", WALL, 130), ("micro", WALL, 120),
+                    failures=[Failure("fio", "native", WALL, "hang", "it hung")])
+    failed.samples = [one for one in failed.samples if (one.workload, one.side) != ("fio", "native")]
+    assert "| fio/cost | 130 ns | failed |  |  |" in shown(store, failed)
+
+
 def test_a_failure_that_was_mended_is_not_told(store: Store) -> None:
     failures = [Failure("fio", "guest", clock, "workload", "it broke") for clock in (WALL, "")]
     text = shown(store, record(1, failures=failures), record(2, ("fio", WALL, 130), ("fio", INSTRUCTIONS, 9)))
