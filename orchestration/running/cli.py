@@ -91,7 +91,7 @@ def trace_command(machine: Name = None, last: Annotated[int, typer.Option(
 
 
 def dossier_command(machine: Name = None) -> int:
-    """Say what a machine is doing, such as one that hangs: write hang.txt into its run's folder; it runs on."""
+    """Say what a machine is doing, such as one that hangs: write dossier.txt into its run's folder; it runs on."""
     print(remote.write_dossier(registry.find(machine)))
     return 0
 

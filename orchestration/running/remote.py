@@ -56,10 +56,14 @@ def remote(entry: Entry) -> Remote:
 
 
 def write_dossier(entry: Entry) -> Path:
-    """Write hang.txt into the folder of the machine's run and return its path; the machine runs on."""
+    """Write dossier.txt into the folder of the machine's run and return its path; the machine runs on.
+
+    hang.txt is its own orchestrator's, which may be writing it at this moment.
+    """
     machine = remote(entry)
+    machine.human("info status")
     found = dossier.Dossier(machine, Path(entry.kernel), Path(entry.linux), build.abi(machine.arch))
-    path = machine.run.file("hang.txt")
+    path = machine.run.file("dossier.txt")
     text = found.collect() + "\n"
     try:
         path.write_text(text)

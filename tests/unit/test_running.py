@@ -20,7 +20,7 @@ from orchestration.arch import ARCHES
 from orchestration.console import Channel
 from orchestration.errors import InfrastructureError, UsageError
 from orchestration.progress import Progress
-from orchestration.running import reach, registry, repro, tee
+from orchestration.running import reach, registry, remote, repro, tee
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +139,18 @@ def test_linux_on_the_bare_machine_has_no_l4_to_look_into(tmp_path: Path, comman
     entry("x86_64-1", tmp_path)
     assert cli.main([command, "x86_64-1"]) == 2
     assert "does not run L4" in capsys.readouterr().err
+
+
+def test_a_machine_that_has_just_ended_has_no_dossier(tmp_path: Path) -> None:
+    """What its own orchestrator wrote about the end stays."""
+    run, sockets = tmp_path / "run", tmp_path / "sockets"
+    run.mkdir()
+    sockets.mkdir()
+    (run / "hang.txt").write_text("the end")
+    one = registry.Entry("x86_64-1", "x86_64", os.getpid(), 1, str(run), str(sockets), "/kernel", "")
+    with pytest.raises(InfrastructureError, match="does not open"):
+        remote.write_dossier(one)
+    assert [path.name for path in run.iterdir()] == ["hang.txt"]
 
 
 def run_folder(cache: Path, name: str, **files: str) -> Path:
