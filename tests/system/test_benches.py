@@ -39,6 +39,8 @@ better = "lower"
 # the digit (docs/usage.md, "What repeats").
 OPERATIONS = ("getppid", "read", "stat", "open-close", "signal-install", "fault-anonymous", "mprotect-twice-touch")
 OF_GUEST = ("pipe", "futex-handoff", "udp")
+# By architecture: how many instructions the step of the guest's clock leaves open.
+CLOCK_STEP = {"x86_64": 0, "riscv64": 1, "aarch64": 1}
 
 
 def workload(folder: Path, run: str, limit: int = 60) -> Workload:
@@ -94,7 +96,9 @@ def test_counts_repeat_to_the_digit(arch: Arch, cache: Cache, progress: Progress
                       if sample.side == GUEST or sample.metric in OPERATIONS})
     assert set(found[0]) == {(GUEST, name) for name in (*OPERATIONS, *OF_GUEST)} | {
         ("native", name) for name in OPERATIONS}
-    assert found[0] == found[1]
+    differing = {name: (value, found[1][name]) for name, value in found[0].items()
+                 if abs(value - found[1][name]) > CLOCK_STEP[arch.name]}
+    assert not differing
 
 
 def test_the_gate_is_kept(arch: Arch, cache: Cache, progress: Progress, made: boot.Artefacts, tmp_path: Path) -> None:
