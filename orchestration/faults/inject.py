@@ -175,16 +175,15 @@ class Injector:
 
     def walk_to_jump(self, stub: Stub) -> bool:
         """Go on until the driver has just jumped; False if it went to wait before."""
-        last, away = stub.register(self.code.pc), 0
-        while away < AWAY_MAX:
+        last = stub.register(self.code.pc)
+        for _ in range(AWAY_MAX):
             stub.step()
             if not self.at_home(stub):
-                away += 1
                 continue
             here = stub.register(self.code.pc)
             if not last < here <= last + INSTRUCTION_MAX and self.here(stub) is not None:
                 return True
-            last, away = here, 0
+            last = here
         return False
 
     def inject(self, stub: Stub, plan: Plan) -> dict[str, Any]:

@@ -37,6 +37,7 @@ const struct l4_forward_class block_class = {
     .config_bytes = CONFIG_BYTES,
     .queue_size = 128,
     .queue_count = 1,
+    .status = true,
     .least = {{HEADER_BYTES, STATUS_BYTES}},
     .limit = limit_segments,
 };

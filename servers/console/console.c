@@ -57,7 +57,8 @@ struct state {
 _Static_assert(sizeof(struct state) <= L4_PAGE_SIZE, "the DMA page holds it");
 
 static const struct uart *const uarts[] = {[L4_UART_NS16550] = &ns16550, [L4_UART_PL011] = &pl011};
-static const struct uart *uart;
+/* What does not change comes from a page that we cannot write, whatever becomes of us. */
+static const struct l4_server_info *const info = (const void *)L4_SERVER_INFO_VADDR;
 static struct l4_backend backend;
 static struct state *const state = (void *)L4_SERVER_DMA_VADDR;
 static const struct l4_log_header *const log_header = (const void *)L4_SERVER_LOG_VADDR;
@@ -73,6 +74,11 @@ static struct l4_chain receiving;
 
 /* The step that is being prepared. */
 static struct output *next;
+
+static const struct uart *uart(void)
+{
+	return uarts[info->uart];
+}
 
 static void begin(void)
 {
@@ -171,7 +177,7 @@ static bool next_of_guest(void)
 /* What does not fit here stays in the UART, and its interrupt off: a line would ask for ever. */
 static void want_interrupts(bool room)
 {
-	uart->want(state->typed - state->taken < INPUT_SIZE, room);
+	uart()->want(state->typed - state->taken < INPUT_SIZE, room);
 }
 
 /* True: all is out. False: the line is full, an interrupt will tell. */
@@ -186,7 +192,7 @@ static bool transmit(void)
 		if (next->out_first == next->out_count) {
 			if (!next_of_log() && !next_of_guest())
 				return true;
-		} else if (uart->put(next->out[next->out_first++ % sizeof(next->out)], &note)) {
+		} else if (uart()->put(next->out[next->out_first++ % sizeof(next->out)], &note)) {
 			asked = false;
 		} else if (asked) {
 			return false;
@@ -232,7 +238,7 @@ static void receive(void)
 	do
 		note.value = state->typed + 1;
 	while (state->typed - state->taken < INPUT_SIZE &&
-	       uart->get(&state->input[state->typed % INPUT_SIZE], &note));
+	       uart()->get(&state->input[state->typed % INPUT_SIZE], &note));
 	while (state->typed != state->taken && l4_backend_peek(&backend, RECEIVE, &receiving) > 0)
 		give();
 }
@@ -272,15 +278,13 @@ static void forget_requests(void)
 
 int l4_main(void *arg)
 {
-	const struct l4_server_info *info = arg;
 	static const u8 config[CONFIG_BYTES];
 	unsigned long bits = L4_SERVER_EVENT_IRQ, position;
 	bool done, again, first = true;
 
 	if (info->uart >= sizeof(uarts) / sizeof(uarts[0]))
 		l4_die("no driver for serial line %lu", info->uart);
-	uart = uarts[info->uart];
-	uart->init(info);
+	uart()->init();
 	l4_backend_init(&backend, info, CONSOLE_ID, 0, 2, QUEUE_SIZE, config, CONFIG_BYTES);
 	position = l4_server_ready();
 	if (inherited(position)) {
@@ -298,7 +302,7 @@ int l4_main(void *arg)
 		enum l4_backend_action action;
 
 		if (bits & L4_SERVER_EVENT_IRQ)
-			uart->interrupt();
+			uart()->interrupt();
 		action = l4_backend_poll(&backend);
 		if (action != L4_BACKEND_NONE) {
 			sending_active = false;

@@ -6,7 +6,7 @@
 #include <l4/noted_access.h>
 
 struct uart {
-	void (*init)(const struct l4_server_info *info);
+	void (*init)(void);
 
 	/* Hand a byte over and note it. False when the line takes no more. */
 	bool (*put)(u8 byte, const struct l4_note *note);

@@ -14,6 +14,7 @@ struct flight {
 		u16 head;
 		bool done;
 		u32 written;
+		volatile u8 *status; /* NULL: it has none */
 	} request[L4_VIRTQUEUE_MAX];
 };
 
@@ -66,6 +67,19 @@ static void start(void)
 	running = true;
 }
 
+/* The last byte that the device will write, marked; NULL if that tells nothing. Addresses are still the guest's. */
+static volatile u8 *mark_status(void)
+{
+	const struct l4_buffer *last = &chain.buffer[chain.count - 1];
+	volatile u8 *status;
+
+	if (!class->status || !last->write || !last->bytes)
+		return NULL;
+	status = (volatile u8 *)l4_backend_memory(&backend, last->addr) + last->bytes - 1;
+	*status = L4_FORWARD_UNDONE;
+	return status;
+}
+
 /* Guest's requests to the device. */
 static void submit(u16 number)
 {
@@ -83,10 +97,11 @@ static void submit(u16 number)
 		}
 		if (chain.count > ring[number].free_count)
 			break;
-		for (i = 0; i < chain.count; i++)
-			chain.buffer[i].addr += info->guest_paddr;
 		token = out->next++ % L4_VIRTQUEUE_MAX;
 		out->request[token].head = chain.head;
+		out->request[token].status = mark_status();
+		for (i = 0; i < chain.count; i++)
+			chain.buffer[i].addr += info->guest_paddr;
 		out->request[token].done = false;
 		l4_virtqueue_add(&ring[number], chain.buffer, chain.count, token);
 		l4_backend_advance(&backend, number);
@@ -107,6 +122,8 @@ static void complete(u16 number)
 	u16 token;
 
 	while (l4_virtqueue_get(&ring[number], &token, &written)) {
+		if (out->request[token].status && *out->request[token].status == L4_FORWARD_UNDONE)
+			l4_die("told of a request that is not done");
 		out->request[token].done = true;
 		out->request[token].written = written;
 	}

@@ -73,6 +73,16 @@ void l4_virtqueue_kick(struct l4_virtqueue *queue)
 		*queue->doorbell = queue->number;
 }
 
+/* All of it, by words. */
+static bool same(const struct vring_desc *a, const struct vring_desc *b)
+{
+	const volatile u64 *x = (const volatile u64 *)a;
+	const u64 *y = (const u64 *)b;
+
+	_Static_assert(sizeof(*a) == 16, "two words");
+	return x[0] == y[0] && x[1] == y[1];
+}
+
 bool l4_virtqueue_get(struct l4_virtqueue *queue, u16 *token, u32 *written)
 {
 	u32 head;
@@ -88,7 +98,7 @@ bool l4_virtqueue_get(struct l4_virtqueue *queue, u16 *token, u32 *written)
 	*token = queue->token[head];
 	/* If a table is not as we wrote it, the device may have done something else than it was asked to. */
 	for (at = (u16)head, i = 1;; i++) {
-		if (memcmp(&queue->desc[at], &queue->kept[at], sizeof(queue->kept[at])))
+		if (!same(&queue->desc[at], &queue->kept[at]))
 			l4_die("descriptor %u was changed", at);
 		if (i >= queue->length[head])
 			break;

@@ -17,8 +17,9 @@ enum { DATA = 0, IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
 #define LSR_EMPTY	 0x20
 #define FIFO		 16
 
-static volatile u8 *regs;
-static u64 port;
+/* What the root pager told us; on a page that we cannot write, whatever becomes of us. */
+static const struct l4_server_info *const info = (const void *)L4_SERVER_INFO_VADDR;
+static volatile u8 *const mapped = (volatile u8 *)L4_SERVER_REGS_VADDR;
 static unsigned int room;
 static u8 ier;
 
@@ -26,18 +27,18 @@ static inline u8 read_reg(unsigned int reg)
 {
 	unsigned long value = 0;
 
-	if (regs)
-		return regs[reg];
-	l4_ioport_in(L4_SERVER_SLOT_IOPORT, port + reg, 1, &value);
+	if (info->regs_size)
+		return mapped[reg];
+	l4_ioport_in(L4_SERVER_SLOT_IOPORT, info->ioport_base + reg, 1, &value);
 	return (u8)value;
 }
 
 static inline void write_reg(unsigned int reg, u8 value)
 {
-	if (regs)
-		regs[reg] = value;
+	if (info->regs_size)
+		mapped[reg] = value;
 	else
-		l4_ioport_out(L4_SERVER_SLOT_IOPORT, port + reg, 1, value);
+		l4_ioport_out(L4_SERVER_SLOT_IOPORT, info->ioport_base + reg, 1, value);
 }
 
 static void enable(u8 interrupts)
@@ -47,10 +48,8 @@ static void enable(u8 interrupts)
 	ier = interrupts;
 }
 
-static void init(const struct l4_server_info *info)
+static void init(void)
 {
-	regs = info->regs_size ? (volatile u8 *)L4_SERVER_REGS_VADDR : NULL;
-	port = info->ioport_base;
 	write_reg(IER, 0);
 	write_reg(FCR, FCR_ENABLE); /* keeps what the kernel has put in */
 	write_reg(LCR, LCR_8N1);
@@ -67,10 +66,10 @@ static bool put(u8 byte, const struct l4_note *note)
 		enable(ier & ~IER_ROOM); /* else each byte that leaves raises it */
 	}
 	room--;
-	if (regs)
-		l4_noted_store8(&regs[DATA], byte, note);
+	if (info->regs_size)
+		l4_noted_store8(&mapped[DATA], byte, note);
 	else
-		l4_noted_port_out(L4_SERVER_SLOT_IOPORT, (u16)(port + DATA), byte, note);
+		l4_noted_port_out(L4_SERVER_SLOT_IOPORT, (u16)(info->ioport_base + DATA), byte, note);
 	return true;
 }
 
@@ -83,10 +82,10 @@ static bool get(u8 *byte, const struct l4_note *note)
 {
 	if (!(read_reg(LSR) & LSR_RECEIVED))
 		return false;
-	if (regs)
-		l4_noted_load8(&regs[DATA], byte, note);
+	if (info->regs_size)
+		l4_noted_load8(&mapped[DATA], byte, note);
 	else
-		l4_noted_port_in(L4_SERVER_SLOT_IOPORT, (u16)(port + DATA), byte, note);
+		l4_noted_port_in(L4_SERVER_SLOT_IOPORT, (u16)(info->ioport_base + DATA), byte, note);
 	return true;
 }
 

@@ -17,7 +17,7 @@ enum { DATA = 0, FLAGS = 6, LINE = 11, CONTROL = 12, MASK = 14, CLEAR = 17 };
 #define INT_ALL	      0x7ff
 #define FIFO	      16 /* of the oldest revision; later ones hold 32 */
 
-static volatile u32 *regs;
+static volatile u32 *const regs = (volatile u32 *)L4_SERVER_REGS_VADDR;
 static unsigned int room;
 static u32 mask;
 
@@ -30,9 +30,8 @@ static void want(bool received, bool room_too)
 	mask = wanted;
 }
 
-static void init(const struct l4_server_info *info)
+static void init(void)
 {
-	regs = (volatile u32 *)L4_SERVER_REGS_VADDR;
 	regs[MASK] = mask = 0;
 	/* A change clears the FIFOs: not while the kernel's last words are in one, and not what was typed. */
 	if (regs[LINE] != LINE_8N1_FIFO) {

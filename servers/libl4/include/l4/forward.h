@@ -12,6 +12,7 @@
 #include <l4/types.h>
 
 #define L4_FORWARD_QUEUES 2
+#define L4_FORWARD_UNDONE 0xff
 
 struct l4_forward_class {
 	u32 device_id;
@@ -23,6 +24,9 @@ struct l4_forward_class {
 	struct {
 		u64 readable, writable;
 	} least[L4_FORWARD_QUEUES];
+	/* The device ends what it writes of a request with a byte that is never L4_FORWARD_UNDONE: told of a request where
+	 * it stands, it was not done. */
+	bool status;
 	/* Adapt the configuration to requests of at most so many buffers. */
 	void (*limit)(u8 *config, u16 buffers);
 };
