@@ -14,6 +14,7 @@ space runs is told by the server_info page that the root pager maps into every s
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -150,16 +151,20 @@ class Injector:
 
     def arrive(self, stub: Stub, entry: int, hits: int) -> bytes | None:
         """Run until the driver has come to entry hits times; None when it does not come."""
-        while True:
+        deadline = time.monotonic() + ARRIVAL_LIMIT
+        # Others come by, too: every driver's program is at the same addresses.
+        while (left := deadline - time.monotonic()) > 0:
             with stub.breakpoint(entry):
-                if not stub.resume(ARRIVAL_LIMIT):
+                if not stub.resume(left):
                     return None
                 page = self.here(stub)
             if page is not None:
                 hits -= 1
                 if not hits:
                     return page
+                deadline = time.monotonic() + ARRIVAL_LIMIT
             stub.step()
+        return None
 
     def walk(self, stub: Stub, steps: int) -> bool:
         """Go on by steps of the driver's own instructions; False if it went to wait meanwhile."""
