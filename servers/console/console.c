@@ -243,8 +243,8 @@ static void receive(void)
 		give();
 }
 
-/* Whether our predecessor has left something that can be true; a wild one may have left anything. */
-static bool inherited(u64 log_head)
+/* Whether what is kept can be true: a wild store, our predecessor's or our own, may have left anything. */
+static bool sound(u64 log_head)
 {
 	const struct output *record = &state->record[state->current & 1];
 
@@ -287,7 +287,7 @@ int l4_main(void *arg)
 	uart()->init();
 	l4_backend_init(&backend, info, CONSOLE_ID, 0, 2, QUEUE_SIZE, config, CONFIG_BYTES);
 	position = l4_server_ready();
-	if (inherited(position)) {
+	if (sound(position)) {
 		settle_accesses(l4_predecessor());
 	} else {
 		memset(state, 0, sizeof(*state));
@@ -327,6 +327,8 @@ int l4_main(void *arg)
 			l4_irq_handler_ack(L4_SERVER_SLOT_IRQ);
 		if (bits & L4_SERVER_EVENT_PING) {
 			backend.settled = true;
+			if (!sound(l4_load_acquire(&log_header->head)))
+				l4_die("what is kept contradicts itself");
 			l4_server_pong(!done);
 		}
 		l4_wait(L4_SERVER_SLOT_EVENT, &bits);
