@@ -329,6 +329,10 @@ int l4_main(void *arg)
 			backend.settled = true;
 			if (!sound(l4_load_acquire(&log_header->head)))
 				l4_die("what is kept contradicts itself");
+			/* A request that was taken and has not gone back is the one that is being written. */
+			if ((u16)(backend.queue[TRANSMIT].avail_next - backend.queue[TRANSMIT].used_next) !=
+			    (sending_active ? 1 : 0))
+				l4_die("queue %u contradicts itself", TRANSMIT);
 			l4_server_pong(!done);
 		}
 		l4_wait(L4_SERVER_SLOT_EVENT, &bits);
