@@ -5,36 +5,28 @@
 
 #include <l4/types.h>
 
-#define L4_NOTED_LOAD(name, type, load)                                                                     \
-	static inline void name(const volatile type *from, u8 *to, const struct l4_note *note)             \
-	{                                                                                                  \
-		asm volatile("li t3, -1\n\t"                                                               \
-			     "sw %3, 0(%1)\n\t" load " t3, 0(%0)\n\t"                                      \
-			     "sb t3, 0(%4)\n\t"                                                            \
-			     "sw %3, 0(%2)"                                                                \
-			     :                                                                             \
-			     : "r"(from), "r"(note->intent), "r"(note->done), "r"(note->value), "r"(to)    \
-			     : "t3", "memory");                                                            \
-	}
-L4_NOTED_LOAD(l4_noted_load8, u8, "lbu")
-L4_NOTED_LOAD(l4_noted_load32, u32, "lwu")
+#define L4_NOTED_LOAD8	    "lbu"
+#define L4_NOTED_LOAD32	    "lwu"
+#define L4_NOTED_LOAD_USES  "t3"
+#define L4_NOTED_LOAD(load)     \
+	"li t3, -1\n\t"         \
+	"sw %3, 0(%1)\n\t"      \
+	load " t3, 0(%0)\n\t"   \
+	"sb t3, 0(%4)\n\t"      \
+	"sw %3, 0(%2)"
 
 /*
  * t3 is where the store has been made. No store changes a register here, so one that is followed by a jump to nowhere
  * instead of the note is taken for one that was not made.
  */
-#define L4_NOTED_STORE(name, type, store)                                                                   \
-	static inline void name(volatile type *to, type value, const struct l4_note *note)                 \
-	{                                                                                                  \
-		asm volatile("lla t3, 1f\n\t"                                                              \
-			     "sw %3, 0(%1)\n\t" store " %4, 0(%0)\n"                                       \
-			     "1:\tsw %3, 0(%2)"                                                            \
-			     :                                                                             \
-			     : "r"(to), "r"(note->intent), "r"(note->done), "r"(note->value), "r"(value)   \
-			     : "t3", "memory");                                                            \
-	}
-L4_NOTED_STORE(l4_noted_store8, u8, "sb")
-L4_NOTED_STORE(l4_noted_store32, u32, "sw")
+#define L4_NOTED_STORE8	    "sb %4"
+#define L4_NOTED_STORE32    "sw %4"
+#define L4_NOTED_STORE_USES "t3"
+#define L4_NOTED_STORE(store)   \
+	"lla t3, 1f\n\t"        \
+	"sw %3, 0(%1)\n\t"      \
+	store ", 0(%0)\n"       \
+	"1:\tsw %3, 0(%2)"
 
 /* There are no I/O ports, and no capability to one. */
 static inline void l4_noted_port_in(unsigned long cap, u16 port, u8 *to, const struct l4_note *note)

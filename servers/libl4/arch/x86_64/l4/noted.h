@@ -5,38 +5,31 @@
 
 #include <l4/types.h>
 
-#define L4_NOTED_LOAD(name, type, load)                                                                     \
-	static inline void name(const volatile type *from, u8 *to, const struct l4_note *note)             \
-	{                                                                                                  \
-		asm volatile("movq $-1, %%rdx\n\t"                                                         \
-			     "movl %k3, (%1)\n\t" load " (%0), %%edx\n\t"                                  \
-			     "movb %%dl, (%4)\n\t"                                                         \
-			     "movl %k3, (%2)"                                                              \
-			     :                                                                             \
-			     : "r"(from), "r"(note->intent), "r"(note->done), "r"(note->value), "r"(to)    \
-			     : "rdx", "memory");                                                           \
-	}
-L4_NOTED_LOAD(l4_noted_load8, u8, "movzbl")
-L4_NOTED_LOAD(l4_noted_load32, u32, "movl")
+#define L4_NOTED_LOAD8	    "movzbl"
+#define L4_NOTED_LOAD32	    "movl"
+#define L4_NOTED_LOAD_USES  "rdx"
+#define L4_NOTED_LOAD(load)     \
+	"movq $-1, %%rdx\n\t"   \
+	"movl %k3, (%1)\n\t"    \
+	load " (%0), %%edx\n\t" \
+	"movb %%dl, (%4)\n\t"   \
+	"movl %k3, (%2)"
 
 /* r15 is where the store has been made; 1 in rax tells it from a port's. */
-#define L4_NOTED_STORE(name, type, store)                                                                   \
-	static inline void name(volatile type *to, type value, const struct l4_note *note)                 \
-	{                                                                                                  \
-		asm volatile("leaq 1f(%%rip), %%r15\n\t"                                                   \
-			     "movl $1, %%eax\n\t"                                                          \
-			     "movl %k3, (%1)\n\t" store ", (%0)\n"                                         \
-			     "1:\tmovl %k3, (%2)"                                                          \
-			     :                                                                             \
-			     : "r"(to), "r"(note->intent), "r"(note->done), "r"(note->value), "r"(value)   \
-			     : "rax", "r15", "memory");                                                    \
-	}
-L4_NOTED_STORE(l4_noted_store8, u8, "movb %b4")
-L4_NOTED_STORE(l4_noted_store32, u32, "movl %k4")
+#define L4_NOTED_STORE8	    "movb %b4"
+#define L4_NOTED_STORE32    "movl %k4"
+#define L4_NOTED_STORE_USES "rax", "r15"
+#define L4_NOTED_STORE(store)      \
+	"leaq 1f(%%rip), %%r15\n\t" \
+	"movl $1, %%eax\n\t"       \
+	"movl %k3, (%1)\n\t"       \
+	store ", (%0)\n"           \
+	"1:\tmovl %k3, (%2)"
 
-/* The system call leaves few registers alone: the note's fields are fetched into these two when they are needed. */
-
-/* The port, more than a byte, and then what was read are in rdx. */
+/*
+ * The port, more than a byte, and then what was read are in rdx. The system call leaves few registers alone, so the
+ * note's fields are fetched into rcx and r11 when they are needed.
+ */
 static inline void l4_noted_port_in(unsigned long cap, u16 port, u8 *to, const struct l4_note *note)
 {
 	register unsigned long rax asm("rax") = L4_SYS_INVOKE;
