@@ -198,7 +198,7 @@ class Campaign:
 
     def see_through(self, session: Session, lanes: list[Lane]) -> None:
         """Wait for the end of the trials of some lanes, and note what came of each."""
-        waiting = [lane for lane in lanes if lane.trial is not None and not lane.trial.outcome]
+        waiting = list(lanes)
 
         def some_ended() -> bool:
             for lane in waiting[:]:
@@ -207,9 +207,7 @@ class Campaign:
                     waiting.remove(lane)
             return not waiting
 
-        if waiting:
-            session.wait_for(some_ended, f"{' and '.join(lane.driver for lane in waiting)} after {self.kind}",
-                             RECOVERY_LIMIT)
+        session.wait_for(some_ended, f"{' and '.join(lane.driver for lane in lanes)} after {self.kind}", RECOVERY_LIMIT)
         # A wild store may show late, while another's is still watched.
         for lane in lanes:
             if lane.trial is not None and len(lane.trial.deaths) < self.died(lane) - lane.deaths:
@@ -231,20 +229,24 @@ class Campaign:
             lane.rested = time.monotonic() + PAUSE
 
     def spoil(self, trials: list[Trial], outcome: str, troubles: list[str], error: QuollError) -> None:
-        """Write down an end of the machine, for every trial that was under way, and end it."""
+        """Write down an end of the machine, for every trial of the round that was not over, and end it.
+
+        Whose fault it was cannot be told, and one too many is better than none.
+        """
         for trial in trials:
-            if trial.outcome and trial.fault:
-                continue
-            lane = next((lane for lane in self.lanes if lane.trial is trial), None)
-            # A fault that was not made did no harm: its trial is missing, and is made good by its seed.
-            trial.outcome = outcome if trial.fault or len(trials) == 1 else "infrastructure"
-            trial.troubles = troubles + (lane.workload.troubles()[-8:] if lane is not None else [])
+            if not trial.outcome:
+                lane = next((lane for lane in self.lanes if lane.trial is trial), None)
+                trial.outcome = outcome
+                trial.troubles = troubles + (lane.workload.troubles()[-8:] if lane is not None else [])
         self.drop(error)
 
-    def finish(self) -> None:
-        """Stop the workloads, power off, and check what only then can be; a difference is the last trial's."""
+    def finish(self) -> list[Trial]:
+        """Stop the workloads, power off, and check what only then can be.
+
+        A difference is the last trial's; return those that it changed.
+        """
         if self.session is None:
-            return
+            return []
         session, lanes = self.session, self.lanes
         last = {trial.driver: trial for trial in self.trials}
         before = {lane.driver: (len(lane.workload.wrong), len(lane.workload.errors)) for lane in lanes}
@@ -259,26 +261,33 @@ class Campaign:
                 trial.outcome = "stalled" if isinstance(error, HangError) else error.outcome
                 trial.troubles.append(f"at the end of the campaign: {error.message}")
             self.drop(error)
-            return
+            return list(last.values())
+        changed = []
         for lane in lanes:
             wrong, errors = (lane.workload.wrong[before[lane.driver][0]:],
                              lane.workload.errors[before[lane.driver][1]:])
             if wrong or errors:
                 last[lane.driver].outcome = "wrong data" if wrong else "guest-visible error"
                 last[lane.driver].troubles += [f"at the end of the campaign: {text}" for text in wrong + errors]
+                changed.append(last[lane.driver])
         self.drop()
         boot.discard_large_files(session.machine.run)
+        return changed
 
     def go(self, numbers: list[int], tell: Callable[[Trial], None]) -> None:
-        """Run the trials; each is on the disk before the next round begins."""
+        """Run the trials; each is on the disk before the next round begins, once more if the end changes it."""
+        def note(trial: Trial) -> None:
+            with self.run.file("trials.jsonl").open("a") as stream:
+                stream.write(json.dumps(asdict(trial)) + "\n")
+            tell(trial)
+
         try:
             for number in numbers:
                 for trial in self.round(number):
                     self.trials.append(trial)
-                    with self.run.file("trials.jsonl").open("a") as stream:
-                        stream.write(json.dumps(asdict(trial)) + "\n")
-                    tell(trial)
-            self.finish()
+                    note(trial)
+            for trial in self.finish():
+                note(trial)
         finally:
             self.drop()
             self.run.write_json("result.json", self.results())
