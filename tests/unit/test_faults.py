@@ -6,13 +6,17 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from orchestration import cli, gdbstub
 from orchestration.arch import ARCHES
+from orchestration.errors import PanicError
 from orchestration.faults import campaign, inject
 from orchestration.faults.verified import COMPLAINT, ConsoleText
+from orchestration.progress import Progress
+from orchestration.rundir import RunDirectory
 from orchestration.tools import program
 
 # The instructions of inject.CODES, as an assembler reads them.
@@ -101,6 +105,23 @@ def trials(*outcomes: str) -> list[campaign.Trial]:
 def test_gaps_are_those_of_recoveries() -> None:
     assert campaign.gaps(trials("recovered", "no effect", "recovered", "stalled")) == {"median": 2.0, "max": 3.0}
     assert campaign.gaps(trials("stalled")) == {}
+
+
+@pytest.mark.parametrize(("message", "outcome"), [("Linux gave up", "guest crash"), ("L4 gave up", "host crash")])
+def test_a_crash_is_never_infrastructure(message: str, outcome: str, tmp_path: Path,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever driver's fault it was, and though none may have been made yet."""
+    def crash(_: campaign.Campaign) -> None:
+        raise PanicError(message)
+
+    monkeypatch.setattr(campaign.Campaign, "start", crash)
+    made = SimpleNamespace(arch=ARCHES["x86_64"])
+    work = campaign.Campaign(made, ["net", "block"], "kill", 1, Progress(quiet=True),  # type: ignore[arg-type]
+                             RunDirectory("campaign", tmp_path))
+    told: list[campaign.Trial] = []
+    work.go([0], told.append)
+    assert [(trial.driver, trial.outcome) for trial in told] == [("net", outcome), ("block", outcome)]
+    assert work.bad() == told
 
 
 def test_the_table_shows_what_happened() -> None:
