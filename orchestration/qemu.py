@@ -28,6 +28,8 @@ from orchestration.errors import InfrastructureError
 from orchestration.monitor import Monitor
 from orchestration.rundir import RunDirectory
 from orchestration.running.tee import Tee
+from orchestration.serial import NAME as SERIAL
+from orchestration.serial import SerialLine
 
 START_LIMIT = 30.0
 PORT_TRIES = 5
@@ -69,7 +71,7 @@ def free_port() -> int:
 def arguments(arch: Arch, config: Config, sockets: Path | None, port: int) -> list[str]:
     """Return QEMU's argument vector. Without sockets it is one for a terminal: serial line and monitor are there."""
     ends = ["-serial", "mon:stdio"] if sockets is None else [
-        "-chardev", f"socket,id=serial,path={sockets}/serial", "-serial", "chardev:serial",
+        "-chardev", f"pipe,id=serial,path={sockets}/{SERIAL}", "-serial", "chardev:serial",
         "-chardev", f"socket,id=monitor,path={sockets}/monitor", "-mon", "chardev=monitor,mode=control",
         "-gdb", f"unix:{sockets}/gdb,server=on,wait=off"]
     argv = [arch.qemu, "-M", arch.machine, "-cpu", "host" if config.accel == "kvm" else arch.cpu,
@@ -98,7 +100,7 @@ class Machine:
         self.messages: queue.Queue[Message] = queue.Queue()
         self.process: subprocess.Popen[bytes] | None = None
         self.monitor: Monitor | None = None
-        self.serial: socket.socket | None = None
+        self.serial: SerialLine | None = None
         self.tee: Tee | None = None
         self.port = 0
         self.recent: list[str] = []
@@ -125,10 +127,7 @@ class Machine:
         """Start QEMU once, and wait until its monitor answers."""
         self.sockets = Path(tempfile.mkdtemp(prefix="quoll-"))
         self.monitor = Monitor(self.sockets / "monitor", self.take_event)
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(self.sockets / "serial"))
-        listener.listen(1)
-        listener.settimeout(START_LIMIT)
+        self.serial = SerialLine(self.sockets)
         argv = arguments(self.arch, self.config, self.sockets, self.port)
         self.run.file("argv").write_text(shlex.join(argv) + "\n")
         files = {"kernel": self.config.kernel, "initrd": self.config.initrd, "disk": self.config.disk}
@@ -153,8 +152,12 @@ class Machine:
                 self.process.wait(5)
             self.close()
             raise InfrastructureError("QEMU ended at once", f"see {errors} and argv beside it", tools.tail(errors, 6))
-        self.serial = listener.accept()[0]
-        listener.close()
+        try:
+            self.serial.connect()
+        except OSError as error:
+            self.close()
+            raise InfrastructureError("QEMU ended at once", f"see {errors} and argv beside it",
+                                      tools.tail(errors, 6)) from error
         self.tee = Tee(self.sockets, self.send)
         threading.Thread(target=self.read_serial, daemon=True, name="serial").start()
 
@@ -174,10 +177,7 @@ class Machine:
                 ((Channel.LOG, "l4.log"), (Channel.GUEST, "console.log"))}
         with self.run.file("console.raw").open("ab", buffering=0) as raw:
             while True:
-                try:
-                    data = self.serial.recv(65536)
-                except OSError:
-                    data = b""
+                data = self.serial.receive()
                 raw.write(data)
                 if self.tee is not None:
                     self.tee.feed(data)
@@ -201,7 +201,7 @@ class Machine:
     def send(self, data: bytes) -> None:
         """Type on the serial line."""
         if self.serial is not None:
-            self.serial.sendall(data)
+            self.serial.send(data)
 
     def close(self) -> None:
         """End QEMU, whatever its state, and give everything back."""
