@@ -78,19 +78,13 @@ static error_t recv(struct thread *t, struct l4_frame *f, bool block, bool answe
 	return error;
 }
 
-static error_t notification(struct thread *t, struct l4_frame *f, u64 number)
+static error_t wait(struct thread *t, struct l4_frame *f, u64 number)
 {
 	struct slot *cap;
-	bool signal = number == L4_SYS_SIGNAL;
-	error_t error = cap_lookup_type(t, frame_cap(f), L4_TYPE_NOTIFICATION,
-					signal ? L4_RIGHT_WRITE : L4_RIGHT_READ, &cap);
+	error_t error = cap_lookup_type(t, frame_cap(f), L4_TYPE_NOTIFICATION, L4_RIGHT_READ, &cap);
 
-	if (unlikely(error))
-		return error;
-	if (!signal)
-		return notification_wait(t, SLOT_OBJECT(cap, notification), number == L4_SYS_WAIT);
-	notification_signal(SLOT_OBJECT(cap, notification), cap->badge ? cap->badge : 1);
-	return L4_ERR_OK;
+	return unlikely(error) ? error
+			       : notification_wait(t, SLOT_OBJECT(cap, notification), number == L4_SYS_WAIT);
 }
 
 static error_t debug(struct l4_frame *f, u64 number)
@@ -150,9 +144,10 @@ static error_t dispatch(struct thread *t, struct l4_frame *f, u64 number)
 	case L4_SYS_REPLY_RECV:
 		return recv(t, f, true, true);
 	case L4_SYS_SIGNAL:
+		return notification_signal_slot(t, frame_cap(f));
 	case L4_SYS_WAIT:
 	case L4_SYS_POLL:
-		return notification(t, f, number);
+		return wait(t, f, number);
 	case L4_SYS_INVOKE:
 		return invoke(t, f);
 	case L4_SYS_YIELD:

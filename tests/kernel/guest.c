@@ -28,6 +28,7 @@ void guest_make(void (*body)(struct helper *))
 	guest.mapped = cap_copy(guest.ram, L4_RIGHT_ALL);
 	guest.event = obj_new(L4_TYPE_NOTIFICATION, 0);
 	guest.kick = cap_mint(guest.event, L4_RIGHT_WRITE, 2);
+	guest.read_only_kick = cap_mint(guest.event, L4_RIGHT_READ, 4);
 	guest.foreign = obj_new(L4_TYPE_GUESTSPACE, 0);
 	guest.unconfigured = obj_new(L4_TYPE_GUESTSPACE, 0);
 	for (int i = 0; i < GUEST_TEST_SPACES; i++)

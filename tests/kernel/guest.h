@@ -30,7 +30,7 @@
 #define PAGE_MASK   (L4_PAGE_SIZE - 1UL)
 
 struct guest {
-	u64 vcpu, ram, attached, mapped, event, kick, space[GUEST_TEST_SPACES], foreign, unconfigured;
+	u64 vcpu, ram, attached, mapped, event, kick, read_only_kick, space[GUEST_TEST_SPACES], foreign, unconfigured;
 	struct helper *helper;
 };
 

@@ -121,6 +121,35 @@ GUEST_TEST(vcpu_wait_returns_on_events)
 	EQ(take_events(), 1);
 }
 
+/* The queue's signals wait until the guest kernel stops, whichever way. */
+GUEST_TEST(vcpu_sends_queued_signals)
+{
+	flush(guest.kick, L4_FLUSH_SIGNAL, 0, 0);
+	EQ(vcpu->pending, 0);
+	ERR(SYS(L4_SYS_VCPU_WAIT, 0, 0), OK);
+	EQ(vcpu->flush_count, 0);
+	EQ(take_events(), 2);
+	flush(guest.kick, L4_FLUSH_SIGNAL, 0, 0);
+	user_call(PROGRAM(spin), 0, 0);
+	EQ(enter(guest.space[0]), L4_EXIT_EVENT);
+	EQ(take_events(), 2);
+	flush(guest.kick, L4_FLUSH_SIGNAL, 0, 0);
+	ERR(SYS(L4_SYS_VCPU_FLUSH, 0, 0), OK);
+	EQ(take_events(), 2);
+}
+
+GUEST_TEST(vcpu_skips_queued_signals_that_it_may_not_send)
+{
+	flush(0, L4_FLUSH_SIGNAL, 0, 0);
+	flush(0xffffffff, L4_FLUSH_SIGNAL, 0, 0);
+	flush(guest.space[0], L4_FLUSH_SIGNAL, 0, 0);
+	flush(guest.read_only_kick, L4_FLUSH_SIGNAL, 0, 0);
+	ERR(SYS(L4_SYS_VCPU_FLUSH, 0, 0), OK);
+	EQ(vcpu->flush_count, 0);
+	EQ(vcpu->pending, 0);
+	EQ(take_events(), 0);
+}
+
 /* A thread of higher priority signals while the guest waits, and while its user mode runs. */
 static void guest_driven_from_outside(struct helper *self)
 {

@@ -156,6 +156,7 @@ void ipc_cancel(struct thread *t, error_t error);
 void ipc_fault(struct thread *t, u64 label, u64 w0, u64 w1, u64 w2, u64 w3);
 error_t notification_wait(struct thread *t, struct notification *n, bool block);
 void notification_signal(struct notification *n, u64 bits);
+error_t notification_signal_slot(struct thread *t, u64 slot); /* what t's capability there says */
 
 /* object/thread.c */
 void thread_stop(struct thread *t);

@@ -191,6 +191,10 @@ static void drain_flushes(struct thread *t, struct l4_vcpu_page *p)
 		struct l4_flush_entry e = p->flush[k];
 		struct guestspace *g;
 
+		if (e.op == L4_FLUSH_SIGNAL) {
+			notification_signal_slot(t, e.space);
+			continue;
+		}
 		if (own_space(t, e.space, &g))
 			continue;
 		if (e.op == L4_FLUSH_RANGE) {
@@ -293,7 +297,11 @@ error_t vcpu_resume(struct thread *t)
 
 error_t vcpu_wait(struct thread *t)
 {
-	if (!READ_ONCE(t->vcpu->page->pending))
+	struct l4_vcpu_page *p = t->vcpu->page;
+
+	if (READ_ONCE(p->flush_count))
+		drain_flushes(t, p);
+	if (!READ_ONCE(p->pending))
 		sched_block(t, THREAD_VCPU_WAIT);
 	return L4_ERR_OK;
 }

@@ -61,6 +61,17 @@ void notification_signal(struct notification *n, u64 bits)
 	}
 }
 
+error_t notification_signal_slot(struct thread *t, u64 slot)
+{
+	struct slot *cap;
+	error_t error = cap_lookup_type(t, slot, L4_TYPE_NOTIFICATION, L4_RIGHT_WRITE, &cap);
+
+	if (unlikely(error))
+		return error;
+	notification_signal(SLOT_OBJECT(cap, notification), cap->badge ? cap->badge : 1);
+	return L4_ERR_OK;
+}
+
 error_t notification_wait(struct thread *t, struct notification *n, bool block)
 {
 	if (n->word) {
