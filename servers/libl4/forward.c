@@ -25,18 +25,21 @@ static struct l4_virtio_pci pci;
 static struct l4_virtqueue ring[L4_FORWARD_QUEUES];
 static struct flight flight[L4_FORWARD_QUEUES];
 static struct l4_chain chain;
+static u64 indirect; /* the device's feature */
 static bool running, interrupted;
 
-/* What the last sign of life found. */
+/* What the last sign of life found, and what came since. */
 static struct {
 	u16 first[L4_FORWARD_QUEUES];
 	unsigned int stuck[L4_FORWARD_QUEUES], unheard;
+	unsigned int idle; /* interrupts since a request was done */
 } seen;
 
 /* The end of the DMA memory: what our successor is told. */
 #define KEPT_BYTES (sizeof(u64) * L4_FORWARD_QUEUES)
 
 #define PATIENCE 2 /* signs of life with progress that no interrupt told of */
+#define IDLE_PATIENCE 1000 /* interrupts without a request done: a line that stays raised leaves nobody time */
 #define DEVICE_PATIENCE 30 /* pings for which a device may keep a request: a busy disk takes long, as Linux knows */
 
 static void stop(void)
@@ -49,12 +52,12 @@ static void stop(void)
 
 static void start(void)
 {
-	u64 share = info->dma_size / class->queue_count;
+	u64 share = info->dma_size / class->queue_count, used;
 	u16 i, size;
 
 	stop();
 	if (!l4_virtio_pci_negotiate(&pci, (l4_read_once(backend.page->driver_features) & class->features) |
-					       VIRTIO_F_VERSION_1))
+					       indirect | VIRTIO_F_VERSION_1))
 		l4_die("device refuses its own features");
 	for (i = 0; i < class->queue_count; i++) {
 		size = l4_virtio_pci_queue_size(&pci, i);
@@ -62,6 +65,10 @@ static void start(void)
 			l4_die("device has no queue %u", i);
 		l4_virtio_pci_queue(&pci, &ring[i], i, size, (void *)(L4_SERVER_DMA_VADDR + i * share),
 				    info->dma_paddr + i * share);
+		used = (l4_virtqueue_bytes(size) + L4_PAGE_SIZE - 1) & ~(L4_PAGE_SIZE - 1UL);
+		if (indirect && used + KEPT_BYTES <= share)
+			l4_virtqueue_tables(&ring[i], (void *)(L4_SERVER_DMA_VADDR + i * share + used),
+					    info->dma_paddr + i * share + used, share - KEPT_BYTES - used);
 	}
 	l4_virtio_pci_start(&pci);
 	running = true;
@@ -80,22 +87,24 @@ static volatile u8 *mark_status(void)
 	return status;
 }
 
-/* Guest's requests to the device. */
-static void submit(u16 number)
+/* Guest's requests to the device. Returns whether one must wait for room there. */
+static bool submit(u16 number)
 {
 	struct flight *out = &flight[number];
-	bool added = false;
+	bool added = false, full = false;
 	int found;
 	u16 i, token;
 
 	while ((found = l4_backend_peek(&backend, number, &chain)) > 0) {
 		if (chain.readable < class->least[number].readable ||
-		    chain.writable < class->least[number].writable || chain.count > ring[number].size) {
+		    chain.writable < class->least[number].writable ||
+		    chain.count > l4_virtqueue_longest(&ring[number])) {
 			l4_backend_break(&backend, "request of impossible size");
 			found = -1;
 			break;
 		}
-		if (chain.count > ring[number].free_count)
+		full = !l4_virtqueue_fits(&ring[number], chain.count);
+		if (full)
 			break;
 		token = out->next++ % L4_VIRTQUEUE_MAX;
 		out->request[token].head = chain.head;
@@ -111,6 +120,7 @@ static void submit(u16 number)
 		stop();
 	else if (added)
 		l4_virtqueue_kick(&ring[number]);
+	return full;
 }
 
 /* What the device has done back to the guest. */
@@ -153,10 +163,8 @@ static void serve(void)
 		for (i = 0; i < class->queue_count && running; i++) {
 			l4_backend_kicks(&backend, i, false);
 			complete(i);
-			submit(i);
 			/* With requests that do not fit the next completion, not the next kick, goes on. */
-			full = running && ring[i].free_count < L4_CHAIN_MAX &&
-			       l4_backend_peek(&backend, i, &chain) > 0 && chain.count > ring[i].free_count;
+			full = submit(i);
 			again |= running && l4_backend_kicks(&backend, i, true) && !full;
 		}
 	}
@@ -236,8 +244,9 @@ void l4_forward(const struct l4_server_info *server_info, const struct l4_forwar
 	features = l4_virtio_pci_features(&pci);
 	if (!(features & VIRTIO_F_VERSION_1))
 		l4_die("device is not a modern virtio device");
+	indirect = features & VIRTIO_F_INDIRECT_DESC;
 	l4_virtio_pci_config(&pci, config, class->config_bytes);
-	for (i = 0; i < class->queue_count; i++) {
+	for (i = 0; i < class->queue_count && !indirect; i++) {
 		size = l4_virtio_pci_queue_size(&pci, i);
 		if (size < buffers)
 			buffers = size;
@@ -257,6 +266,10 @@ void l4_forward(const struct l4_server_info *server_info, const struct l4_forwar
 		interrupted |= bits & L4_SERVER_EVENT_IRQ;
 		before = gone();
 		serve();
+		if (gone() != before)
+			seen.idle = 0;
+		else if ((bits & L4_SERVER_EVENT_IRQ) && ++seen.idle > IDLE_PATIENCE)
+			l4_die("device interrupts for nothing");
 		if (bits & L4_SERVER_EVENT_PING) {
 			examine(gone() != before);
 			l4_server_pong(0);

@@ -4,6 +4,8 @@
 #include <l4/lib.h>
 #include <l4/virtqueue.h>
 
+#define DIRECT_MAX 8 /* descriptors; a longer request in a table of its own leaves room for others */
+
 /* Used ring after descriptors and available ring, each aligned as section 2.7 asks; the event fields count
  * too. */
 static size_t used_offset(u16 size)
@@ -37,29 +39,103 @@ void l4_virtqueue_init(struct l4_virtqueue *queue, void *memory, u64 paddr, u16 
 		queue->next[i] = i + 1;
 }
 
-bool l4_virtqueue_add(struct l4_virtqueue *queue, const struct l4_buffer *buffers, u16 count, u16 token)
+void l4_virtqueue_tables(struct l4_virtqueue *queue, void *memory, u64 paddr, u64 bytes)
 {
-	u16 head = queue->free_head, at = head, i;
+	u64 count = bytes / sizeof(queue->tables[0]);
+	u16 i;
 
-	if (count > queue->free_count)
-		return false;
+	queue->tables = memory;
+	queue->tables_paddr = paddr;
+	queue->table_count = queue->free_tables = (u16)(count < L4_VIRTQUEUE_TABLES ? count : L4_VIRTQUEUE_TABLES);
+	for (i = 0; i < queue->table_count; i++)
+		queue->free_table[i] = i;
+}
+
+u16 l4_virtqueue_longest(const struct l4_virtqueue *queue)
+{
+	return queue->table_count ? L4_VIRTQUEUE_LONGEST : queue->size;
+}
+
+static bool wants_table(const struct l4_virtqueue *queue, u16 count)
+{
+	return count > DIRECT_MAX && count <= L4_VIRTQUEUE_LONGEST && queue->free_tables;
+}
+
+bool l4_virtqueue_fits(const struct l4_virtqueue *queue, u16 count)
+{
+	return queue->free_count >= (wants_table(queue, count) ? 1 : count);
+}
+
+/* Any one store changes it. */
+static u64 sum(const struct vring_desc *desc)
+{
+	const volatile u64 *word = (const volatile u64 *)desc;
+
+	_Static_assert(sizeof(*desc) == 16, "two words");
+	return word[0] + word[1];
+}
+
+static u64 put(struct vring_desc *desc, const struct l4_buffer *buffer, bool last, u16 next)
+{
+	struct vring_desc value = {
+	    .addr = buffer->addr,
+	    .len = buffer->bytes,
+	    .flags = (buffer->write ? VRING_DESC_WRITE : 0) | (last ? 0 : VRING_DESC_NEXT),
+	    .next = next,
+	};
+
+	*desc = value;
+	return sum(&value);
+}
+
+/* The request in a table of its own (section 2.7.5.3), which costs one descriptor. */
+static void add_table(struct l4_virtqueue *queue, u16 head, const struct l4_buffer *buffers, u16 count)
+{
+	u16 number = queue->free_table[--queue->free_tables] % L4_VIRTQUEUE_TABLES, i;
+	struct vring_desc value = {
+	    .addr = queue->tables_paddr + number * sizeof(queue->tables[0]),
+	    .len = count * sizeof(value),
+	    .flags = VRING_DESC_INDIRECT,
+	};
+
+	queue->table[head] = number;
+	queue->table_length[head] = count;
+	queue->desc[head] = value;
+	queue->sum[head] = sum(&value);
+	for (i = 0; i < count; i++)
+		queue->sum[head] += put(&queue->tables[number][i], &buffers[i], i + 1 == count, i + 1);
+	queue->free_head = queue->next[head];
+	queue->free_count--;
+	queue->length[head] = 1;
+}
+
+static void add_chain(struct l4_virtqueue *queue, u16 head, const struct l4_buffer *buffers, u16 count)
+{
+	u16 at = head, i;
+
+	queue->table_length[head] = 0;
+	queue->sum[head] = 0;
 	for (i = 0; i < count; i++) {
-		struct vring_desc *desc = &queue->desc[at];
 		u16 next = queue->next[at];
 
-		desc->addr = buffers[i].addr;
-		desc->len = buffers[i].bytes;
-		desc->flags =
-		    (buffers[i].write ? VRING_DESC_WRITE : 0) | (i + 1 < count ? VRING_DESC_NEXT : 0);
-		desc->next = next;
-		queue->kept[at] = *desc;
-		if (i + 1 == count)
-			queue->free_head = next;
-		else
-			at = next;
+		queue->sum[head] += put(&queue->desc[at], &buffers[i], i + 1 == count, next);
+		at = next;
 	}
+	queue->free_head = at;
 	queue->free_count -= count;
 	queue->length[head] = count;
+}
+
+bool l4_virtqueue_add(struct l4_virtqueue *queue, const struct l4_buffer *buffers, u16 count, u16 token)
+{
+	u16 head = queue->free_head;
+
+	if (!l4_virtqueue_fits(queue, count))
+		return false;
+	if (wants_table(queue, count))
+		add_table(queue, head, buffers, count);
+	else
+		add_chain(queue, head, buffers, count);
 	queue->token[head] = token;
 	queue->avail->ring[queue->avail_idx++ % queue->size] = head;
 	return true;
@@ -73,18 +149,9 @@ void l4_virtqueue_kick(struct l4_virtqueue *queue)
 		*queue->doorbell = queue->number;
 }
 
-/* All of it, by words. */
-static bool same(const struct vring_desc *a, const struct vring_desc *b)
-{
-	const volatile u64 *x = (const volatile u64 *)a;
-	const u64 *y = (const u64 *)b;
-
-	_Static_assert(sizeof(*a) == 16, "two words");
-	return x[0] == y[0] && x[1] == y[1];
-}
-
 bool l4_virtqueue_get(struct l4_virtqueue *queue, u16 *token, u32 *written)
 {
+	u64 found = 0;
 	u32 head;
 	u16 at, i;
 
@@ -96,14 +163,19 @@ bool l4_virtqueue_get(struct l4_virtqueue *queue, u16 *token, u32 *written)
 	if (head >= queue->size || !queue->length[head])
 		l4_die("device returned request %u, which it does not have", head);
 	*token = queue->token[head];
-	/* If a table is not as we wrote it, the device may have done something else than it was asked to. */
 	for (at = (u16)head, i = 1;; i++) {
-		if (!same(&queue->desc[at], &queue->kept[at]))
-			l4_die("descriptor %u was changed", at);
+		found += sum(&queue->desc[at]);
 		if (i >= queue->length[head])
 			break;
 		at = queue->next[at] % queue->size;
 	}
+	for (i = 0; i < queue->table_length[head] && i < L4_VIRTQUEUE_LONGEST; i++)
+		found += sum(&queue->tables[queue->table[head] % L4_VIRTQUEUE_TABLES][i]);
+	/* If it is not as we wrote it, the device may have done something else than it was asked to. */
+	if (found != queue->sum[head])
+		l4_die("descriptors of request %u were changed", head);
+	if (queue->table_length[head])
+		queue->free_table[queue->free_tables++ % L4_VIRTQUEUE_TABLES] = queue->table[head];
 	queue->next[at] = queue->free_head;
 	queue->free_head = (u16)head;
 	queue->free_count += queue->length[head];
@@ -113,7 +185,7 @@ bool l4_virtqueue_get(struct l4_virtqueue *queue, u16 *token, u32 *written)
 
 bool l4_virtqueue_sound(const struct l4_virtqueue *queue, u16 count)
 {
-	u16 at = queue->free_head, i, heads = 0, descriptors = queue->free_count;
+	u16 at = queue->free_head, i, heads = 0, descriptors = queue->free_count, tables = queue->free_tables;
 
 	for (i = 0; i < queue->free_count; i++, at = queue->next[at])
 		if (at >= queue->size || queue->length[at])
@@ -121,8 +193,9 @@ bool l4_virtqueue_sound(const struct l4_virtqueue *queue, u16 count)
 	for (i = 0; i < queue->size; i++) {
 		descriptors += queue->length[i];
 		heads += queue->length[i] != 0;
+		tables += queue->length[i] && queue->table_length[i];
 	}
-	return descriptors == queue->size && heads == count;
+	return descriptors == queue->size && heads == count && tables == queue->table_count;
 }
 
 void l4_virtqueue_ring(struct l4_virtqueue *queue)

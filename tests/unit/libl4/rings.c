@@ -230,6 +230,86 @@ static void test_indirect(void)
 	expect(l4_backend_peek(&backend, 0, &chain) == -1);
 }
 
+#define TABLES_GPA  0x40000UL
+#define LONG	    40 /* buffers, more than the ring has */
+#define LONG_ON_WAY 3
+
+static void add_long(unsigned int token)
+{
+	static struct l4_buffer buffers[LONG];
+	unsigned int i;
+
+	for (i = 0; i < LONG; i++)
+		buffers[i] = (struct l4_buffer){0x80000 + 0x1000 * i, 64 + token, i >= LONG / 2};
+	expect(l4_virtqueue_add(&driver, buffers, LONG, (u16)token));
+}
+
+/* Long requests have tables, and with none left wait, while short ones still fit. */
+static void test_tables(void)
+{
+	static struct l4_chain chain;
+	unsigned int round, i;
+	u32 written;
+	u16 token;
+
+	start();
+	l4_virtqueue_tables(&driver, ram + TABLES_GPA, TABLES_GPA, LONG_ON_WAY * sizeof(driver.tables[0]) + 4095);
+	expect(l4_virtqueue_longest(&driver) == L4_VIRTQUEUE_LONGEST);
+	for (round = 0; round < 1000; round++) {
+		for (i = 0; i < LONG_ON_WAY; i++)
+			add_long(i);
+		expect(!l4_virtqueue_fits(&driver, LONG) && l4_virtqueue_fits(&driver, 2));
+		add(LONG_ON_WAY);
+		expect(l4_virtqueue_sound(&driver, LONG_ON_WAY + 1));
+		l4_virtqueue_kick(&driver);
+		for (i = 0; i <= LONG_ON_WAY; i++) {
+			expect(l4_backend_peek(&backend, 0, &chain) == 1);
+			expect(chain.count == (i < LONG_ON_WAY ? LONG : 2));
+			if (i < LONG_ON_WAY)
+				expect(chain.buffer[LONG - 1].addr == 0x80000 + 0x1000 * (LONG - 1) &&
+				       chain.readable == LONG / 2 * (64 + i) && chain.writable == chain.readable);
+			l4_backend_advance(&backend, 0);
+			l4_backend_push(&backend, 0, chain.head, i);
+		}
+		for (i = 0; i <= LONG_ON_WAY; i++)
+			expect(l4_virtqueue_get(&driver, &token, &written) && token == i && written == i);
+		expect(l4_virtqueue_sound(&driver, 0));
+	}
+}
+
+/* A descriptor that was changed, in the ring or in a table, is seen before its request passes for done. */
+static void test_changed(void)
+{
+	static struct l4_chain chain;
+	unsigned int turn;
+	u32 written;
+	u16 token;
+	int status;
+
+	for (turn = 0; turn < 4; turn++) {
+		if (!fork()) {
+			start();
+			l4_virtqueue_tables(&driver, ram + TABLES_GPA, TABLES_GPA, sizeof(driver.tables[0]));
+			if (turn & 1)
+				add_long(0);
+			else
+				add(0);
+			l4_virtqueue_kick(&driver);
+			expect(l4_backend_peek(&backend, 0, &chain) == 1);
+			l4_backend_advance(&backend, 0);
+			l4_backend_push(&backend, 0, chain.head, 0);
+			if (turn == 2)
+				driver.desc[1].len ^= 1;
+			if (turn == 3)
+				driver.tables[0][LONG - 1].flags ^= VRING_DESC_WRITE;
+			l4_virtqueue_get(&driver, &token, &written);
+			_exit(0);
+		}
+		expect(wait(&status) > 0);
+		expect(turn < 2 ? status == 0 : WIFSIGNALED(status));
+	}
+}
+
 static void test_features(void)
 {
 	struct l4_virtio_page *page = (void *)(ram + PAGE_GPA);
@@ -381,8 +461,15 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } tests[] = {
-    {"round_trip", test_round_trip}, {"restart", test_restart},		{"wild_end", test_wild_end}, {"features", test_features},
-    {"interrupts", test_interrupts}, {"event_index", test_event_index}, {"indirect", test_indirect},
+    {"round_trip", test_round_trip},
+    {"restart", test_restart},
+    {"wild_end", test_wild_end},
+    {"features", test_features},
+    {"interrupts", test_interrupts},
+    {"event_index", test_event_index},
+    {"indirect", test_indirect},
+    {"tables", test_tables},
+    {"changed", test_changed},
     {"noise", test_noise},
 };
 

@@ -12,7 +12,7 @@
 
 #include <l4/vring.h>
 
-#define L4_CHAIN_MAX 130 /* buffers of one request */
+#define L4_CHAIN_MAX 256 /* buffers of one request */
 
 struct l4_chain {
 	u16 head;
