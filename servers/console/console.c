@@ -67,8 +67,7 @@ static const char *const log_text = (const char *)(L4_SERVER_LOG_VADDR + L4_LOG_
 /* The guest's request that is being written. */
 static struct l4_chain sending;
 static bool sending_active;
-static u16 sending_buffer;
-static u32 sending_offset;
+static u64 sending_seal; /* of all of it, as it was checked */
 
 static struct l4_chain receiving;
 
@@ -131,15 +130,28 @@ static bool next_of_log(void)
 	return true;
 }
 
-static void skip_to_buffer(void)
+static u64 seal_of_sending(void)
 {
-	while (sending_buffer < sending.count && sending_offset >= sending.buffer[sending_buffer].bytes)
-		sending_offset -= sending.buffer[sending_buffer++].bytes;
+	u64 sum = sending.readable + sending.count + sending.head;
+	u16 i;
+
+	for (i = 0; i < sending.count && i < L4_CHAIN_MAX; i++)
+		sum += sending.buffer[i].addr * 3 + sending.buffer[i].bytes * 5UL + sending.buffer[i].write;
+	return sum;
+}
+
+/* The byte after so many. Readable buffers come first, and hold more than those. */
+static u8 byte_of_sending(u32 sent)
+{
+	const struct l4_buffer *buffer = sending.buffer;
+
+	for (; sent >= buffer->bytes; buffer++)
+		sent -= buffer->bytes;
+	return *(volatile u8 *)l4_backend_memory(&backend, buffer->addr + sent);
 }
 
 static bool next_of_guest(void)
 {
-	const struct l4_buffer *buffer;
 	u16 place = backend.queue[TRANSMIT].avail_next;
 
 	if (!sending_active) {
@@ -151,22 +163,19 @@ static bool next_of_guest(void)
 			next->sent = 0;
 		next->request = place;
 		commit();
+		sending_seal = seal_of_sending();
 		sending_active = true;
-		sending_buffer = 0;
-		sending_offset = next->sent;
-		skip_to_buffer();
 	}
-	buffer = &sending.buffer[sending_buffer];
-	if (sending_buffer < sending.count && !buffer->write) {
-		begin();
-		emit('G', *(volatile u8 *)l4_backend_memory(&backend, buffer->addr + sending_offset));
+	/* It stays here for as long as the line takes, and a wild store would make us write whatever. */
+	if (sending_seal != seal_of_sending())
+		l4_die("request was changed");
+	begin();
+	if (next->sent < sending.readable) {
+		emit('G', byte_of_sending(next->sent));
 		next->sent++;
 		commit();
-		sending_offset++;
-		skip_to_buffer();
-		buffer = &sending.buffer[sending_buffer];
 	}
-	if (sending_buffer == sending.count || buffer->write) {
+	if (next->sent >= sending.readable) {
 		sending_active = false;
 		l4_backend_push(&backend, TRANSMIT, sending.head, 0);
 		l4_backend_interrupt(&backend, TRANSMIT);
