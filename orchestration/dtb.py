@@ -9,6 +9,7 @@ import fdt
 
 EVENTS_PHANDLE = 1
 DTB_SIZE = 0x10000
+NO_INITRD = range(0)
 
 
 def cells(value: int) -> str:
@@ -16,8 +17,11 @@ def cells(value: int) -> str:
     return f"{value >> 32:#x} {value & 0xFFFFFFFF:#x}"
 
 
-def source(abi: SimpleNamespace, bootargs: str, guest_ram: int, seed: bytes) -> str:
-    """Return the tree's source. guest_ram is in bytes; seed feeds the guest's random numbers."""
+def source(abi: SimpleNamespace, bootargs: str, guest_ram: int, seed: bytes, initrd: range = NO_INITRD) -> str:
+    """Return the tree's source. guest_ram is in bytes; seed feeds the guest's random numbers.
+
+    initrd is where in guest-physical memory the archive of the root file system lies, empty for a guest that has none.
+    """
     if '"' in bootargs or "\\" in bootargs:
         raise ValueError("boot arguments cannot hold quotes or backslashes")
     devices = "\n".join(
@@ -28,8 +32,14 @@ def source(abi: SimpleNamespace, bootargs: str, guest_ram: int, seed: bytes) -> 
 \t\tinterrupts = <{1 + number}>;
 \t\tquoll,kick-slot = <{abi.GUEST_SLOT_KICK + number}>;
 \t}};""" for number in range(abi.DEVICES))
+    reserved, chosen = "", ""
+    if initrd:
+        # Linux leaves alone what it is told to load from only where its architecture sees to that; a reservation it
+        # keeps everywhere.
+        reserved = f"/memreserve/ {initrd.start:#x} {-(-len(initrd) // abi.PAGE_SIZE) * abi.PAGE_SIZE:#x};\n"
+        chosen = f"\t\tlinux,initrd-start = <{cells(initrd.start)}>;\n\t\tlinux,initrd-end = <{cells(initrd.stop)}>;\n"
     return f"""/dts-v1/;
-/ {{
+{reserved}/ {{
 \t#address-cells = <2>;
 \t#size-cells = <2>;
 \tcompatible = "quoll,guest";
@@ -37,7 +47,7 @@ def source(abi: SimpleNamespace, bootargs: str, guest_ram: int, seed: bytes) -> 
 \tchosen {{
 \t\tbootargs = "{bootargs}";
 \t\trng-seed = [{seed.hex(" ")}];
-\t}};
+{chosen}\t}};
 \tcpus {{
 \t\t#address-cells = <1>;
 \t\t#size-cells = <0>;
@@ -72,9 +82,10 @@ def source(abi: SimpleNamespace, bootargs: str, guest_ram: int, seed: bytes) -> 
 """
 
 
-def compile_tree(abi: SimpleNamespace, bootargs: str, guest_ram: int, seed: bytes) -> bytes:
+def compile_tree(abi: SimpleNamespace, bootargs: str, guest_ram: int, seed: bytes,
+                 initrd: range = NO_INITRD) -> bytes:
     """Return the flattened device tree."""
-    blob: bytes = fdt.parse_dts(source(abi, bootargs, guest_ram, seed)).to_dtb(version=17)
+    blob: bytes = fdt.parse_dts(source(abi, bootargs, guest_ram, seed, initrd)).to_dtb(version=17)
     if len(blob) > DTB_SIZE:
         raise ValueError(f"the device tree has {len(blob)} bytes, more than {DTB_SIZE}")
     return blob

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Packs the boot image: the root pager, the servers, Linux and its device tree in one file.
+"""Packs the boot image: the root pager, the servers, Linux, its device tree and perhaps its files in one file.
 
 Layout (struct image_header and image_segment of the ABI): header, segment table, then each segment's bytes
-at a page boundary. Linux's segments keep their virtual addresses, which are GUEST_RAM_VADDR + guest-physical.
+at a page boundary. Linux's segments keep their virtual addresses, which are GUEST_RAM_VADDR + guest-physical. The
+archive of its root file system, where there is one, has its guest-physical address.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,8 @@ from orchestration.errors import BuildError
 HEADER = struct.Struct("<QQQIIQ24x")
 SEGMENT = struct.Struct("<16sQQQQQII")
 PF_X, PF_W, PF_R = 1, 2, 4
+# Names of segments that servers/root/guest.c knows.
+LINUX, INITRD = "linux", "initrd"
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,37 @@ def program_segments(arch: Arch, abi: SimpleNamespace, name: str, path: Path) ->
     return segments
 
 
+def initrd_range(abi: SimpleNamespace, guest_ram: int, size: int) -> range:
+    """Return where in guest-physical memory an archive of so many bytes lies: at the end, from a page's start on."""
+    page: int = abi.PAGE_SIZE
+    start = (guest_ram - size) // page * page
+    return range(start, start + size)
+
+
+def check_initrd(abi: SimpleNamespace, segments: Sequence[Segment], where: range) -> None:
+    """Raise BuildError when an archive would lie on Linux, or on what is below it."""
+    end = max((segment.vaddr - abi.GUEST_RAM_VADDR + segment.mem_size for segment in segments
+               if segment.program == LINUX), default=abi.GUEST_KERNEL_GPA)
+    if where.start < end:
+        raise BuildError(f"a root file system of {len(where) >> 20} MiB does not fit into the guest's memory beside "
+                         "Linux", "fewer packages, or more memory (orchestration/boot.py)")
+
+
 def pack(arch: Arch, abi: SimpleNamespace, programs: Mapping[str, Path], blobs: Mapping[str, bytes],
          guest_ram: int) -> bytes:
-    """Return the boot image of programs (by name) and blobs; guest_ram is in bytes."""
+    """Return the boot image of programs (by name) and blobs; guest_ram is in bytes.
+
+    The blob INITRD has its place in the guest's memory; raise BuildError when it does not fit.
+    """
     check_layouts(abi)
     segments = [segment for name, path in programs.items() for segment in program_segments(arch, abi, name, path)]
-    segments += [Segment(name, 0, data, len(data), 0, abi.RIGHT_READ, abi.SEGMENT_BLOB)
-                 for name, data in blobs.items()]
+    for name, data in blobs.items():
+        vaddr = 0
+        if name == INITRD:
+            where = initrd_range(abi, guest_ram, len(data))
+            check_initrd(abi, segments, where)
+            vaddr = where.start
+        segments.append(Segment(name, vaddr, data, len(data), 0, abi.RIGHT_READ, abi.SEGMENT_BLOB))
     page = abi.PAGE_SIZE
     offset = -(-(HEADER.size + SEGMENT.size * len(segments)) // page) * page
     table, body = bytearray(), bytearray()

@@ -24,6 +24,7 @@ static void load_at(u64 gpa, u64 mem_size, const void *from, u64 bytes, const ch
 
 static void load(void)
 {
+	u64 linux_end = 0, initrd = ~(u64)0, gpa;
 	const struct l4_image_segment *segment;
 	bool have_linux = false, have_dtb = false;
 	unsigned int i;
@@ -32,8 +33,10 @@ static void load(void)
 		if (image_is(segment, "linux") && segment->kind == L4_SEGMENT_PROGRAM) {
 			if (segment->vaddr < L4_GUEST_RAM_VADDR)
 				fail("linux is linked outside of the guest's memory");
-			load_at(segment->vaddr - L4_GUEST_RAM_VADDR, segment->mem_size, image_data(segment),
-				segment->file_size, "linux");
+			gpa = segment->vaddr - L4_GUEST_RAM_VADDR;
+			load_at(gpa, segment->mem_size, image_data(segment), segment->file_size, "linux");
+			if (linux_end < gpa + segment->mem_size)
+				linux_end = gpa + segment->mem_size;
 			have_linux = true;
 		} else if (image_is(segment, "dtb") && segment->kind == L4_SEGMENT_BLOB) {
 			if (segment->file_size > DTB_MAX)
@@ -41,8 +44,15 @@ static void load(void)
 			load_at(L4_GUEST_DTB_GPA, segment->file_size, image_data(segment), segment->file_size,
 				"the device tree");
 			have_dtb = true;
+		} else if (image_is(segment, "initrd") && segment->kind == L4_SEGMENT_BLOB) {
+			initrd = segment->vaddr;
+			load_at(initrd, segment->file_size, image_data(segment), segment->file_size,
+				"the initrd");
 		}
 	}
+	/* The device tree is below Linux. */
+	if (initrd < linux_end)
+		fail("the initrd lies on linux");
 	if (!have_linux || !have_dtb)
 		fail("boot image has no %s", have_linux ? "device tree" : "linux");
 }

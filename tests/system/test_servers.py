@@ -98,13 +98,14 @@ def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..
     """Boot with the small guest. type_line is typed when it is done with its tests."""
 
     def boot(type_line: str = "q", servers: dict[str, Path] | None = None, ram: int = RAM,
-             change: Callable[[Config], Config] = lambda config: config) -> Outcome:
+             change: Callable[[Config], Config] = lambda config: config, archive: bytes = b"") -> Outcome:
         abi = build.abi(arch)
         disk, initrd = tmp_path / "disk", tmp_path / "boot.img"
         disk.write_bytes(b"".join(n.to_bytes(4, "little").ljust(4096, b"\0") for n in range(BLOCKS)))
         programs = {name: bare / name for name in build.SERVERS} | (servers or {}) | {"linux": test_guest}
         tree = dtb.compile_tree(abi, "", ram, bytes(64))
-        initrd.write_bytes(image.pack(arch, abi, programs, {"dtb": tree}, ram))
+        blobs = {"dtb": tree} | ({image.INITRD: archive} if archive else {})
+        initrd.write_bytes(image.pack(arch, abi, programs, blobs, ram))
         machine = Machine(arch, change(Config(kernel=bare / arch.kernel, initrd=initrd, disk=disk)),
                           RunDirectory("servers", tmp_path))
         outcome = Outcome()
@@ -270,6 +271,17 @@ def test_what_a_device_tree_lacks_is_named(run: Callable[..., Outcome], arch: Ar
 def test_a_missing_boot_image_is_said(run: Callable[..., Outcome]) -> None:
     outcome = run(change=lambda c: replace(c, initrd=None))
     assert any(line.startswith("l4: PANIC: no boot image") for line in outcome.log)
+
+
+@pytest.mark.parametrize(("gpa", "words"), [
+    ("GUEST_KERNEL_GPA", "lies on linux"), ("GUEST_DEVICE_GPA", "lies on the device pages"),
+    (None, "does not fit the guest's memory of 256 MiB")])
+def test_files_of_a_guest_in_the_wrong_place_are_refused(run: Callable[..., Outcome], arch: Arch, gpa: str | None,
+                                                         words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = getattr(build.abi(arch), gpa) if gpa else RAM
+    monkeypatch.setattr(image, "initrd_range", lambda abi, ram, size: range(start, start + size))
+    monkeypatch.setattr(image, "check_initrd", lambda *ignored: None)
+    assert f"root: error: the initrd {words}" in run(archive=b"070701").log
 
 
 def place(disk: str, network: str, *more: str) -> Callable[[Config], Config]:

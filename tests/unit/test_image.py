@@ -53,6 +53,28 @@ def test_image(abi: SimpleNamespace, program: Path) -> None:
     assert any(segment[4] >= 100000 for segment in segments)
 
 
+def test_the_files_of_a_guest_lie_at_the_end_of_its_memory(abi: SimpleNamespace, program: Path) -> None:
+    ram, archive = 64 << 20, b"070701" * 1000
+    packed = image.pack(X86, abi, {"root": program}, {"dtb": b"tree", "initrd": archive}, ram)
+    count = image.HEADER.unpack_from(packed)[3]
+    name, vaddr, offset, file_size, *_, kind = image.SEGMENT.unpack_from(
+        packed, image.HEADER.size + (count - 1) * image.SEGMENT.size)
+    assert (name.rstrip(b"\0"), kind, packed[offset:offset + file_size]) == (b"initrd", abi.SEGMENT_BLOB, archive)
+    assert vaddr % abi.PAGE_SIZE == 0
+    assert 0 <= ram - (vaddr + file_size) < abi.PAGE_SIZE
+    assert image.initrd_range(abi, ram, len(archive)) == range(vaddr, vaddr + file_size)
+
+
+def test_files_that_do_not_fit_beside_linux_are_refused(abi: SimpleNamespace, program: Path) -> None:
+    ram, linux = 64 << 20, image.Segment("linux", abi.GUEST_RAM_VADDR + (16 << 20), b"", 8 << 20, 0, 0, 0)
+    image.check_initrd(abi, [linux], image.initrd_range(abi, ram, 40 << 20))
+    for size in ((40 << 20) + 1, ram, ram + 1):
+        with pytest.raises(BuildError, match="does not fit into the guest's memory beside Linux"):
+            image.check_initrd(abi, [linux], image.initrd_range(abi, ram, size))
+    with pytest.raises(BuildError, match="does not fit"):
+        image.pack(X86, abi, {"root": program}, {"initrd": bytes(ram)}, ram)
+
+
 def test_the_same_input_gives_the_same_image(abi: SimpleNamespace, program: Path) -> None:
     first, second = (image.pack(X86, abi, {"root": program}, {}, 2 << 20) for _ in range(2))
     assert first == second
@@ -77,6 +99,17 @@ def test_device_tree(abi: SimpleNamespace) -> None:
         assert list(tree.get_property("reg", path)) == [0, where, 0, abi.PAGE_SIZE]
         assert tree.get_property("interrupts", path).value == 1 + number
         assert tree.get_property("quoll,kick-slot", path).value == abi.GUEST_SLOT_KICK + number
+
+
+def test_device_tree_with_files(abi: SimpleNamespace) -> None:
+    # Before the other: fdt adds what it reads to a list of all trees.
+    without = fdt.parse_dtb(dtb.compile_tree(abi, "", 512 << 20, b""))
+    assert not without.entries
+    assert not without.exist_property("linux,initrd-start", "/chosen")
+    tree = fdt.parse_dtb(dtb.compile_tree(abi, "", 512 << 20, b"", range(0x1000_3000, 0x1000_7001)))
+    assert list(tree.get_property("linux,initrd-start", "/chosen")) == [0, 0x1000_3000]
+    assert list(tree.get_property("linux,initrd-end", "/chosen")) == [0, 0x1000_7001]
+    assert tree.entries == [{"address": 0x1000_3000, "size": 0x5000}]
 
 
 def test_device_tree_refuses_what_it_cannot_say(abi: SimpleNamespace) -> None:
