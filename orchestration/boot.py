@@ -16,11 +16,18 @@ from orchestration.progress import Progress
 from orchestration.qemu import MIB, Config, Machine
 from orchestration.rundir import RunDirectory
 from orchestration.session import Session
-from orchestration.stages import BOOT_STAGES, NATIVE_STAGES, Tracker, time_scale
+from orchestration.stages import BOOT_STAGES, NATIVE_STAGES, Tracker, time_scale, without_ssh
 
 GUEST_RAM = 512 * MIB
 # The init of Debian's static busybox goes by the name of linuxrc.
 BOOTARGS = "root=/dev/vda rw init=/usr/bin/linuxrc panic=-1"
+# For a root file system in memory, whose /init is what Linux looks for first.
+MEMORY_BOOTARGS = "panic=-1"
+# The root pager starts a driver for each of these. Linux looks for partitions on any disk that has a size, which takes
+# as long as the host takes; and what is connected to nothing receives nothing.
+IDLE_DEVICES = ("-blockdev", "driver=null-co,node-name=hd0,size=0",
+                "-device", "virtio-blk-pci,drive=hd0,disable-legacy=on",
+                "-netdev", "hubport,id=n0,hubid=0", "-device", "virtio-net-pci,netdev=n0,disable-legacy=on,romfile=")
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,10 @@ class Artefacts:
     disk: Path
     trace: bool = False
     """With the kernel that counts and traces."""
+
+    def program(self, kernel: str) -> Path:
+        """Return the path of a form of the kernel, of the one that counts if that is wanted."""
+        return self.bare / (build.traced(kernel) if self.trace else kernel)
 
 
 def artefacts(arch: Arch, cache: Cache, progress: Progress, spec: rootfs.Spec | None = None) -> Artefacts:
@@ -55,20 +66,34 @@ def prepare(made: Artefacts, progress: Progress, run: RunDirectory, *, accel: st
     seed: what Linux' random numbers start from, for a run that is to be like another.
     """
     run_keys = run_keys or keys.make()
-    tree = dtb.compile_tree(made.abi, f"console=hvc0 {BOOTARGS} {bootargs}".strip(), GUEST_RAM,
-                            seed or secrets.token_bytes(64))
-    programs = {name: made.bare / name for name in build.SERVERS} | {"linux": made.linux / "vmlinux"}
-    initrd = run.file("boot.img")
-    initrd.write_bytes(image.pack(made.arch, made.abi, programs, {"dtb": tree}, GUEST_RAM))
+    initrd = boot_image(made, run, f"console=hvc0 {BOOTARGS} {bootargs}".strip(), seed or secrets.token_bytes(64))
     if disk is None:
         disk = run.file("disk.ext4")
         rootfs.run_copy(made.disk, disk, run_keys.host_file, run_keys.client_line, run.file("keys.log"))
-    kernel, symbols = made.bare / made.arch.kernel, made.bare / build.KERNEL
-    if made.trace:
-        kernel, symbols = kernel.with_name(build.traced(kernel.name)), symbols.with_name(build.traced(symbols.name))
-    config = Config(kernel=kernel, initrd=initrd, disk=disk, accel=accel, extra=extra)
+    config = Config(kernel=made.program(made.arch.kernel), initrd=initrd, disk=disk, accel=accel, extra=extra)
     return Session(Machine(made.arch, config, run), run_keys, Tracker(BOOT_STAGES, time_scale()), progress,
-                   symbols, made.linux / "vmlinux")
+                   made.program(build.KERNEL), made.linux / "vmlinux")
+
+
+def boot_image(made: Artefacts, run: RunDirectory, bootargs: str, seed: bytes, archive: bytes = b"") -> Path:
+    """Write one run's boot image and return its path. archive is the guest's root file system, if not on a disk."""
+    where = image.initrd_range(made.abi, GUEST_RAM, len(archive))
+    blobs = {"dtb": dtb.compile_tree(made.abi, bootargs, GUEST_RAM, seed, where)}
+    if archive:
+        blobs[image.INITRD] = archive
+    programs = {name: made.bare / name for name in build.SERVERS} | {image.LINUX: made.linux / "vmlinux"}
+    packed = run.file("boot.img")
+    packed.write_bytes(image.pack(made.arch, made.abi, programs, blobs, GUEST_RAM))
+    return packed
+
+
+def prepare_in_memory(made: Artefacts, archive: Path, progress: Progress, run: RunDirectory,
+                      extra: tuple[str, ...], seed: bytes) -> Session:
+    """Make one run's boot image with the root file system in it and return its session, which has no way in."""
+    initrd = boot_image(made, run, f"console=hvc0 {MEMORY_BOOTARGS}", seed, archive.read_bytes())
+    config = Config(kernel=made.program(made.arch.kernel), initrd=initrd, network=False, extra=(*IDLE_DEVICES, *extra))
+    return Session(Machine(made.arch, config, run), None, Tracker(without_ssh(BOOT_STAGES), time_scale()), progress,
+                   made.program(build.KERNEL), made.linux / "vmlinux")
 
 
 def prepare_native(arch: Arch, kernel: Path, base: Path, progress: Progress, run: RunDirectory,
@@ -80,6 +105,14 @@ def prepare_native(arch: Arch, kernel: Path, base: Path, progress: Progress, run
     append = f"console={arch.native_console} {BOOTARGS} {bootargs}".strip()
     config = Config(kernel=kernel, append=append, disk=disk, extra=extra, first_channel=Channel.GUEST)
     return Session(Machine(arch, config, run), run_keys, Tracker(NATIVE_STAGES, time_scale()), progress)
+
+
+def prepare_native_in_memory(arch: Arch, kernel: Path, modules: tuple[str, ...], progress: Progress, run: RunDirectory,
+                             extra: tuple[str, ...], bootargs: str) -> Session:
+    """Return a session of Linux on the bare machine, its root file system among QEMU's modules, and no way in."""
+    append = f"console={arch.native_console} {MEMORY_BOOTARGS} {bootargs}"
+    config = Config(kernel=kernel, append=append, network=False, extra=(*modules, *extra), first_channel=Channel.GUEST)
+    return Session(Machine(arch, config, run), None, Tracker(without_ssh(NATIVE_STAGES), time_scale()), progress)
 
 
 def discard_large_files(run: RunDirectory) -> None:

@@ -111,7 +111,7 @@ def page(figures: Mapping[str, Figures]) -> str:
            "x86_64 a string instruction counts once for each step, so the CPU is without its byte-wise ones. CPUs: "
            f"{', '.join(f'{name} `{ARCHES[name].counted_cpu}`' for name in names)}.", "",
            "## Linux on L4 against Linux on the bare machine", "",
-           "The same 6.12 source and the same disk; native is the architecture's own port with "
+           "The same 6.12 source and the same files; native is the architecture's own port with "
            "`orchestration/configs/native*.config`. What each operation does: `rootfs/workloads`; what L4 counts in "
            "it: [bench.md](bench.md).", ""]
     head = ["operation", *(f"{name} {what}" for name in names for what in ("native", "on L4", "ratio"))]

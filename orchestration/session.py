@@ -30,10 +30,13 @@ PANIC_GRACE, END_GRACE = 2.0, 0.5
 
 @dataclass
 class Session:
-    """One boot. Use as a context manager: whatever happens, QEMU is gone afterwards."""
+    """One boot. Use as a context manager: whatever happens, QEMU is gone afterwards.
+
+    A machine without keys has no SSH: it is booted when its stages have ended, and has no connection.
+    """
 
     machine: Machine
-    keys: RunKeys
+    keys: RunKeys | None
     tracker: Tracker
     progress: Progress
     kernel_symbols: Path | None = None
@@ -47,7 +50,7 @@ class Session:
     registered: Path | None = None
 
     def __enter__(self) -> Session:
-        """Boot up to a working SSH connection."""
+        """Boot up to a working SSH connection, where there is one."""
         try:
             self.boot()
         except BaseException as error:
@@ -73,14 +76,19 @@ class Session:
             self.wait(min(self.tracker.left(), 1.0))
             if self.tracker.current is not None and self.tracker.left() < 0:
                 raise self.hang(self.tracker.current.name, self.tracker.current.limit * self.tracker.scale)
+        if self.keys is not None:
+            self.connect(self.keys)
+        self.progress.stop()
+
+    def connect(self, run_keys: RunKeys) -> None:
+        """Wait for the guest's SSH."""
         self.progress.doing("ssh")
         try:
-            self.connection = ssh.wait_until_open(self.machine.port, self.keys, self.tracker.left, self.check)
+            self.connection = ssh.wait_until_open(self.machine.port, run_keys, self.tracker.left, self.check)
         except HangError as error:
             raise self.hang("ssh", 0, error.message) from error
         self.tracker.finish("ssh")
         self.report(["ssh"])
-        self.progress.stop()
 
     def report(self, names: list[str]) -> None:
         """Show and note stages that have ended."""

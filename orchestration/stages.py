@@ -33,6 +33,11 @@ NATIVE_STAGES = (Stage("Linux", 120, Kind.USERLAND), Stage("ssh", 120, None))
 POWER_OFF_LIMIT = 60.0
 
 
+def without_ssh(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    """Return the stages of a machine that has no way in: it is booted when its user land runs."""
+    return tuple(stage for stage in stages if stage.name != "ssh")
+
+
 def time_scale() -> float:
     """Return the factor on every limit, from QUOLL_TIME_SCALE (for slow or busy machines)."""
     text = os.environ.get("QUOLL_TIME_SCALE", "1")

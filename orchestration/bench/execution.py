@@ -80,9 +80,19 @@ def execute(session: Session, workload: Workload, clock: Clock, place: str, told
             session.shell_run(f"kill -KILL -$(cat {LEADER}); sleep 1", limit=SMALL_LIMIT)
         except (HangError, InfrastructureError) as silent:
             raise session.hang(f"the workload {workload.name}", seconds) from silent
-        raise WorkloadError(f"the workload {workload.name} did not end in {seconds:.0f} s",
-                            "its limit is in workload.toml; the guest itself still answers",
-                            said(session)) from error
+        raise overdue(workload, seconds, said(session)) from error
+
+
+def overdue(workload: Workload, seconds: float, lines: tuple[str, ...]) -> WorkloadError:
+    """Return the error for a workload that went on for too long; lines are its last words."""
+    return WorkloadError(f"the workload {workload.name} did not end in {seconds:.0f} s",
+                         "its limit is in workload.toml; the guest itself still answers", lines)
+
+
+def failed(workload: Workload, status: int, lines: tuple[str, ...]) -> WorkloadError:
+    """Return the error for a workload that ended with another status than 0; lines are its last words."""
+    return WorkloadError(f"the workload {workload.name} failed with status {status}",
+                         f"its command: {workload.description.run}", lines)
 
 
 def said(session: Session) -> tuple[str, ...]:
@@ -97,8 +107,7 @@ def collect(session: Session, workload: Workload, clock: Clock, place: str, done
         raise WorkloadError(f"the workload {workload.name} filled the guest's disk (status {done.status})",
                             "bound what it writes", said(session))
     if done.status:
-        raise WorkloadError(f"the workload {workload.name} failed with status {done.status}",
-                            f"its command: {workload.description.run}", said(session))
+        raise failed(workload, done.status, said(session))
     output = session.shell_run(f"cat {OUTPUT}", limit=COPY_LIMIT).out.decode(errors="replace")
     files = session.shell_run(f"tar -C {place}/out -cf - .", limit=COPY_LIMIT).out
     return figures(workload, clock, output, kit.unpack(files))

@@ -6,6 +6,8 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from orchestration import build, rootfs, tools
@@ -91,8 +93,15 @@ def unpack(data: bytes) -> dict[str, str]:
 
 def disk(arch: Arch, cache: Cache, workload: Workload, modules: Path | None) -> Path:
     """Return the image that a workload runs on; raise UsageError that names a package which does not exist."""
-    try:
+    with known_packages(arch, cache, workload):
         return rootfs.base_image(arch, cache, rootfs.Spec(extra=workload.description.packages), modules)
+
+
+@contextmanager
+def known_packages(arch: Arch, cache: Cache, workload: Workload) -> Iterator[None]:
+    """Raise UsageError that names a package which does not exist, when that is why making something fails."""
+    try:
+        yield
     except QuollError as error:
         log = cache.root / "build" / f"rootfs-{arch.name}.log"
         said = [line for line in (*error.details, *tools.tail(log, 60)) if any(text in line for text in NO_PACKAGE)]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from orchestration import boot, build, doctor
 from orchestration.arch import Arch
-from orchestration.bench import compare, execution, kit, sides
+from orchestration.bench import compare, execution, kit, memory, sides
 from orchestration.bench.sides import Side
 from orchestration.bench.tables import TRACED
 from orchestration.bench.workload import Clock, Workload, load
@@ -62,8 +62,14 @@ class Bench:
         self.modules = made.linux / "modules.tar"
         self.sides = [ours, *(sides.PEERS[name](self.arch, self.cache, self.progress) for name in against)]
 
-    def facts(self, disks: dict[str, Path]) -> dict[str, object]:
-        """Return what a run says of its circumstances."""
+    def root(self, workload: Workload, clock: Clock) -> Path:
+        """Return the root file system that a workload runs on under a clock: an archive or a disk's image."""
+        if workload.in_memory(clock):
+            return memory.archive(self.arch, self.cache, workload)
+        return kit.disk(self.arch, self.cache, workload, self.modules)
+
+    def facts(self, runnable: Iterable[Workload]) -> dict[str, object]:
+        """Return what a run says of its circumstances; runnable are the workloads that it has the files of."""
         conditions = {
             "emulator": sides.emulator_version(self.arch), "accelerator": "tcg", "machine": self.arch.machine,
             "CPU": self.arch.cpu, "CPU under the counting clock": self.arch.counted_cpu,
@@ -72,8 +78,7 @@ class Bench:
             **{f"{compare.OPTIONS}{side.name}": hash_file(side.config)[:16] for side in self.sides}}
         return {
             compare.CONDITIONS: conditions,
-            compare.WORKLOADS: {one.name: kit.digest(self.arch, self.cache, one) for one in self.workloads
-                                if one.name in disks},
+            compare.WORKLOADS: {one.name: kit.digest(self.arch, self.cache, one) for one in runnable},
             "revision": sides.revision(), "host": f"{platform.system()} {platform.release()} {platform.machine()}",
             "rounds of wall time": self.rounds,
             "options that differ": {side.name: sides.option_differences(self.sides[0].config, side.config)
@@ -82,26 +87,30 @@ class Bench:
     def measure(self, against: Iterable[str]) -> Record:
         """Build, run everything, and return the record. What failed is in the record and in self.errors."""
         self.build(against)
-        disks = {}
+        roots: dict[tuple[str, Clock], Path] = {}
         problems = []
         for workload in self.workloads:
-            with self.progress.step(f"disk of {workload.name}"):
+            with self.progress.step(f"files of {workload.name}"):
                 try:
-                    disks[workload.name] = kit.disk(self.arch, self.cache, workload, self.modules)
                     kit.pack(self.arch, self.cache, workload)
+                    for clock in self.clocks:
+                        if clock in workload.description.clocks:
+                            roots[workload.name, clock] = self.root(workload, clock)
                 except QuollError as error:
                     problems.append((workload, error))
-        record = self.store.begin(KIND, self.arch.name, self.facts(disks))
+        broken = {workload.name for workload, _ in problems}
+        record = self.store.begin(KIND, self.arch.name, self.facts([one for one in self.workloads
+                                                                    if one.name not in broken]))
         outcome = INTERRUPTED
         try:
             for workload, problem in problems:
                 self.note(record, workload, "", "", problem)
             for clock in self.clocks:
                 for workload in self.workloads:
-                    if clock in workload.description.clocks and workload.name in disks:
+                    if clock in workload.description.clocks and workload.name not in broken:
                         self.progress.say(f"{workload.name}, {clock}")
                         one = self.count if clock is Clock.INSTRUCTIONS else self.time
-                        one(record, workload, disks[workload.name])
+                        one(record, workload, roots[workload.name, clock])
             outcome = self.errors[0].outcome if self.errors else DONE
         finally:
             self.store.end(record, outcome)
@@ -115,28 +124,28 @@ class Bench:
         for line in shown.lines():
             self.progress.say(f"  {line}")
 
-    def boot(self, side: Side, workload: Workload, clock: Clock, disk: Path) -> Session:
+    def boot(self, side: Side, workload: Workload, clock: Clock, root: Path) -> Session:
         """Return a session that is not booted yet."""
         run = RunDirectory(f"{workload.name}-{side.name}-{clock}", self.cache.root / "bench-runs")
-        return side.session(disk, clock, run)
+        return side.in_memory(root, run) if workload.in_memory(clock) else side.session(root, clock, run)
 
-    def up(self, stack: ExitStack, record: Record, side: Side, workload: Workload, clock: Clock, disk: Path) -> Session:
+    def up(self, stack: ExitStack, record: Record, side: Side, workload: Workload, clock: Clock, root: Path) -> Session:
         """Boot a side until the stack's end. One that did not boot the first time is not waited for again."""
         if side.name in self.unbootable:
             error = self.unbootable[side.name]
             raise type(error)(f"{error.message} (not tried again)", error.hint)
         try:
-            session = stack.enter_context(self.boot(side, workload, clock, disk))
-            self.started(session, record, side)
+            session = stack.enter_context(self.boot(side, workload, clock, root))
+            if not workload.in_memory(clock):
+                self.started(record, side, session.run(["uname", "-r"]).text)
         except QuollError as error:
             if side.name not in self.versions:
                 self.unbootable[side.name] = error
             raise
         return session
 
-    def started(self, session: Session, record: Record, side: Side) -> None:
+    def started(self, record: Record, side: Side, version: str) -> None:
         """Check that a booted side is what it should be: the same Linux as the others."""
-        version = session.run(["uname", "-r"]).text
         self.versions[side.name] = version
         if len({one.split("-")[0] for one in self.versions.values()}) > 1:
             told = ", ".join(f"{name} {one}" for name, one in self.versions.items())
@@ -150,16 +159,20 @@ class Bench:
         """Run a workload once in a booted side and store its figures."""
         packed = kit.pack(self.arch, self.cache, workload)
         with self.progress.step(f"  {side.name}"):
-            found = execution.run_once(session, workload, clock, packed)
+            if workload.in_memory(clock):
+                version, found = memory.run_once(session, workload)
+                self.started(record, side, version)
+            else:
+                found = execution.run_once(session, workload, clock, packed)
         self.store.add(record, [Sample(workload.name, one.metric, side.name, clock, number, one.value, one.unit,
                                        one.better, one.counters) for one in found])
 
-    def count(self, record: Record, workload: Workload, disk: Path) -> None:
+    def count(self, record: Record, workload: Workload, root: Path) -> None:
         """Run a workload once on each side by the clock that counts instructions."""
         for side in self.sides:
             try:
                 with ExitStack() as stack:
-                    session = self.up(stack, record, side, workload, Clock.INSTRUCTIONS, disk)
+                    session = self.up(stack, record, side, workload, Clock.INSTRUCTIONS, root)
                     self.once(record, session, side, workload, Clock.INSTRUCTIONS, 0)
                     session.power_off()
             except QuollError as error:
@@ -171,13 +184,13 @@ class Bench:
         """Remember how busy the host is."""
         self.store.add_facts(record, {BUSIEST: max(os.getloadavg()[0], record.facts.get(BUSIEST, 0.0))})
 
-    def time(self, record: Record, workload: Workload, disk: Path) -> None:
+    def time(self, record: Record, workload: Workload, root: Path) -> None:
         """Run a workload by wall time, the sides in turns and each round in the other order."""
         up: list[tuple[Side, Session]] = []
         with ExitStack() as stack:
             for side in (one for one in self.sides if one.name != TRACED):
                 try:
-                    up.append((side, self.up(stack, record, side, workload, Clock.WALL, disk)))
+                    up.append((side, self.up(stack, record, side, workload, Clock.WALL, root)))
                 except QuollError as error:
                     self.note(record, workload, side.name, Clock.WALL, error)
             for number in range(self.rounds):

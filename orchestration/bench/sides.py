@@ -40,10 +40,13 @@ INCIDENTAL = re.compile(r"CONFIG_(HAVE_|ARCH_|CC_|AS_|LD_|GCC_|L4|X86|RISCV|ARM|
 
 @dataclass(frozen=True)
 class Side:
-    """One of those who are measured. session makes one boot of it from an image; config is Linux's configuration."""
+    """One of those who are measured. config is Linux's configuration."""
 
     name: str
     session: Callable[[Path, Clock, RunDirectory], Session]
+    """Makes one boot of it from a disk's image."""
+    in_memory: Callable[[Path, RunDirectory], Session]
+    """Makes one boot of it from an archive, by the clock that counts: without a disk, and without a way in."""
     config: Path
 
 
@@ -62,7 +65,11 @@ def guest(arch: Arch, cache: Cache, progress: Progress, *, trace: bool = False) 
         built = replace(made, disk=disk, trace=trace)
         return boot.prepare(built, progress, run, extra=counted(arch, clock), seed=SEED)
 
-    return Side(TRACED if trace else "guest", session, made.linux / "config"), made
+    def in_memory(archive: Path, run: RunDirectory) -> Session:
+        return boot.prepare_in_memory(replace(made, trace=trace), archive, progress, run,
+                                      counted(arch, Clock.INSTRUCTIONS), SEED)
+
+    return Side(TRACED if trace else "guest", session, in_memory, made.linux / "config"), made
 
 
 def traced(arch: Arch, cache: Cache, progress: Progress) -> Side:
@@ -75,11 +82,16 @@ def native(arch: Arch, cache: Cache, progress: Progress) -> Side:
     with progress.step("build native"):
         made = linux.linux(arch, cache, linux.native(arch))
 
-    def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
-        return boot.prepare_native(arch, made / Path(arch.linux_image).name, disk, progress, run,
-                                   counted(arch, clock), f"mem={boot.GUEST_RAM // MIB}M")
+    kernel, memory = made / Path(arch.linux_image).name, f"mem={boot.GUEST_RAM // MIB}M"
 
-    return Side("native", session, made / "config")
+    def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
+        return boot.prepare_native(arch, kernel, disk, progress, run, counted(arch, clock), memory)
+
+    def in_memory(archive: Path, run: RunDirectory) -> Session:
+        return boot.prepare_native_in_memory(arch, kernel, ("-initrd", str(archive)), progress, run,
+                                             counted(arch, Clock.INSTRUCTIONS), memory)
+
+    return Side("native", session, in_memory, made / "config")
 
 
 def xen(arch: Arch, cache: Cache, progress: Progress) -> Side:
@@ -94,13 +106,19 @@ def xen(arch: Arch, cache: Cache, progress: Progress) -> Side:
     with progress.step("fetch Xen"):
         hypervisor = hypervisor_of(arch, cache)
 
-    def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
-        kernel = made / Path(arch.linux_image).name
-        module = ("-initrd", f"{str(kernel).replace(',', ',,')} console=hvc0 {boot.BOOTARGS}")
-        return boot.prepare_native(arch, hypervisor, disk, progress, run, (*counted(arch, clock), *module),
-                                   f"dom0_mem={boot.GUEST_RAM // MIB}M,max:{boot.GUEST_RAM // MIB}M {XEN_ARGUMENTS}")
+    memory = f"dom0_mem={boot.GUEST_RAM // MIB}M,max:{boot.GUEST_RAM // MIB}M {XEN_ARGUMENTS}"
+    kernel = f"{str(made / Path(arch.linux_image).name).replace(',', ',,')} console=hvc0"
 
-    return Side(XEN, session, made / "config")
+    def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
+        module = ("-initrd", f"{kernel} {boot.BOOTARGS}")
+        return boot.prepare_native(arch, hypervisor, disk, progress, run, (*counted(arch, clock), *module), memory)
+
+    def in_memory(archive: Path, run: RunDirectory) -> Session:
+        modules = ("-initrd", f"{kernel} {boot.MEMORY_BOOTARGS},{str(archive).replace(',', ',,')}")
+        return boot.prepare_native_in_memory(arch, hypervisor, modules, progress, run,
+                                             counted(arch, Clock.INSTRUCTIONS), memory)
+
+    return Side(XEN, session, in_memory, made / "config")
 
 
 def hypervisor_of(arch: Arch, cache: Cache) -> Path:

@@ -86,8 +86,11 @@ class Description(Strict):
     sources: tuple[str, ...] = ()
     """C files, compiled into one static program that is named as the folder."""
     run: str = Field(min_length=1)
-    """A shell command; its folder is the workload's, on the guest's disk."""
+    """A shell command; its folder is the workload's."""
     clocks: tuple[Clock, ...] = Field(min_length=1)
+    counted_in: Literal["disk", "memory"] = "disk"
+    """Where the root file system is while instructions are counted. In memory nothing waits for a device and nobody
+    talks to the guest, so that counts repeat to the digit."""
     limit: float = Field(gt=0)
     disk: int = Field(default=16, ge=0)
     peer: tuple[str, ...] = ()
@@ -112,6 +115,16 @@ class Description(Strict):
         return self
 
 
+    @model_validator(mode="after")
+    def memory_is_enough(self) -> Description:
+        """Refuse a workload in memory that needs more than that, or is not counted at all."""
+        if self.counted_in == "memory" and self.peer:
+            raise ValueError("what is counted in memory has no network, and a peer needs one")
+        if self.counted_in == "memory" and Clock.INSTRUCTIONS not in self.clocks:
+            raise ValueError("what is counted in memory needs the clock that counts")
+        return self
+
+
 @dataclass(frozen=True)
 class Workload:
     """A workload and where it is."""
@@ -124,6 +137,10 @@ class Workload:
     def sources(self) -> list[Path]:
         """Return the C files."""
         return [self.folder / name for name in self.description.sources]
+
+    def in_memory(self, clock: Clock) -> bool:
+        """Tell whether it runs without a disk under this clock."""
+        return clock is Clock.INSTRUCTIONS and self.description.counted_in == "memory"
 
     def scripts(self) -> list[Path]:
         """Return the files that go into the guest as they are."""

@@ -86,7 +86,8 @@ def find(name: str | None) -> Entry:
 def add(session: Session) -> Path:
     """Write the file of a session whose QEMU has started; the name is its architecture and the lowest free number."""
     machine = session.machine
-    for name, key in ((KEY, session.keys.client_file), (HOST_KEY, session.keys.host_line.encode())):
+    keys = session.keys
+    for name, key in () if keys is None else ((KEY, keys.client_file), (HOST_KEY, keys.host_line.encode())):
         with open(os.open(machine.sockets / name, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as stream:
             stream.write(key)
     entries()

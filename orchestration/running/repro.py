@@ -62,6 +62,9 @@ def prepare(folder: Path, progress: Progress) -> Session:
         raise UsageError(f"{folder.name} is no run of a machine that can be repeated ({error})") from error
     kernel, initrd, disk = Path(option(argv, "-kernel")), folder / "boot.img", folder / "disk.ext4"
     native = not option(argv, "-initrd")
+    if "-drive" not in argv:
+        raise UsageError(f"{folder.name} had no disk: its machine was for one workload of the bench",
+                         "run it again: ./orchestrate bench ARCH -w WORKLOAD --clock instructions")
     if not disk.exists() or not (native or initrd.exists()):
         raise UsageError(f"{folder.name} went well, and its disk was not kept",
                          "what failed can be repeated; a command can be given again, with the --seed that it printed")

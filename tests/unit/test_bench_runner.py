@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from orchestration.arch import ARCHES
-from orchestration.bench import execution, kit, runner, sides
+from orchestration.bench import execution, kit, memory, runner, sides
 from orchestration.bench.runner import BUSIEST, Bench, verdict
 from orchestration.bench.sides import Side
 from orchestration.bench.workload import Clock, Description, Figure, Metric, Workload
@@ -62,7 +63,11 @@ class FakeSide:
         def session(disk: Path, clock: Clock, run: RunDirectory) -> Any:
             return FakeSession(self, clock, run)
 
-        return Side(self.name, session, config)
+        def in_memory(archive: Path, run: RunDirectory) -> Any:
+            self.log.append(f"{self.name} in memory")
+            return FakeSession(self, Clock.INSTRUCTIONS, run)
+
+        return Side(self.name, session, in_memory, config)
 
 
 def a_workload(name: str, tmp_path: Path, clocks: tuple[Clock, ...] = tuple(Clock)) -> Workload:
@@ -114,6 +119,27 @@ def test_sides_are_counted_one_after_the_other(bench: Bench) -> None:
     bench.measure([])
     assert FakeSide.log == ["guest up", "guest one instructions", "guest gone",
                             "native up", "native one instructions", "native gone"]
+
+
+def test_what_is_counted_in_memory_says_itself_what_it_runs_on(bench: Bench, tmp_path: Path,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    made = a_workload("one", tmp_path)
+    bench.workloads = [replace(made, description=made.description.model_copy(update={"counted_in": "memory"}))]
+    monkeypatch.setattr(memory, "archive", lambda *ignored: tmp_path / "config")
+    monkeypatch.setattr(memory, "run_once", lambda session, workload: (
+        f"{session.side.version}-quoll", [Figure("m", 7.0, "instructions", "lower", {})]))
+    bench.sides[1] = FakeSide("native", version="6.12.2").made(tmp_path / "config")
+    bench.clocks = [Clock.INSTRUCTIONS]
+    record = bench.measure([])
+    assert FakeSide.log == ["guest in memory", "guest up", "guest gone", "native in memory", "native up", "native gone"]
+    assert [(sample.side, sample.value) for sample in record.samples] == [("guest", 7.0)]
+    assert "different versions of Linux" in record.failures[0].message
+    assert record.facts["conditions"]["Linux"] == "6.12.1"
+    # By wall time it has a disk, as every other.
+    bench.clocks, bench.sides, bench.versions = [Clock.WALL], bench.sides[:1], {}
+    FakeSide.log.clear()
+    bench.measure([])
+    assert "guest one wall" in FakeSide.log
 
 
 def test_a_clock_that_a_workload_does_not_have_is_left_out(bench: Bench, tmp_path: Path) -> None:

@@ -41,14 +41,14 @@ def test_a_gate_is_kept_or_not(path: Path) -> None:
     assert kept.gates[0].instructions == {"micro/getppid": 300, "micro/pipe": 800}
     assert kept.gates[0].workloads == {"micro": "d1"}
     assert gate.check(record(), kept, ["micro", "fio"]) == []
-    assert gate.check(record(1.004), kept, ["micro"]) == []
+    assert gate.check(record(1.0005), kept, ["micro"]) == []
     assert gate.check(record(0.9), kept, ["micro"]) == [
-        "micro/getppid: 300 -> 270 instructions (-10.0%, tolerance 0.5%)",
-        "micro/pipe: 800 -> 720 instructions (-10.0%, tolerance 0.5%)"]
+        "micro/getppid: 300 -> 270 instructions (-10.0%, tolerance 0.1%)",
+        "micro/pipe: 800 -> 720 instructions (-10.0%, tolerance 0.1%)"]
     with pytest.raises(RegressionError, match="2 of 2") as caught:
         gate.check(record(1.1), kept, ["micro"])
     assert caught.value.exit_code == 119
-    assert caught.value.details[0] == "micro/getppid: 300 -> 330 instructions (+10.0%, tolerance 0.5%)"
+    assert caught.value.details[0] == "micro/getppid: 300 -> 330 instructions (+10.0%, tolerance 0.1%)"
     with pytest.raises(RegressionError, match="1 of 2"):
         gate.check(record(count=1), kept, ["micro"])
     with pytest.raises(UsageError, match="no figures of fio; it has some of: micro"):
@@ -73,7 +73,7 @@ def test_single_counts_have_tolerances_of_their_own(path: Path) -> None:
     kept.tolerances = {"micro/pipe": 0.2}
     with pytest.raises(RegressionError, match="1 of 2") as caught:
         gate.check(record(1.1), kept, ["micro"])
-    assert caught.value.details == ("micro/getppid: 300 -> 330 instructions (+10.0%, tolerance 0.5%)",)
+    assert caught.value.details == ("micro/getppid: 300 -> 330 instructions (+10.0%, tolerance 0.1%)",)
 
 
 def test_what_is_ours_is_no_condition(path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_workload_that_was_edited_is_no_other_machine(path: Path) -> None:
 
 
 def test_each_environment_has_its_entry(path: Path) -> None:
-    path.write_text(path.read_text().replace("tolerance: 0.005", "tolerance: 0.03"))
+    path.write_text(path.read_text().replace("tolerance: 0.001", "tolerance: 0.03"))
     gate.write(record(2, Linux="6.12.2"), path)
     gate.write(record(3, arch="aarch64"), path)
     gate.write(record(4), path)

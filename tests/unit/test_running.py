@@ -175,9 +175,12 @@ def test_a_run_is_found_by_part_of_its_name(cache: Path) -> None:
 
 
 def test_a_run_that_went_well_cannot_be_repeated(cache: Path) -> None:
-    folder = run_folder(cache, "r", argv="qemu -kernel /k -initrd /i", hashes_json="{}",
+    folder = run_folder(cache, "r", argv="qemu -kernel /k -initrd /i -drive if=none,file=/d", hashes_json="{}",
                         result_json='{"arch": "x86_64"}')
     with pytest.raises(UsageError, match="went well"):
+        repro.prepare(folder, Progress(quiet=True))
+    (folder / "argv").write_text("qemu -kernel /k -initrd /i -blockdev driver=null-co,node-name=hd0,size=0")
+    with pytest.raises(UsageError, match="had no disk"):
         repro.prepare(folder, Progress(quiet=True))
     (folder / "result.json").write_text("{")
     with pytest.raises(UsageError, match="no run of a machine"):

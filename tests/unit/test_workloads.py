@@ -62,6 +62,9 @@ def test_an_unknown_workload_is_named(folder: Path) -> None:
     ('unit = "time"', 'unit = "time"\npath = "a.b"', "a path needs a file"),
     ('run = "./one"', 'run = "./one"\npackages = ["--help"]', "cannot be a Debian package"),
     ('run = "./one"', 'run = "./one"\nsources = ["no.c"]', "names no.c, which is not there"),
+    ("limit = 10", 'limit = 10\ncounted_in = "moon"', "counted_in: Input should be 'disk' or 'memory'"),
+    ("limit = 10", 'limit = 10\ncounted_in = "memory"\npeer = ["iperf3"]', "a peer needs one"),
+    ('["instructions", "wall"]', '["wall"]\ncounted_in = "memory"', "needs the clock that counts"),
     ("[[metrics]]", '[[metrics]]\nname = "turns"\nunit = "u"\nbetter = "lower"\n[[metrics]]', "the same name"),
 ])
 def test_a_wrong_description_is_named(folder: Path, old: str, new: str, said: str) -> None:
@@ -70,6 +73,13 @@ def test_a_wrong_description_is_named(folder: Path, old: str, new: str, said: st
         load("one", folder)
     assert "one/workload.toml" in caught.value.message
     assert said in caught.value.message
+
+
+def test_memory_is_for_the_clock_that_counts(folder: Path) -> None:
+    assert not load("one", folder).in_memory(Clock.INSTRUCTIONS)
+    (folder / "one/workload.toml").write_text(GOOD.replace("limit = 10", 'limit = 10\ncounted_in = "memory"'))
+    assert load("one", folder).in_memory(Clock.INSTRUCTIONS)
+    assert not load("one", folder).in_memory(Clock.WALL)
 
 
 def described(folder: Path, **metric: str) -> workload.Workload:
