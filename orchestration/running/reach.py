@@ -66,6 +66,9 @@ class Splitter:
 def connect(entry: registry.Entry) -> fabric.Connection:
     """Return an SSH connection with the machine's own keys."""
     folder = Path(entry.sockets)
+    if folder.is_dir() and not (folder / registry.KEY).exists():
+        raise InfrastructureError(f"{entry.name} has no SSH: it runs one workload of the bench by itself",
+                                  f"see its console: ./orchestrate attach {entry.name}")
     try:
         client = Ed25519Key.from_private_key_file(str(folder / registry.KEY))
         host = Ed25519Key(data=b64decode((folder / registry.HOST_KEY).read_text().split()[1]))

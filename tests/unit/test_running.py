@@ -223,6 +223,13 @@ def test_keys_lead_in_from_files(tmp_path: Path) -> None:
     assert made.host_line.split()[1] == made.host.get_base64()
 
 
+def test_a_machine_without_ssh_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureError, match="x86_64-1 has no SSH"):
+        reach.connect(entry("x86_64-1", tmp_path))
+    with pytest.raises(InfrastructureError, match="ended just now"):
+        reach.connect(entry("x86_64-2", tmp_path / "gone"))
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_names_our_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["completion", shell]) == 0
