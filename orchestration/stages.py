@@ -29,7 +29,7 @@ BOOT_STAGES = (
     Stage("Linux", 240, Kind.USERLAND),
     Stage("ssh", 120, None),
 )
-NATIVE_STAGES = (Stage("Linux", 120, Kind.USERLAND), Stage("ssh", 120, None))
+NATIVE_STAGES = (Stage("Linux", 240, Kind.USERLAND), Stage("ssh", 120, None))
 POWER_OFF_LIMIT = 60.0
 
 
