@@ -34,12 +34,11 @@ def hash_file(path: Path) -> str:
 
 
 def key_of(*parts: str, files: Iterable[Path] = (), base: Path | None = None) -> str:
-    """Return a key made from strings and from the names (below base) and contents of files."""
+    """Return a key made from strings and from the names (below base) and contents of files, wherever they are."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.encode() + b"\0")
-    for path in sorted(files):
-        name = path.relative_to(base) if base else Path(path.name)
+    for name, path in sorted((str(path.relative_to(base)) if base else path.name, path) for path in files):
         digest.update(f"{name}\0{hash_file(path)}\0".encode())
     return digest.hexdigest()[:32]
 

@@ -76,6 +76,18 @@ def test_keys_depend_on_names_contents_and_order_of_strings(tmp_path: Path) -> N
     assert key_of(files=[one, two]) == key_of(files=[two, one])
 
 
+def test_a_key_does_not_tell_where_files_are(tmp_path: Path) -> None:
+    def key(*folders: str) -> str:
+        paths = []
+        for name, folder in zip(("tar", "patch"), folders, strict=True):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            paths.append(tmp_path / folder / name)
+            paths[-1].write_text(name)
+        return key_of(files=paths)
+
+    assert key("a", "b") == key("b", "a") == key("c", "c")
+
+
 def test_too_little_space_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(InfrastructureError, match="MiB are needed"):
