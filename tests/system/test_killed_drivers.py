@@ -79,3 +79,43 @@ def test_no_byte_is_lost_or_repeated_wherever_the_console_dies(made: boot.Artefa
     work.go(list(range(18)), lambda trial: progress.say(campaign.describe(trial)))
     assert [trial.outcome for trial in work.trials] == ["recovered"] * 18, work.trials
     assert 6 <= len(work.places) <= 18
+
+
+class Aimed(campaign.Campaign):
+    """Stores a value into one variable of the driver, while another one is not 0."""
+
+    entry, variable, member, value, when = "", "", "", 0, ""
+
+    def inject(self, injector: inject.Injector, stub: Stub, number: int) -> dict[str, Any]:
+        known = debuginfo.read(self.made.bare / injector.driver)
+        place = known.symbols[self.variable] + known.variables[self.variable][self.member]
+        for _ in range(500):
+            assert injector.arrive(stub, known.symbols[self.entry], 1) is not None
+            if not self.when or (stub.read(known.symbols[self.when], 1) or b"\0") != b"\0":
+                assert injector.store(stub, place, 8, self.value)
+                return {"how": f"{self.variable}.{self.member} = {self.value:#x}"}
+            stub.step()
+        raise AssertionError(f"{self.when} stays 0")
+
+
+def aimed(made: boot.Artefacts, progress: Progress, folder: Path, driver: str, **what: Any) -> None:
+    work = Aimed(made, [driver], "wild", SEED, progress, RunDirectory("campaign", folder),
+                 open=lambda name: RunDirectory(name, folder))
+    for name, value in what.items():
+        setattr(work, name, value)
+    work.go([0, 1], lambda trial: progress.say(campaign.describe(trial)))
+    assert [trial.outcome for trial in work.trials] == ["recovered"] * 2, work.trials
+
+
+def test_a_line_that_stays_raised_is_the_end_of_its_driver(made: boot.Artefacts, progress: Progress,
+                                                           tmp_path: Path) -> None:
+    if made.arch.name == "x86_64":
+        pytest.skip("its drivers have messages, not lines")
+    # Where it reads to take the line back is not the device's register any more.
+    aimed(made, progress, tmp_path, "net", entry="l4_backend_peek", variable="pci", member="isr",
+          value=made.abi.SERVER_INFO_VADDR)
+
+
+def test_a_request_that_changes_is_not_written(made: boot.Artefacts, progress: Progress, tmp_path: Path) -> None:
+    aimed(made, progress, tmp_path, "console", entry="emit", variable="sending", member="readable", value=1 << 30,
+          when="sending_active")
