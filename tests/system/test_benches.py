@@ -94,8 +94,12 @@ def test_counts_repeat_to_the_digit(first_count: Record, counted: Callable[[], R
             busy.kill()
     found = [{(sample.side, sample.metric): sample.value for sample in record.samples}
              for record in (first_count, again)]
-    assert len(found[0]) == 50
-    assert found[0] == found[1]
+    guest, native = ([{metric: value for (side, metric), value in one.items() if side == name} for one in found]
+                     for name in ("guest", "native"))
+    assert len(guest[0]) == len(native[0]) == 25
+    assert guest[0] == guest[1]
+    # docs/limits.md, "Counting": an interrupt more or less.
+    assert native[0] == pytest.approx(native[1], rel=0.001)
 
 
 def test_the_gate_is_kept(first_count: Record) -> None:
