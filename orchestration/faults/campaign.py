@@ -34,9 +34,10 @@ OUTCOMES = (RECOVERED, NO_EFFECT, "guest-visible error", "wrong data", "stalled"
             "infrastructure")
 GOOD = (RECOVERED, NO_EFFECT)
 READY = re.compile(r"root: (\w+) ready")
-# Seconds: until a driver must be back, until a wild store must have shown, between trials (so that a life counts as
-# steady for the root pager's back-off), and of progress that ends a trial.
-RECOVERY_LIMIT, WILD_LIMIT, PAUSE, CALM = 60.0, 4.0, 2.2, 0.3
+# Seconds: until a driver must be back, until a wild store must have shown (some a driver finds at the fourth ping only,
+# and one comes each second), between trials (so that a life counts as steady for the root pager's back-off), and of
+# progress that ends a trial.
+RECOVERY_LIMIT, WILD_LIMIT, PAUSE, CALM = 60.0, 6.0, 2.2, 0.3
 # How many drivers of a machine fail together.
 TOGETHER = {"kill": 1, "hang": 2, "wild": 3, "register": 3}
 # What need not end the driver.
