@@ -111,8 +111,8 @@ def test_a_line_that_stays_raised_is_the_end_of_its_driver(made: boot.Artefacts,
                                                            tmp_path: Path) -> None:
     if made.arch.name == "x86_64":
         pytest.skip("its drivers have messages, not lines")
-    # Where it reads to take the line back is not the device's register any more. A GIC goes on interrupting then; QEMU's
-    # PLIC never does again, which the pings find.
+    # Where it reads to take the line back is not the device's register any more. A GIC goes on interrupting then;
+    # QEMU's PLIC never does again, which the pings find.
     aimed(made, progress, tmp_path, "net", entry="l4_backend_peek", variable="pci", member="isr",
           value=made.abi.SERVER_INFO_VADDR)
 
