@@ -6,8 +6,6 @@ The archive is a cache entry, the same bytes for the same content. Linux runs it
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,13 +33,7 @@ def archive(arch: Arch, cache: Cache, spec: rootfs.Spec, files: Mapping[str, byt
                  files=[*files_below(rootfs.FOLDER / spec.name), Path(__file__), Path(rootfs.__file__)], base=ROOT)
 
     def make(entry: Path) -> None:
-        log = cache.root / "build" / f"initramfs-{arch.name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("")
-        with tempfile.TemporaryDirectory(prefix="quoll-tree-", dir=cache.root) as name:
-            tree = Path(name) / "tree"
-            tree.mkdir()
-            rootfs.fill(tree, spec, base, None, log)
+        with rootfs.filled(cache, spec, base, None, f"initramfs-{arch.name}.log") as (tree, log):
             for folder, path in unpacked.items():
                 (tree / folder).mkdir(parents=True)
                 tools.run(["tar", "-C", str(tree / folder), "--no-same-owner", "-xf", str(path)], log,
@@ -50,8 +42,7 @@ def archive(arch: Arch, cache: Cache, spec: rootfs.Spec, files: Mapping[str, byt
                 (tree / file).parent.mkdir(parents=True, exist_ok=True)
                 (tree / file).write_bytes(content)
                 (tree / file).chmod(0o755)
-            for path in [tree, *tree.rglob("*")]:
-                os.utime(path, (0, 0), follow_symlinks=False)
+            rootfs.forget_times(tree)
             tools.run(["sh", "-c", f"{PACK} --file={entry / ARCHIVE}"], log, "packing the root file system", PACK_LIMIT,
                       cwd=tree)
 

@@ -10,6 +10,8 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,15 +119,8 @@ def base_image(arch: Arch, cache: Cache, spec: Spec, modules: Path | None) -> Pa
                  files=[*files_below(FOLDER / spec.name), Path(__file__)], base=ROOT)
 
     def make(entry: Path) -> None:
-        log = cache.root / "build" / f"image-{arch.name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("")
-        with tempfile.TemporaryDirectory(prefix="quoll-tree-", dir=cache.root) as name:
-            tree = Path(name) / "tree"
-            tree.mkdir()
-            fill(tree, spec, archive, modules, log)
-            for path in [tree, *tree.rglob("*")]:
-                os.utime(path, (0, 0), follow_symlinks=False)
+        with filled(cache, spec, archive, modules, f"image-{arch.name}.log") as (tree, log):
+            forget_times(tree)
             pretend = [] if os.geteuid() == 0 else ["fakeroot"]
             tools.run([*pretend, "mke2fs", "-q", "-t", "ext4", "-d", str(tree), "-U", IMAGE_UUID, "-L", "quoll",
                        "-m", "0", "-E", f"hash_seed={IMAGE_UUID},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0",
@@ -133,6 +128,25 @@ def base_image(arch: Arch, cache: Cache, spec: Spec, modules: Path | None) -> Pa
                       env={"SOURCE_DATE_EPOCH": "1", "E2FSPROGS_FAKE_TIME": "1"})
 
     return cache.get("rootfs", key, make) / IMAGE
+
+
+@contextmanager
+def filled(cache: Cache, spec: Spec, archive: Path, modules: Path | None, log: str) -> Iterator[tuple[Path, Path]]:
+    """Make a temporary folder with a root file system's files; give it and a fresh log of that name."""
+    path = cache.root / "build" / log
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("")
+    with tempfile.TemporaryDirectory(prefix="quoll-tree-", dir=cache.root) as name:
+        tree = Path(name) / "tree"
+        tree.mkdir()
+        fill(tree, spec, archive, modules, path)
+        yield tree, path
+
+
+def forget_times(tree: Path) -> None:
+    """Give everything in a folder the same time, so that what is made of it does not tell when."""
+    for path in [tree, *tree.rglob("*")]:
+        os.utime(path, (0, 0), follow_symlinks=False)
 
 
 def run_copy(base: Path, disk: Path, host_key: bytes, client_key: str, log: Path) -> None:

@@ -35,6 +35,8 @@ static struct {
 	unsigned int idle; /* interrupts since a request was done */
 } seen;
 
+_Static_assert(L4_CHAIN_MAX <= L4_VIRTQUEUE_LONGEST, "a table holds any request of the guest");
+
 /* The end of the DMA memory: what our successor is told. */
 #define KEPT_BYTES (sizeof(u64) * L4_FORWARD_QUEUES)
 

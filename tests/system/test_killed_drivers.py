@@ -90,9 +90,11 @@ class Aimed(campaign.Campaign):
         known = debuginfo.read(self.made.bare / injector.driver)
         place = known.symbols[self.variable] + known.variables[self.variable][self.member]
         for _ in range(500):
-            assert injector.arrive(stub, known.symbols[self.entry], 1) is not None
+            page = injector.arrive(stub, known.symbols[self.entry], 1)
+            assert page is not None
             if not self.when or (stub.read(known.symbols[self.when], 1) or b"\0") != b"\0":
-                assert injector.store(stub, place, 8, self.value)
+                stored = injector.store(stub, place, 8, self.value)
+                assert stored
                 return {"how": f"{self.variable}.{self.member} = {self.value:#x}"}
             stub.step()
         raise AssertionError(f"{self.when} stays 0")
