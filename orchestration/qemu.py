@@ -33,6 +33,8 @@ from orchestration.serial import SerialLine
 
 START_LIMIT = 30.0
 PORT_TRIES = 5
+# QEMU's option for a machine that waits for the monitor's cont.
+PAUSED = "-S"
 MIB = 1 << 20
 
 
@@ -69,11 +71,14 @@ def free_port() -> int:
 
 
 def arguments(arch: Arch, config: Config, sockets: Path | None, port: int) -> list[str]:
-    """Return QEMU's argument vector. Without sockets it is one for a terminal: serial line and monitor are there."""
+    """Return QEMU's argument vector. Without sockets it is one for a terminal: serial line and monitor are there.
+
+    With sockets the machine waits for cont, which spawn() gives when it holds every end.
+    """
     ends = ["-serial", "mon:stdio"] if sockets is None else [
         "-chardev", f"pipe,id=serial,path={sockets}/{SERIAL}", "-serial", "chardev:serial",
         "-chardev", f"socket,id=monitor,path={sockets}/monitor", "-mon", "chardev=monitor,mode=control",
-        "-gdb", f"unix:{sockets}/gdb,server=on,wait=off"]
+        "-gdb", f"unix:{sockets}/gdb,server=on,wait=off", PAUSED]
     argv = [arch.qemu, "-M", arch.machine, "-cpu", "host" if config.accel == "kvm" else arch.cpu,
             "-accel", config.accel,
             "-m", f"{config.memory // MIB}M", "-smp", "1", "-nodefaults", "-no-user-config", "-display", "none",
@@ -154,7 +159,10 @@ class Machine:
             raise InfrastructureError("QEMU ended at once", f"see {errors} and argv beside it", tools.tail(errors, 6))
         try:
             self.serial.connect()
-        except OSError as error:
+            # Not before: a machine that is done at once would be gone while we look for its ends.
+            if PAUSED not in self.config.extra:
+                self.monitor.execute("cont")
+        except (OSError, InfrastructureError) as error:
             self.close()
             raise InfrastructureError("QEMU ended at once", f"see {errors} and argv beside it",
                                       tools.tail(errors, 6)) from error

@@ -21,6 +21,7 @@ from orchestration.cache import Cache
 from orchestration.console import Channel
 from orchestration.qemu import MIB, Config, Machine, arguments
 from orchestration.rundir import RunDirectory
+from orchestration.serial import SerialLine
 from orchestration.stages import time_scale
 
 HERE = Path(__file__).with_name("servers")
@@ -209,6 +210,18 @@ def test_missing_devices_are_named(run: Callable[..., Outcome]) -> None:
 def test_too_little_memory_is_said(run: Callable[..., Outcome]) -> None:
     outcome = run(ram=2048 * MIB)
     assert any(line.startswith("root: error: not enough memory: the guest wants 2048 MiB") for line in outcome.log)
+
+
+def test_a_machine_that_is_done_at_once_is_heard(run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy host may look for the serial line's ends long after QEMU has opened its own."""
+    connect = SerialLine.connect
+
+    def late(self: SerialLine) -> None:
+        time.sleep(3)
+        connect(self)
+
+    monkeypatch.setattr(SerialLine, "connect", late)
+    assert any("not enough memory" in line for line in run(ram=2048 * MIB).log)
 
 
 # Other machines of the same kind: processors, interrupt controllers, sizes of memory.
