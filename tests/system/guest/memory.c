@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Memory: copy on write, sharing, protection, files, mremap, holes, reuse of addresses, much of it. */
+/* Memory: copy on write, sharing, protection, files, direct access, mremap, holes, reuse of addresses, much of it. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -112,6 +112,41 @@ static void files(void)
 	unlink(name);
 }
 
+/* The disk reads and writes a program's pages itself: only those that the program could, and no one else's copy. */
+static void direct(void)
+{
+	char name[] = "/var/tmp/direct-XXXXXX";
+	int file = mkstemp(name), got;
+	size_t size = 256 * page;
+	char *from = anonymous(size, MAP_PRIVATE), *to = anonymous(size, MAP_PRIVATE);
+
+	CHECK(file >= 0 && fcntl(file, F_SETFL, O_DIRECT) == 0);
+	for (size_t i = 0; i < size / 4; i++)
+		((unsigned int *)from)[i] = i * 2654435761U;
+	CHECK(pwrite(file, from, size, 0) == (ssize_t)size);
+	CHECK(pread(file, to, size, 0) == (ssize_t)size && !memcmp(from, to, size));
+	CHECK(mprotect(to, page, PROT_NONE) == 0);
+	CHECK(pwrite(file, to, page, 0) == -1 && errno == EFAULT);
+	CHECK(pread(file, to, page, 0) == -1 && errno == EFAULT);
+	CHECK(mprotect(to, page, PROT_READ) == 0);
+	CHECK(pread(file, to, page, page) == -1 && errno == EFAULT);
+	CHECK(pwrite(file, to, page, 0) == page && !memcmp(from, to, size));
+	CHECK(mprotect(to, page, PROT_READ | PROT_WRITE) == 0);
+	pid_t child = fork();
+
+	if (!child) {
+		CHECK(pread(file, to, page, page) == page && !memcmp(to, from + page, page));
+		_exit(0);
+	}
+	CHECK(waitpid(child, &got, 0) == child && got == 0);
+	CHECK(!memcmp(from, to, size));
+	CHECK(munmap(to, page) == 0 && pread(file, to, page, 0) == -1 && errno == EFAULT);
+	munmap(from, size);
+	munmap(to + page, size - page);
+	close(file);
+	unlink(name);
+}
+
 static void moves(void)
 {
 	char *memory = anonymous(64 * page, MAP_PRIVATE), *moved;
@@ -167,6 +202,7 @@ int main(void)
 	copy_on_write();
 	protection();
 	files();
+	direct();
 	moves();
 	much();
 	CHECK(deep(5000) == 0);
