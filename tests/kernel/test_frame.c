@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Frame: UNMAP, INFO, rights in the page table, and revoking memory that is mapped. */
+/* Frame: UNMAP, INFO, LOAD, STORE, rights in the page table, and revoking memory that is mapped. */
 #include "harness.h"
 
 #define RW (L4_RIGHT_READ | L4_RIGHT_WRITE)
@@ -17,7 +17,7 @@ TEST(frame_info)
 		EQ(r.m[1], 13);
 	}
 	ERR(INV(cap_copy(f, L4_RIGHT_WRITE), L4_FRAME_INFO), RIGHTS);
-	ERR(INV(f, 2), OP);
+	ERR(INV(f, 4), OP);
 	ERR(INV(f, L4_FRAME_UNMAP), UNMAPPED);
 }
 
@@ -150,4 +150,90 @@ TEST(frame_large_where_small_ones_were)
 	ERR(INV(big, L4_FRAME_UNMAP), OK);
 	EQ(frame_map(f, TEST_VADDR + 0x3000, RW), L4_ERR_OK);
 	EQ(*(volatile u64 *)(TEST_VADDR + 0x3000), 5);
+}
+
+/* A Frame of all of the device Untyped that holds an address. */
+static u64 device_frame(u64 paddr, u64 *untyped, u64 *offset)
+{
+	for (u32 i = 0; i < boot_info->untyped_count; i++) {
+		const struct l4_boot_untyped *b = &boot_info->untyped[i];
+		u64 f = slot_new();
+
+		if (b->kind != L4_MEM_DEVICE || paddr < b->paddr || paddr - b->paddr >= 1UL << b->size_bits)
+			continue;
+		*untyped = L4_ROOT_SLOT_UNTYPED + i;
+		*offset = paddr - b->paddr;
+		MUST(retype(*untyped, L4_TYPE_FRAME, b->size_bits, f, 1));
+		return f;
+	}
+	CHECK(!"a device Untyped with the address");
+	finish_test();
+}
+
+TEST(frame_load_and_store)
+{
+	u64 untyped, at, nobody, f = device_frame(ARCH_REGISTER_PADDR, &untyped, &at);
+	u64 old = INV(f, L4_FRAME_LOAD, at, ARCH_REGISTER_WIDTHS & 4 ? 4 : 1).m[0];
+
+	nobody = at + ARCH_NOBODY_PADDR - ARCH_REGISTER_PADDR;
+	for (u64 width = 1; width <= 4; width *= 2) {
+		u64 mask = ARCH_REGISTER_MASK & ((1UL << width * 8) - 1);
+		struct sys r;
+
+		if (!(ARCH_REGISTER_WIDTHS & width))
+			continue;
+		for (u64 value = 0x5a965a965a965a96; value != 0x5a965a965a965a96 + 3; value++) {
+			ERR(INV(f, L4_FRAME_STORE, at, width, value), OK);
+			r = INV(f, L4_FRAME_LOAD, at, width);
+			ERR(r, OK);
+			EQ(r.m[0], value & mask);
+		}
+		/* in between at another page, or where nobody answers: the kernel lives on and finds back */
+		EQ(INV(f, L4_FRAME_LOAD, nobody, 4).error, ARCH_NOBODY_ERROR);
+		EQ(INV(f, L4_FRAME_STORE, nobody, 4, 0).error, ARCH_NOBODY_ERROR);
+		EQ(INV(f, L4_FRAME_LOAD, at, width).m[0], r.m[0]);
+	}
+	ERR(INV(f, L4_FRAME_STORE, at, ARCH_REGISTER_WIDTHS & 4 ? 4 : 1, old), OK);
+	ERR(slot_revoke(untyped), OK);
+}
+
+/* Firmware's table is memory, but of the same kind. */
+TEST(frame_loads_of_each_width)
+{
+	u64 untyped, at, f = device_frame(boot_info->firmware_table, &untyped, &at), page = at & -L4_PAGE_SIZE;
+	u64 size = 1UL << INV(f, L4_FRAME_INFO).m[1];
+
+	EQ(frame_map(f, TEST_VADDR, L4_RIGHT_READ), L4_ERR_OK);
+	for (u64 width = 1; width <= 4; width *= 2)
+		for (u64 offset = page; offset < page + L4_PAGE_SIZE; offset += 60) {
+			u64 want = 0;
+
+			memcpy(&want, (void *)(TEST_VADDR + offset), width);
+			EQ(INV(f, L4_FRAME_LOAD, offset, width).m[0], want);
+		}
+	EQ(INV(f, L4_FRAME_LOAD, size - 4, 4).error, L4_ERR_OK);
+	ERR(INV(f, L4_FRAME_LOAD, size, 4), RANGE);
+	ERR(slot_revoke(untyped), OK);
+}
+
+TEST(frame_load_and_store_errors)
+{
+	u64 untyped, at, f = device_frame(ARCH_REGISTER_PADDR, &untyped, &at), ram = obj_new(L4_TYPE_FRAME, 12);
+
+	at &= ~7UL;
+	ERR(INV(f, L4_FRAME_LOAD, at, 0), ARG);
+	ERR(INV(f, L4_FRAME_LOAD, at, 3), ARG);
+	ERR(INV(f, L4_FRAME_LOAD, at, 8), ARG);
+	ERR(INV(f, L4_FRAME_STORE, at, ~0UL, 0), ARG);
+	ERR(INV(f, L4_FRAME_LOAD, at + 1, 2), ALIGN);
+	ERR(INV(f, L4_FRAME_LOAD, at + 2, 4), ALIGN);
+	ERR(INV(f, L4_FRAME_STORE, at + 3, 4, 0), ALIGN);
+	ERR(INV(f, L4_FRAME_LOAD, ~0UL, 1), RANGE);
+	ERR(INV(f, L4_FRAME_STORE, -4UL, 4, 0), RANGE);
+	ERR(INV(cap_copy(f, L4_RIGHT_WRITE), L4_FRAME_LOAD, at, 4), RIGHTS);
+	ERR(INV(cap_copy(f, L4_RIGHT_READ), L4_FRAME_STORE, at, 4, 0), RIGHTS);
+	/* memory has no registers */
+	ERR(INV(ram, L4_FRAME_LOAD, 0, 4), ARG);
+	ERR(INV(ram, L4_FRAME_STORE, 0, 4, 0), ARG);
+	ERR(slot_revoke(untyped), OK);
 }

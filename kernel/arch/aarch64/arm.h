@@ -25,7 +25,7 @@ void mmu_map_direct(u64 start, u64 end);
 void mmu_drop_identity(void);
 void timer_init(void);
 extern u64 mmu_asid_mask;
-extern u64 kernel_root[512], boot_identity[512];
+extern u64 kernel_root[512], kernel_pages[512], boot_identity[512];
 
 static inline u64 root_asid(u64 root) { return root >> 48; }
 
@@ -67,6 +67,7 @@ struct l4_vcpu_page *arm_guest_syscall(struct cpu *cpu);
 void arm_trap(u64 esr, u64 far);
 void arm_irq(void);
 void arm_kernel_trap(u64 esr, u64 elr, u64 far, u64 sp) __attribute__((noreturn));
+bool arm_device(void *at, u64 what, u64 *value);
 void entry_own(void);
 void entry_guest_kernel(void);
 void entry_guest_user(void);

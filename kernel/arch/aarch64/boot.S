@@ -183,8 +183,9 @@ high:
 
 	.section .tables, "aw", @nobits
 	.balign	4096
-	.globl	kernel_root, boot_identity
+	.globl	kernel_root, kernel_pages, boot_identity
 boot_identity:	.skip 2 * 4096
-kernel_root:	.skip 4 * 4096
+kernel_root:	.skip 3 * 4096
+kernel_pages:	.skip 4096
 
 	.section .note.GNU-stack, "", @progbits

@@ -29,6 +29,6 @@ SECTIONS
 		kernel_end = .;
 	} :data
 	kernel_image_size = kernel_end - kernel_start;
-	ASSERT(kernel_end - kernel_start <= 0x200000, "the kernel has one last-level table")
+	ASSERT(kernel_end <= KERNEL_WINDOW, "the kernel has one last-level table")
 	/DISCARD/ : { *(.comment) *(.eh_frame) *(.note.*) }
 }

@@ -128,6 +128,24 @@ void *mmu_device(u64 pa, u64 size)
 	return arch_ptr(pa);
 }
 
+bool arch_device_access(u64 pa, u64 width, bool store, u64 *value)
+{
+	u64 *e = &kernel_pages[511];
+	u64 entry = align_down(pa, L4_PAGE_SIZE) | PTE_V | PTE_TABLE | PTE_AF | PTE_SH | PTE_PXN | PTE_UXN | PTE_DEVICE;
+
+	if (*e != entry) {
+		/* Invalid in between (D8.14.1). */
+		WRITE_ONCE(*e, 0);
+		dsb(nshst);
+		__asm__ volatile("tlbi vaae1, %0" : : "r"(KERNEL_WINDOW >> L4_PAGE_BITS & (BIT(44) - 1)) : "memory");
+		dsb(nsh);
+		WRITE_ONCE(*e, entry);
+		dsb(nshst);
+		isb();
+	}
+	return arm_device((void *)(KERNEL_WINDOW + pa % L4_PAGE_SIZE), width | (store ? 8 : 0), value);
+}
+
 /* It becomes the empty root that the idle loop has. */
 void mmu_drop_identity(void)
 {

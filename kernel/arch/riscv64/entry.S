@@ -148,6 +148,47 @@ trap:
 	call riscv_trap
 	j arch_return_to_user
 
+/*
+ * One access to a device; a0: where, a1: width, 8 more for a store, a2: address of the value. Returns whether somebody
+ * answered: meanwhile a trap, which can be of this access only, comes to device_fault.
+ */
+	.globl riscv_device
+riscv_device:
+	lla t0, device_fault
+	csrr t1, sstatus
+	ld t2, (a2)
+	csrrw t0, stvec, t0
+	addi a1, a1, -2
+	bltz a1, 1f
+	beqz a1, 2f
+	addi a1, a1, 2 - 8
+	bltz a1, 4f
+	addi a1, a1, -2
+	bltz a1, 5f
+	beqz a1, 6f
+	sw t2, (a0)
+	j 7f
+1:	lbu t2, (a0)
+	j 7f
+2:	lhu t2, (a0)
+	j 7f
+4:	lwu t2, (a0)
+	j 7f
+5:	sb t2, (a0)
+	j 7f
+6:	sh t2, (a0)
+7:	fence iorw, iorw
+	csrw stvec, t0
+	sd t2, (a2)
+	li a0, 1
+	ret
+	.balign 4
+device_fault:
+	csrw stvec, t0
+	csrw sstatus, t1
+	li a0, 0
+	ret
+
 /* Nothing to run: until an interrupt is pending, which WFI sees though interrupts are off (3.3.3). */
 	.globl arch_idle
 arch_idle:

@@ -80,6 +80,11 @@ void arch_filled(void)
 /* Instruction fetches are not ordered with stores (unprivileged ISA, chapter 3); one fence serves all addresses. */
 void arch_code_written(void *p, u64 size) { __asm__ volatile("fence.i" : : : "memory"); }
 
+bool arch_device_access(u64 pa, u64 width, bool store, u64 *value)
+{
+	return pa < DIRECT_GIB * BIT(30) && riscv_device(arch_ptr(pa), width | (store ? 8 : 0), value);
+}
+
 /* What is uncached is the memory's own attribute. */
 void *mmu_device(u64 pa, u64 size)
 {

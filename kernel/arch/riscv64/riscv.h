@@ -79,6 +79,7 @@ struct l4_vcpu_page *riscv_guest_syscall(void);
 void riscv_trap(u64 cause);
 void riscv_wake(void) __attribute__((noreturn));
 void riscv_entry(void);
+bool riscv_device(void *at, u64 what, u64 *value);
 void entry_own(void);
 void entry_guest_kernel(void);
 void entry_guest_user(void);

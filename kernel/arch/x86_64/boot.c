@@ -6,7 +6,7 @@
 
 #define START_MAGIC 0x336ec578
 #define MEMORY_RAM 1
-#define DEVICE_TOP BIT(40)
+#define DEVICE_TOP_BITS 40
 
 struct start_info {
 	u32 magic, version, flags, modules;
@@ -25,10 +25,13 @@ struct memory {
 
 static struct boot_machine machine;
 
-/* What is neither RAM nor the kernel's own registers may be a device. */
+/* What is neither RAM nor the kernel's own registers may be a device, if the CPU can address it. */
 static void add_devices(struct boot_machine *m, const struct memory *map, u32 n)
 {
-	boot_add_range(m, 0xa0000, DEVICE_TOP, L4_MEM_DEVICE);
+	u32 sizes[4];
+
+	cpuid(0x80000008, 0, sizes);
+	boot_add_range(m, 0xa0000, BIT(min_u64(DEVICE_TOP_BITS, sizes[0] & 0xff)), L4_MEM_DEVICE);
 	for (u32 i = 0; i < n; i++)
 		if (map[i].type == MEMORY_RAM)
 			boot_remove_range(m, align_down(map[i].start, L4_PAGE_SIZE),

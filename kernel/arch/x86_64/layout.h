@@ -4,6 +4,7 @@
 #define X86_LAYOUT_H
 
 #define KERNEL_VADDR	0xffffffff80000000	/* physical address 0, first GiB: the kernel's image */
+#define KERNEL_WINDOW	0xffffffffc0000000	/* one page of a device's registers */
 #define KERNEL_DIRECT	0xffff800000000000	/* physical address 0, all RAM */
 #define KERNEL_PHYS	0x200000		/* where the image is loaded */
 

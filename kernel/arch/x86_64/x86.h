@@ -97,7 +97,7 @@ static inline void cpuid(u32 leaf, u32 sub, u32 out[4])
 	__asm__ volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3]) : "a"(leaf), "c"(sub));
 }
 
-extern u64 boot_root[512], boot_pdpt[512];
+extern u64 boot_root[512], boot_pdpt[512], boot_pdpt_kernel[512];
 
 void cpu_init(void);
 void fpu_init(void);

@@ -23,6 +23,9 @@ void arch_flush_page(u64 vaddr);	/* of the root in use: forget one page, after a
 void arch_filled(void);			/* of any root: entries that were invalid are valid now */
 void arch_code_written(void *p, u64 size);	/* by the kernel, and user mode is to execute it */
 
+/* One access to a device's register, aligned, of 1, 2 or 4 bytes. False: the CPU says that nothing is there. */
+bool arch_device_access(u64 pa, u64 width, bool store, u64 *value);
+
 /* What a guest is told of the CPU: vcpu_page.cpu_id. */
 void arch_cpu_id(u64 *id);
 

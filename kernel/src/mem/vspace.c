@@ -240,6 +240,25 @@ void frame_release(struct slot *s)
 	s->badge = 0;
 }
 
+/* For a driver that has no registers in its address space, where a stray store would reach them. */
+static error_t access(struct invocation *i, bool store)
+{
+	struct slot *s = i->slot;
+	u64 offset = i->arg[0], width = i->arg[1], value = store ? i->arg[2] : 0;
+
+	if (!(s->rights & (store ? L4_RIGHT_WRITE : L4_RIGHT_READ)))
+		return L4_ERR_RIGHTS;
+	if (s->kind != L4_MEM_DEVICE || (width != 1 && width != 2 && width != 4))
+		return L4_ERR_ARG;
+	if (!aligned(offset, width))
+		return L4_ERR_ALIGN;
+	if (offset >= BIT(s->size_bits) || !arch_device_access(s->object + offset, width, store, &value))
+		return L4_ERR_RANGE;
+	if (!store)
+		i->result[0] = value;
+	return L4_ERR_OK;
+}
+
 error_t frame_invoke(struct invocation *i)
 {
 	struct slot *s = i->slot;
@@ -256,6 +275,9 @@ error_t frame_invoke(struct invocation *i)
 		i->result[0] = s->object;
 		i->result[1] = s->size_bits;
 		return L4_ERR_OK;
+	case L4_FRAME_LOAD:
+	case L4_FRAME_STORE:
+		return access(i, i->op == L4_FRAME_STORE);
 	default:
 		return L4_ERR_OP;
 	}

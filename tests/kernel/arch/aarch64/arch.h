@@ -9,6 +9,12 @@
 #define ARCH_FREE_LINE	   232 /* an interrupt line without a device */
 #define ARCH_TRAP_VECTOR   0 /* what arch_user_trap raises */
 #define ARCH_FPU_REGISTERS 32
+/* A register that keeps what is written: PL011's IBRD, 16 bits, by accesses of any width. */
+#define ARCH_REGISTER_PADDR  0x09000024UL
+#define ARCH_REGISTER_WIDTHS (1 | 2 | 4)
+#define ARCH_REGISTER_MASK   0xffffUL
+#define ARCH_NOBODY_PADDR    0x09800000UL /* no device is there */
+#define ARCH_NOBODY_ERROR    L4_ERR_RANGE
 
 static inline void arch_relax(void)
 {

@@ -9,6 +9,12 @@
 #define ARCH_FREE_LINE	   20 /* an interrupt line without a device */
 #define ARCH_TRAP_VECTOR   3  /* what arch_user_trap raises: breakpoint */
 #define ARCH_FPU_REGISTERS 32
+/* A register that keeps what is written: 16550's SCR. */
+#define ARCH_REGISTER_PADDR  0x10000007UL
+#define ARCH_REGISTER_WIDTHS 1
+#define ARCH_REGISTER_MASK   0xffUL
+#define ARCH_NOBODY_PADDR    0x10000100UL /* no device is there */
+#define ARCH_NOBODY_ERROR    L4_ERR_RANGE
 
 static inline void arch_relax(void)
 {

@@ -9,6 +9,12 @@
 #define ARCH_FREE_LINE	   5 /* an interrupt line without a device */
 #define ARCH_TRAP_VECTOR   6 /* what arch_user_trap raises */
 #define ARCH_FPU_REGISTERS 16
+/* A register that keeps what is written: where HPET's timer 0 would send its messages. */
+#define ARCH_REGISTER_PADDR  0xfed00110UL
+#define ARCH_REGISTER_WIDTHS 4
+#define ARCH_REGISTER_MASK   0xffffffffUL
+#define ARCH_NOBODY_PADDR    0xfed80000UL /* no device is there: reads as ones */
+#define ARCH_NOBODY_ERROR    L4_ERR_OK
 
 static inline void arch_relax(void)
 {
