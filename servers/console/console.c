@@ -7,9 +7,11 @@
  * guest's. Nothing is dropped: what the line does not take stays where it is, and what the guest does not
  * take waits here, then in the UART.
  *
- * What has gone out and what was typed is kept in the DMA page, which outlives this task. Each step of the output
- * is prepared in a spare record and takes effect by one store, so wherever we die, our successor finds a whole one
- * and neither loses nor repeats. The UART does not tell what was done with it: l4/noted_access.h.
+ * What has gone out and what was typed is kept in the DMA memory, which outlives this task, in steps: each is computed
+ * twice, compared, and stored in several copies with a seal each, one after the other. Wherever we die, our successor
+ * finds a whole one and neither loses nor repeats. A serial line has no checksum, so a store of ours that goes astray
+ * must not change what passes here: nothing takes effect that was not looked at twice, and where that differs we die.
+ * The UART does not tell what was done with it: l4/noted_access.h.
  */
 #include <l4/backend.h>
 #include <l4/invoke.h>
@@ -24,297 +26,590 @@
 #define RECEIVE	     0
 #define TRANSMIT     1
 
-#define MARK	    0x01
-#define INPUT_SIZE  2048 /* a power of two; what the guest does not take stays in the UART */
-#define STATE_MAGIC 0x33474f4c4f534e43UL
-
+#define MARK	   0x01
+#define INPUT_SIZE 2048 /* a power of two; what the guest does not take stays in the UART */
 #define NO_REQUEST 0xffffffffU
+#define COPIES	   4
+#define TRIES	   3 /* memory that we share may change between two looks at it */
+#define NO_COUNT   0xffffffffU
 
-struct output {
+/* What is about to be done with the UART, in a note; its step is above. */
+#define NOTE_STEP_SHIFT 9
+#define NOTE_GET	0x100U
+
+struct record {
+	u64 step; /* counts changes of the record */
 	u64 log_position;
+	u64 out;     /* bytes that are decided on but not yet in the UART, the first is the lowest */
 	u32 request; /* place in the ring of the guest's request that is being written */
 	u32 sent;    /* bytes of it */
-	u8 channel;
-	u8 log_line_open;
-	/* Bytes that are decided on but not yet in the UART: a newline, a mark, a doubled byte. */
-	u8 out_first, out_count;
-	u8 out[8];
-};
-
-struct state {
-	u64 magic;
-	u32 current; /* which of the records is true */
-	u32 putting; /* and which will be, once a byte is out */
-	struct output record[2];
 	/* Typed, not yet given to the guest: [taken, typed), both counted for ever. */
 	u32 typed, taken;
-	u32 getting; /* typed as it will be, once a byte is in */
 	/* The last that was given: once the request at given_place has gone back, taken is given_until. */
 	u32 given_place, given_until;
-	u64 given_back[2]; /* struct l4_backend's kept */
-	u8 input[INPUT_SIZE];
+	u8 out_count, channel, log_line_open, zero[5];
+	u64 seal;
 };
-_Static_assert(sizeof(struct state) <= L4_PAGE_SIZE, "the DMA page holds it");
+#define RECORD_WORDS (sizeof(struct record) / 8)
+_Static_assert(offsetof(struct record, seal) == (RECORD_WORDS - 1) * 8, "the seal is last, without a gap before it");
+
+/* In pages of their own: what goes astray in one of them leaves the others. */
+struct state {
+	struct {
+		struct record record;
+		u8 free[L4_PAGE_SIZE - sizeof(struct record)];
+	} copy[COPIES];
+	u32 input[2][INPUT_SIZE]; /* bytes typed, as entry() makes them */
+	struct l4_note note;
+	u64 given_back[2]; /* struct l4_backend's kept */
+};
 
 static const struct uart *const uarts[] = {[L4_UART_NS16550] = &ns16550, [L4_UART_PL011] = &pl011};
-/* What does not change comes from a page that we cannot write, whatever becomes of us. */
-static const struct l4_server_info *const info = (const void *)L4_SERVER_INFO_VADDR;
 static struct l4_backend backend;
 static struct state *const state = (void *)L4_SERVER_DMA_VADDR;
 static const struct l4_log_header *const log_header = (const void *)L4_SERVER_LOG_VADDR;
 static const char *const log_text = (const char *)(L4_SERVER_LOG_VADDR + L4_LOG_TEXT_OFFSET);
 
-/* The guest's request that is being written. */
-static struct l4_chain sending;
-static bool sending_active;
-static u64 sending_seal; /* of all of it, as it was checked */
-
-static struct l4_chain receiving;
+/* A request of the guest that has been taken off its ring, and its seal when it was checked. */
+struct request {
+	struct l4_chain chain;
+	u64 seal;
+};
+static struct request sending, receiving;
 
 /* The step that is being prepared. */
-static struct output *next;
+static struct record work[2];
 
 static const struct uart *uart(void)
 {
 	return uarts[info->uart];
 }
 
+static struct record *copy(unsigned int i)
+{
+	return &state->copy[i].record;
+}
+
+/* Of no record that is all zero, and another for each value of one word. */
+static u64 seal_of(const struct record *record)
+{
+	const volatile u64 *word = (const volatile u64 *)record;
+	u64 sum = 0x33474f4c4f534e43UL;
+	unsigned int i;
+
+	for (i = 0; i < RECORD_WORDS - 1; i++)
+		sum = (sum ^ word[i]) * 0x9e3779b97f4a7c15UL;
+	return sum;
+}
+
+static bool valid(const struct record *record)
+{
+	return l4_read_once(record->seal) == seal_of(record);
+}
+
+static bool equal(const struct record *a, const struct record *b)
+{
+	const volatile u64 *x = (const volatile u64 *)a, *y = (const volatile u64 *)b;
+	u64 difference = 0;
+	unsigned int i;
+
+	for (i = 0; i < RECORD_WORDS; i++)
+		difference |= x[i] ^ y[i];
+	return !difference;
+}
+
 static void begin(void)
 {
-	next = &state->record[!state->current];
-	*next = state->record[state->current];
+	work[0] = *copy(0);
+	work[1] = *copy(1);
 }
 
+/* Whichever of the copies is stored last when we die, our successor finds a whole one. */
 static void commit(void)
 {
-	/* Nothing was put: whichever of the two our successor finds, it finds a whole record. */
-	l4_store_release(&state->putting, (u32)(next - state->record));
-	l4_store_release(&state->current, (u32)(next - state->record));
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		work[i].step++;
+		work[i].seal = seal_of(&work[i]);
+	}
+	if (!equal(&work[0], &work[1]))
+		l4_die("two ways to a step differ");
+	for (i = 0; i < COPIES; i++) {
+		*copy(i) = work[i & 1];
+		if (!valid(copy(i)))
+			l4_die("what was stored is not what is there");
+	}
 }
 
-static void add_out(u8 byte)
+/* A field that all copies should have alike. */
+#define FIELD(name)                                                                                     \
+	({                                                                                              \
+		__typeof__(copy(0)->name) value_ = l4_read_once(copy(0)->name);                         \
+		if (value_ != l4_read_once(copy(1)->name))                                              \
+			l4_die(#name " was changed");                                                   \
+		value_;                                                                                 \
+	})
+
+/* What to note of an access. One whose step was not made is our successor's to settle. */
+static inline u64 note_of(u64 step, u64 kind)
 {
-	next->out[next->out_count++] = byte;
+	return (step + 1) << NOTE_STEP_SHIFT | kind;
 }
 
-static void emit(char channel, u8 byte)
+static inline void check_note(u64 step)
 {
-	next->out_first = next->out_count = 0;
-	if (next->channel != channel) {
-		if (next->log_line_open)
-			add_out('\n');
-		next->log_line_open = 0;
-		add_out(MARK);
-		add_out((u8)channel);
-		next->channel = (u8)channel;
+	if (l4_read_once(state->note.intent) >> NOTE_STEP_SHIFT > step)
+		l4_die("an access without its step");
+}
+
+static u64 seal_of_chain(const struct l4_chain *chain)
+{
+	u64 sum = (chain->readable * 7 + chain->writable) * 11 + chain->count * 13UL + chain->head;
+	u16 i;
+
+	for (i = 0; i < chain->count && i < L4_CHAIN_MAX; i++)
+		sum = (sum + chain->buffer[i].addr * 3 + chain->buffer[i].bytes * 5UL + chain->buffer[i].write) *
+		      0x9e3779b97f4a7c15UL;
+	return sum;
+}
+
+/* It stays here for as long as the line takes, and a wild store would make us write whatever, or anywhere. */
+static void check_request(const struct request *request)
+{
+	if (l4_read_once(request->seal) != seal_of_chain(&request->chain))
+		l4_die("request was changed");
+}
+
+/* True: *request is the oldest request of a queue. */
+static bool take_request(unsigned int queue, struct request *request)
+{
+	static struct l4_chain again;
+	unsigned int tries;
+
+	for (tries = 0; tries < TRIES; tries++) {
+		if (l4_backend_peek(&backend, queue, &request->chain) <= 0 ||
+		    l4_backend_peek(&backend, queue, &again) <= 0)
+			return false;
+		request->seal = seal_of_chain(&again);
+		if (request->seal == seal_of_chain(&request->chain)) {
+			l4_backend_advance(&backend, queue);
+			return true;
+		}
+	}
+	l4_die("queue %u does not keep still", queue);
+}
+
+/* Requests of a queue are taken one by one. */
+static bool underway(unsigned int queue)
+{
+	return backend.queue[queue].avail_next != backend.queue[queue].used_next;
+}
+
+static void add_out(struct record *to, u8 byte)
+{
+	to->out |= (u64)byte << to->out_count++ * 8;
+}
+
+static __attribute__((noinline)) void emit(struct record *to, char channel, u8 byte)
+{
+	if (to->channel != channel) {
+		if (to->log_line_open)
+			add_out(to, '\n');
+		to->log_line_open = 0;
+		add_out(to, MARK);
+		add_out(to, (u8)channel);
+		to->channel = (u8)channel;
 	}
 	if (byte == MARK)
-		add_out(MARK);
-	add_out(byte);
+		add_out(to, MARK);
+	add_out(to, byte);
 	if (channel == 'L')
-		next->log_line_open = byte != '\n';
+		to->log_line_open = byte != '\n';
 }
 
-static bool next_of_log(void)
+/* Whether what may become of another byte fits, once its channel is on. */
+static bool fits(const struct record *to)
+{
+	return to->out_count + 2U <= sizeof(to->out);
+}
+
+static bool next_of_log(struct record *to)
 {
 	u64 head = l4_load_acquire(&log_header->head);
 
-	begin();
-	if (next->log_position == head)
+	if (to->log_position == head)
 		return false;
-	if (head - next->log_position > L4_LOG_TEXT_SIZE)
-		next->log_position = head - L4_LOG_TEXT_SIZE;
-	emit('L', (u8)l4_read_once(log_text[next->log_position % L4_LOG_TEXT_SIZE]));
-	next->log_position++;
-	commit();
+	if (head - to->log_position > L4_LOG_TEXT_SIZE)
+		to->log_position = head - L4_LOG_TEXT_SIZE;
+	do
+		emit(to, 'L', (u8)l4_read_once(log_text[to->log_position++ % L4_LOG_TEXT_SIZE]));
+	while (to->log_position != head && fits(to));
 	return true;
-}
-
-static u64 seal_of_sending(void)
-{
-	u64 sum = sending.readable + sending.count + sending.head;
-	u16 i;
-
-	for (i = 0; i < sending.count && i < L4_CHAIN_MAX; i++)
-		sum += sending.buffer[i].addr * 3 + sending.buffer[i].bytes * 5UL + sending.buffer[i].write;
-	return sum;
 }
 
 /* The byte after so many. Readable buffers come first, and hold more than those. */
 static u8 byte_of_sending(u32 sent)
 {
-	const struct l4_buffer *buffer = sending.buffer;
+	const struct l4_buffer *buffer = sending.chain.buffer;
 
 	for (; sent >= buffer->bytes; buffer++)
 		sent -= buffer->bytes;
 	return *(volatile u8 *)l4_backend_memory(&backend, buffer->addr + sent);
 }
 
-static bool next_of_guest(void)
+static bool next_of_request(struct record *to)
 {
-	u16 place = backend.queue[TRANSMIT].avail_next;
+	u64 end = l4_read_once(sending.chain.readable);
 
-	if (!sending_active) {
-		if (l4_backend_peek(&backend, TRANSMIT, &sending) <= 0)
-			return false;
-		l4_backend_advance(&backend, TRANSMIT);
+	if (to->sent >= end)
+		return false;
+	do
+		emit(to, 'G', byte_of_sending(to->sent++));
+	while (to->sent < end && fits(to));
+	return true;
+}
+
+/* Decide on the next bytes, when all that were before are out. False: there are none. */
+static bool decide(bool (*next)(struct record *to))
+{
+	unsigned int tries;
+	bool first, second;
+
+	for (tries = 0; tries < TRIES; tries++) {
 		begin();
-		if (next->request != place)
-			next->sent = 0;
-		next->request = place;
+		first = next(&work[0]);
+		second = next(&work[1]);
+		if (first != second || !equal(&work[0], &work[1]))
+			continue;
+		if (underway(TRANSMIT))
+			check_request(&sending);
+		if (first)
+			commit();
+		return first;
+	}
+	l4_die("two looks at the next bytes differ");
+}
+
+static bool decide_on_guest(void)
+{
+	unsigned int i;
+
+	if (!underway(TRANSMIT)) {
+		if (!take_request(TRANSMIT, &sending))
+			return false;
+		begin();
+		for (i = 0; i < 2; i++) {
+			u16 place = l4_read_once(backend.queue[TRANSMIT].used_next);
+
+			if (work[i].request != place)
+				work[i].sent = 0;
+			work[i].request = place;
+		}
 		commit();
-		sending_seal = seal_of_sending();
-		sending_active = true;
 	}
-	/* It stays here for as long as the line takes, and a wild store would make us write whatever. */
-	if (sending_seal != seal_of_sending())
-		l4_die("request was changed");
-	begin();
-	if (next->sent < sending.readable) {
-		emit('G', byte_of_sending(next->sent));
-		next->sent++;
-		commit();
-	}
-	if (next->sent >= sending.readable) {
-		sending_active = false;
-		l4_backend_push(&backend, TRANSMIT, sending.head, 0);
-		l4_backend_interrupt(&backend, TRANSMIT);
-	}
+	if (decide(next_of_request))
+		return true;
+	if (FIELD(sent) < l4_read_once(sending.chain.readable))
+		l4_die("request was given up");
+	l4_backend_push(&backend, TRANSMIT, sending.chain.head, 0);
+	l4_backend_interrupt(&backend, TRANSMIT);
 	return true;
 }
 
 /* What does not fit here stays in the UART, and its interrupt off: a line would ask for ever. */
-static void want_interrupts(bool room)
+static bool input_fits(void)
 {
-	uart()->want(state->typed - state->taken < INPUT_SIZE, room);
+	return FIELD(typed) - FIELD(taken) < INPUT_SIZE;
+}
+
+static void want_interrupts(bool room, bool anew)
+{
+	uart()->want(input_fits(), room, anew);
+}
+
+static void shift_out(void)
+{
+	unsigned int i;
+
+	begin();
+	for (i = 0; i < 2; i++) {
+		work[i].out >>= 8;
+		work[i].out_count--;
+	}
+	commit();
+}
+
+/*
+ * The next byte goes out. From the comparison on it is in registers: a function of its own, since no other one's
+ * variables are in the way then.
+ */
+static __attribute__((noinline)) bool put(void)
+{
+	u64 step;
+
+	if (!uart()->room())
+		return false;
+	step = FIELD(step);
+	check_note(step);
+	if (!FIELD(out_count))
+		l4_die("nothing is decided on");
+	l4_noted_invoke(L4_SERVER_SLOT_REGS, info->ioport_base ? L4_IOPORT_OUT : L4_FRAME_STORE,
+			info->ioport_base, uart()->data_width, (u8)FIELD(out), &state->note, note_of(step, 0));
+	shift_out();
+	return true;
 }
 
 /* True: all is out. False: the line is full, an interrupt will tell. */
 static bool transmit(void)
 {
-	struct l4_note note = {.intent = &state->putting, .done = &state->current};
 	bool asked = false;
 
 	for (;;) {
-		begin();
-		note.value = (u32)(next - state->record);
-		if (next->out_first == next->out_count) {
-			if (!next_of_log() && !next_of_guest())
+		if (!FIELD(out_count)) {
+			if (!decide(next_of_log) && !decide_on_guest())
 				return true;
-		} else if (uart()->put(next->out[next->out_first++ % sizeof(next->out)], &note)) {
+		} else if (put()) {
 			asked = false;
 		} else if (asked) {
 			return false;
 		} else {
-			want_interrupts(true);
+			want_interrupts(true, false);
 			asked = true; /* room may have come before we asked */
 		}
 	}
 }
 
+/* A byte typed: whose it is and that it is whole. */
+static u32 entry(u32 index, u8 byte)
+{
+	return byte | (u32)(u8)~byte << 8 | index << 16;
+}
+
+static u8 byte_typed(u32 index)
+{
+	unsigned int i;
+	u32 found;
+
+	for (i = 0; i < 2; i++) {
+		found = l4_read_once(state->input[i][index % INPUT_SIZE]);
+		if (found == entry(index, (u8)found))
+			return (u8)found;
+	}
+	return '?';
+}
+
+/* As it came, and as it is in the note. */
+static void keep_typed(u8 byte)
+{
+	unsigned int i;
+	u32 index;
+
+	begin();
+	for (i = 0; i < 2; i++) {
+		index = work[i].typed++;
+		l4_write_once(state->input[i][index % INPUT_SIZE],
+			      entry(index, i ? (u8)l4_read_once(state->note.done) : byte));
+	}
+	index = FIELD(typed) % INPUT_SIZE;
+	if (l4_read_once(state->input[0][index]) != l4_read_once(state->input[1][index]))
+		l4_die("a byte typed was changed");
+	commit();
+}
+
+static __attribute__((noinline)) bool get(void)
+{
+	u64 step;
+
+	if (!uart()->received())
+		return false;
+	step = FIELD(step);
+	check_note(step);
+	keep_typed(l4_noted_invoke(L4_SERVER_SLOT_REGS, info->ioport_base ? L4_IOPORT_IN : L4_FRAME_LOAD,
+				   info->ioport_base, uart()->data_width, 0, &state->note,
+				   note_of(step, NOTE_GET)));
+	return true;
+}
+
 /* Our predecessor may have given a request back and died before it noted that those bytes are gone. */
 static void settle_given(void)
 {
-	if (state->given_place == backend.queue[RECEIVE].used_next)
-		state->taken = state->given_until;
+	unsigned int i;
+
+	begin();
+	for (i = 0; i < 2; i++)
+		if (work[i].given_place == l4_read_once(backend.queue[RECEIVE].used_next))
+			work[i].taken = work[i].given_until;
+	commit();
+}
+
+/* Fill the guest's buffers, or look whether they are filled. Returns how many bytes it gets; NO_COUNT: not filled. */
+static u32 fill(bool look)
+{
+	u32 at = FIELD(taken), waiting = FIELD(typed) - at, written = 0, n;
+	u16 i;
+
+	for (i = 0; i < receiving.chain.count; i++) {
+		const struct l4_buffer *buffer = &receiving.chain.buffer[i];
+		volatile u8 *to = l4_backend_memory(&backend, buffer->addr);
+
+		for (n = 0; buffer->write && n < buffer->bytes && written < waiting; n++, written++) {
+			if (!look)
+				to[n] = byte_typed(at + written);
+			else if (to[n] != byte_typed(at + written))
+				return NO_COUNT;
+		}
+	}
+	return written;
 }
 
 static void give(void)
 {
-	u32 waiting = state->typed - state->taken, written = 0;
-	u16 i;
+	unsigned int tries, i;
+	u32 count;
 
-	l4_backend_advance(&backend, RECEIVE);
-	for (i = 0; i < receiving.count; i++) {
-		struct l4_buffer *buffer = &receiving.buffer[i];
-		volatile u8 *to = l4_backend_memory(&backend, buffer->addr);
-
-		for (; buffer->write && buffer->bytes && written < waiting; buffer->bytes--, written++)
-			*to++ = state->input[(state->taken + written) % INPUT_SIZE];
+	for (tries = 0; fill(false) != fill(true); tries++)
+		if (tries == TRIES)
+			l4_die("what was typed does not stay in its buffer");
+	begin();
+	for (i = 0; i < 2; i++) {
+		work[i].given_place = (u16)(l4_read_once(backend.queue[RECEIVE].used_next) + 1);
+		count = fill(true);
+		if (count > work[i].typed - work[i].taken)
+			l4_die("what was typed does not stay in its buffer");
+		work[i].given_until = work[i].taken + count;
 	}
-	l4_write_once(state->given_place, NO_REQUEST);
-	l4_write_once(state->given_until, state->taken + written);
-	l4_write_once(state->given_place, (u16)(backend.queue[RECEIVE].used_next + 1));
-	l4_backend_push(&backend, RECEIVE, receiving.head, written);
-	l4_write_once(state->taken, state->given_until);
+	check_request(&receiving);
+	commit();
+	l4_backend_push(&backend, RECEIVE, receiving.chain.head, FIELD(given_until) - FIELD(taken));
+	begin();
+	for (i = 0; i < 2; i++)
+		work[i].taken = work[i].given_until;
+	commit();
 	l4_backend_interrupt(&backend, RECEIVE);
 }
 
 static void receive(void)
 {
-	struct l4_note note = {.intent = &state->getting, .done = &state->typed};
-
-	do
-		note.value = state->typed + 1;
-	while (state->typed - state->taken < INPUT_SIZE &&
-	       uart()->get(&state->input[state->typed % INPUT_SIZE], &note));
-	while (state->typed != state->taken && l4_backend_peek(&backend, RECEIVE, &receiving) > 0)
+	while (input_fits() && get())
+		;
+	while (FIELD(typed) != FIELD(taken) && take_request(RECEIVE, &receiving))
 		give();
 }
 
-/* Whether what is kept can be true: a wild store, our predecessor's or our own, may have left anything. */
-static bool sound(u64 log_head)
+/* Whether what is kept can be true: whoever left it may have been out of its mind before it was sealed. */
+static bool sound(const struct record *record)
 {
-	const struct output *record = &state->record[state->current & 1];
-
-	return state->magic == STATE_MAGIC && state->current < 2 && record->out_first <= record->out_count &&
-	       record->out_count <= sizeof(record->out) && record->log_position <= log_head &&
-	       (record->channel == 'L' || record->channel == 'G') && state->typed - state->taken <= INPUT_SIZE;
+	return valid(record) && record->out_count <= sizeof(record->out) &&
+	       record->log_position <= l4_load_acquire(&log_header->head) &&
+	       (record->channel == 'L' || record->channel == 'G') && record->typed - record->taken <= INPUT_SIZE;
 }
 
-/* Our predecessor may have died between an access to the UART and the note of it. */
-static void settle_accesses(const struct l4_frame *last)
+static void store_all(const struct record *record)
 {
+	unsigned int i;
+
+	for (i = 0; i < COPIES; i++)
+		*copy(i) = *record;
+	state->note.intent = state->note.done = record->step << NOTE_STEP_SHIFT;
+}
+
+/* Our predecessor may have died between an access to the UART and the step that follows it. */
+static void settle_access(const struct l4_frame *last)
+{
+	struct l4_note note = state->note;
+	u64 step = FIELD(step);
 	u8 byte;
 
-	if (state->getting == state->typed + 1 && l4_noted_loaded(last, &byte)) {
-		state->input[state->typed % INPUT_SIZE] = byte;
-		state->typed++;
+	if (note.intent == note_of(step, 0) && l4_noted_made(&note, note.intent, last, &byte)) {
+		shift_out();
+	} else if (note.intent == note_of(step, NOTE_GET) && l4_noted_made(&note, note.intent, last, &byte)) {
+		state->note.done = note.intent | byte;
+		keep_typed(byte);
 	}
-	state->getting = state->typed;
-	if (state->putting == !state->current && l4_noted_stored(last))
-		state->current = state->putting;
-	state->putting = state->current;
+}
+
+/* True: we go on where our predecessor was. The last step that is whole counts. */
+static bool inherit(void)
+{
+	const struct record *last = NULL;
+	struct l4_note note = state->note;
+	struct record record;
+	unsigned int i;
+
+	for (i = 0; i < COPIES; i++)
+		if (sound(copy(i)) && (!last || copy(i)->step > last->step))
+			last = copy(i);
+	if (!last)
+		return false;
+	record = *last;
+	store_all(&record);
+	state->note = note;
+	settle_access(l4_predecessor());
+	store_all(copy(0));
+	return true;
+}
+
+static void start_anew(u64 position)
+{
+	struct record record = {.log_position = position, .channel = 'L', .request = NO_REQUEST,
+				.given_place = NO_REQUEST};
+
+	record.seal = seal_of(&record);
+	store_all(&record);
 }
 
 static void forget_requests(void)
 {
+	unsigned int i;
+
 	begin();
-	next->request = NO_REQUEST;
+	for (i = 0; i < 2; i++)
+		work[i].request = work[i].given_place = NO_REQUEST;
 	commit();
-	l4_write_once(state->given_place, NO_REQUEST);
+}
+
+/* Before we say that we are well: are we? */
+static void examine(void)
+{
+	unsigned int i;
+
+	backend.settled = true;
+	for (i = 0; i < COPIES; i++)
+		if (!sound(copy(i)) || !equal(copy(i), copy(0)))
+			l4_die("what is kept contradicts itself");
+	check_note(FIELD(step));
+	/* A request that was taken and has not gone back is the one that is being written. */
+	if ((u16)(backend.queue[TRANSMIT].avail_next - backend.queue[TRANSMIT].used_next) > 1 || underway(RECEIVE))
+		l4_die("queues contradict themselves");
 }
 
 int l4_main(void *arg)
 {
 	static const u8 config[CONFIG_BYTES];
 	unsigned long bits = L4_SERVER_EVENT_IRQ, position;
-	bool done, again, first = true;
+	bool done, again, inherited, first = true;
 
 	if (info->uart >= sizeof(uarts) / sizeof(uarts[0]))
 		l4_die("no driver for serial line %lu", info->uart);
+	if (info->dma_size < sizeof(*state))
+		l4_die("not enough memory to keep");
+	/* At once: the registers that tell are those of the last that died. */
+	inherited = inherit();
 	uart()->init();
 	l4_backend_init(&backend, info, CONSOLE_ID, 0, 2, QUEUE_SIZE, config, CONFIG_BYTES);
 	position = l4_server_ready();
-	if (sound(position)) {
-		settle_accesses(l4_predecessor());
-	} else {
-		memset(state, 0, sizeof(*state));
-		state->record[0].log_position = position;
-		state->record[0].channel = 'L';
-		state->record[0].request = NO_REQUEST;
-		state->given_place = NO_REQUEST;
-		l4_store_release(&state->magic, STATE_MAGIC);
-	}
+	if (!inherited)
+		start_anew(position);
 	backend.kept = state->given_back;
 	for (;;) {
 		enum l4_backend_action action;
 
-		if (bits & L4_SERVER_EVENT_IRQ)
+		/* An interrupt that got lost here is found at the next ping. */
+		if (bits & (L4_SERVER_EVENT_IRQ | L4_SERVER_EVENT_PING))
 			uart()->interrupt();
 		action = l4_backend_poll(&backend);
 		if (action != L4_BACKEND_NONE) {
-			sending_active = false;
 			/* The same ring as our predecessor's, or another one. */
 			if (first && action == L4_BACKEND_START)
 				settle_given();
@@ -326,22 +621,16 @@ int l4_main(void *arg)
 		do {
 			receive();
 			done = transmit();
-			again = l4_backend_kicks(&backend, RECEIVE, true) && state->typed != state->taken;
+			again = l4_backend_kicks(&backend, RECEIVE, true) && FIELD(typed) != FIELD(taken);
 			again |= l4_backend_kicks(&backend, TRANSMIT, true) && done;
 		} while (again);
 		/* Whatever made the line ask is done with, or its interrupt is off; an edge that came meanwhile is
 		 * kept by L4. */
-		want_interrupts(!done);
-		if (bits & L4_SERVER_EVENT_IRQ)
+		want_interrupts(!done, bits & L4_SERVER_EVENT_PING);
+		if (bits & (L4_SERVER_EVENT_IRQ | L4_SERVER_EVENT_PING))
 			l4_irq_handler_ack(L4_SERVER_SLOT_IRQ);
 		if (bits & L4_SERVER_EVENT_PING) {
-			backend.settled = true;
-			if (!sound(l4_load_acquire(&log_header->head)))
-				l4_die("what is kept contradicts itself");
-			/* A request that was taken and has not gone back is the one that is being written. */
-			if ((u16)(backend.queue[TRANSMIT].avail_next - backend.queue[TRANSMIT].used_next) !=
-			    (sending_active ? 1 : 0))
-				l4_die("queue %u contradicts itself", TRANSMIT);
+			examine();
 			l4_server_pong(!done);
 		}
 		l4_wait(L4_SERVER_SLOT_EVENT, &bits);

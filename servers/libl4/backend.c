@@ -18,6 +18,23 @@ static bool in_guest(struct l4_backend *backend, u64 gpa, u64 bytes, u64 align)
 	return gpa <= size && bytes <= size - gpa && gpa % align == 0;
 }
 
+static u64 seal(const struct l4_backend_queue *queue)
+{
+	return (u64)queue->desc * 3 + (u64)queue->avail * 5 + (u64)queue->used * 7 + queue->size;
+}
+
+static u64 counts(const struct l4_backend_queue *queue)
+{
+	return ~(queue->avail_next | (u64)queue->used_next << 16 | (u64)queue->used_told << 32);
+}
+
+/* Nothing is out any more. */
+static void let_go(struct l4_backend_queue *queue)
+{
+	memset(queue, 0, sizeof(*queue));
+	queue->counts = counts(queue);
+}
+
 void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *info, u32 device_id,
 		     u64 features, unsigned int queue_count, u16 queue_size, const void *config,
 		     u32 config_bytes)
@@ -26,6 +43,8 @@ void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *in
 	unsigned int i;
 
 	memset(backend, 0, sizeof(*backend));
+	for (i = 0; i < L4_VIRTIO_QUEUES; i++)
+		let_go(&backend->queue[i]);
 	backend->info = info;
 	backend->features = features | VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX;
 	backend->status = STATUS_UNKNOWN;
@@ -44,15 +63,30 @@ void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *in
 	l4_store_release(&page->magic, (u32)L4_VIRTIO_MAGIC);
 }
 
-static u64 seal(const struct l4_backend_queue *queue)
+/* What has been checked is in a copy, and no store that goes astray changes it before it is used. */
+static struct l4_backend_queue checked(struct l4_backend *backend, unsigned int number)
 {
-	return (u64)queue->desc * 3 + (u64)queue->avail * 5 + (u64)queue->used * 7 + queue->size;
+	struct l4_backend_queue at = backend->queue[number];
+
+	if (at.seal != (at.size ? seal(&at) : 0) || at.counts != counts(&at))
+		l4_die("queue %u was changed", number);
+	return at;
 }
 
-/* The word of a queue in kept: the ring that it is about, so that no other word passes for it, and the index. */
+static u64 own_seal(const struct l4_backend *backend)
+{
+	return (u64)backend->info * 3 + (u64)backend->page * 5 + backend->features * 7 + backend->status * 11UL +
+	       backend->event_idx * 13UL + backend->queue_count * 17UL + backend->queue_size * 19UL +
+	       (u64)backend->kept * 23 + 1;
+}
+
+/*
+ * The word of a queue in kept: the index, and of what ring and that it is this index, so that no other word passes for
+ * it.
+ */
 static u64 kept_word(const struct l4_backend_queue *queue, u16 used)
 {
-	return queue->seal << 16 | used;
+	return (queue->seal + used * 0x9e3779b97f4bUL) << 16 | used;
 }
 
 /*
@@ -83,7 +117,7 @@ static bool attach(struct l4_backend *backend, unsigned int number)
 	u64 desc = l4_read_once(shared->desc), avail = l4_read_once(shared->driver),
 	    used = l4_read_once(shared->device);
 
-	queue->size = 0;
+	let_go(queue);
 	if (!l4_read_once(shared->ready))
 		return true;
 	if (!size || size > backend->queue_size || (size & (size - 1)))
@@ -98,6 +132,7 @@ static bool attach(struct l4_backend *backend, unsigned int number)
 	queue->seal = seal(queue);
 	/* 0 for a fresh ring; else requests from here on were in flight when our predecessor died. */
 	queue->used_told = queue->used_next = queue->avail_next = given_back(backend, number);
+	queue->counts = counts(queue);
 	if (backend->kept)
 		l4_write_once(backend->kept[number], kept_word(queue, queue->used_next));
 	return true;
@@ -108,7 +143,7 @@ static void detach(struct l4_backend *backend)
 	unsigned int i;
 
 	for (i = 0; i < backend->queue_count; i++) {
-		backend->queue[i].size = 0;
+		let_go(&backend->queue[i]);
 		if (backend->kept)
 			l4_write_once(backend->kept[i], 0);
 	}
@@ -126,6 +161,8 @@ enum l4_backend_action l4_backend_poll(struct l4_backend *backend)
 	u32 status = l4_load_acquire(&page->status), i;
 	bool running = backend->status != STATUS_UNKNOWN && (backend->status & VIRTIO_STATUS_DRIVER_OK);
 
+	if (backend->seal && backend->seal != own_seal(backend))
+		l4_die("back end was changed");
 	if (status == backend->status)
 		return L4_BACKEND_NONE;
 	backend->pending = status;
@@ -160,6 +197,7 @@ void l4_backend_done(struct l4_backend *backend)
 	struct l4_virtio_page *page = backend->page;
 
 	backend->status = backend->pending;
+	backend->seal = own_seal(backend);
 	if (!backend->status) {
 		l4_write_once(page->interrupt_status, 0);
 		l4_write_once(page->needs_reset, 0);
@@ -225,14 +263,12 @@ static const char *walk(struct l4_backend *backend, struct l4_backend_queue *que
 
 int l4_backend_peek(struct l4_backend *backend, unsigned int number, struct l4_chain *chain)
 {
-	struct l4_backend_queue *queue = &backend->queue[number];
+	struct l4_backend_queue at = checked(backend, number), *queue = &at;
 	const char *error;
 	u16 waiting;
 
 	if (!queue->size)
 		return 0;
-	if (queue->seal != seal(queue))
-		l4_die("queue %u was changed", number);
 	waiting = (u16)(l4_load_acquire(&queue->avail->idx) - queue->avail_next);
 	if (!waiting)
 		return 0;
@@ -252,19 +288,20 @@ int l4_backend_peek(struct l4_backend *backend, unsigned int number, struct l4_c
 
 void l4_backend_advance(struct l4_backend *backend, unsigned int number)
 {
-	backend->queue[number].avail_next++;
+	struct l4_backend_queue *queue = &backend->queue[number], at = checked(backend, number);
+
+	at.avail_next++;
+	queue->avail_next = at.avail_next;
+	queue->counts = counts(&at);
 }
 
 void l4_backend_push(struct l4_backend *backend, unsigned int number, u16 head, u32 written)
 {
-	struct l4_backend_queue *queue = &backend->queue[number], at = *queue;
+	struct l4_backend_queue *queue = &backend->queue[number], at = checked(backend, number);
 	struct vring_used_elem *elem;
 
 	if (!at.size)
 		return;
-	/* What has been checked here is in at, and no store that goes astray changes it before it is used. */
-	if (at.seal != seal(&at))
-		l4_die("queue %u was changed", number);
 	/* Given back in order: what is due, and where, stands in the rings. */
 	if (l4_read_once(at.used->idx) != at.used_next ||
 	    l4_read_once(at.avail->ring[at.used_next % at.size]) != head) {
@@ -275,19 +312,23 @@ void l4_backend_push(struct l4_backend *backend, unsigned int number, u16 head, 
 	l4_write_once(elem->id, head);
 	l4_write_once(elem->len, written);
 	l4_store_release(&at.used->idx, (u16)(at.used_next + 1));
-	queue->used_next = (u16)(at.used_next + 1);
+	at.used_next++;
+	queue->used_next = at.used_next;
+	queue->counts = counts(&at);
 	if (backend->kept)
-		l4_write_once(backend->kept[number], kept_word(&at, (u16)(at.used_next + 1)));
+		l4_write_once(backend->kept[number], kept_word(&at, at.used_next));
 }
 
 void l4_backend_interrupt(struct l4_backend *backend, unsigned int number)
 {
-	struct l4_backend_queue *queue = &backend->queue[number];
-	u16 told = queue->used_told, next = queue->used_next;
+	struct l4_backend_queue at = checked(backend, number), *queue = &at;
+	u16 told = at.used_told, next = at.used_next;
 
-	if (!queue->size || told == next)
+	if (!at.size || told == next)
 		return;
-	queue->used_told = next;
+	at.used_told = next;
+	backend->queue[number].used_told = next;
+	backend->queue[number].counts = counts(&at);
 	l4_mb();
 	if (backend->event_idx) {
 		/* Section 2.7.7.2: was the entry that it waits for among those given back since? */
@@ -303,7 +344,7 @@ void l4_backend_interrupt(struct l4_backend *backend, unsigned int number)
 
 bool l4_backend_kicks(struct l4_backend *backend, unsigned int number, bool on)
 {
-	struct l4_backend_queue *queue = &backend->queue[number];
+	struct l4_backend_queue at = checked(backend, number), *queue = &at;
 
 	if (!queue->size)
 		return false;

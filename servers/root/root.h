@@ -120,7 +120,8 @@ struct server {
 	unsigned long first_slot, next_slot;
 	unsigned long thread, vspace, cnode;
 	/* These outlive it. */
-	unsigned long event, irq, ioport, dma, call, fault, guest_event, ping;
+	unsigned long event, irq, dma, call, fault, guest_event, ping;
+	unsigned long regs_cap; /* of registers that are not mapped; 0: none */
 	u64 ioport_base, uart;
 	bool irq_line; /* its interrupt is a line that the driver takes back, not a message or an edge */
 	struct regs regs;

@@ -233,8 +233,8 @@ void server_start(struct server *server)
 	give(server, L4_SERVER_SLOT_GUEST, server->guest_event, L4_RIGHT_WRITE);
 	give(server, L4_SERVER_SLOT_IRQ, server->irq, L4_RIGHT_WRITE);
 	give(server, L4_SERVER_SLOT_ROOT, server->call, L4_RIGHT_WRITE);
-	if (server->ioport)
-		give(server, L4_SERVER_SLOT_IOPORT, server->ioport, RW);
+	if (server->regs_cap)
+		give(server, L4_SERVER_SLOT_REGS, server->regs_cap, RW);
 	if (server->pci.config)
 		pci_bus_master(server, true);
 

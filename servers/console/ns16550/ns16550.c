@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Serial line of the machine: a 16550 UART, by I/O ports or, where registers are mapped, by memory. */
-#include <l4/invoke.h>
-
+/* Serial line of the machine: a 16550 UART. */
 #include "../uart.h"
 
 /* Registers and bits: 16550 data sheet, sections 8.1 to 8.6. */
-enum { DATA = 0, IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
+enum { IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
 
 #define IER_RECEIVED	 1
 #define IER_ROOM	 2
@@ -17,35 +15,30 @@ enum { DATA = 0, IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
 #define LSR_EMPTY	 0x20
 #define FIFO		 16
 
-/* What the root pager told us; on a page that we cannot write, whatever becomes of us. */
-static const struct l4_server_info *const info = (const void *)L4_SERVER_INFO_VADDR;
-static volatile u8 *const mapped = (volatile u8 *)L4_SERVER_REGS_VADDR;
-static unsigned int room;
-static u8 ier;
+static struct kept room = {0, ~0U}, ier = {0, ~0U};
 
 static inline u8 read_reg(unsigned int reg)
 {
-	unsigned long value = 0;
-
-	if (info->regs_size)
-		return mapped[reg];
-	l4_ioport_in(L4_SERVER_SLOT_IOPORT, info->ioport_base + reg, 1, &value);
-	return (u8)value;
+	return (u8)uart_in(reg, 1);
 }
 
 static inline void write_reg(unsigned int reg, u8 value)
 {
-	if (info->regs_size)
-		mapped[reg] = value;
-	else
-		l4_ioport_out(L4_SERVER_SLOT_IOPORT, info->ioport_base + reg, 1, value);
+	uart_out(reg, 1, value);
 }
 
-static void enable(u8 interrupts)
+/* A bit that is not there is waited for; one that is there is looked at twice. */
+static u8 status(void)
 {
-	if (ier != interrupts)
-		write_reg(IER, interrupts);
-	ier = interrupts;
+	return read_reg(LSR) & read_reg(LSR);
+}
+
+static void enable(u8 interrupts, bool anew)
+{
+	if (kept(&ier) == interrupts && !anew)
+		return;
+	write_reg(IER, interrupts);
+	keep(&ier, interrupts);
 }
 
 static void init(void)
@@ -54,39 +47,31 @@ static void init(void)
 	write_reg(FCR, FCR_ENABLE); /* keeps what the kernel has put in */
 	write_reg(LCR, LCR_8N1);
 	write_reg(MCR, MCR_DTR_RTS_OUT2);
-	enable(IER_RECEIVED);
+	enable(IER_RECEIVED, true);
 }
 
-static bool put(u8 byte, const struct l4_note *note)
+static bool has_room(void)
 {
-	if (!room) {
-		if (!(read_reg(LSR) & LSR_EMPTY))
+	u32 left = kept(&room);
+
+	if (!left) {
+		if (!(status() & LSR_EMPTY))
 			return false;
-		room = FIFO;
-		enable(ier & ~IER_ROOM); /* else each byte that leaves raises it */
+		left = FIFO;
+		enable(kept(&ier) & ~IER_ROOM, false); /* else each byte that leaves raises it */
 	}
-	room--;
-	if (info->regs_size)
-		l4_noted_store8(&mapped[DATA], byte, note);
-	else
-		l4_noted_port_out(L4_SERVER_SLOT_IOPORT, (u16)(info->ioport_base + DATA), byte, note);
+	keep(&room, left - 1);
 	return true;
 }
 
-static void want(bool received, bool room_too)
+static bool received(void)
 {
-	enable((u8)((received ? IER_RECEIVED : 0) | (room_too ? IER_ROOM : 0)));
+	return status() & LSR_RECEIVED;
 }
 
-static bool get(u8 *byte, const struct l4_note *note)
+static void want(bool received, bool room_too, bool anew)
 {
-	if (!(read_reg(LSR) & LSR_RECEIVED))
-		return false;
-	if (info->regs_size)
-		l4_noted_load8(&mapped[DATA], byte, note);
-	else
-		l4_noted_port_in(L4_SERVER_SLOT_IOPORT, (u16)(info->ioport_base + DATA), byte, note);
-	return true;
+	enable((u8)((received ? IER_RECEIVED : 0) | (room_too ? IER_ROOM : 0)), anew);
 }
 
 static void interrupt(void)
@@ -95,4 +80,4 @@ static void interrupt(void)
 	read_reg(IIR);
 }
 
-const struct uart ns16550 = {init, put, get, want, interrupt};
+const struct uart ns16550 = {1, init, has_room, received, want, interrupt};

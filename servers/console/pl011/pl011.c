@@ -3,7 +3,7 @@
 #include "../uart.h"
 
 /* Registers and bits: ARM DDI 0183, sections 3.3.1 to 3.3.14; offsets in words. */
-enum { DATA = 0, FLAGS = 6, LINE = 11, CONTROL = 12, MASK = 14, CLEAR = 17 };
+enum { FLAGS = 6, LINE = 11, CONTROL = 12, MASK = 14, CLEAR = 17 };
 
 #define FLAGS_BUSY    8
 #define FLAGS_NO_DATA 0x10
@@ -17,62 +17,69 @@ enum { DATA = 0, FLAGS = 6, LINE = 11, CONTROL = 12, MASK = 14, CLEAR = 17 };
 #define INT_ALL	      0x7ff
 #define FIFO	      16 /* of the oldest revision; later ones hold 32 */
 
-static volatile u32 *const regs = (volatile u32 *)L4_SERVER_REGS_VADDR;
-static unsigned int room;
-static u32 mask;
+static struct kept room = {0, ~0U}, mask = {0, ~0U};
 
-static void want(bool received, bool room_too)
+static inline u32 read_reg(unsigned int reg)
+{
+	return uart_in(reg * sizeof(u32), sizeof(u32));
+}
+
+static inline void write_reg(unsigned int reg, u32 value)
+{
+	uart_out(reg * sizeof(u32), sizeof(u32), value);
+}
+
+static void want(bool received, bool room_too, bool anew)
 {
 	u32 wanted = (received ? INT_RECEIVED | INT_TIMEOUT : 0) | (room_too ? INT_ROOM : 0);
 
-	if (mask != wanted)
-		regs[MASK] = wanted;
-	mask = wanted;
+	if (kept(&mask) == wanted && !anew)
+		return;
+	write_reg(MASK, wanted);
+	keep(&mask, wanted);
 }
 
 static void init(void)
 {
-	regs[MASK] = mask = 0;
+	write_reg(MASK, 0);
 	/* A change clears the FIFOs: not while the kernel's last words are in one, and not what was typed. */
-	if (regs[LINE] != LINE_8N1_FIFO) {
-		while (regs[FLAGS] & FLAGS_BUSY)
+	if (read_reg(LINE) != LINE_8N1_FIFO) {
+		while (read_reg(FLAGS) & FLAGS_BUSY)
 			;
-		regs[CONTROL] = 0;
-		regs[LINE] = LINE_8N1_FIFO;
+		write_reg(CONTROL, 0);
+		write_reg(LINE, LINE_8N1_FIFO);
 	}
-	regs[CONTROL] = CONTROL_ON;
+	write_reg(CONTROL, CONTROL_ON);
 	/* Those of reception go when the data is read, and would not come again. */
-	regs[CLEAR] = INT_ALL & ~(u32)(INT_RECEIVED | INT_TIMEOUT);
-	want(true, false);
+	write_reg(CLEAR, INT_ALL & ~(u32)(INT_RECEIVED | INT_TIMEOUT));
+	want(true, false, true);
 }
 
-static bool put(u8 byte, const struct l4_note *note)
+static bool has_room(void)
 {
-	if (!room) {
-		u32 flags = regs[FLAGS];
+	u32 left = kept(&room);
 
-		if (flags & FLAGS_FULL)
+	if (!left) {
+		u32 first = read_reg(FLAGS), second = read_reg(FLAGS); /* what we go by is looked at twice */
+
+		if ((first | second) & FLAGS_FULL)
 			return false;
-		room = flags & FLAGS_EMPTY ? FIFO : 1;
+		left = first & second & FLAGS_EMPTY ? FIFO : 1;
 	}
-	room--;
-	l4_noted_store32(&regs[DATA], byte, note);
+	keep(&room, left - 1);
 	return true;
 }
 
-static bool get(u8 *byte, const struct l4_note *note)
+static bool received(void)
 {
-	if (regs[FLAGS] & FLAGS_NO_DATA)
-		return false;
-	l4_noted_load32(&regs[DATA], byte, note);
-	return true;
+	return !((read_reg(FLAGS) | read_reg(FLAGS)) & FLAGS_NO_DATA);
 }
 
 static void interrupt(void)
 {
 	/* It is raised again when a full FIFO runs low. */
-	if (mask & INT_ROOM)
-		regs[CLEAR] = INT_ROOM;
+	if (kept(&mask) & INT_ROOM)
+		write_reg(CLEAR, INT_ROOM);
 }
 
-const struct uart pl011 = {init, put, get, want, interrupt};
+const struct uart pl011 = {sizeof(u32), init, has_room, received, want, interrupt};

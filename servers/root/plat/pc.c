@@ -159,7 +159,7 @@ u64 plat_wallclock(void)
 
 void plat_console(struct server *console)
 {
-	console->ioport = cap_mint(L4_ROOT_SLOT_IOPORT, L4_RIGHT_ALL, COM1 | (COM1 + 7) << 16);
+	console->regs_cap = cap_mint(L4_ROOT_SLOT_IOPORT, L4_RIGHT_ALL, COM1 | (COM1 + 7) << 16);
 	console->ioport_base = COM1;
 	check(l4_control_irq_line(L4_ROOT_SLOT_CONTROL, COM1_LINE, 0, L4_ROOT_SLOT_CNODE, console->irq),
 	      "interrupt of COM1");

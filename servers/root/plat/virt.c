@@ -239,7 +239,7 @@ void plat_console(struct server *console)
 		fail("device tree: %s has no registers at the start of a page", fdt_name(&tree, node));
 	if (fdt_number(&tree, node, "reg-shift", 0) || fdt_number(&tree, node, "reg-io-width", 1) != 1)
 		fail("device tree: registers of %s are not a byte apart", fdt_name(&tree, node));
-	regs_add(&console->regs, paddr, L4_PAGE_SIZE);
+	console->regs_cap = device_frame(paddr, L4_PAGE_BITS);
 	console->irq_line = take_interrupt(node, console->irq);
 }
 

@@ -30,6 +30,7 @@ struct l4_backend_queue {
 	u16 used_next;
 	u16 used_told; /* used_next when we last thought about an interrupt */
 	u64 seal;      /* of what may not change while it is attached */
+	u64 counts;    /* of what only we change: a store that went astray shows before it does harm */
 };
 
 enum l4_backend_action {
@@ -46,6 +47,7 @@ struct l4_backend {
 	bool event_idx; /* the guest says by index, not by flag, when it wants interrupts */
 	bool settled;	/* older than a sign of life */
 	u32 pending;	/* status that l4_backend_done() acknowledges */
+	u64 seal;	/* of all but settled, pending and the queues, from one l4_backend_done() to the next; 0: none yet */
 	unsigned int queue_count;
 	u16 queue_size; /* largest that we take: the guest can write to size_max */
 	struct l4_backend_queue queue[L4_VIRTIO_QUEUES];

@@ -1,55 +1,44 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Accesses to a device that leave a note; what they promise is in l4/noted_access.h. */
+/* An access to a device that leaves a note; what it promises is in l4/noted_access.h. */
 #ifndef L4_NOTED_H
 #define L4_NOTED_H
 
 #include <l4/types.h>
 
-#define L4_NOTED_LOAD8	    "lbu"
-#define L4_NOTED_LOAD32	    "lwu"
-#define L4_NOTED_LOAD_USES  "t3"
-#define L4_NOTED_LOAD(load)     \
-	"li t3, -1\n\t"         \
-	"sw %3, 0(%1)\n\t"      \
-	load " t3, 0(%0)\n\t"   \
-	"sb t3, 0(%4)\n\t"      \
-	"sw %3, 0(%2)"
-
-/*
- * t3 is where the store has been made. No store changes a register here, so one that is followed by a jump to nowhere
- * instead of the note is taken for one that was not made.
- */
-#define L4_NOTED_STORE8	    "sb %4"
-#define L4_NOTED_STORE32    "sw %4"
-#define L4_NOTED_STORE_USES "t3"
-#define L4_NOTED_STORE(store)   \
-	"lla t3, 1f\n\t"        \
-	"sw %3, 0(%1)\n\t"      \
-	store ", 0(%0)\n"       \
-	"1:\tsw %3, 0(%2)"
-
-/* There are no I/O ports, and no capability to one. */
-static inline void l4_noted_port_in(unsigned long cap, u16 port, u8 *to, const struct l4_note *note)
+/* IoPort IN and OUT, Frame LOAD and STORE: their arguments are in the same places. Returns the byte that was read. */
+static inline __attribute__((always_inline)) u8 l4_noted_invoke(unsigned long cap, unsigned long op,
+								unsigned long place, unsigned long width, u8 byte,
+								struct l4_note *note, u64 what)
 {
-	__builtin_trap();
+	register unsigned long a7 asm("a7") = L4_SYS_INVOKE;
+	register unsigned long a0 asm("a0") = ~0UL;
+	register unsigned long a1 asm("a1") = cap;
+	register unsigned long a2 asm("a2") = op;
+	register unsigned long a3 asm("a3") = place;
+	register unsigned long a4 asm("a4") = width;
+	register unsigned long a5 asm("a5") = byte;
+
+	asm volatile("sd %[what], %c[intent](%[note])\n\t"
+		     "ecall\n\t"
+		     "andi a3, a3, 0xff\n\t"
+		     "or %[what], %[what], a3\n\t"
+		     "sd %[what], %c[done](%[note])"
+		     : "+r"(a0), "+r"(a1), "+r"(a2), "+r"(a3), "+r"(a4), "+r"(a5), [what] "+&r"(what)
+		     : "r"(a7), [note] "r"(note), [intent] "i"(__builtin_offsetof(struct l4_note, intent)),
+		       [done] "i"(__builtin_offsetof(struct l4_note, done))
+		     : "a6", "t0", "t1", "memory");
+	return (u8)a3;
 }
 
-static inline void l4_noted_port_out(unsigned long cap, u16 port, u8 byte, const struct l4_note *note)
+/* Of a driver that died: error and first word of its last system call, if it was one of the above. */
+static inline u64 l4_noted_error(const struct l4_frame *last)
 {
-	__builtin_trap();
+	return last->a0;
 }
 
-/* Of a driver that died with the intent and without the note: whether it had read, and what. */
-static inline bool l4_noted_loaded(const struct l4_frame *last, u8 *byte)
+static inline u64 l4_noted_result(const struct l4_frame *last)
 {
-	*byte = (u8)last->t3;
-	return last->t3 != ~0UL;
-}
-
-/* Whether it had written. */
-static inline bool l4_noted_stored(const struct l4_frame *last)
-{
-	return last->pc == last->t3;
+	return last->a3;
 }
 
 #endif
