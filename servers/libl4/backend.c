@@ -63,8 +63,9 @@ void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *in
 	l4_store_release(&page->magic, (u32)L4_VIRTIO_MAGIC);
 }
 
-/* What has been checked is in a copy, and no store that goes astray changes it before it is used. */
-static struct l4_backend_queue checked(struct l4_backend *backend, unsigned int number)
+/* What has been checked is in a copy, in registers: no store that goes astray changes it before it is used. */
+static inline __attribute__((always_inline)) struct l4_backend_queue checked(struct l4_backend *backend,
+									unsigned int number)
 {
 	struct l4_backend_queue at = backend->queue[number];
 

@@ -28,9 +28,9 @@ static inline void write_reg(unsigned int reg, u8 value)
 }
 
 /* A bit that is not there is waited for; one that is there is looked at twice. */
-static u8 status(void)
+static bool status(u8 bit)
 {
-	return read_reg(LSR) & read_reg(LSR);
+	return (read_reg(LSR) & bit) && (read_reg(LSR) & bit);
 }
 
 static void enable(u8 interrupts, bool anew)
@@ -55,7 +55,7 @@ static bool has_room(void)
 	u32 left = kept(&room);
 
 	if (!left) {
-		if (!(status() & LSR_EMPTY))
+		if (!status(LSR_EMPTY))
 			return false;
 		left = FIFO;
 		enable(kept(&ier) & ~IER_ROOM, false); /* else each byte that leaves raises it */
@@ -66,7 +66,7 @@ static bool has_room(void)
 
 static bool received(void)
 {
-	return status() & LSR_RECEIVED;
+	return status(LSR_RECEIVED);
 }
 
 static void want(bool received, bool room_too, bool anew)

@@ -72,7 +72,7 @@ static bool has_room(void)
 
 static bool received(void)
 {
-	return !((read_reg(FLAGS) | read_reg(FLAGS)) & FLAGS_NO_DATA);
+	return !(read_reg(FLAGS) & FLAGS_NO_DATA) && !(read_reg(FLAGS) & FLAGS_NO_DATA);
 }
 
 static void interrupt(void)
