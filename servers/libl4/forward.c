@@ -19,7 +19,8 @@ struct flight {
 };
 
 static const struct l4_forward_class *class;
-static const struct l4_server_info *info;
+/* On a page that we cannot write, whatever becomes of us. */
+static const struct l4_server_info *const info = (const void *)L4_SERVER_INFO_VADDR;
 static struct l4_backend backend;
 static struct l4_virtio_pci pci;
 static struct l4_virtqueue ring[L4_FORWARD_QUEUES];
@@ -76,7 +77,18 @@ static void start(void)
 	running = true;
 }
 
-/* The last byte that the device will write, marked; NULL if that tells nothing. Addresses are still the guest's. */
+/* The oldest request that is not yet submitted, with physical addresses; as l4_backend_peek(). */
+static int peek(u16 number)
+{
+	int found = l4_backend_peek(&backend, number, &chain);
+	u16 i;
+
+	for (i = 0; found > 0 && i < chain.count; i++)
+		chain.buffer[i].addr += info->guest_paddr;
+	return found;
+}
+
+/* The last byte that the device will write, marked; NULL if that tells nothing. */
 static volatile u8 *mark_status(void)
 {
 	const struct l4_buffer *last = &chain.buffer[chain.count - 1];
@@ -84,7 +96,7 @@ static volatile u8 *mark_status(void)
 
 	if (!class->status || !last->write || !last->bytes)
 		return NULL;
-	status = (volatile u8 *)l4_backend_memory(&backend, last->addr) + last->bytes - 1;
+	status = (volatile u8 *)l4_backend_memory(&backend, last->addr - info->guest_paddr) + last->bytes - 1;
 	*status = L4_FORWARD_UNDONE;
 	return status;
 }
@@ -95,9 +107,9 @@ static bool submit(u16 number)
 	struct flight *out = &flight[number];
 	bool added = false, full = false;
 	int found;
-	u16 i, token;
+	u16 token;
 
-	while ((found = l4_backend_peek(&backend, number, &chain)) > 0) {
+	while ((found = peek(number)) > 0) {
 		if (chain.readable < class->least[number].readable ||
 		    chain.writable < class->least[number].writable ||
 		    chain.count > l4_virtqueue_longest(&ring[number])) {
@@ -109,12 +121,13 @@ static bool submit(u16 number)
 		if (full)
 			break;
 		token = out->next++ % L4_VIRTQUEUE_MAX;
+		l4_virtqueue_add(&ring[number], chain.buffer, chain.count, token);
+		/* A store of ours that goes astray must not make the device reach other memory of the guest than it was told. */
+		if (peek(number) <= 0 || !l4_virtqueue_holds(&ring[number], chain.buffer, chain.count))
+			l4_die("request was changed");
 		out->request[token].head = chain.head;
 		out->request[token].status = mark_status();
-		for (i = 0; i < chain.count; i++)
-			chain.buffer[i].addr += info->guest_paddr;
 		out->request[token].done = false;
-		l4_virtqueue_add(&ring[number], chain.buffer, chain.count, token);
 		l4_backend_advance(&backend, number);
 		added = true;
 	}
@@ -232,14 +245,13 @@ static u16 gone(void)
 	return sum;
 }
 
-void l4_forward(const struct l4_server_info *server_info, const struct l4_forward_class *device_class)
+void l4_forward(const struct l4_forward_class *device_class)
 {
 	u8 config[L4_VIRTIO_CONFIG_SIZE] __attribute__((aligned(8))) = {0};
 	unsigned long bits = 0;
 	u64 features;
 	u16 i, buffers = L4_CHAIN_MAX, size, before;
 
-	info = server_info;
 	class = device_class;
 	l4_virtio_pci_init(&pci, info);
 	l4_virtio_pci_reset(&pci);

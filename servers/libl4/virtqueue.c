@@ -141,6 +141,40 @@ bool l4_virtqueue_add(struct l4_virtqueue *queue, const struct l4_buffer *buffer
 	return true;
 }
 
+/* Whether a descriptor is that of a buffer. */
+static bool is(const struct vring_desc *desc, const struct l4_buffer *buffer, bool last)
+{
+	u16 flags = l4_read_once(desc->flags);
+
+	return l4_read_once(desc->addr) == buffer->addr && l4_read_once(desc->len) == buffer->bytes &&
+	       !(flags & VRING_DESC_WRITE) == !buffer->write && !(flags & VRING_DESC_NEXT) == last &&
+	       !(flags & VRING_DESC_INDIRECT);
+}
+
+bool l4_virtqueue_holds(const struct l4_virtqueue *queue, const struct l4_buffer *buffers, u16 count)
+{
+	u16 head = l4_read_once(queue->avail->ring[(u16)(queue->avail_idx - 1) % queue->size]), at = head, i;
+	const struct vring_desc *table = queue->desc;
+
+	if (head >= queue->size)
+		return false;
+	if (l4_read_once(table[head].flags) & VRING_DESC_INDIRECT) {
+		u64 offset = l4_read_once(table[head].addr) - queue->tables_paddr;
+
+		if (l4_read_once(table[head].len) != count * sizeof(*table) || offset % sizeof(queue->tables[0]) ||
+		    offset / sizeof(queue->tables[0]) >= queue->table_count)
+			return false;
+		table = queue->tables[offset / sizeof(queue->tables[0])];
+		at = 0;
+	}
+	for (i = 0; i < count; i++) {
+		if (!is(&table[at], &buffers[i], i + 1 == count))
+			return false;
+		at = l4_read_once(table[at].next) % L4_VIRTQUEUE_MAX;
+	}
+	return true;
+}
+
 void l4_virtqueue_kick(struct l4_virtqueue *queue)
 {
 	l4_store_release(&queue->avail->idx, queue->avail_idx);

@@ -2,7 +2,7 @@
 /* Network card of the machine: a modern virtio network device on PCI, its rings driven by libl4. */
 #include "../net.h"
 
-int l4_main(void *info)
+int l4_main(void *arg)
 {
-	l4_forward(info, &net_class);
+	l4_forward(&net_class);
 }

@@ -32,7 +32,6 @@ struct l4_forward_class {
 };
 
 /* Serve for ever. */
-void l4_forward(const struct l4_server_info *info, const struct l4_forward_class *class)
-    __attribute__((noreturn));
+void l4_forward(const struct l4_forward_class *class) __attribute__((noreturn));
 
 #endif

@@ -53,6 +53,9 @@ bool l4_virtqueue_fits(const struct l4_virtqueue *queue, u16 count);
  * device. */
 bool l4_virtqueue_add(struct l4_virtqueue *queue, const struct l4_buffer *buffers, u16 count, u16 token);
 
+/* Whether what was added last is a request of these buffers, as the device will read it. */
+bool l4_virtqueue_holds(const struct l4_virtqueue *queue, const struct l4_buffer *buffers, u16 count);
+
 /* Let the device see what was added, and ring unless it asks not to. */
 void l4_virtqueue_kick(struct l4_virtqueue *queue);
 
