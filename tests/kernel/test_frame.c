@@ -183,7 +183,7 @@ TEST(frame_load_and_store)
 		if (!(ARCH_REGISTER_WIDTHS & width))
 			continue;
 		for (u64 value = 0x5a965a965a965a96; value != 0x5a965a965a965a96 + 3; value++) {
-			ERR(INV(f, L4_FRAME_STORE, at, width, value), OK);
+			ERR(INV(f, L4_FRAME_STORE, at, width, value & ARCH_REGISTER_MASK), OK);
 			r = INV(f, L4_FRAME_LOAD, at, width);
 			ERR(r, OK);
 			EQ(r.m[0], value & mask);
