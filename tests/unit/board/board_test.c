@@ -76,10 +76,10 @@ unsigned long cap_mint(unsigned long cap, unsigned long rights, unsigned long ba
 	return 101;
 }
 
-u64 regs_add(struct regs *regs, u64 paddr, u64 bytes)
+unsigned long device_frame(u64 paddr, unsigned long size_bits)
 {
 	tell("registers at %lx\n", paddr);
-	return 0;
+	return 102;
 }
 
 u64 counter_nanoseconds(u64 counter)
