@@ -300,7 +300,10 @@ void l4_backend_push(struct l4_backend *backend, unsigned int number, u16 head, 
 {
 	struct l4_backend_queue *queue = &backend->queue[number], at = checked(backend, number);
 	struct vring_used_elem *elem;
+	u64 sure = (u64)~written << 32 | written;
 
+	/* It may wait on the stack until it is stored, and nobody else knows it. */
+	asm volatile("" : "+r"(sure));
 	if (!at.size)
 		return;
 	/* Given back in order: what is due, and where, stands in the rings. */
@@ -310,8 +313,11 @@ void l4_backend_push(struct l4_backend *backend, unsigned int number, u16 head, 
 		return;
 	}
 	elem = &at.used->ring[at.used_next % at.size];
+	asm volatile("" : "+r"(sure));
+	if ((u32)(sure >> 32) != ~(u32)sure)
+		l4_die("queue %u: how much was written was changed", number);
 	l4_write_once(elem->id, head);
-	l4_write_once(elem->len, written);
+	l4_write_once(elem->len, (u32)sure);
 	l4_store_release(&at.used->idx, (u16)(at.used_next + 1));
 	at.used_next++;
 	queue->used_next = at.used_next;
