@@ -301,14 +301,15 @@ void l4_backend_push(struct l4_backend *backend, unsigned int number, u16 head, 
 	struct l4_backend_queue *queue = &backend->queue[number], at = checked(backend, number);
 	struct vring_used_elem *elem;
 	u64 sure = (u64)~written << 32 | written;
+	u16 due;
 
 	/* It may wait on the stack until it is stored, and nobody else knows it. */
 	asm volatile("" : "+r"(sure));
 	if (!at.size)
 		return;
 	/* Given back in order: what is due, and where, stands in the rings. */
-	if (l4_read_once(at.used->idx) != at.used_next ||
-	    l4_read_once(at.avail->ring[at.used_next % at.size]) != head) {
+	due = l4_read_once(at.avail->ring[at.used_next % at.size]);
+	if (l4_read_once(at.used->idx) != at.used_next || due != head) {
 		l4_backend_break(backend, "request given back is not the one that is due");
 		return;
 	}
@@ -316,7 +317,7 @@ void l4_backend_push(struct l4_backend *backend, unsigned int number, u16 head, 
 	asm volatile("" : "+r"(sure));
 	if ((u32)(sure >> 32) != ~(u32)sure)
 		l4_die("queue %u: how much was written was changed", number);
-	l4_write_once(elem->id, head);
+	l4_write_once(elem->id, due);
 	l4_write_once(elem->len, (u32)sure);
 	l4_store_release(&at.used->idx, (u16)(at.used_next + 1));
 	at.used_next++;
