@@ -112,6 +112,8 @@ class Machine:
         self.on_line: Callable[[Line], None] = lambda line: None
         # A debugger's every step stops and resumes: no news.
         self.debugged = False
+        # Whether a machine that switches itself off stands still instead, until someone has looked at it.
+        self.stands_at_end = False
 
     def start(self) -> None:
         """Start QEMU; another port is tried when someone else took the one that was free."""
@@ -160,6 +162,8 @@ class Machine:
         try:
             self.serial.connect()
             # Not before: a machine that is done at once would be gone while we look for its ends.
+            if self.stands_at_end:
+                self.monitor.execute("set-action", shutdown="pause")
             if PAUSED not in self.config.extra:
                 self.monitor.execute("cont")
         except (OSError, InfrastructureError) as error:

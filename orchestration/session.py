@@ -65,10 +65,9 @@ class Session:
 
     def boot(self) -> None:
         """Start the machine and follow its stages."""
+        # It may be the end of a panic.
+        self.machine.stands_at_end = self.linux_symbols is not None
         self.machine.start()
-        if self.linux_symbols is not None and self.machine.monitor is not None:
-            # A machine that switches itself off stands still until it was looked at: it may be the end of a panic.
-            self.machine.monitor.execute("set-action", shutdown="pause")
         self.registered = registry.add(self)
         self.tracker.__post_init__()
         while self.tracker.current is not None and self.tracker.current.ends_with is not None:

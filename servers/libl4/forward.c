@@ -123,8 +123,11 @@ static bool submit(u16 number)
 		token = out->next++ % L4_VIRTQUEUE_MAX;
 		l4_virtqueue_add(&ring[number], chain.buffer, chain.count, token);
 		/* A store of ours that goes astray must not make the device reach other memory of the guest than it was told. */
-		if (peek(number) <= 0 || !l4_virtqueue_holds(&ring[number], chain.buffer, chain.count))
-			l4_die("request was changed");
+		if (peek(number) <= 0 || !l4_virtqueue_holds(&ring[number], chain.buffer, chain.count)) {
+			l4_backend_break(&backend, "request does not keep still");
+			found = -1;
+			break;
+		}
 		out->request[token].head = chain.head;
 		out->request[token].status = mark_status();
 		out->request[token].done = false;

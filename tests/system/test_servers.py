@@ -7,9 +7,10 @@ import queue
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import fdt
 import pytest
@@ -96,10 +97,11 @@ def crashing(arch: Arch, compile_bare: Callable[..., Path]) -> Callable[..., Pat
 
 @pytest.fixture
 def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..., Outcome]:
-    """Boot with the small guest. type_line is typed when it is done with its tests."""
+    """Boot with the small guest. type_line is typed when it is done with its tests, answers when it says their keys."""
 
     def boot(type_line: str = "q", servers: dict[str, Path] | None = None, ram: int = RAM,
-             change: Callable[[Config], Config] = lambda config: config, archive: bytes = b"") -> Outcome:
+             change: Callable[[Config], Config] = lambda config: config, archive: bytes = b"",
+             answers: Mapping[str, str] = MappingProxyType({})) -> Outcome:
         abi = build.abi(arch)
         disk, initrd = tmp_path / "disk", tmp_path / "boot.img"
         disk.write_bytes(b"".join(n.to_bytes(4, "little").ljust(4096, b"\0") for n in range(BLOCKS)))
@@ -126,6 +128,8 @@ def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..
                         return outcome
                     if text == "done":
                         machine.send(f"hello\n{type_line}\n".encode())
+                    if text in answers:
+                        machine.send(answers[text].encode())
         finally:
             machine.close()
         return outcome
@@ -150,6 +154,15 @@ def test_devices_work(run: Callable[..., Outcome]) -> None:
     # Servers start side by side.
     assert sorted(said[1:4]) == ["root: block ready", "root: console ready", "root: net ready"]
     assert said[4] == "root: linux started"
+    assert "root: guest powers off, status 7" in outcome.log
+
+
+def test_buffers_that_overlap_do_not_silence_the_log(run: Callable[..., Outcome]) -> None:
+    """The console looks at what it stored in the guest's memory; a guest must not be able to kill it for ever."""
+    outcome = run("o", answers={"overlap": "ab" * 100 + "\nq\n"})
+    assert "ok console after a reset" in outcome.guest
+    assert outcome.died("console") <= 1
+    assert any("guest broke the protocol: what was typed does not stay" in line for line in outcome.log)
     assert "root: guest powers off, status 7" in outcome.log
 
 

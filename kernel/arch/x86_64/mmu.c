@@ -67,7 +67,8 @@ void mmu_map_direct(struct boot_machine *m, u64 start, u64 end, bool uncached)
 bool arch_device_access(u64 pa, u64 width, bool store, u64 *value)
 {
 	static u64 pd[512] __attribute__((aligned(4096))), pt[512] __attribute__((aligned(4096)));
-	u64 entry = align_down(pa, L4_PAGE_SIZE) | PTE_P | PTE_W | PTE_NX | PTE_PCD | PTE_PWT;
+	/* Accessed and dirty, so that the CPU does not change it. */
+	u64 entry = align_down(pa, L4_PAGE_SIZE) | PTE_P | PTE_W | PTE_A | PTE_D | PTE_NX | PTE_PCD | PTE_PWT;
 	void *at = (void *)(KERNEL_WINDOW + pa % L4_PAGE_SIZE);
 
 	if (pt[0] != entry) {

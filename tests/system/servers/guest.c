@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * In Linux's place: drives the three virtio devices by itself and says "ok ..." or "not ok ..." on the
- * console. Then it does what is typed: echo a line; q power off; p panic; f fault.
+ * console. Then it does what is typed: echo a line; q power off; p panic; f fault; o offer buffers that overlap.
  */
 #include <l4/invoke.h>
 #include <l4/lib.h>
@@ -213,6 +213,29 @@ static void test_bad_request(void)
 	result(do_block(0, 8) && *(u32 *)blocks[0] == 1, "disk after a reset");
 }
 
+/* Two buffers in one place, where what was typed cannot be: the console lets go of us until we reset it. */
+static void test_overlap(void)
+{
+	static char place;
+	struct l4_buffer both[2] = {{GPA(&place), 1, true}, {GPA(&place), 1, true}};
+	bool offered = false;
+	u16 token;
+	u32 written;
+
+	say("overlap\n");
+	while (!l4_read_once(device(L4_DEVICE_CONSOLE)->needs_reset)) {
+		if (!offered) {
+			l4_virtqueue_add(&queues[L4_DEVICE_CONSOLE][0], both, 2, 0);
+			kick(L4_DEVICE_CONSOLE, 0);
+		}
+		/* A single byte fits. */
+		offered = !l4_virtqueue_get(&queues[L4_DEVICE_CONSOLE][0], &token, &written);
+		l4_yield();
+	}
+	connect(L4_DEVICE_CONSOLE, 64);
+	result(true, "console after a reset");
+}
+
 static void obey(const char *line, u32 bytes)
 {
 	static const char text[] = "the test wants it";
@@ -226,6 +249,9 @@ static void obey(const char *line, u32 bytes)
 		msg.tag = l4_tag(L4_ROOT_PANIC, (sizeof(text) + 7) / 8, 0);
 		memcpy(msg.words, text, sizeof(text));
 		l4_call(L4_GUEST_SLOT_ROOT, &msg);
+		break;
+	case 'o':
+		test_overlap();
 		break;
 	case 'f':
 		__builtin_trap();
