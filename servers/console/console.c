@@ -212,6 +212,7 @@ static void add_out(struct record *to, u8 byte)
 	to->out |= (u64)byte << to->out_count++ * 8;
 }
 
+/* A function of its own in the program: faults are made here (orchestration/faults/inject.py). */
 static __attribute__((noinline)) void emit(struct record *to, char channel, u8 byte)
 {
 	if (to->channel != channel) {
@@ -362,8 +363,8 @@ static __attribute__((noinline)) bool put(void)
 	check_note(step);
 	if (!FIELD(out_count))
 		l4_die("nothing is decided on");
-	l4_noted_invoke(L4_SERVER_SLOT_REGS, info->ioport_base ? L4_IOPORT_OUT : L4_FRAME_STORE,
-			info->ioport_base, uart()->data_width, (u8)FIELD(out), &state->note, note_of(step, 0));
+	l4_noted_invoke(L4_SERVER_SLOT_REGS, uart_store(), info->ioport_base, uart()->data_width, (u8)FIELD(out),
+			&state->note, note_of(step, 0));
 	shift_out();
 	return true;
 }
@@ -433,9 +434,8 @@ static __attribute__((noinline)) bool get(void)
 		return false;
 	step = FIELD(step);
 	check_note(step);
-	keep_typed(l4_noted_invoke(L4_SERVER_SLOT_REGS, info->ioport_base ? L4_IOPORT_IN : L4_FRAME_LOAD,
-				   info->ioport_base, uart()->data_width, 0, &state->note,
-				   note_of(step, NOTE_GET)));
+	keep_typed(l4_noted_invoke(L4_SERVER_SLOT_REGS, uart_load(), info->ioport_base, uart()->data_width, 0,
+				   &state->note, note_of(step, NOTE_GET)));
 	return true;
 }
 

@@ -35,23 +35,28 @@ extern const struct uart ns16550, pl011;
 /* What the root pager told us; on a page that we cannot write, whatever becomes of us. */
 static const struct l4_server_info *const info = (const void *)L4_SERVER_INFO_VADDR;
 
+/* IoPort IN and OUT, Frame LOAD and STORE: their arguments are alike, and a Frame's first register is at 0. */
+static inline unsigned long uart_load(void)
+{
+	return info->ioport_base ? L4_IOPORT_IN : L4_FRAME_LOAD;
+}
+
+static inline unsigned long uart_store(void)
+{
+	return info->ioport_base ? L4_IOPORT_OUT : L4_FRAME_STORE;
+}
+
 static inline u32 uart_in(unsigned long offset, unsigned long width)
 {
-	unsigned long value = 0;
+	unsigned long result[L4_MSG_REG_WORDS];
 
-	if (info->ioport_base)
-		l4_ioport_in(L4_SERVER_SLOT_REGS, info->ioport_base + offset, width, &value);
-	else
-		l4_frame_load(L4_SERVER_SLOT_REGS, offset, width, &value);
-	return (u32)value;
+	l4_invoke(L4_SERVER_SLOT_REGS, uart_load(), info->ioport_base + offset, width, 0, 0, 0, 0, result);
+	return (u32)result[0];
 }
 
 static inline void uart_out(unsigned long offset, unsigned long width, u32 value)
 {
-	if (info->ioport_base)
-		l4_ioport_out(L4_SERVER_SLOT_REGS, info->ioport_base + offset, width, value);
-	else
-		l4_frame_store(L4_SERVER_SLOT_REGS, offset, width, value);
+	l4_invoke(L4_SERVER_SLOT_REGS, uart_store(), info->ioport_base + offset, width, value, 0, 0, 0, NULL);
 }
 
 /* A variable of a driver's, which dies rather than go on with one that was changed behind its back. */

@@ -152,22 +152,6 @@ static inline unsigned long l4_frame_info(unsigned long frame, struct l4_frame_i
 	return error;
 }
 
-static inline unsigned long l4_frame_load(unsigned long frame, unsigned long offset, unsigned long width,
-					  unsigned long *value)
-{
-	unsigned long result[L4_MSG_REG_WORDS];
-	unsigned long error = l4_invoke(frame, L4_FRAME_LOAD, offset, width, 0, 0, 0, 0, result);
-
-	*value = result[0];
-	return error;
-}
-
-static inline unsigned long l4_frame_store(unsigned long frame, unsigned long offset, unsigned long width,
-					   unsigned long value)
-{
-	return l4_invoke(frame, L4_FRAME_STORE, offset, width, value, 0, 0, 0, NULL);
-}
-
 static inline unsigned long l4_irq_handler_bind(unsigned long irq, unsigned long notification)
 {
 	return l4_invoke(irq, L4_IRQ_HANDLER_BIND, notification, 0, 0, 0, 0, 0, NULL);
