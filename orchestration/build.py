@@ -32,6 +32,11 @@ def traced(name: str) -> str:
     return name.replace("quoll", "quoll-trace")
 
 
+def checked(name: str) -> str:
+    """Return the name of the kernel that checks its invariants (assert, UBSan)."""
+    return name.replace("quoll", "quoll-debug")
+
+
 def generate(arch: Arch, form: str) -> str:
     """Return what the ABI's generator prints for an architecture; form is header or python."""
     argv = [sys.executable, str(ROOT / "kernel/abi/generate.py"), "--arch", arch.name, f"--{form}"]
@@ -61,7 +66,7 @@ def cross_file(arch: Arch) -> Path:
 def products(arch: Arch) -> list[str]:
     """Return the names of what is kept of a build."""
     kernels = {KERNEL, arch.kernel}
-    return sorted({*kernels, *map(traced, kernels), KERNEL_TESTS, KERNEL_BENCH, *SERVERS})
+    return sorted({*kernels, *map(traced, kernels), *map(checked, kernels), KERNEL_TESTS, KERNEL_BENCH, *SERVERS})
 
 
 def sources_key(arch: Arch) -> str:

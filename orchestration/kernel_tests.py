@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import queue
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from orchestration import build, image, ktap
@@ -23,17 +24,17 @@ GUEST_RAM = 2 << 20
 
 
 def run(arch: Arch, bare: Path, accel: str = "tcg", limit: float = LIMIT, extra: tuple[str, ...] = (),
-        program: str = build.KERNEL_TESTS, trace: bool = False) -> tuple[ktap.Report, Path]:
+        program: str = build.KERNEL_TESTS, variant: Callable[[str], str] = str) -> tuple[ktap.Report, Path]:
     """Boot a program of ours instead of the root pager; return its report and the run's folder.
 
-    trace: on the kernel that counts.
+    variant: name of the kernel to boot, of the usual one's: build.traced, build.checked.
 
     Raises PanicError or HangError when it does not come to an end by itself within limit seconds (scaled).
     """
     folder = RunDirectory(f"{program}-{arch.name}")
     initrd = folder.file("boot.img")
     initrd.write_bytes(image.pack(arch, build.abi(arch), {"root": bare / program}, {}, GUEST_RAM))
-    kernel = bare / (build.traced(arch.kernel) if trace else arch.kernel)
+    kernel = bare / variant(arch.kernel)
     machine = Machine(arch, Config(kernel=kernel, initrd=initrd, network=False, accel=accel,
                                    extra=extra), folder)
     lines: list[str] = []

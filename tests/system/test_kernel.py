@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from orchestration import boot, kernel_tests, trace
+from orchestration import boot, build, kernel_tests, trace
 from orchestration.arch import Arch
 from orchestration.bench.sides import counted
 from orchestration.bench.workload import Clock
@@ -16,10 +17,12 @@ from orchestration.rundir import RunDirectory
 from orchestration.session import Session
 
 
-@pytest.mark.parametrize("traced", [False, True], ids=["kernel", "kernel that counts"])
-def test_kernel(arch: Arch, made: boot.Artefacts, subtests: pytest.Subtests, traced: bool) -> None:
+@pytest.mark.parametrize("variant", [str, build.traced, build.checked],
+                         ids=["kernel", "kernel that counts", "kernel that checks itself"])
+def test_kernel(arch: Arch, made: boot.Artefacts, subtests: pytest.Subtests, variant: Callable[[str], str]) -> None:
     # Time counts instructions, so that a busy host cannot take a thread's slice away.
-    report, folder = kernel_tests.run(arch, made.bare, extra=counted(arch, Clock.INSTRUCTIONS), trace=traced)
+    report, folder = kernel_tests.run(arch, made.bare, extra=counted(arch, Clock.INSTRUCTIONS),
+                                      variant=variant)
     for result in report.results:
         with subtests.test(result.name):
             if result.outcome == "skip":

@@ -14,6 +14,12 @@ void log_bind(struct notification *n, u64 badge);
 u64 log_paddr(void);
 
 __attribute__((format(printf, 1, 2), noreturn)) void panic(const char *fmt, ...);
+
+/* An invariant. Checked by quoll-debug.elf only, so x has no side effects; what user mode can cause is an error, not this. */
+#ifdef KERNEL_DEBUG
 #define assert(x) do { if (unlikely(!(x))) panic("%s:%d: %s", __FILE_NAME__, __LINE__, #x); } while (0)
+#else
+#define assert(x) do { if (0) (void)(x); } while (0)
+#endif
 
 #endif
