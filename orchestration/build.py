@@ -96,11 +96,13 @@ def bare(arch: Arch, cache: Cache) -> Path:
         # Meson's scripts find a python3 with yaml in the .venv, whatever else is first in PATH.
         env = {"PATH": f"{VENV / 'bin'}:/usr/local/bin:/usr/bin:/bin"}
         with cache.lock(f"meson-{key}"):
-            if not (folder / "build.ninja").exists():
+            unfinished = Path(f"{folder}.unfinished")
+            if unfinished.exists() or not (folder / "build.ninja").exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 tools.run(["meson", "setup", "--cross-file", str(cross_file(arch)), str(folder), str(ROOT)], log,
-                          "meson setup", LIMIT, env=env)
-            tools.run(["ninja", "-C", str(folder)], log, "the build of kernel and servers", LIMIT, env=env)
+                          "meson setup", LIMIT, env=env, unfinished=unfinished)
+            tools.run(["ninja", "-C", str(folder)], log, "the build of kernel and servers", LIMIT, env=env,
+                      unfinished=unfinished)
             found = targets(folder)
             for name in products(arch):
                 if name not in found:

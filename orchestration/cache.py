@@ -2,26 +2,31 @@
 """The cache of what was built or fetched: entries are folders named by the hash of what they are made from.
 
 An entry is used only after every file in it has matched the hash that was noted when it was stored; one
-that does not match is thrown away and made again. Entries appear by one rename, under a lock per entry.
+that does not match is thrown away and made again. Entries appear by one rename, under a lock per entry. What an
+orchestrator that was killed has left is removed by the next one.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
+import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestration import doctor
+from orchestration import doctor, ownership
 from orchestration.errors import InfrastructureError
+from orchestration.ownership import OwnFolder
 
 MANIFEST = "manifest.json"
 CHUNK = 1 << 20
+# How the names of folders begin that become entries, and of those that hold a root file system's files meanwhile.
+MAKING, TREE = ".making-", "quoll-tree-"
+# Before the noted hash of a file with holes, which need not be read.
+SPARSE = "sparse:"
 
 
 def hash_file(path: Path) -> str:
@@ -31,6 +36,45 @@ def hash_file(path: Path) -> str:
         while chunk := stream.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def hash_sparse(path: Path) -> str:
+    """Return a hash of a file's size and of what in it is not zero: holes cost nothing, and zeros count as holes."""
+    digest = hashlib.sha256()
+    zeros = bytes(CHUNK)
+    with path.open("rb") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        digest.update(end.to_bytes(8, "little"))
+        at = 0
+        while at < end:
+            try:
+                at = os.lseek(stream.fileno(), at, os.SEEK_DATA) // CHUNK * CHUNK
+            except OSError as error:
+                if error.errno == errno.ENXIO:
+                    break
+                raise
+            chunk = os.pread(stream.fileno(), CHUNK, at)
+            if chunk != zeros[:len(chunk)]:
+                digest.update(at.to_bytes(8, "little") + chunk)
+            at += CHUNK
+    return digest.hexdigest()
+
+
+def note(path: Path) -> str:
+    """Return what is noted of a file."""
+    found = path.stat()
+    return SPARSE + hash_sparse(path) if found.st_blocks * 512 < found.st_size - CHUNK else hash_file(path)
+
+
+def matches(path: Path, noted: str) -> bool:
+    """Say whether a file is what was noted."""
+    return (SPARSE + hash_sparse(path) if noted.startswith(SPARSE) else hash_file(path)) == noted
+
+
+def noted_hash(path: Path) -> str:
+    """Return the hash of a file of an entry that get() has just given: it was compared then. Another file is read."""
+    manifest = path.parent / MANIFEST
+    return str(json.loads(manifest.read_text())[path.name]) if manifest.exists() else hash_file(path)
 
 
 def key_of(*parts: str, files: Iterable[Path] = (), base: Path | None = None) -> str:
@@ -61,14 +105,16 @@ class Cache:
         except OSError as error:
             raise InfrastructureError(f"cannot create {self.root}: {error.strerror}",
                                       "set XDG_CACHE_HOME to a folder you may write to") from error
+        ownership.sweep(self.root, f"*/{MAKING}*")
+        ownership.sweep(self.root, f"{TREE}*")
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Keep other orchestrators out of what name stands for."""
+        """Keep other orchestrators out of what name stands for, and their programs."""
         folder = self.root / "locks"
         folder.mkdir(exist_ok=True)
-        with (folder / name.replace("/", "-")).open("w") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+        with ownership.lock(folder / name.replace("/", "-"),
+                            lambda: self.say(f"waiting for another orchestrator, which is at {name}")):
             yield
 
     def folder(self, kind: str, key: str) -> Path:
@@ -80,7 +126,7 @@ class Cache:
         try:
             noted = json.loads((entry / MANIFEST).read_text())
             for name, digest in noted.items():
-                if hash_file(entry / name) != digest:
+                if not matches(entry / name, digest):
                     return f"{name} has changed"
         except (OSError, ValueError, AttributeError) as error:
             return str(error)
@@ -97,17 +143,15 @@ class Cache:
                 self.say(f"cache entry {kind}/{key[:8]} is damaged ({fault}): making it again")
                 shutil.rmtree(entry)
             entry.parent.mkdir(parents=True, exist_ok=True)
-            fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=entry.parent))
-            try:
-                make(fresh)
-                noted = {str(path.relative_to(fresh)): hash_file(path) for path in files_below(fresh)}
-                (fresh / MANIFEST).write_text(json.dumps(noted, indent=1))
-                fresh.rename(entry)
-            except OSError as error:
-                if error.errno == errno.ENOSPC:
-                    raise InfrastructureError(f"no space left while making {kind} in {self.root}",
-                                              "make room, or set XDG_CACHE_HOME") from error
-                raise
-            finally:
-                shutil.rmtree(fresh, ignore_errors=True)
+            with OwnFolder(entry.parent, MAKING) as fresh:
+                try:
+                    make(fresh)
+                    noted = {str(path.relative_to(fresh)): note(path) for path in files_below(fresh)}
+                    (fresh / MANIFEST).write_text(json.dumps(noted, indent=1))
+                    fresh.rename(entry)
+                except OSError as error:
+                    if error.errno == errno.ENOSPC:
+                        raise InfrastructureError(f"no space left while making {kind} in {self.root}",
+                                                  "make room, or set XDG_CACHE_HOME") from error
+                    raise
             return entry

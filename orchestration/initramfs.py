@@ -6,13 +6,14 @@ The archive is a cache entry, the same bytes for the same content. Linux runs it
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from orchestration import rootfs, tools
 from orchestration.arch import Arch
 from orchestration.bootstrap import ROOT
-from orchestration.cache import Cache, files_below, hash_file, key_of
+from orchestration.cache import Cache, files_below, hash_file, key_of, noted_hash
 
 ARCHIVE = "root.cpio"
 PACK_LIMIT = 300
@@ -27,7 +28,7 @@ def archive(arch: Arch, cache: Cache, spec: rootfs.Spec, files: Mapping[str, byt
     files are programs, by their path; unpacked are tar files, by the folder that they are unpacked in.
     """
     base = rootfs.packages(arch, cache, spec)
-    key = key_of(hash_file(base), spec.name, PACK,
+    key = key_of(noted_hash(base), spec.name, PACK,
                  *(f"{name} {content.hex()}" for name, content in sorted(files.items())),
                  *(f"{name} {hash_file(path)}" for name, path in sorted(unpacked.items())),
                  files=[*files_below(rootfs.FOLDER / spec.name), Path(__file__), Path(rootfs.__file__)], base=ROOT)
@@ -36,14 +37,14 @@ def archive(arch: Arch, cache: Cache, spec: rootfs.Spec, files: Mapping[str, byt
         with rootfs.filled(cache, spec, base, None, f"initramfs-{arch.name}.log") as (tree, log):
             for folder, path in unpacked.items():
                 (tree / folder).mkdir(parents=True)
-                tools.run(["tar", "-C", str(tree / folder), "--no-same-owner", "-xf", str(path)], log,
+                tools.run(["tar", "--force-local", "-C", str(tree / folder), "--no-same-owner", "-xf", str(path)], log,
                           f"unpacking {path.name}", PACK_LIMIT)
             for file, content in files.items():
                 (tree / file).parent.mkdir(parents=True, exist_ok=True)
                 (tree / file).write_bytes(content)
                 (tree / file).chmod(0o755)
             rootfs.forget_times(tree)
-            tools.run(["sh", "-c", f"{PACK} --file={entry / ARCHIVE}"], log, "packing the root file system", PACK_LIMIT,
-                      cwd=tree)
+            tools.run(["sh", "-c", f"{PACK} > {shlex.quote(str(entry / ARCHIVE))}"], log,
+                      "packing the root file system", PACK_LIMIT, cwd=tree)
 
     return cache.get("initramfs", key, make) / ARCHIVE

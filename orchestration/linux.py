@@ -8,15 +8,16 @@ booted is a cache entry that is verified by its hashes.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration import build, tools
+from orchestration import build, doctor, tools
 from orchestration.arch import Arch
 from orchestration.bootstrap import ROOT
 from orchestration.cache import Cache, key_of
-from orchestration.errors import BuildError, MissingError
+from orchestration.errors import BuildError, InfrastructureError, MissingError
 
 TARBALL = Path("/usr/src/linux-source-6.12.tar.xz")
 PATCHES = ROOT / "l4linux-patches"
@@ -24,6 +25,8 @@ NATIVE_CONFIGS = ROOT / "orchestration" / "configs"
 # Nothing of the time, the user or the machine gets into the image.
 REPRODUCIBLE = {"KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970", "KBUILD_BUILD_USER": "quoll",
                 "KBUILD_BUILD_HOST": "quoll", "KBUILD_BUILD_VERSION": "1", "LC_ALL": "C"}
+# What Linux' makefiles and make itself take for something else in a path.
+UNSAFE = re.compile(r"[^\w@+,./-]")
 UNPACK_LIMIT, PATCH_LIMIT, MAKE_LIMIT = 900, 60, 5400
 
 
@@ -110,8 +113,18 @@ def unpack(cache: Cache, flavour: Flavour, key: str, log: Path) -> Path:
     return tree
 
 
+def check_path(path: Path) -> None:
+    """Raise InfrastructureError when Linux cannot be built below a path."""
+    bad = sorted(set(UNSAFE.findall(str(path))))
+    if bad:
+        raise InfrastructureError(f"Linux cannot be built in {path}: its makefiles take no {' '.join(map(repr, bad))} "
+                                  "in a path", "set XDG_CACHE_HOME to another folder")
+
+
 def make(arch: Arch, cache: Cache, flavour: Flavour, key: str, entry: Path) -> None:
     """Fill a cache entry with image, System.map, .config and modules.tar."""
+    check_path(cache.root)
+    doctor.check_space(doctor.SPACE_NEEDED)
     log = cache.root / "build" / f"linux-{flavour.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("")
@@ -119,6 +132,10 @@ def make(arch: Arch, cache: Cache, flavour: Flavour, key: str, entry: Path) -> N
     with cache.lock(f"linux-{'guest' if flavour.patched else 'native'}"):
         tree = unpack(cache, flavour, key, log)
         objects = tree.parent / f"objects-{flavour.name}"
+        # A make that was killed leaves objects that are newer than their sources and not whole.
+        unfinished = tree.parent / f"{objects.name}.unfinished"
+        if unfinished.exists():
+            shutil.rmtree(objects, ignore_errors=True)
         objects.mkdir(exist_ok=True)
         abi = objects / "quoll-abi"
         abi.mkdir(exist_ok=True)
@@ -134,9 +151,10 @@ def make(arch: Arch, cache: Cache, flavour: Flavour, key: str, entry: Path) -> N
         wanted = objects / "wanted.config"
         wanted.write_text("".join(path.read_text() for path in flavour.configs))
         tools.run([*command, f"KCONFIG_ALLCONFIG={wanted}", flavour.base], log, "Linux' configuration",
-                  UNPACK_LIMIT, env=env)
+                  UNPACK_LIMIT, env=env, unfinished=unfinished)
         check_config(wanted, objects / ".config")
-        tools.run([*command, jobs, *flavour.targets], log, "the build of Linux", MAKE_LIMIT, env=env)
+        tools.run([*command, jobs, *flavour.targets], log, "the build of Linux", MAKE_LIMIT, env=env,
+                  unfinished=unfinished)
         stage = objects / "modules-root"
         shutil.rmtree(stage, ignore_errors=True)
         stage.mkdir()

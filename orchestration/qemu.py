@@ -6,12 +6,11 @@ QEMU dies with the orchestrator, however that ends: setpriv makes the kernel kil
 
 from __future__ import annotations
 
+import os
 import queue
 import shlex
-import shutil
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -20,12 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestration import tools
+from orchestration import ownership, tools
 from orchestration.arch import Arch
 from orchestration.cache import hash_file
 from orchestration.console import Channel, Demultiplexer, Line
 from orchestration.errors import InfrastructureError
 from orchestration.monitor import Monitor
+from orchestration.ownership import PREFIX, OwnFolder
 from orchestration.rundir import RunDirectory
 from orchestration.running.tee import Tee
 from orchestration.serial import NAME as SERIAL
@@ -70,15 +70,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def value(path: Path | str) -> str:
+    """Return a path as a value among QEMU's options, where a comma ends it."""
+    return str(path).replace(",", ",,")
+
+
 def arguments(arch: Arch, config: Config, sockets: Path | None, port: int) -> list[str]:
     """Return QEMU's argument vector. Without sockets it is one for a terminal: serial line and monitor are there.
 
     With sockets the machine waits for cont, which spawn() gives when it holds every end.
     """
     ends = ["-serial", "mon:stdio"] if sockets is None else [
-        "-chardev", f"pipe,id=serial,path={sockets}/{SERIAL}", "-serial", "chardev:serial",
-        "-chardev", f"socket,id=monitor,path={sockets}/monitor", "-mon", "chardev=monitor,mode=control",
-        "-gdb", f"unix:{sockets}/gdb,server=on,wait=off", PAUSED]
+        "-chardev", f"pipe,id=serial,path={value(sockets)}/{SERIAL}", "-serial", "chardev:serial",
+        "-chardev", f"socket,id=monitor,path={value(sockets)}/monitor", "-mon", "chardev=monitor,mode=control",
+        "-gdb", f"unix:{value(sockets)}/gdb,server=on,wait=off", PAUSED]
     argv = [arch.qemu, "-M", arch.machine, "-cpu", "host" if config.accel == "kvm" else arch.cpu,
             "-accel", config.accel,
             "-m", f"{config.memory // MIB}M", "-smp", "1", "-nodefaults", "-no-user-config", "-display", "none",
@@ -88,7 +93,7 @@ def arguments(arch: Arch, config: Config, sockets: Path | None, port: int) -> li
     if config.append:
         argv += ["-append", config.append]
     if config.disk is not None:
-        argv += ["-drive", f"if=none,id=hd0,format=raw,file={config.disk}",
+        argv += ["-drive", f"if=none,id=hd0,format=raw,file={value(config.disk)}",
                  "-device", "virtio-blk-pci,drive=hd0,disable-legacy=on"]
     if config.network:
         argv += ["-netdev", f"user,id=n0,hostfwd=tcp:127.0.0.1:{port}-:22",
@@ -107,6 +112,7 @@ class Machine:
         self.monitor: Monitor | None = None
         self.serial: SerialLine | None = None
         self.tee: Tee | None = None
+        self.folder: OwnFolder | None = None
         self.port = 0
         self.recent: list[str] = []
         self.on_line: Callable[[Line], None] = lambda line: None
@@ -132,12 +138,16 @@ class Machine:
 
     def spawn(self) -> None:
         """Start QEMU once, and wait until its monitor answers."""
-        self.sockets = Path(tempfile.mkdtemp(prefix="quoll-"))
+        place = ownership.temporary()
+        ownership.sweep(place, f"{PREFIX}*")
+        self.folder = OwnFolder(place, PREFIX)
+        self.sockets = self.folder.path
         self.monitor = Monitor(self.sockets / "monitor", self.take_event)
         self.serial = SerialLine(self.sockets)
         argv = arguments(self.arch, self.config, self.sockets, self.port)
-        self.run.file("argv").write_text(shlex.join(argv) + "\n")
-        files = {"kernel": self.config.kernel, "initrd": self.config.initrd, "disk": self.config.disk}
+        self.run.file("argv").write_bytes(os.fsencode(shlex.join(argv) + "\n"))
+        # The disk is a copy with keys of its own: nobody could compare its hash with anything.
+        files = {"kernel": self.config.kernel, "initrd": self.config.initrd}
         self.run.write_json("hashes.json", {name: hash_file(path) for name, path in files.items() if path})
         errors = self.run.file("qemu.log")
         with errors.open("wb") as stream:
@@ -226,4 +236,5 @@ class Machine:
             self.serial.close()
         if self.tee is not None:
             self.tee.close()
-        shutil.rmtree(self.sockets, ignore_errors=True)
+        if self.folder is not None:
+            self.folder.close()

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +16,9 @@ from pathlib import Path
 from orchestration import tools
 from orchestration.arch import Arch
 from orchestration.bootstrap import ROOT
-from orchestration.cache import Cache, files_below, hash_file, key_of
+from orchestration.cache import TREE, Cache, files_below, key_of, noted_hash
 from orchestration.errors import InfrastructureError, QuollError
+from orchestration.ownership import OwnFolder
 
 SUITE = "trixie"
 # mmdebstrap's own choice is this and the suites of updates; those change daily, and a mirror may lag behind in one
@@ -83,7 +82,7 @@ def fill(tree: Path, spec: Spec, archive: Path, modules: Path | None, log: Path)
     """Make the file tree of an image in the empty folder tree."""
     for target in MERGED.values():
         (tree / target).mkdir(parents=True, exist_ok=True)
-    tools.run(["tar", "-C", str(tree), "--exclude=./dev", "--no-same-owner", "-xf", str(archive)], log,
+    tools.run(["tar", "--force-local", "-C", str(tree), "--exclude=./dev", "--no-same-owner", "-xf", str(archive)], log,
               "unpacking the packages", PACK_LIMIT)
     for name in DROPPED:
         path = tree / name
@@ -105,8 +104,8 @@ def fill(tree: Path, spec: Spec, archive: Path, modules: Path | None, log: Path)
         if not link.exists() and not link.is_symlink():
             link.symlink_to("busybox")
     if modules is not None:
-        tools.run(["tar", "-C", str(tree), "--no-same-owner", "--keep-directory-symlink", "-xf", str(modules)], log,
-                  "unpacking the modules", PACK_LIMIT)
+        tools.run(["tar", "--force-local", "-C", str(tree), "--no-same-owner", "--keep-directory-symlink", "-xf",
+                   str(modules)], log, "unpacking the modules", PACK_LIMIT)
         for release in (tree / "lib/modules").glob("*"):
             tools.run(["depmod", "-b", str(tree), release.name], log, "depmod", PACK_LIMIT)
 
@@ -115,7 +114,7 @@ def base_image(arch: Arch, cache: Cache, spec: Spec, modules: Path | None) -> Pa
     """Return the ext4 image without keys; modules is a tar file, or None."""
     archive = packages(arch, cache, spec)
     size = max(IMAGE_SIZE, archive.stat().st_size + IMAGE_ROOM)
-    key = key_of(hash_file(archive), hash_file(modules) if modules else "", str(size), spec.name,
+    key = key_of(noted_hash(archive), noted_hash(modules) if modules else "", str(size), spec.name,
                  files=[*files_below(FOLDER / spec.name), Path(__file__)], base=ROOT)
 
     def make(entry: Path) -> None:
@@ -136,8 +135,8 @@ def filled(cache: Cache, spec: Spec, archive: Path, modules: Path | None, log: s
     path = cache.root / "build" / log
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("")
-    with tempfile.TemporaryDirectory(prefix="quoll-tree-", dir=cache.root) as name:
-        tree = Path(name) / "tree"
+    with OwnFolder(cache.root, TREE) as folder:
+        tree = folder / "tree"
         tree.mkdir()
         fill(tree, spec, archive, modules, path)
         yield tree, path
@@ -151,15 +150,23 @@ def forget_times(tree: Path) -> None:
 
 def run_copy(base: Path, disk: Path, host_key: bytes, client_key: str, log: Path) -> None:
     """Copy an image to disk with one run's keys: the server's own, and the one client that may come in."""
-    subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(base), str(disk)], check=True)
-    with tempfile.TemporaryDirectory(prefix="quoll-keys-") as name:
-        folder = Path(name)
+    tools.run(["cp", "--sparse=always", "--reflink=auto", "--", str(base), str(disk)], log, "copying the disk",
+              PACK_LIMIT)
+    with OwnFolder(disk.parent, "keys-") as folder:
         files = {"/etc/dropbear/host_key": host_key, "/root/.ssh/authorized_keys": f"{client_key} quoll\n".encode()}
+        # debugfs takes a path to its first space and says nothing in its status, so it gets names without a folder,
+        # and the files are read back.
         commands = []
         for number, (target, content) in enumerate(files.items()):
-            (folder / str(number)).write_bytes(content)
-            commands += [f"write {folder / str(number)} {target}", f"set_inode_field {target} mode 0100600",
-                         f"set_inode_field {target} uid 0", f"set_inode_field {target} gid 0"]
+            (folder / f"in-{number}").write_bytes(content)
+            commands += [f"write in-{number} {target}", f"set_inode_field {target} mode 0100600",
+                         f"set_inode_field {target} uid 0", f"set_inode_field {target} gid 0",
+                         f"dump {target} out-{number}"]
         (folder / "commands").write_text("\n".join(commands) + "\n")
-        tools.run(["debugfs", "-w", "-f", str(folder / "commands"), str(disk)], log, "writing the run's keys",
-                  INJECT_LIMIT)
+        tools.run(["debugfs", "-w", "-f", "commands", str(disk)], log, "writing the run's keys", INJECT_LIMIT,
+                  cwd=folder)
+        for number, (target, content) in enumerate(files.items()):
+            copy = folder / f"out-{number}"
+            if not copy.exists() or copy.read_bytes() != content:
+                raise InfrastructureError(f"{target} of {disk} is not what was written there", f"see {log}",
+                                          tools.tail(log))

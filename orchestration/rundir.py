@@ -13,9 +13,17 @@ from typing import Any
 
 from orchestration import doctor
 
+# Of those that went well, and of those that did not.
 KEPT_RUNS = 40
+# Names another folder for the runs' folders: the matrix keeps each attempt's with the attempt.
+RUNS_VARIABLE = "QUOLL_RUNS"
 # The process id of an orchestrator that is not the one that began the run.
 KEEPER = "keeper"
+
+
+def runs_folder() -> Path:
+    """Return where the folders of runs are."""
+    return Path(os.environ.get(RUNS_VARIABLE) or doctor.cache_root() / "runs")
 
 
 class RunDirectory:
@@ -23,7 +31,7 @@ class RunDirectory:
 
     def __init__(self, name: str, parent: Path | None = None) -> None:
         """Create a new folder for a run called name."""
-        parent = parent or doctor.cache_root() / "runs"
+        parent = parent or runs_folder()
         parent.mkdir(parents=True, exist_ok=True)
         prune(parent)
         self.started = time.monotonic()
@@ -72,8 +80,18 @@ def in_use(path: Path) -> bool:
     return True
 
 
+def went_well(path: Path) -> bool:
+    """Say whether a run's result is that nothing failed."""
+    try:
+        return bool(json.loads((path / "result.json").read_text())["outcome"] == "done")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def prune(parent: Path) -> None:
-    """Remove the oldest runs beyond KEPT_RUNS, but none that goes on."""
+    """Remove the oldest runs beyond KEPT_RUNS of each outcome, but none that goes on."""
     runs = sorted(path for path in parent.iterdir() if path.is_dir() and not in_use(path))
-    for path in runs[: max(0, len(runs) - KEPT_RUNS)]:
-        shutil.rmtree(path, ignore_errors=True)
+    well = [path for path in runs if went_well(path)]
+    for kind in (well, [path for path in runs if path not in well]):
+        for path in kind[: max(0, len(kind) - KEPT_RUNS)]:
+            shutil.rmtree(path, ignore_errors=True)

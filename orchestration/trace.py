@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import struct
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from orchestration.errors import InfrastructureError
+from orchestration.ownership import PREFIX, OwnFolder, temporary
 
 PLACE = re.compile(r"^l4: trace at ([0-9a-f]+), (\d+) bytes$", re.MULTILINE)
 MAGIC = 0x45434152544C4C51
@@ -90,8 +90,8 @@ def parse(data: bytes) -> Trace:
 def read(monitor: Memory, log: Path) -> Trace:
     """Read the trace of a machine that runs or is stopped; log is its l4.log."""
     address, size = place(log)
-    with tempfile.TemporaryDirectory(prefix="quoll-") as folder:
-        path = Path(folder) / "trace"
+    with OwnFolder(temporary(), PREFIX) as folder:
+        path = folder / "trace"
         monitor.execute("pmemsave", val=address, size=size, filename=str(path))
         return parse(path.read_bytes())
 

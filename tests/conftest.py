@@ -3,21 +3,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from orchestration import arch as arches
-from orchestration import boot
+from orchestration import boot, tools
 from orchestration.bootstrap import ROOT
 from orchestration.cache import Cache
 from orchestration.progress import Progress
 
-BUILDER = pytest.StashKey["subprocess.Popen[bytes]"]()
+BUILDER = pytest.StashKey[ExitStack]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,16 +43,22 @@ def pytest_collection_finish(session: pytest.Session) -> None:
               if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "made" in item.fixturenames}
     names = [arch.name for arch in chosen(session.config) if arch.name in wanted]
     if names and not session.config.option.collectonly:
-        session.config.stash[BUILDER] = subprocess.Popen(
+        stack = session.config.stash[BUILDER] = ExitStack()
+        builder = subprocess.Popen(
             ["nice", "-n", "19", sys.executable, "-m", "orchestration", "build", *names], cwd=ROOT,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            process_group=stack.enter_context(tools.group()))
+        stack.callback(end, builder)
+
+
+def end(builder: subprocess.Popen[bytes]) -> None:
+    if builder.poll() is None:
+        builder.terminate()
+        builder.wait(60)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    builder = config.stash.get(BUILDER, None)
-    if builder is not None and builder.poll() is None:
-        os.kill(builder.pid, signal.SIGTERM)
-        builder.wait(60)
+    config.stash.get(BUILDER, ExitStack()).close()
 
 
 @pytest.fixture(scope="session")

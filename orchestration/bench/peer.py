@@ -37,16 +37,17 @@ def peer(workload: Workload) -> Iterator[dict[str, str]]:
         return
     port = qemu.free_port()
     argv = [word.replace("{port}", str(port)) for word in workload.description.peer]
-    process = subprocess.Popen([tools.program("setpriv"), "--pdeathsig", "KILL", tools.program(argv[0]), *argv[1:]],
-                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + START_LIMIT
-        while not taken(port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise InfrastructureError(f"the peer of {workload.name} does not listen: {' '.join(argv)}",
-                                          "try the command by hand")
-            time.sleep(0.05)
-        yield {"PEER_HOST": HOST, "PEER_PORT": str(port)}
-    finally:
-        process.kill()
-        process.wait()
+    with tools.group() as group:
+        process = subprocess.Popen([tools.program(argv[0]), *argv[1:]], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=group)
+        try:
+            deadline = time.monotonic() + START_LIMIT
+            while not taken(port):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise InfrastructureError(f"the peer of {workload.name} does not listen: {' '.join(argv)}",
+                                              "try the command by hand")
+                time.sleep(0.05)
+            yield {"PEER_HOST": HOST, "PEER_PORT": str(port)}
+        finally:
+            process.kill()
+            process.wait()

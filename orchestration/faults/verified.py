@@ -11,7 +11,6 @@ import os
 import re
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 import zlib
@@ -23,6 +22,7 @@ from orchestration.arch import Arch
 from orchestration.bootstrap import ROOT
 from orchestration.console import Channel, Line
 from orchestration.errors import BuildError, InfrastructureError, QuollError
+from orchestration.ownership import PREFIX, OwnFolder, temporary
 from orchestration.session import Session
 from orchestration.tools import program
 
@@ -128,9 +128,8 @@ class Verified:
 
     def start(self) -> None:
         """Put the program into the guest, start it, and wait until it does something."""
-        with tempfile.TemporaryDirectory(prefix="quoll-") as folder:
-            binary = compile_program(self.session.machine.arch, SOURCES / f"{self.program}.c",
-                                     Path(folder) / self.program)
+        with OwnFolder(temporary(), PREFIX) as folder:
+            binary = compile_program(self.session.machine.arch, SOURCES / f"{self.program}.c", folder / self.program)
             self.session.push(binary, f"/tmp/{self.program}")
         self.remote = Remote(self.session, f"/tmp/{self.program} {self.arguments}", self)
         self.remote.start()
@@ -172,10 +171,11 @@ class Disk(Verified):
         if not self.final:
             return
         disk = self.session.machine.config.disk
-        with tempfile.TemporaryDirectory(prefix="quoll-") as folder:
-            copy = Path(folder) / "copy"
-            subprocess.run([program("debugfs"), "-R", f"dump {self.FILE} {copy}", str(disk)], capture_output=True,
-                           check=False)
+        with OwnFolder(temporary(), PREFIX) as folder:
+            copy = folder / "copy"
+            # A path in debugfs' command would end at its first space.
+            subprocess.run([program("debugfs"), "-R", f"dump {self.FILE} copy", str(disk)], capture_output=True,
+                           check=False, cwd=folder)
             got = f"{zlib.crc32(copy.read_bytes()):08x}" if copy.exists() else "nothing"
         if got != self.final:
             self.wrong.append(f"the disk's file has CRC {got}, the guest wrote {self.final}")

@@ -24,6 +24,7 @@ from orchestration import tools
 from orchestration.bootstrap import ROOT
 from orchestration.errors import InfrastructureError, MissingError, QuollError, UsageError
 from orchestration.matrix.plan import Cell
+from orchestration.rundir import RUNS_VARIABLE
 
 PASS, RETRIED, FAIL, INFRASTRUCTURE, SKIPPED = "pass", "pass after retry", "fail", "infrastructure", "skipped"
 OUTCOMES = (PASS, RETRIED, FAIL, INFRASTRUCTURE, SKIPPED)
@@ -117,7 +118,7 @@ class Runner:
         """Keep what all cells share."""
         self.folder, self.store, self.retries, self.limit, self.tell = folder, store, retries, minutes * 60, tell
         self.lock = threading.Lock()
-        self.processes: set[subprocess.Popen[bytes]] = set()
+        self.groups: set[int] = set()
         self.stopping = False
         self.results: list[CellResult] = []
 
@@ -136,9 +137,8 @@ class Runner:
         """End what runs, and begin nothing more."""
         with self.lock:
             self.stopping = True
-            for process in self.processes:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGTERM)
+            for group in self.groups:
+                os.killpg(group, signal.SIGTERM)
 
     def run_cell(self, result: CellResult) -> None:
         """Run a cell until it passes or its attempts are used up."""
@@ -166,26 +166,32 @@ class Runner:
                      for word in cell.arguments]
         began = time.monotonic()
         log = folder / "output.log"
-        with log.open("wb") as stream:
+        with log.open("wb") as stream, tools.group() as group:
             process = subprocess.Popen([str(ROOT / "orchestrate"), *arguments], cwd=ROOT, stdin=subprocess.DEVNULL,
-                                       stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
+                                       stdout=stream, stderr=subprocess.STDOUT, process_group=group,
+                                       env={**os.environ, RUNS_VARIABLE: str(folder / "runs")})
             with self.lock:
-                self.processes.add(process)
+                self.groups.add(group)
+                if self.stopping:
+                    os.killpg(group, signal.SIGTERM)
             try:
                 status = process.wait(self.limit)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGTERM)
+                os.killpg(group, signal.SIGTERM)
                 try:
                     process.wait(KILL_GRACE)
                 except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
+                    process.kill()
                     process.wait()
                 stream.write(b"\norchestrate: the command did not end within the matrix's limit\n")
                 status = TIME_UP
             finally:
                 with self.lock:
-                    self.processes.discard(process)
+                    self.groups.discard(group)
         last = tools.tail(log, TAIL)
         outcome = INFRASTRUCTURE if blames_tool(folder / "junit.xml") else judge(status, last)
+        if self.stopping and outcome != PASS:
+            # It ended because it was told to.
+            outcome, last = INFRASTRUCTURE, (*last, f"{SAYS}the matrix was interrupted")
         return Attempt(number, outcome, status, round(time.monotonic() - began, 1), last,
                        str(folder.relative_to(self.folder)))

@@ -42,7 +42,8 @@ class Remote:
         """Run pmemsave, the one QMP command that a trace needs."""
         if command != "pmemsave":
             raise InfrastructureError(f"no {command} by the debugger's stub")
-        said = self.human(f"pmemsave {arguments['val']} {arguments['size']} \"{arguments['filename']}\"").strip()
+        name = str(arguments["filename"]).replace("\\", r"\\").replace('"', r'\"')
+        said = self.human(f"pmemsave {arguments['val']} {arguments['size']} \"{name}\"").strip()
         if said:
             raise InfrastructureError(f"QEMU's monitor refused {command}: {said}")
         return None

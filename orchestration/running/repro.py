@@ -8,6 +8,7 @@ arguments. A run that went well keeps neither; then the command that made it is 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def prepare(folder: Path, progress: Progress) -> Session:
     """Return a session of the same machine as a run's, on copies of its files."""
     try:
         result = json.loads((folder / "result.json").read_text())
-        argv = shlex.split((folder / "argv").read_text())
+        argv = shlex.split(os.fsdecode((folder / "argv").read_bytes()))
         noted = json.loads((folder / "hashes.json").read_text())
         arch = arches.find(result["arch"])
     except (OSError, ValueError, KeyError) as error:

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a killed orchestrator leaves: no program, no lock, no folder, and nothing half made that is believed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestration import ownership, tools
+from orchestration.cache import MAKING, Cache
+from orchestration.errors import BuildError, InfrastructureError
+
+LIMIT = 20.0
+# A builder that starts another program, as make does, and says their ids; it holds the entry's lock while it runs.
+BUILD = """
+import sys
+from pathlib import Path
+from orchestration import tools
+from orchestration.cache import Cache
+root = Path(sys.argv[1])
+script = "trap '' TERM; sleep 300 & echo $! $$ > ids.new; mv ids.new ids; wait; sleep 300"
+Cache(root).get("kind", "key", lambda entry: tools.run(["sh", "-c", script], root / "log", "it", 300, cwd=root,
+                                                       unfinished=root / "unfinished"))
+"""
+
+
+def alive(pid: int) -> bool:
+    """Say whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def eventually(condition: object) -> bool:
+    deadline = time.monotonic() + LIMIT
+    while not condition():  # type: ignore[operator]
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@pytest.fixture
+def killed(root: Path, tmp_path: Path) -> list[int]:
+    """A builder that was killed at its work; the value are the ids of its programs."""
+    builder = subprocess.Popen([sys.executable, "-c", BUILD, str(tmp_path)], cwd=root)
+    assert eventually((tmp_path / "ids").exists)
+    ids = [int(word) for word in (tmp_path / "ids").read_text().split()]
+    assert all(alive(pid) for pid in ids)
+    builder.kill()
+    builder.wait()
+    return ids
+
+
+def test_a_killed_orchestrators_programs_end(killed: list[int], tmp_path: Path) -> None:
+    assert eventually(lambda: not any(alive(pid) for pid in killed))
+    assert (tmp_path / "unfinished").exists()
+
+
+def test_a_killed_orchestrators_folder_is_removed_by_the_next(killed: list[int], tmp_path: Path) -> None:
+    assert list((tmp_path / "kind").glob(f"{MAKING}*"))
+    assert eventually(lambda: not any(alive(pid) for pid in killed))
+    Cache(tmp_path)
+    assert list((tmp_path / "kind").iterdir()) == []
+
+
+def test_a_lock_is_held_by_the_programs_that_were_started_under_it(tmp_path: Path) -> None:
+    """Without the group's leader the orchestrator's death does not reach its programs."""
+    builder = subprocess.Popen([sys.executable, "-c", BUILD, str(tmp_path)], cwd=Path(__file__).parents[2])
+    assert eventually((tmp_path / "ids").exists)
+    ids = [int(word) for word in (tmp_path / "ids").read_text().split()]
+    group = os.getpgid(ids[0])
+    os.kill(group, signal.SIGKILL)
+    builder.kill()
+    builder.wait()
+    assert all(alive(pid) for pid in ids)
+    waited: list[str] = []
+
+    def end_them() -> None:
+        waited.extend(path.name for path in (tmp_path / "kind").iterdir())
+        os.killpg(group, signal.SIGKILL)
+
+    with ownership.lock(tmp_path / "locks/kind-key", end_them):
+        assert eventually(lambda: not any(alive(pid) for pid in ids))
+    assert len(waited) == 1
+
+
+def test_a_folder_with_an_owner_is_not_swept(tmp_path: Path) -> None:
+    with ownership.OwnFolder(tmp_path, "x-") as mine:
+        (tmp_path / "x-dead").mkdir()
+        (tmp_path / "y-other").mkdir()
+        (tmp_path / "x-link").symlink_to(tmp_path / "y-other")
+        ownership.sweep(tmp_path, "x-*")
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([mine.name, "x-link", "y-other"])
+    assert not mine.exists()
+
+
+def test_what_ended_by_itself_is_no_longer_unfinished(tmp_path: Path) -> None:
+    mark = tmp_path / "unfinished"
+    tools.run(["test", "-e", str(mark)], tmp_path / "log", "it", 5, unfinished=mark)
+    assert not mark.exists()
+    with pytest.raises(BuildError):
+        tools.run(["false"], tmp_path / "log", "it", 5, unfinished=mark)
+    assert not mark.exists()
+    # make removes what it has not finished, and ends by the signal that it was told by.
+    with pytest.raises(InfrastructureError):
+        tools.run(["sleep", "60"], tmp_path / "log", "it", 0.1, unfinished=mark)
+    assert not mark.exists()
+    with pytest.raises(BuildError):
+        tools.run(["sh", "-c", "kill -KILL $$"], tmp_path / "log", "it", 5, unfinished=mark)
+    assert mark.exists()
+
+
+def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
+    tools.run(["sh", "-c", "sleep 300 & echo $! > id"], tmp_path / "log", "it", 5, cwd=tmp_path)
+    assert eventually(lambda: not alive(int((tmp_path / "id").read_text())))
+
+
+def test_a_long_temporary_folder_is_not_used_for_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = tmp_path / ("x" * 95)
+    long.mkdir()
+    monkeypatch.setattr(ownership.tempfile, "tempdir", str(long))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "none"))
+    assert ownership.temporary() == Path("/tmp")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/var/tmp")
+    assert ownership.temporary() == Path("/var/tmp")
+    monkeypatch.setattr(ownership.tempfile, "tempdir", "/dev/shm")
+    assert ownership.temporary() == Path("/dev/shm")
