@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from orchestration import doctor
-from orchestration.cache import Cache, key_of
+from orchestration.cache import Cache, key_of, noted_hash
 from orchestration.errors import InfrastructureError
 
 
@@ -50,6 +51,39 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: str) -> None:
     assert (cache.get("kind", "key", make) / "sub/file").read_text() == "content"
     assert make.calls == 2
     assert "damaged" in said[0]
+
+
+def test_a_file_with_holes_is_known_by_what_is_in_it(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+
+    def make(entry: Path) -> None:
+        with (entry / "disk").open("wb") as stream:
+            stream.write(b"start")
+            stream.seek(5 << 20)
+            stream.write(b"middle")
+            stream.truncate(64 << 20)
+
+    disk = cache.get("kind", "key", make) / "disk"
+    noted = noted_hash(disk)
+    assert noted.startswith("sparse:")
+    # Holes that were filled with zeros are the same content.
+    with disk.open("r+b") as stream:
+        stream.seek(20 << 20)
+        stream.write(bytes(4 << 20))
+    assert cache.fault(disk.parent) == ""
+    for place, data in ((40 << 20, b"x"), ((5 << 20) + 2, b"x"), (0, bytes(5)), ((64 << 20) - 1, b"x")):
+        with disk.open("r+b") as stream:
+            stream.seek(place)
+            before = stream.read(len(data))
+            stream.seek(place)
+            stream.write(data)
+        assert "disk" in cache.fault(disk.parent)
+        with disk.open("r+b") as stream:
+            stream.seek(place)
+            stream.write(before)
+        assert cache.fault(disk.parent) == ""
+    os.truncate(disk, 63 << 20)
+    assert "disk" in cache.fault(disk.parent)
 
 
 def test_a_failed_make_leaves_nothing(tmp_path: Path) -> None:

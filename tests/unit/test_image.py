@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import fdt
 import pytest
 
-from orchestration import build, dtb, image, keys, qemu, ssh
+from orchestration import build, dtb, image, keys, qemu, rootfs, ssh
 from orchestration.arch import ARCHES
-from orchestration.errors import BuildError
+from orchestration.errors import BuildError, InfrastructureError
 from orchestration.symbols import Symbols
 
 X86 = ARCHES["x86_64"]
@@ -133,6 +133,39 @@ def test_qemu_listens_on_loopback_only() -> None:
     assert forwards == ["user,id=n0,hostfwd=tcp:127.0.0.1:1234-:22"]
     assert argv[argv.index("-accel") + 1] == "tcg"
     assert "-no-reboot" in argv
+
+
+def test_a_comma_in_a_path_does_not_end_it() -> None:
+    argv = qemu.arguments(X86, qemu.Config(kernel=Path("k,l"), initrd=Path("i,j"), disk=Path("d,readonly=on")),
+                          Path("s,t"), 1234)
+    assert "if=none,id=hd0,format=raw,file=d,,readonly=on" in argv
+    assert [word for word in argv if "path=" in word] == ["pipe,id=serial,path=s,,t/serial",
+                                                          "socket,id=monitor,path=s,,t/monitor"]
+    assert "unix:s,,t/gdb,server=on,wait=off" in argv
+    # These two are no lists of options.
+    assert argv[argv.index("-kernel") + 1] == "k,l" and argv[argv.index("-initrd") + 1] == "i,j"
+
+
+def test_keys_reach_the_disk_wherever_it_is(tmp_path: Path) -> None:
+    place = tmp_path / "with space, comma"
+    (tmp_path / "tree/etc/dropbear").mkdir(parents=True)
+    (tmp_path / "tree/root/.ssh").mkdir(parents=True)
+    place.mkdir()
+    base = place / "base"
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", str(tmp_path / "tree"), str(base), "4096k"], check=True)
+    rootfs.run_copy(base, place / "disk", b"host\0key", "ssh-ed25519 AAAA", place / "log")
+    shown = subprocess.run(["debugfs", "-R", "cat /root/.ssh/authorized_keys", str(place / "disk")],
+                           capture_output=True, check=True)
+    assert shown.stdout == b"ssh-ed25519 AAAA quoll\n"
+    assert sorted(path.name for path in place.iterdir()) == ["base", "disk", "log"]
+
+
+def test_keys_that_did_not_reach_the_disk_are_told(tmp_path: Path) -> None:
+    """debugfs' status is 0 whatever becomes of its commands."""
+    base = tmp_path / "base"
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", str(base), "4096k"], check=True)
+    with pytest.raises(InfrastructureError, match="host_key of .* is not what was written"):
+        rootfs.run_copy(base, tmp_path / "disk", b"key", "ssh-ed25519 AAAA", tmp_path / "log")
 
 
 def test_arguments_survive_the_shell() -> None:

@@ -203,6 +203,22 @@ def test_a_run_that_goes_on_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         [names[0], names[1], names[4]])
 
 
+def test_an_early_failure_outlives_what_went_well_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rundir, "KEPT_RUNS", 2)
+    for number in range(8):
+        path = tmp_path / f"2026010{number}-000000-000-1-run"
+        path.mkdir()
+        (path / "result.json").write_text(json.dumps({"outcome": "panic" if number < 3 else "done"}))
+    rundir.prune(tmp_path)
+    assert sorted(path.name[7] for path in tmp_path.glob("2026*")) == ["1", "2", "6", "7"]
+
+
+def test_the_matrix_says_where_runs_go(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rundir.RunDirectory("one").path.parent == cache / "runs"
+    monkeypatch.setenv(rundir.RUNS_VARIABLE, str(tmp_path / "attempt/runs"))
+    assert rundir.RunDirectory("one").path.parent == tmp_path / "attempt/runs"
+
+
 def test_qemus_further_arguments_are_repeated() -> None:
     config = qemu.Config(kernel=Path("k"), disk=Path("d"), extra=("-icount", "shift=0,sleep=off"))
     for arch in ARCHES.values():
