@@ -77,12 +77,13 @@ boot_gdt_pointer:
 
 	.section .bss
 	.balign 4096
-	.globl boot_root, boot_pdpt, boot_pdpt_kernel
+	.globl boot_root, boot_pdpt, boot_pdpt_kernel, boot_pd
 boot_root:	.skip 4096
 boot_pdpt:	.skip 4096
 boot_pdpt_kernel: .skip 4096
 boot_pd:	.skip 4 * 4096
-	.globl boot_stack_top
+	.globl boot_stack_top, boot_stack_guard
+boot_stack_guard: .skip 4096
 boot_stack:	.skip 16384
 boot_stack_top:
 

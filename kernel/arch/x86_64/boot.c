@@ -7,6 +7,7 @@
 #define START_MAGIC 0x336ec578
 #define MEMORY_RAM 1
 #define DEVICE_TOP_BITS 40
+#define DIRECT_SIZE BIT(39)	/* what the direct map covers: one table of gigabytes */
 
 struct start_info {
 	u32 magic, version, flags, modules;
@@ -51,6 +52,7 @@ void x86_boot(u64 start_info)
 
 	console_init();
 	cpu_init();
+	mmu_protect();
 	printk("l4: Quoll kernel, ABI %lx\n", L4_ABI_HASH);
 	if (info->magic != START_MAGIC || info->version < 1)
 		panic("not started by PVH");
@@ -64,6 +66,8 @@ void x86_boot(u64 start_info)
 	image = arch_ptr(info->module_list);
 	m->image_pa = image->pa;
 	m->image_size = image->size;
+	if (m->image_pa + m->image_size > BIT(32) || m->image_pa + m->image_size < m->image_pa)
+		panic("boot image at %lx is out of reach", m->image_pa);
 	if (!aligned(m->image_pa, L4_PAGE_SIZE))
 		panic("boot image at %lx is not page-aligned", m->image_pa);
 
@@ -80,9 +84,17 @@ void x86_boot(u64 start_info)
 	}
 	boot_remove_range(m, KERNEL_PHYS, arch_pa(kernel_end));
 	boot_remove_range(m, m->image_pa, align_up(m->image_pa + m->image_size, L4_PAGE_SIZE));
-	for (u32 i = 0; i < n; i++)
-		if (copy[i].type == MEMORY_RAM && copy[i].start + copy[i].size > BIT(32))
-			mmu_map_direct(m, copy[i].start, copy[i].start + copy[i].size, false);
+	for (u32 i = 0; i < n; i++) {
+		u64 start = copy[i].start, end = start + copy[i].size;
+
+		if (copy[i].type != MEMORY_RAM || end <= BIT(32))
+			continue;
+		if (end > DIRECT_SIZE) {
+			printk("l4: memory above %lu GiB is not used\n", DIRECT_SIZE >> 30);
+			boot_remove_range(m, start > DIRECT_SIZE ? start : DIRECT_SIZE, end);
+		}
+		mmu_map_direct(m, start, min_u64(end, DIRECT_SIZE), false);
+	}
 	boot_add_range(m, m->image_pa, align_up(m->image_pa + m->image_size, L4_PAGE_SIZE), L4_MEM_IMAGE);
 	boot_add_range(m, log_paddr(), log_paddr() + L4_LOG_SIZE, L4_MEM_LOG);
 	mmu_map_direct(m, 0xfec00000, 0xff000000, true);

@@ -8,12 +8,28 @@ _Static_assert(offsetof(struct arch_cpu, self) == CPU_SELF, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, scratch) == CPU_SCRATCH, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, stack) == CPU_STACK, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, entry) == CPU_ENTRY, "entry.S");
-_Static_assert(offsetof(struct arch_cpu, tss) + offsetof(struct tss, rsp0) == CPU_FRAME_END, "entry.S");
+_Static_assert(offsetof(struct arch_cpu, frame_end) == CPU_FRAME_END, "entry.S");
 
 #define STUB_SIZE 16
 
-static struct cpu boot_cpu;
-static char nmi_stack[4096] __attribute__((aligned(16)));
+struct cpu boot_cpu;
+
+/* What may come while the kernel's stack is in use, or broken, has a stack of its own (IST n + 1). */
+enum { IST_DEBUG, IST_NMI, IST_DF, IST_MC, IST_STACKS };
+static struct {
+	char guard[L4_PAGE_SIZE], stack[L4_PAGE_SIZE];
+} ist_stack[IST_STACKS] __attribute__((aligned(L4_PAGE_SIZE)));
+
+bool stack_guard(u64 vaddr)
+{
+	const char *const guards[] = { boot_stack_guard, ist_stack[IST_DEBUG].guard, ist_stack[IST_NMI].guard,
+		ist_stack[IST_DF].guard, ist_stack[IST_MC].guard };
+
+	for (u32 i = 0; i < sizeof(guards) / sizeof(*guards); i++)
+		if (vaddr - (u64)guards[i] < L4_PAGE_SIZE)
+			return true;
+	return false;
+}
 
 static struct {
 	u16 low, selector;
@@ -38,8 +54,8 @@ static void idt_init(void)
 		idt[i].middle = a >> 16;
 		idt[i].high = a >> 32;
 		idt[i].selector = SEL_KERNEL_CODE;
-		/* Double fault and machine check come on a stack of their own. NMI as well. */
-		idt[i].ist = i == 2 || i == 8 || i == 18;
+		idt[i].ist = i == VECTOR_DEBUG ? IST_DEBUG + 1 : i == VECTOR_NMI ? IST_NMI + 1
+			   : i == VECTOR_DF ? IST_DF + 1 : i == VECTOR_MC ? IST_MC + 1 : 0;
 		/* Breakpoint and overflow may be raised by software, as on Linux. */
 		idt[i].type = i == 3 || i == 4 ? 0xee : 0x8e;
 	}
@@ -62,7 +78,9 @@ static void gdt_init(struct arch_cpu *c)
 	c->gdt[7] = (sizeof(struct tss) - 1) | (tss & 0xffffff) << 16 | 0x89UL << 40 | (tss >> 24 & 0xff) << 56;
 	c->gdt[8] = tss >> 32;
 	c->tss.iomap = sizeof(struct tss);
-	c->tss.ist[0] = (u64)nmi_stack + sizeof(nmi_stack);
+	c->tss.rsp0 = c->stack;
+	for (u32 i = 0; i < IST_STACKS; i++)
+		c->tss.ist[i] = (u64)(&ist_stack[i] + 1);
 	__asm__ volatile("lgdt %0\n\t"
 			 "push %1\n\t"
 			 "lea 1f(%%rip), %%rax\n\t"
@@ -87,18 +105,13 @@ static void features(void)
 	if (!(ext[1] & BIT(0)))
 		panic("CPU lacks FSGSBASE");
 	cr4 |= BIT(16);
-	if (ext[1] & BIT(7))
-		cr4 |= BIT(20);		/* SMEP */
-	if (ext[1] & BIT(20))
-		cr4 |= BIT(21);		/* SMAP: user memory is reached by the direct map only */
-	if (ext[2] & BIT(2))
-		cr4 |= BIT(11);		/* UMIP */
 	cpuid(1, 0, r);
 	if (r[2] & BIT(26))
 		cr4 |= BIT(18);		/* OSXSAVE */
 	write_cr4(cr4);
 	write_cr0(read_cr0() | BIT(18));	/* AM: user mode may ask for alignment checks */
-	fpu_init();
+	harden_init();
+	fpu_init(harden_eager_fpu());
 }
 
 void cpu_init(void)
@@ -116,7 +129,6 @@ void cpu_init(void)
 	cpu->current = &cpu->idle;
 	list_init(&cpu->idle.link);
 	cpu->idle.priority = -1;
-	cpu->idle.root = cpu->arch.root;
 	cpu->idle.entry = arch_entry_own();
 	cpu->idle.frame_end = (u64)(thread_frame(&cpu->idle) + 1);
 
@@ -149,36 +161,84 @@ void arch_thread_destroy(struct thread *t)
 		this_cpu()->arch.fpu_owner = NULL;
 }
 
-u64 arch_entry_own(void) { return (u64)entry_own; }
-u64 arch_entry_guest_kernel(void) { return (u64)entry_guest_kernel; }
-u64 arch_entry_guest_user(void) { return (u64)entry_guest_user; }
+u64 arch_entry_own(void) { return ENTRY_OWN; }
+u64 arch_entry_guest_kernel(void) { return ENTRY_GUEST_KERNEL; }
+u64 arch_entry_guest_user(void) { return ENTRY_GUEST_USER; }
 
-static inline void load_mode(struct arch_cpu *c, struct thread *t)
+/* True if that loaded another address space. */
+static inline bool load_mode(struct arch_cpu *c, struct thread *t)
 {
-	c->tss.rsp0 = t->frame_end;
+	u64 root = t->root;
+
+	if (unlikely(!root))
+		return false;
+	c->frame_end = t->frame_end;
 	c->entry = t->entry;
-	if (likely(t->root && c->root != t->root)) {
-		event(EVENT_SPACE_SWITCH, t->root, 0);
-		c->root = t->root;
-		write_cr3(t->root);
-	}
+	if (unlikely(c->root == root))
+		return false;
+	event(EVENT_SPACE_SWITCH, root, 0);
+	c->root = root;
+	write_cr3(root);
+	return true;
 }
 
 void arch_load_mode(struct thread *t) { load_mode(&this_cpu()->arch, t); }
 
-/* The idle loop has no state; it leaves address space and FPU as they are. */
+/* FS and GS bases of user mode: from's are saved, to's are loaded. */
+static inline void switch_bases(struct arch_thread *from, const struct arch_thread *to)
+{
+	__asm__ volatile("rdfsbase %0\n\twrfsbase %2\n\tswapgs\n\trdgsbase %1\n\twrgsbase %3\n\tswapgs"
+			 : "=&r"(from->fs_base), "=&r"(from->gs_base) : "r"(to->fs_base), "r"(to->gs_base));
+}
+
+/* DS, ES, FS, GS: 0 unless user mode loaded others: null selectors up to 3, or those of its own segments. */
+static inline u32 selectors_used(void)
+{
+	u32 ds, es, fs, gs;
+
+	__asm__ volatile("mov %%ds, %0\n\tmov %%es, %1\n\tmov %%fs, %2\n\tmov %%gs, %3"
+			 : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
+	return ds | es | fs | gs;
+}
+
+/* Loading FS and GS changes their bases, so to's are loaded anew. While a thread runs, its own selectors_used is 0. */
+__attribute__((noinline))
+static void switch_selectors(struct arch_thread *from, struct arch_thread *to)
+{
+	static const u16 none[4];
+	const u16 *s = to->selectors_used ? to->selectors : none;
+
+	from->selectors_used = selectors_used();
+	__asm__ volatile("mov %%ds, %0\n\tmov %%es, %1\n\tmov %%fs, %2\n\tmov %%gs, %3"
+			 : "=m"(from->selectors[0]), "=m"(from->selectors[1]), "=m"(from->selectors[2]),
+			   "=m"(from->selectors[3]));
+	__asm__ volatile("mov %0, %%ds\n\tmov %1, %%es\n\tmov %2, %%fs\n\tswapgs\n\tmov %3, %%gs\n\twrgsbase %5\n\t"
+			 "swapgs\n\twrfsbase %4"
+			 : : "m"(s[0]), "m"(s[1]), "m"(s[2]), "m"(s[3]), "r"(to->fs_base), "r"(to->gs_base));
+	to->selectors_used = 0;
+}
+
+__attribute__((noinline))
+static void switch_to_guest(struct arch_cpu *c, struct thread *to)
+{
+	c->guest = to->vspace;
+	harden_guest_changed();
+}
+
+/*
+ * Threads of one address space share their selectors; no other space sees them. No branch predictor goes from one guest
+ * to another. The idle loop has no root, so it leaves address space and FPU as they are.
+ */
 void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 {
-	if (likely(from != &cpu->idle)) {
-		__asm__ volatile("rdfsbase %0" : "=r"(from->arch.fs_base));
-		__asm__ volatile("swapgs\n\trdgsbase %0\n\tswapgs" : "=r"(from->arch.gs_base));
-	}
-	if (unlikely(to == &cpu->idle))
-		return;
-	__asm__ volatile("wrfsbase %0" : : "r"(to->arch.fs_base));
-	__asm__ volatile("swapgs\n\twrgsbase %0\n\tswapgs" : : "r"(to->arch.gs_base));
-	load_mode(&cpu->arch, to);
-	if (unlikely(cpu->arch.fpu_off != (cpu->arch.fpu_owner != to)))
+	struct arch_cpu *c = &cpu->arch;
+
+	switch_bases(&from->arch, &to->arch);
+	if (load_mode(c, to) && unlikely(to->entry && c->guest != to->vspace))
+		switch_to_guest(c, to);
+	if (unlikely(selectors_used() | to->arch.selectors_used))
+		switch_selectors(&from->arch, &to->arch);
+	if (unlikely(c->fpu_off != (c->fpu_owner != to)) && likely(to->root))
 		fpu_switch(to);
 }
 

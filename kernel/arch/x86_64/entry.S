@@ -2,10 +2,13 @@
 /*
  * Ways into the kernel from user mode and back.
  *
- * %gs:CPU_FRAME_END points to the end of the register frame of whatever runs: in the thread, or, for guest
- * user mode, in the guest's memory. It is also the CPU's interrupt stack pointer, so interrupts and SYSCALL save
- * alike. Frames may be changed by others before they are loaded, so segments are constants and flags and
- * instruction pointer are checked on the way out.
+ * %gs:CPU_FRAME_END points to the end of the register frame of whatever runs: in the thread, or, for guest user
+ * mode, in the guest's memory. The guest and its devices can change that memory at any time, so L4 decides nothing
+ * on it: the CPU pushes onto L4's own stack, from where the frame is copied to the guest; on the way out each word
+ * is read once, into a register, and checked there; segments are constants.
+ *
+ * There is no indirect branch but RET (docs/architecture.md, "CPU hardening"; tests/unit/test_kernel_code.py). INT3
+ * behind each instruction that does not go on stops straight-line speculation.
  */
 #include <abi.h>
 #include <arch/cpu.h>
@@ -17,8 +20,24 @@
 #define FLAGS_USER	X86_FLAGS_USER
 #define FLAGS_SET	0x202
 
-.macro PUSH_REGS_AFTER_RDI
-	push %rsi
+/*
+ * Room for an instruction that harden_init writes on CPUs that need it (harden.c): CLAC, VERW of a word at an absolute
+ * address.
+ */
+.macro PATCH feature, bytes:vararg
+771:	.byte \bytes
+	.pushsection .patch, "a"
+	.quad 771b, \feature
+	.popsection
+.endm
+.macro PATCH_CLAC
+	PATCH PATCH_SMAP, 0x0f, 0x1f, 0x00
+.endm
+.macro PATCH_CLEAR_BUFFERS
+	PATCH PATCH_VERW, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0
+.endm
+
+.macro SAVE_REGS_AFTER_RSI
 	push %rdx
 	push %rcx
 	push %rax
@@ -44,7 +63,8 @@
 	push %rcx
 	push %rax
 	push %rdi
-	PUSH_REGS_AFTER_RDI
+	push %rsi
+	SAVE_REGS_AFTER_RSI
 	mov %gs:CPU_STACK, %rsp
 .endm
 
@@ -53,13 +73,11 @@
 	.globl arch_syscall
 arch_syscall:
 	swapgs
-	jmp *%gs:CPU_ENTRY
-
-	.globl entry_guest_kernel
-entry_guest_kernel:
+	cmpb $ENTRY_GUEST_KERNEL, %gs:CPU_ENTRY
+	ja entry_guest_user
+	jb entry_own
 	cmp $L4_SYS_VCPU_ENTER, %eax
 	je entry_vcpu_enter
-	.globl entry_own
 entry_own:
 	SAVE_SYSCALL
 	mov %gs:CPU_SELF, %rdi
@@ -98,8 +116,10 @@ arch_return_to_user:
 	mov L4_FRAME_OFF_si(%rsp), %rsi
 	mov L4_FRAME_OFF_di(%rsp), %rdi
 	mov L4_FRAME_OFF_sp(%rsp), %rsp
+	PATCH_CLEAR_BUFFERS
 	swapgs
 	sysretq
+	int3
 
 return_iret:
 	/* The CPU's own frame is built on the kernel's stack: nobody else can change it. */
@@ -132,8 +152,10 @@ return_iret:
 	mov L4_FRAME_OFF_dx(%rdi), %rdx
 	mov L4_FRAME_OFF_si(%rdi), %rsi
 	mov L4_FRAME_OFF_di(%rdi), %rdi
+	PATCH_CLEAR_BUFFERS
 	swapgs
 	iretq
+	int3
 
 return_bad_ip:
 	mov %gs:CPU_STACK, %rsp
@@ -149,7 +171,6 @@ entry_vcpu_enter:
 	jmp arch_return_to_user
 
 /* System call from guest user mode: the guest kernel is entered without loading a frame. */
-	.globl entry_guest_user
 entry_guest_user:
 	SAVE_SYSCALL
 	mov %gs:CPU_SELF, %rdi
@@ -166,37 +187,71 @@ entry_guest_user:
 	xor %r10d, %r10d
 	mov $L4_EXIT_SYSCALL, %edi
 	mov $FLAGS_SET, %r11d
+	PATCH_CLEAR_BUFFERS
 	swapgs
 	sysretq
+	int3
 guest_bad_entry:
 	mov %gs:CPU_STACK, %rsp
 	call x86_guest_bad_entry
 	jmp arch_return_to_user
 
-/* Interrupts and exceptions. The CPU has pushed ss to ip and perhaps an error code. */
+/*
+ * Interrupts and exceptions. On the kernel's stack, or on one of its own (IST), from the top down: ss, sp, flags, cs, ip,
+ * error code or 0, rdi; edi = vector.
+ */
 common:
-	/* Here: error code, then rdi, on the stack; edi = vector. */
 	testb $3, 24(%rsp)
 	jz from_kernel
-	PUSH_REGS_AFTER_RDI
 	swapgs
-	mov %rsp, %rsi
-	mov %gs:CPU_STACK, %rsp
+	lfence				/* no load by the user's GS base (CVE-2019-1125) */
+	PATCH_CLAC
 	cld
-	call x86_trap			/* vector, frame */
+	mov %rsi, %gs:CPU_SCRATCH
+	mov %rsp, %rsi
+	mov %gs:CPU_FRAME_END, %rsp
+	push 48(%rsi)
+	push 40(%rsi)
+	push 32(%rsi)
+	push 24(%rsi)
+	push 16(%rsi)
+	push 8(%rsi)
+	push (%rsi)
+	push %gs:CPU_SCRATCH
+	SAVE_REGS_AFTER_RSI
+	mov 8(%rsi), %rsi
+	mov %gs:CPU_STACK, %rsp
+	call x86_trap			/* vector, error code */
 	jmp arch_return_to_user
 
-/* From the idle loop (interrupts), or a bug. The stack is the kernel's own and is given up. */
+/*
+ * From the idle loop: an interrupt, for which the stack is given up. A debug exception is not L4's: it goes on, without
+ * the trap flag. Everything else is a bug or the end, and may come where the GS base is still the user's.
+ */
 from_kernel:
-	pop %rsi			/* rdi */
-	mov %rsp, %rsi
-	mov %gs:CPU_STACK, %rax
+	cmp $VECTOR_DEBUG, %edi
+	je kernel_debug
+	PATCH_CLAC
+	cld
+	lea 8(%rsp), %rsi
 	cmp $32, %edi
 	jb 1f
-	mov %rax, %rsp
-1:	cld
-	call x86_kernel_trap		/* vector, error code and what the CPU pushed */
+	mov %gs:CPU_STACK, %rsp
+	jmp 2f
+1:	mov $0xc0000101, %ecx		/* MSR_GS_BASE */
+	mov $boot_cpu, %rax
+	mov %rax, %rdx
+	shr $32, %rdx
+	wrmsr
+2:	call x86_kernel_trap		/* vector, error code and what the CPU pushed */
 	jmp arch_return_to_user
+
+kernel_debug:
+	andl $~0x100, 32(%rsp)
+	pop %rdi
+	add $8, %rsp
+	iretq
+	int3
 
 	.altmacro
 .macro STUB n

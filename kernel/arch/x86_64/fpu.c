@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * FPU and vector registers: switched lazily, so that threads that do not use them (servers) cost nothing. The
- * state of the last user stays in the registers until another thread touches them.
+ * FPU and vector registers. Lazily switched, threads that do not use them (servers) cost nothing: the state of the last
+ * user stays in the registers until another thread touches them. On CPUs that read the registers speculatively
+ * although CR0.TS is set (LazyFP, CVE-2018-3665), each thread has its own state in them whenever it runs.
  */
 #include <kernel/debug.h>
 #include "x86.h"
 
 #define CR0_TS BIT(3)
 
-static bool use_xsave;
+static bool use_xsave, eager;
 static u64 features;
 
 /* x87, SSE, AVX; what a larger state would need does not fit struct arch_thread. */
-void fpu_init(void)
+void fpu_init(bool is_eager)
 {
 	u32 r[4];
 
+	eager = is_eager;
 	cpuid(1, 0, r);
 	use_xsave = r[2] & BIT(26);
 	if (use_xsave) {
@@ -26,8 +28,9 @@ void fpu_init(void)
 		if (r[1] > ARCH_FPU_SIZE)
 			panic("FPU state of %u bytes", r[1]);
 	}
-	this_cpu()->arch.fpu_off = true;
-	write_cr0(read_cr0() | CR0_TS);
+	this_cpu()->arch.fpu_off = !eager;
+	if (!eager)
+		write_cr0(read_cr0() | CR0_TS);
 }
 
 static void set_off(struct arch_cpu *c, bool off)
@@ -41,22 +44,11 @@ static void set_off(struct arch_cpu *c, bool off)
 		__asm__ volatile("clts");
 }
 
-void fpu_switch(struct thread *t)
+/* The thread gets the registers. */
+static void load(struct arch_cpu *c, struct thread *t)
 {
-	struct arch_cpu *c = &this_cpu()->arch;
-
-	set_off(c, c->fpu_owner != t);
-}
-
-/* Device-not-available: the thread wants the registers. */
-void fpu_trap(struct thread *t)
-{
-	struct arch_cpu *c = &this_cpu()->arch;
 	struct thread *owner = c->fpu_owner;
 
-	set_off(c, false);
-	if (owner == t)
-		return;
 	event(EVENT_FPU, (u64)t, 0);
 	if (use_xsave) {
 		if (owner)
@@ -68,4 +60,24 @@ void fpu_trap(struct thread *t)
 		__asm__ volatile("fxrstor64 %0" : : "m"(t->arch.fpu) : "memory");
 	}
 	c->fpu_owner = t;
+}
+
+void fpu_switch(struct thread *t)
+{
+	struct arch_cpu *c = &this_cpu()->arch;
+
+	if (eager)
+		load(c, t);
+	else
+		set_off(c, c->fpu_owner != t);
+}
+
+/* Device-not-available: the thread wants the registers. */
+void fpu_trap(struct thread *t)
+{
+	struct arch_cpu *c = &this_cpu()->arch;
+
+	set_off(c, false);
+	if (c->fpu_owner != t)
+		load(c, t);
 }

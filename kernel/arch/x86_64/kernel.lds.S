@@ -12,12 +12,22 @@ SECTIONS
 	. = KERNEL_VADDR + KERNEL_PHYS;
 	kernel_start = .;
 	.text : AT(ADDR(.text) - KERNEL_VADDR) { *(.boot.text) *(.text .text.*) } :text
-	.note : AT(ADDR(.note) - KERNEL_VADDR) { KEEP(*(.note.pvh)) } :text :note
-	.rodata : AT(ADDR(.rodata) - KERNEL_VADDR) { *(.rodata .rodata.*) } :text
 	. = ALIGN(4096);
+	kernel_const = .;
+	.note : AT(ADDR(.note) - KERNEL_VADDR) { KEEP(*(.note.pvh)) } :text :note
+	.rodata : AT(ADDR(.rodata) - KERNEL_VADDR) {
+		*(.rodata .rodata.*)
+		. = ALIGN(8);
+		kernel_patch = .;
+		KEEP(*(.patch))
+		kernel_patch_end = .;
+	} :text
+	. = ALIGN(4096);
+	kernel_data = .;
 	.data : AT(ADDR(.data) - KERNEL_VADDR) { *(.data .data.*) } :data
 	.bss : AT(ADDR(.bss) - KERNEL_VADDR) { *(.bss .bss.*) *(COMMON) } :data
 	. = ALIGN(4096);
 	kernel_end = .;
+	ASSERT(kernel_end - KERNEL_VADDR - KERNEL_PHYS <= 0x200000, "the image does not fit its table")
 	/DISCARD/ : { *(.comment) *(.eh_frame) *(.note.gnu.*) }
 }

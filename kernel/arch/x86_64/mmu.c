@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The kernel's own mappings: two entries of the root table, shared by all address spaces. */
+/*
+ * The kernel's own mappings: two entries of the root table, shared by all address spaces. No page of them is both
+ * writable and executable; only the image's text is executable; text and constants are writable by no address; the
+ * page below each stack is not mapped where the stack is.
+ */
 #include <kernel/boot.h>
 #include <kernel/debug.h>
 #include "x86.h"
 
 #define LARGE BIT(L4_LARGE_PAGE_BITS)
+#define LOW_LARGE_PAGES 2048	/* boot_pd: 4 GiB */
 
 void *arch_ptr(u64 pa) { return (void *)(pa + KERNEL_DIRECT); }
 
@@ -27,9 +32,11 @@ void arch_root_destroy(u64 root)
 	struct cpu *cpu = this_cpu();
 
 	if (cpu->arch.root == root) {
-		cpu->arch.root = cpu->idle.root;
+		cpu->arch.root = arch_pa(boot_root);
 		write_cr3(cpu->arch.root);
 	}
+	/* Another VSpace may come to be where this one was. */
+	cpu->arch.guest = NULL;
 }
 
 /* Translations are not tagged: those of a root that is not in use are gone already. */
@@ -47,14 +54,34 @@ void arch_filled(void) {}
 /* Stores are seen by instruction fetches (SDM vol. 3, 12.6). */
 void arch_code_written(void *p, u64 size) {}
 
-/* Map [start, end), rounded to large pages, in the direct map, which covers 512 GiB. */
+/* After boot.S' mappings, when the image needs no more changes. The identity map cannot be executed any more. */
+void mmu_protect(void)
+{
+	static u64 image_pd[512] __attribute__((aligned(4096))), image_pt[512] __attribute__((aligned(4096)));
+	static u64 direct_pt[512] __attribute__((aligned(4096)));
+
+	for (u64 i = 0; i < 512; i++) {
+		u64 pa = KERNEL_PHYS + i * L4_PAGE_SIZE, vaddr = KERNEL_VADDR + pa;
+		bool text = vaddr < (u64)kernel_const, constant = vaddr < (u64)kernel_data;
+
+		direct_pt[i] = pa | PTE_P | PTE_NX | (constant ? 0 : PTE_W);
+		if (vaddr < (u64)kernel_end && !stack_guard(vaddr))
+			image_pt[i] = pa | PTE_P | (text ? 0 : PTE_NX) | (constant ? 0 : PTE_W);
+	}
+	image_pd[KERNEL_PHYS / LARGE] = arch_pa(image_pt) | PTE_P | PTE_W;
+	for (u64 i = 0; i < LOW_LARGE_PAGES; i++)
+		boot_pd[i] |= PTE_NX;
+	boot_pd[KERNEL_PHYS / LARGE] = arch_pa(direct_pt) | PTE_P | PTE_W;
+	boot_pdpt_kernel[510] = arch_pa(image_pd) | PTE_P | PTE_W;
+	write_cr3(arch_pa(boot_root));
+}
+
+/* Map [start, end), rounded to large pages, in the direct map. The caller keeps below DIRECT_SIZE. */
 void mmu_map_direct(struct boot_machine *m, u64 start, u64 end, bool uncached)
 {
 	for (u64 pa = align_down(start, LARGE); pa < end; pa += LARGE) {
 		u64 *pdpt = boot_pdpt, *pd;
 
-		if (pa >> 39)
-			return;
 		if (!pdpt[pa >> 30])
 			pdpt[pa >> 30] = arch_pa(boot_alloc(m, L4_PAGE_BITS)) | PTE_P | PTE_W;
 		pd = arch_ptr(pte_addr(pdpt[pa >> 30]));

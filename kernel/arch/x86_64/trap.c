@@ -9,6 +9,9 @@
 #define PF_WRITE BIT(1)
 #define PF_FETCH BIT(4)
 
+/* User mode can set them: AC would turn SMAP off, DF the direction of string instructions. */
+#define FLAGS_NOT_OURS (BIT(18) | BIT(10))
+
 void x86_syscall(struct cpu *cpu) { trap_syscall(cpu); }
 
 void x86_vcpu_enter(struct cpu *cpu, u64 slot)
@@ -43,10 +46,11 @@ static void interrupt(u32 vector)
 		irq_deliver(vector);
 }
 
-void x86_trap(u32 vector, struct l4_frame *f)
+void x86_trap(u32 vector, u64 error)
 {
 	struct thread *t = this_cpu()->current;
-	u64 error = f->orig_ax;
+
+	assert(!(read_flags() & FLAGS_NOT_OURS));
 
 	if (vector >= VECTOR_LINE) {
 		interrupt(vector);
@@ -59,7 +63,7 @@ void x86_trap(u32 vector, struct l4_frame *f)
 		fpu_trap(t);
 	} else if (vector == VECTOR_NMI) {
 		panic("stopped by NMI in user mode");
-	} else if (vector == 8 || vector == 18) {
+	} else if (vector == VECTOR_DF || vector == VECTOR_MC) {
 		panic("vector %u in user mode", vector);
 	} else {
 		trap_exception(t, vector, error, 0);
@@ -71,6 +75,8 @@ void x86_kernel_trap(u32 vector, u64 *frame)
 {
 	if (vector == VECTOR_NMI)
 		panic("stopped by NMI at %p", (void *)frame[1]);
+	if (vector == VECTOR_DF && stack_guard(read_cr2()))
+		panic("kernel stack overflow at %p sp %p", (void *)frame[1], (void *)frame[4]);
 	if (vector < VECTOR_LINE)
 		panic("exception %u in the kernel: error %lx ip %p sp %p cr2 %p", vector, frame[0], (void *)frame[1],
 		      (void *)frame[4], (void *)read_cr2());

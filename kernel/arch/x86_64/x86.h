@@ -13,6 +13,8 @@
 #define SEL_TSS		0x38
 
 #define VECTOR_NMI	2
+#define VECTOR_DF	8
+#define VECTOR_MC	18
 #define VECTOR_NM	7
 #define VECTOR_PF	14
 #define VECTOR_LINE	32	/* interrupt controller's line 0 */
@@ -23,6 +25,9 @@
 #define VECTOR_SPURIOUS	255
 
 #define MSR_APIC_BASE	0x1b
+#define MSR_SPEC_CTRL	0x48
+#define MSR_PRED_CMD	0x49
+#define MSR_ARCH_CAPABILITIES 0x10a
 #define MSR_EFER	0xc0000080
 #define MSR_STAR	0xc0000081
 #define MSR_LSTAR	0xc0000082
@@ -80,11 +85,27 @@ static inline u64 read_cr2(void)
 	return v;
 }
 
+static inline u64 read_cr4(void)
+{
+	u64 v;
+
+	__asm__ volatile("mov %%cr4, %0" : "=r"(v));
+	return v;
+}
+
 static inline u64 read_cr0(void)
 {
 	u64 v;
 
 	__asm__ volatile("mov %%cr0, %0" : "=r"(v));
+	return v;
+}
+
+static inline u64 read_flags(void)
+{
+	u64 v;
+
+	__asm__ volatile("pushfq\n\tpop %0" : "=r"(v));
 	return v;
 }
 
@@ -97,13 +118,19 @@ static inline void cpuid(u32 leaf, u32 sub, u32 out[4])
 	__asm__ volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3]) : "a"(leaf), "c"(sub));
 }
 
-extern u64 boot_root[512], boot_pdpt[512], boot_pdpt_kernel[512];
+extern u64 boot_root[512], boot_pdpt[512], boot_pdpt_kernel[512], boot_pd[2048];
 
 void cpu_init(void);
-void fpu_init(void);
+extern char boot_stack_guard[];
+bool stack_guard(u64 vaddr);	/* vaddr is in a page below a stack */
+void harden_init(void);
+void harden_guest_changed(void);
+bool harden_eager_fpu(void);
+void fpu_init(bool eager);
 void fpu_switch(struct thread *t);
 void fpu_trap(struct thread *t);
 void mmu_map_direct(struct boot_machine *m, u64 start, u64 end, bool uncached);
+void mmu_protect(void);
 void mmu_drop_identity(void);
 
 /* plat/pc */
@@ -122,13 +149,10 @@ void x86_vcpu_enter(struct cpu *cpu, u64 slot);
 struct l4_vcpu_page *x86_guest_syscall(struct cpu *cpu);
 void x86_guest_bad_entry(void);
 void x86_bad_ip(void);
-void x86_trap(u32 vector, struct l4_frame *f);
+void x86_trap(u32 vector, u64 error);
 void x86_kernel_trap(u32 vector, u64 *frame);
 void arch_syscall(void);
-void entry_own(void);
-void entry_guest_kernel(void);
-void entry_guest_user(void);
 extern char x86_stubs[];
-extern char kernel_start[], kernel_end[], boot_stack_top[];
+extern char kernel_start[], kernel_const[], kernel_data[], kernel_end[], boot_stack_top[];
 
 #endif

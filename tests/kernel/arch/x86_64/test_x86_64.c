@@ -111,6 +111,63 @@ GUEST_TEST(x86_syscall_with_odd_flags)
 	}
 }
 
+/* quoll-debug.elf asserts that exceptions and interrupts leave AC, which turns SMAP off, and DF behind. */
+GUEST_TEST(x86_exceptions_with_odd_flags)
+{
+	static const u8 trap[] = {0x0f, 0x0b}, spin[] = {0xeb, 0xfe};
+
+	EQ(run(trap, sizeof(trap), FLAGS_DF | FLAGS_AC), L4_EXIT_EXCEPTION);
+	user_call(PROGRAM(load), DATA_VADDR, 0);
+	guest_frame->flags = FLAGS_DF | FLAGS_AC;
+	EQ(enter(guest.space[0]), L4_EXIT_FAULT);
+	ERR(SYS(L4_SYS_VCPU_TIMER, 0, l4_counter() + vcpu->counter_hz / 2000), OK);
+	EQ(run(spin, sizeof(spin), FLAGS_DF | FLAGS_AC), L4_EXIT_EVENT);
+	EQ(guest_frame->flags & (FLAGS_DF | FLAGS_AC), FLAGS_DF | FLAGS_AC);
+}
+
+static u64 selectors(void)
+{
+	u32 ds, es, fs, gs;
+
+	asm volatile("mov %%ds, %0; mov %%es, %1; mov %%fs, %2; mov %%gs, %3"
+		     : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
+	return ds | (u64)es << 16 | (u64)fs << 32 | (u64)gs << 48;
+}
+
+static void other_selectors(struct helper *self)
+{
+	shared[0] = selectors();
+	asm volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%fs; mov %0, %%gs" : : "r"(1));
+	arch_tls_set(0x1234);
+	for (;;) {
+		SYS(L4_SYS_SIGNAL, self->arg[0], 0);
+		SYS(L4_SYS_WAIT, self->arg[0] + 1, 0);
+		shared[1] = selectors();
+		shared[2] = arch_tls_get();
+	}
+}
+
+/* No other address space sees what a thread loads; it finds its own again, bases included. */
+TEST(x86_selectors_are_a_threads_own)
+{
+	u64 done = slots_new(2);
+
+	MUST(retype(test_untyped, L4_TYPE_NOTIFICATION, 0, done, 2));
+	helper_start(helper_fork(other_selectors, done, 100));
+	asm volatile("mov %0, %%ds; mov %1, %%es; mov %0, %%fs; mov %1, %%gs" : : "r"(0x2b), "r"(3));
+	arch_tls_set(0x5678);
+	for (int i = 0; i < 3; i++) {
+		SYS(L4_SYS_WAIT, done, 0);
+		EQ(selectors(), 0x0003002b0003002b);
+		EQ(arch_tls_get(), 0x5678);
+		SYS(L4_SYS_SIGNAL, done + 1, 0);
+	}
+	EQ(shared[0], 0);
+	EQ(shared[1], 0x0001000100010001);
+	EQ(shared[2], 0x1234);
+	asm volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%fs; mov %0, %%gs" : : "r"(0));
+}
+
 GUEST_TEST(x86_non_canonical_user_addresses)
 {
 	static const u64 bad[] = {0x800000000000, 0x7fffffffffff, 0xffff7fffffffffff, 0x8000000000000000};

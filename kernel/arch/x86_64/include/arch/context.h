@@ -12,6 +12,8 @@ struct arch_thread {
 	u64 fs_base;
 	struct l4_frame frame;
 	u64 gs_base;
+	u16 selectors[4];	/* DS, ES, FS, GS, if one of them is not 0 */
+	u32 selectors_used;
 	u8 fpu[ARCH_FPU_SIZE] __attribute__((aligned(64)));
 } __attribute__((aligned(64)));
 _Static_assert((offsetof(struct arch_thread, frame) + sizeof(struct l4_frame)) % 16 == 0, "frame end");

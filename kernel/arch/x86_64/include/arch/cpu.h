@@ -7,16 +7,19 @@
 #define CPU_SCRATCH	8
 #define CPU_STACK	16
 #define CPU_ENTRY	24
-#define CPU_TSS		32
-#define CPU_FRAME_END	(CPU_TSS + 4)	/* rsp0 of the TSS */
+#define CPU_FRAME_END	32
+
+/* Values of struct thread.entry, in the order that entry.S compares. */
+#define ENTRY_OWN		0
+#define ENTRY_GUEST_KERNEL	1
+#define ENTRY_GUEST_USER	2
 
 #define ARCH_IOPORTS	65536
 
 #ifndef __ASSEMBLER__
 #include <kernel/types.h>
 
-/* SDM vol. 3, 8.7: 64-bit TSS. rsp0 points to the end of the register frame in use, so the CPU pushes
- * straight into it. */
+/* SDM vol. 3, 8.7: 64-bit TSS. rsp0 is the kernel's stack. */
 struct tss {
 	u32 reserved0;
 	u64 rsp0, rsp1, rsp2;
@@ -30,11 +33,13 @@ struct arch_cpu {
 	void *self;
 	u64 scratch;
 	u64 stack;
-	u64 entry;		/* where SYSCALL goes: depends on the mode of the current thread */
+	u64 entry;		/* ENTRY_*: the mode of the current thread */
+	u64 frame_end;		/* of the register frame in use */
 	struct tss tss;
 	u64 root;		/* CR3 */
 	bool fpu_off;		/* CR0.TS is set */
 	void *fpu_owner;	/* thread whose state is in the registers */
+	void *guest;		/* VSpace of the guest that ran last */
 	u64 gdt[9];
 } __attribute__((aligned(16)));
 
