@@ -67,12 +67,18 @@ static error_t recv(struct thread *t, struct l4_frame *f, bool block, bool answe
 		if (unlikely(error))
 			return error;
 	}
-	if (answer && SLOT_OBJECT(reply, reply)->caller) {
+	answer = answer && SLOT_OBJECT(reply, reply)->caller;
+	if (answer) {
 		error = ipc_reply(t, reply, frame_tag(f), &answered);
 		if (unlikely(error))
 			return error;
 	}
 	error = ipc_recv(t, cap, reply ? SLOT_OBJECT(reply, reply) : NULL, block);
+	/*
+	 * After an answer it cannot fail, so an error means that nothing was done: the right to read was checked, REPLY_RECV
+	 * blocks, and a Reply object never has both a caller and a receiver, so the answer has freed it.
+	 */
+	assert(!answer || !error);
 	if (answered)
 		ipc_run(answered);
 	return error;

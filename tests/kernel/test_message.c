@@ -43,6 +43,49 @@ TEST(message_of_every_length)
 	helper_join(h);
 }
 
+static void sends_few(struct helper *self)
+{
+	for (u64 n = 0; n <= 6; n++) {
+		u64 w[6] = {1, 2, 3, 4, 5, 6};
+		struct sys r = sys(self->arg[0], ep, TAG(0, n, 0), w, 0);
+
+		ERR(r, OK);
+		for (u64 i = 0; self->arg[0] == L4_SYS_CALL && i < 6; i++)
+			EQ(r.m[i], i < n ? i + 11 : 0);
+	}
+}
+
+static void receives_few(struct helper *self)
+{
+	u64 w[6] = {11, 12, 13, 14, 15, 16};
+	struct sys r = recv(ep, reply);
+
+	for (u64 n = 0; n <= 6; n++) {
+		for (u64 i = 0; i < 6; i++)
+			EQ(r.m[i], i < n ? i + 1 : 0);
+		r = sys(n < 6 ? L4_SYS_REPLY_RECV : L4_SYS_SEND, n < 6 ? ep : reply, TAG(0, n, 0), w, reply);
+	}
+}
+
+/* Registers that are not part of the message do not travel: neither quickly nor slowly, neither there nor back. */
+TEST(message_registers_beyond_the_length_stay)
+{
+	static const u64 calls[] = {L4_SYS_CALL, L4_SYS_CALL, L4_SYS_SEND}, priority[] = {110, 90, 110};
+
+	for (u64 k = 0; k < 3; k++) {
+		struct helper *from, *to;
+
+		fixture();
+		from = helper_fork(sends_few, calls[k], 100);
+		to = helper_make(receives_few, 0, priority[k]);
+		helper_start(to);
+		helper_start(from);
+		helper_join(from);
+		if (calls[k] == L4_SYS_CALL)
+			helper_join(to);
+	}
+}
+
 TEST(message_malformed_tags)
 {
 	fixture();

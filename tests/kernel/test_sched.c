@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Scheduling: priorities, round robin, yield, budgets, passive servers, and lost SchedContexts. */
-#include "harness.h"
+/* Scheduling: priorities, round robin, yield, and lost SchedContexts. */
+#include "guest.h"
 
 #define HZ (boot_info->counter_hz)
 
@@ -138,22 +138,6 @@ static void spins_for_ever(struct helper *self)
 		shared[self->arg[0]]++;
 }
 
-/* One fifth of the time, and what is left goes to a lower priority. */
-TEST(sched_budget_limits)
-{
-	struct helper *limited = helper_make(spins_until, 1, 100), *rest = helper_make(spins_until, 2, 50);
-
-	MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, limited->sched, 2000, 10000));
-	limited->arg[1] = ~0UL;
-	rest->arg[1] = HZ / 5;
-	helper_start(limited);
-	helper_start(rest);
-	helper_join(rest);
-	print("# budget 2/10: limited %lu, rest %lu\n", shared[1], shared[2]);
-	CHECK(shared[1] * 8 > shared[2]); /* it gets about a quarter of what the rest gets */
-	CHECK(shared[1] < 3 * shared[2]);
-}
-
 /* A thread without a SchedContext does not run; it does as soon as it has one. */
 TEST(sched_without_context)
 {
@@ -207,199 +191,128 @@ TEST(sched_context_deleted_below_its_thread)
 	CHECK(shared[1] > seen);
 }
 
-/* passive servers */
+/* turns */
 
-static u64 service, service_reply;
+static u64 alarm;
 
-static void serves(struct helper *self)
+static void wakes_on_alarm(struct helper *self)
 {
-	struct sys r = recv(service, service_reply);
-
-	for (;;) {
-		r = sys(L4_SYS_REPLY_RECV, service, TAG(r.m[0] + 1, 1, 0), (u64[6]){r.m[0] * 2},
-			service_reply);
-		if (r.error)
-			return;
-	}
-}
-
-static void calls(struct helper *self)
-{
-	for (u64 i = 0; i < 10; i++) {
-		struct sys r = SYS(L4_SYS_CALL, service, TAG(0, 1, 0), i);
-
-		ERR(r, OK);
-		EQ(r.m[0], 2 * i);
-		EQ(LABEL(r.tag), i + 1);
-	}
-	shared[1]++;
-}
-
-static void nothing(struct helper *self) {}
-
-/* Starts a server that waits in RECV, then takes its SchedContext away. */
-static struct helper *passive_server(u64 priority)
-{
-	struct helper *server, *h;
-
-	service = obj_new(L4_TYPE_ENDPOINT, 0);
-	service_reply = obj_new(L4_TYPE_REPLY, 0);
-	server = helper_make(serves, 0, priority);
-	helper_start(server);
-	h = helper_make(nothing, 0, 1);
-	helper_start(h);
-	helper_join(h);
-	MUST(INV(server->thread, L4_THREAD_SET_SCHED, 0, priority, priority));
-	return server;
-}
-
-TEST(sched_passive_server_runs_on_its_callers_time)
-{
-	struct helper *a, *b;
-
-	passive_server(120);
-	a = helper_make(calls, 0, 100);
-	b = helper_make(calls, 0, 90);
-	helper_start(a);
-	helper_start(b);
-	helper_join(a);
-	helper_join(b);
-	EQ(shared[1], 2);
-	/* also of lower priority than its caller */
-	passive_server(20);
-	a = helper_make(calls, 0, 100);
-	helper_start(a);
-	helper_join(a);
-	EQ(shared[1], 3);
-}
-
-static void serves_and_spins(struct helper *self)
-{
-	recv(service, service_reply);
 	for (;;)
-		shared[3]++;
+		ERR(SYS(L4_SYS_WAIT, alarm, 0), OK);
 }
 
-static void calls_once(struct helper *self)
+/* Runs act for 50 ms; returns true if its peer, who counts in shared[2], has run meanwhile. */
+static int peer_runs_beside(void (*act)(struct helper *), u64 max_priority)
 {
-	shared[4] = 1;
-	shared[5] = SYS(L4_SYS_CALL, service, 0).error;
-	shared[4] = 2;
+	struct helper *urgent = helper_make(wakes_on_alarm, 0, 120), *a = helper_make(act, 1, 100);
+	struct helper *b = helper_make(spins_until, 2, 100);
+
+	alarm = obj_new(L4_TYPE_NOTIFICATION, 0);
+	b->arg[1] = HZ / 50;
+	a->arg[1] = HZ / 20;
+	a->arg[2] = sched_new(10000, 10000);
+	MUST(INV(a->thread, L4_THREAD_SET_SCHED, a->sched, 100, max_priority));
+	helper_start(urgent);
+	helper_start(a);
+	helper_start(b);
+	helper_join(a);
+	helper_join(b);
+	return shared[4] > 0;
 }
 
-/* Until the server works for its caller. */
-static void waits_for_service(struct helper *self)
+static void is_preempted_often(struct helper *self)
 {
-	while (!shared[3])
-		SYS(L4_SYS_YIELD, 0, 0);
+	for (u64 start = l4_counter(); l4_counter() - start < self->arg[1];)
+		SYS(L4_SYS_SIGNAL, alarm, 0);
+	shared[4] = shared[2];
 }
 
-/* The caller of a passive server that never answers can be cancelled, and gets its time back. */
-TEST(sched_donated_time_comes_back_when_cancelled)
+TEST(sched_preempted_thread_keeps_its_slice)
 {
-	struct helper *server, *h, *other;
-
-	service = obj_new(L4_TYPE_ENDPOINT, 0);
-	service_reply = obj_new(L4_TYPE_REPLY, 0);
-	server = helper_make(serves_and_spins, 0, 100);
-	helper_start(server);
-	other = helper_make(nothing, 0, 1);
-	helper_start(other);
-	helper_join(other);
-	MUST(INV(server->thread, L4_THREAD_SET_SCHED, 0, 100, 100));
-	h = helper_make(calls_once, 0, 100);
-	helper_start(h);
-	other = helper_make(waits_for_service, 0, 100);
-	helper_start(other);
-	helper_join(other);
-	EQ(shared[4], 1);
-	CHECK(shared[3] > 0);
-	ERR(slot_delete(service_reply), OK);
-	helper_join(h);
-	EQ(shared[4], 2);
-	EQ(shared[5], L4_ERR_CANCELLED);
+	CHECK(peer_runs_beside(is_preempted_often, 100));
 }
 
-/* Deleting the SchedContext that is lent must leave neither side with it. */
-TEST(sched_lent_context_deleted)
+static void changes_its_priority(struct helper *self)
 {
-	struct helper *server, *h, *other;
-
-	service = obj_new(L4_TYPE_ENDPOINT, 0);
-	service_reply = obj_new(L4_TYPE_REPLY, 0);
-	server = helper_make(serves_and_spins, 0, 100);
-	helper_start(server);
-	other = helper_make(nothing, 0, 1);
-	helper_start(other);
-	helper_join(other);
-	MUST(INV(server->thread, L4_THREAD_SET_SCHED, 0, 100, 100));
-	h = helper_make(calls_once, 0, 100);
-	helper_start(h);
-	other = helper_make(waits_for_service, 0, 100);
-	helper_start(other);
-	helper_join(other);
-	ERR(slot_delete(h->sched), OK);
-	ERR(slot_delete(service_reply), OK);
-	other = helper_make(nothing, 0, 1);
-	helper_start(other);
-	helper_join(other);
-	EQ(shared[4], 1); /* nobody runs: no time left */
-	h->sched = sched_new(1000, 1000);
-	MUST(INV(h->thread, L4_THREAD_SET_SCHED, h->sched, 100, 100));
-	helper_join(h);
-	EQ(shared[5], L4_ERR_CANCELLED);
+	for (u64 start = l4_counter(), i = 0; l4_counter() - start < self->arg[1]; i++)
+		ERR(INV(self->thread, L4_THREAD_SET_SCHED, self->sched, 100 + (i & 1), 101), OK);
+	shared[4] = shared[2];
 }
 
-static void calls_for_ever(struct helper *self)
+TEST(sched_change_of_priority_gives_no_turn_out_of_order)
 {
-	for (u64 i = 0; !shared[9]; i++) {
-		ERR(SYS(L4_SYS_CALL, service, TAG(0, 1, 0), i), OK);
-		shared[self->arg[0]]++;
+	CHECK(peer_runs_beside(changes_its_priority, 101));
+}
+
+static void changes_its_context(struct helper *self)
+{
+	for (u64 start = l4_counter(), i = 0; l4_counter() - start < self->arg[1]; i++)
+		ERR(INV(self->thread, L4_THREAD_SET_SCHED, i & 1 ? self->sched : self->arg[2], 100, 100), OK);
+	shared[4] = shared[2];
+}
+
+TEST(sched_several_contexts_give_no_turn_out_of_order)
+{
+	CHECK(peer_runs_beside(changes_its_context, 100));
+}
+
+static void starts_peer_and_spins(struct helper *self)
+{
+	helper_start((struct helper *)self->arg[1]);
+	shared[5] = l4_counter();
+	while (!shared[6])
+		arch_relax();
+}
+
+static void notes_time(struct helper *self)
+{
+	shared[6] = l4_counter();
+}
+
+/* Who comes to the queue of a thread that runs by a budget gets its turn after a slice, not after the budget. */
+TEST(sched_limited_thread_has_slices)
+{
+	struct helper *limited = helper_make(starts_peer_and_spins, 1, 100), *peer = helper_make(notes_time, 2, 100);
+
+	MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, limited->sched, 50000, 60000));
+	limited->arg[1] = (u64)peer;
+	helper_start(limited);
+	helper_join(peer);
+	helper_join(limited);
+	CHECK(shared[6] - shared[5] < HZ / 1000000 * (L4_TIMESLICE_US + 500));
+}
+
+/* ways out to guest user mode */
+
+static u64 bell;
+
+static void counts_bells(struct helper *self)
+{
+	for (;;) {
+		ERR(SYS(L4_SYS_WAIT, bell, 0), OK);
+		shared[1]++;
 	}
 }
 
-/* Calls to a server of higher priority must not keep a caller's peers from their turn. */
-TEST(sched_round_robin_among_callers)
+static void enters_with_queued_signal(struct helper *self)
 {
-	struct helper *server, *a, *b, *spinner;
-
-	service = obj_new(L4_TYPE_ENDPOINT, 0);
-	service_reply = obj_new(L4_TYPE_REPLY, 0);
-	server = helper_make(serves, 0, 120);
-	helper_start(server);
-	a = helper_make(calls_for_ever, 1, 100);
-	b = helper_make(calls_for_ever, 2, 100);
-	spinner = helper_make(spins_until, 3, 100);
-	spinner->arg[1] = HZ / 10;
-	helper_start(a);
-	helper_start(b);
-	helper_start(spinner);
-	helper_join(spinner);
-	shared[9] = 1;
-	helper_join(a);
-	helper_join(b);
-	CHECK(shared[1] > 10 && shared[2] > 10 && shared[3] > 10);
+	guest_init();
+	for (u64 i = 1; i < 20; i++) {
+		flush(bell, L4_FLUSH_SIGNAL, 0, 0);
+		user_call(PROGRAM(load), CODE_VADDR, 0);
+		EQ(enter(guest.space[0]), L4_EXIT_SYSCALL);
+		EQ(shared[1], i);
+	}
 }
 
-/* A budget counts what is spent in a passive server, too. */
-TEST(sched_budget_is_spent_in_the_server)
+/* A signal of the flush queue wakes a more urgent thread, which runs before the guest's user mode does. */
+TEST(sched_urgent_thread_before_guest_user_mode)
 {
-	struct helper *server, *client, *rest;
+	struct helper *urgent = helper_make(counts_bells, 0, 200);
 
-	service = obj_new(L4_TYPE_ENDPOINT, 0);
-	service_reply = obj_new(L4_TYPE_REPLY, 0);
-	server = helper_make(serves_and_spins, 0, 120);
-	helper_start(server);
-	rest = helper_make(nothing, 0, 1);
-	helper_start(rest);
-	helper_join(rest);
-	MUST(INV(server->thread, L4_THREAD_SET_SCHED, 0, 120, 120));
-	client = helper_make(calls_once, 0, 100);
-	MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, client->sched, 1000, 10000));
-	helper_start(client);
-	rest = helper_make(spins_until, 2, 50);
-	rest->arg[1] = HZ / 10;
-	helper_start(rest);
-	helper_join(rest); /* the server spins for ever, at a higher priority, but on a tenth of the time */
-	CHECK(shared[3] > 0 && shared[2] > 0);
+	bell = obj_new(L4_TYPE_NOTIFICATION, 0);
+	guest_make(enters_with_queued_signal);
+	helper_start(urgent);
+	helper_start(guest.helper);
+	helper_join(guest.helper);
 }

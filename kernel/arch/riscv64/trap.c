@@ -13,7 +13,7 @@ void riscv_syscall(void) { trap_syscall(this_cpu()); }
 void riscv_vcpu_enter(u64 slot)
 {
 	vcpu_enter(this_cpu()->current, slot);
-	if (unlikely(this_cpu()->current->exit_work))
+	if (unlikely(trap_exit_needed(this_cpu())))
 		trap_exit();
 }
 

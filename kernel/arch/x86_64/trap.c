@@ -17,7 +17,7 @@ void x86_syscall(struct cpu *cpu) { trap_syscall(cpu); }
 void x86_vcpu_enter(struct cpu *cpu, u64 slot)
 {
 	vcpu_enter(cpu->current, slot);
-	if (unlikely(cpu->current->exit_work))
+	if (unlikely(trap_exit_needed(cpu)))
 		trap_exit();
 }
 

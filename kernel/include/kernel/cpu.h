@@ -19,13 +19,18 @@ struct cpu {
 	int ready_top;			/* highest priority with a ready thread, -1: none */
 	u64 ready_bits[L4_PRIORITIES / 64];
 	struct list timers;		/* sorted by when */
-	u64 slice_end;			/* of current; all ones: none */
-	u64 switched_at;		/* when a limited SchedContext started */
+	struct sched_context *timed;	/* current's, while its time is counted; NULL: no limit, no peers */
+	bool sliced;			/* timed: its slice counts, since current has peers */
+	u64 charged_at;			/* timed: counted until then */
+	u64 slice_end;			/* timed: end of its budget or slice */
 	u64 programmed;			/* what the timer hardware is set to */
 	struct thread idle;
 	struct list ready[L4_PRIORITIES];	/* last: what is before it has short offsets */
 };
 
 #define NEVER (~0UL)
+
+/* Must trap_exit() be called before user mode? False on most ways out of the hot entries, which therefore ask first. */
+static inline bool trap_exit_needed(const struct cpu *cpu) { return cpu->current->exit_work | cpu->need_resched; }
 
 #endif

@@ -72,9 +72,11 @@ struct sched_context {
 	bool limited;		/* budget below period */
 	struct thread *thread;
 	u64 budget, period;	/* counter ticks; budget 0: not configured */
-	u64 remaining, refill_at;
-	struct timer timer;	/* replenishment */
-	struct reply *replies;	/* stack of calls that donated it */
+	long remaining;		/* of the budget; below 0: overrun, paid from the next one */
+	u64 deadline;		/* end of the period: the next budget if this one is used up */
+	u64 slice;		/* left of its turn among equals; 0: starts a new one when it runs */
+	struct timer timer;	/* replenishment, while remaining is not above 0 */
+	struct reply *replies;	/* stack of calls that lent it; none: it is its thread's own */
 };
 _Static_assert(sizeof(struct sched_context) <= 1 << L4_SCHED_CONTEXT_BITS, "sched_context size");
 
@@ -128,16 +130,28 @@ static inline error_t cap_lookup_type(struct thread *t, u64 index, u8 type, u8 r
 
 static inline struct l4_frame *thread_frame(struct thread *t) { return &t->arch.frame; }
 
+/* Every change of a thread's state; who calls this sees to queues. */
+static inline void thread_set_state(struct thread *t, u8 state) { t->state = state; }
+
+/* A receiver no longer waits: its Reply object, if it named one, is free. */
+static inline void reply_unbind(struct thread *receiver)
+{
+	if (receiver->reply)
+		receiver->reply->receiver = NULL;
+	receiver->reply = NULL;
+}
+
 /* sched/ */
 void sched_wake(struct thread *t);		/* becomes THREAD_RUN */
 void sched_block(struct thread *t, u8 state);	/* leaves THREAD_RUN */
-void sched_requeue(struct thread *t);		/* after a change of priority or SchedContext */
+void sched_requeue(struct thread *t);		/* after a change of priority or budget: behind its peers */
 void sched_yield(void);
 void schedule(void);
 void sched_switch(struct thread *to);		/* run now; the caller has checked priorities */
 bool sched_may_switch(struct thread *to);	/* would schedule() choose it among all others? */
-void sched_charge(struct thread *t);
-void sched_context_move(struct sched_context *sc, struct thread *to);
+void sched_context_move(struct sched_context *sc, struct thread *to);	/* to has none; NULL: nobody's */
+void sched_context_bind(struct sched_context *sc, struct thread *to);	/* the same, and no caller gets it back */
+void sched_context_return(struct reply *r, struct thread *caller);	/* the call that r kept is over */
 error_t sched_context_configure(struct sched_context *sc, u64 budget_us, u64 period_us);
 
 void timer_set(struct timer *t, u64 when);
@@ -157,6 +171,7 @@ void ipc_fault(struct thread *t, u64 label, u64 w0, u64 w1, u64 w2, u64 w3);
 error_t notification_wait(struct thread *t, struct notification *n, bool block);
 void notification_signal(struct notification *n, u64 bits);
 error_t notification_signal_slot(struct thread *t, u64 slot); /* what t's capability there says */
+void notification_deliver_bound(struct thread *t);	/* if t waits in RECV and its bound Notification has a word */
 
 /* object/thread.c */
 void thread_stop(struct thread *t);

@@ -64,7 +64,7 @@ static void transfer(struct thread *from, struct thread *to, u64 badge, bool gra
 {
 	struct l4_frame *d = thread_frame(to), *s = thread_frame(from);
 
-	if (unlikely(from->fault_label && from->state == THREAD_SEND)) {
+	if (unlikely(from->fault_label)) {
 		u64 words[L4_MSG_REG_WORDS] = { from->fault_words[0], from->fault_words[1],
 						from->fault_words[2], from->fault_words[3] };
 
@@ -73,7 +73,7 @@ static void transfer(struct thread *from, struct thread *to, u64 badge, bool gra
 	} else {
 		u64 tag = frame_tag(s), words = TAG_WORDS(tag);
 
-		frame_copy_words(d, s);
+		frame_copy_words(d, s, words);
 		if (unlikely(words > L4_MSG_REG_WORDS))
 			memcpy(&to->utcb->mr[L4_MSG_REG_WORDS], &from->utcb->mr[L4_MSG_REG_WORDS],
 			       (words - L4_MSG_REG_WORDS) * sizeof(u64));
@@ -86,13 +86,6 @@ static void transfer(struct thread *from, struct thread *to, u64 badge, bool gra
 	}
 	frame_set_badge(d, badge);
 	frame_set_error(d, L4_ERR_OK);
-}
-
-static void reply_detach(struct thread *receiver)
-{
-	if (receiver->reply)
-		receiver->reply->receiver = NULL;
-	receiver->reply = NULL;
 }
 
 /* The caller waits in the receiver's Reply object; it lends its time to a passive receiver. */
@@ -112,28 +105,10 @@ static void link_call(struct thread *caller, struct thread *receiver, struct rep
 	}
 }
 
-/* Take a Reply object off its SchedContext's stack and give the time back to the caller. */
-static void return_time(struct reply *r, struct thread *caller)
-{
-	struct sched_context *sc = r->sc;
-
-	if (!sc)
-		return;
-	for (struct reply **at = &sc->replies; *at; at = &(*at)->below)
-		if (*at == r) {
-			*at = r->below;
-			break;
-		}
-	r->sc = NULL;
-	r->below = NULL;
-	if (!caller->sc)
-		sched_context_move(sc, caller);
-}
-
 /* Direct switch: run `to` now if that is what the scheduler would do, else make it ready. */
 void ipc_run(struct thread *to)
 {
-	to->state = THREAD_RUN;
+	thread_set_state(to, THREAD_RUN);
 	if (this_cpu()->current->state != THREAD_RUN && sched_may_switch(to))
 		sched_switch(to);
 	else
@@ -158,14 +133,13 @@ error_t ipc_send(struct thread *t, struct slot *cap, u64 tag, bool block, bool c
 		struct thread *r = container_of(ep->queue.next, struct thread, link);
 		struct reply *reply = r->reply;
 
-		if (unlikely(call && !reply))
+		/* Nowhere to keep the caller, or no time to run on: a message would keep it from those who lend it. */
+		if (unlikely(call ? !reply : !r->sc))
 			return L4_ERR_UNBOUND;
 		list_remove(&r->link);
 		r->endpoint = NULL;
-		if (t->fault_label)
-			t->state = THREAD_SEND;
 		transfer(t, r, cap->badge, grant);
-		reply_detach(r);
+		reply_unbind(r);
 		if (call)
 			link_call(t, r, reply);
 		ipc_run(r);
@@ -191,7 +165,7 @@ error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool b
 		return L4_ERR_RIGHTS;
 	if (unlikely(reply && (reply->caller || reply->receiver)))
 		return L4_ERR_BUSY;
-	if (unlikely(t->bound && t->bound->word && !t->vcpu)) {
+	if (unlikely(t->bound && t->bound->word && !t->vcpu && t->sc)) {
 		frame_set_badge(thread_frame(t), t->bound->word);
 		frame_set_tag(thread_frame(t), 0);
 		t->bound->word = 0;
@@ -200,8 +174,8 @@ error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool b
 	while (!ep->receivers && !list_empty(&ep->queue)) {
 		struct thread *s = container_of(ep->queue.next, struct thread, link);
 
-		if (s->send_call && !reply) {
-			/* Nowhere to keep the caller. */
+		if (s->send_call ? !reply || (!t->sc && !s->sc) : !t->sc) {
+			/* As in ipc_send: nowhere to keep the caller, or t would have no time. */
 			ipc_cancel(s, L4_ERR_UNBOUND);
 			continue;
 		}
@@ -245,11 +219,11 @@ error_t ipc_reply(struct thread *t, struct slot *cap, u64 tag, struct thread **a
 		return error;
 	r->caller = NULL;
 	caller->reply = NULL;
-	return_time(r, caller);
+	sched_context_return(r, caller);
 	if (unlikely(caller->fault_label)) {
 		caller->fault_label = 0;
 		if (tag >> L4_TAG_LABEL_SHIFT)
-			caller->state = THREAD_STOPPED;
+			sched_block(caller, THREAD_STOPPED);
 		else
 			*answered = caller;
 		return L4_ERR_OK;
@@ -269,20 +243,20 @@ void ipc_cancel(struct thread *t, error_t error)
 		return;
 	list_remove(&t->link);
 	if (state == THREAD_RECV)
-		reply_detach(t);
+		reply_unbind(t);
 	if (state == THREAD_REPLY && t->reply) {
 		struct reply *r = t->reply;
 
 		t->reply = NULL;
 		r->caller = NULL;
-		return_time(r, t);
+		sched_context_return(r, t);
 	}
 	t->endpoint = NULL;
 	t->waiting = NULL;
 	if (t->fault_label) {
 		/* Nobody handles its fault: it cannot go on. */
 		t->fault_label = 0;
-		t->state = THREAD_STOPPED;
+		sched_block(t, THREAD_STOPPED);
 		return;
 	}
 	if (state != THREAD_VCPU_WAIT || error)

@@ -31,7 +31,7 @@ static inline bool simple_target(struct cpu *cpu, struct thread *from, struct th
 
 static inline void deliver(struct l4_frame *d, const struct l4_frame *s, u64 badge, u64 tag)
 {
-	frame_copy_words(d, s);
+	frame_copy_words(d, s, tag & 0xff);
 	frame_set_badge(d, badge);
 	frame_set_tag(d, tag);
 	frame_set_error(d, L4_ERR_OK);
@@ -39,9 +39,9 @@ static inline void deliver(struct l4_frame *d, const struct l4_frame *s, u64 bad
 
 static inline void run(struct cpu *cpu, struct thread *from, struct thread *to)
 {
-	to->state = THREAD_RUN;
+	thread_set_state(to, THREAD_RUN);
 	event(EVENT_THREAD_SWITCH, (u64)from, (u64)to);
-	cpu->slice_end = NEVER;
+	cpu->timed = NULL;
 	cpu->current = to;
 	arch_switch(cpu, from, to);
 }
@@ -66,11 +66,10 @@ bool ipc_fast_call(struct cpu *cpu, struct thread *t, struct l4_frame *f)
 
 	list_remove(&r->link);
 	r->endpoint = NULL;
-	r->reply = NULL;
-	reply->receiver = NULL;
+	reply_unbind(r);
 	reply->caller = t;
 	t->reply = reply;
-	t->state = THREAD_REPLY;
+	thread_set_state(t, THREAD_REPLY);
 	event(EVENT_IPC, (u64)ep, tag);
 	deliver(thread_frame(r), f, cap->badge, tag);
 	run(cpu, t, r);
@@ -101,7 +100,7 @@ bool ipc_fast_reply_recv(struct cpu *cpu, struct thread *t, struct l4_frame *f)
 	reply->receiver = t;
 	t->reply = reply;
 	t->endpoint = ep;
-	t->state = THREAD_RECV;
+	thread_set_state(t, THREAD_RECV);
 	ep->receivers = true;
 	list_add_tail(&ep->queue, &t->link);
 	deliver(thread_frame(caller), f, 0, tag);

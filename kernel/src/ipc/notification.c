@@ -22,12 +22,24 @@ void notification_destroy(struct object *o)
 		ipc_cancel(container_of(n->queue.next, struct thread, link), L4_ERR_CANCELLED);
 }
 
-static void deliver(struct thread *t, u64 word)
+static void deliver(struct thread *t, struct notification *n)
 {
-	frame_set_badge(thread_frame(t), word);
+	frame_set_badge(thread_frame(t), n->word);
+	n->word = 0;
+	list_remove(&t->link);
 	frame_set_tag(thread_frame(t), 0);
 	frame_set_error(thread_frame(t), L4_ERR_OK);
 	sched_wake(t);
+}
+
+/* A receiver without a SchedContext can be woken by a caller only, who lends it his; the word waits. */
+void notification_deliver_bound(struct thread *t)
+{
+	if (!t->bound || !t->bound->word || t->vcpu || t->state != THREAD_RECV || !t->sc)
+		return;
+	reply_unbind(t);
+	t->endpoint = NULL;
+	deliver(t, t->bound);
 }
 
 void notification_signal(struct notification *n, u64 bits)
@@ -41,23 +53,11 @@ void notification_signal(struct notification *n, u64 bits)
 	}
 	n->word |= bits;
 	if (t && t->state == THREAD_RECV) {
-		u64 word = n->word;
-
-		n->word = 0;
-		list_remove(&t->link);
-		if (t->reply)
-			t->reply->receiver = NULL;
-		t->reply = NULL;
-		t->endpoint = NULL;
-		deliver(t, word);
+		notification_deliver_bound(t);
 	} else if (!list_empty(&n->queue)) {
-		u64 word = n->word;
-
-		n->word = 0;
 		t = container_of(n->queue.next, struct thread, link);
-		list_remove(&t->link);
 		t->waiting = NULL;
-		deliver(t, word);
+		deliver(t, n);
 	}
 }
 

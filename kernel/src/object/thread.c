@@ -136,15 +136,19 @@ static error_t set_sched(struct invocation *i, struct thread *t)
 		if (sc->thread && sc->thread != t)
 			return L4_ERR_BUSY;
 	}
-	if (t->sc != sc) {
+	/* Without one of its own a thread keeps what a caller has lent it. */
+	if (t->sc != sc && (sc || !t->sc->replies)) {
 		if (t->sc)
 			sched_context_move(t->sc, NULL);
 		if (sc)
-			sched_context_move(sc, t);
+			sched_context_bind(sc, t);
 	}
-	t->priority = i->arg[1];
 	t->max_priority = i->arg[2];
-	sched_requeue(t);
+	if (t->priority != (int)i->arg[1]) {
+		t->priority = i->arg[1];
+		sched_requeue(t);
+	}
+	notification_deliver_bound(t);
 	return L4_ERR_OK;
 }
 
@@ -196,6 +200,7 @@ static error_t bind_notification(struct invocation *i, struct thread *t)
 		return L4_ERR_BUSY;
 	t->bound = n;
 	n->bound = t;
+	notification_deliver_bound(t);
 	return L4_ERR_OK;
 }
 

@@ -4,13 +4,19 @@
  *
  * Benno scheduling: every thread on a ready queue can run, the running thread is on none. A thread can run
  * when its state is THREAD_RUN and its SchedContext has budget left.
+ *
+ * Round robin: a thread goes to the head of its queue when it is preempted, and keeps the rest of its slice; in every
+ * other case it goes to the tail. So whatever a thread does, it runs for at most one slice before its peers have run.
+ * Slices count while there are peers.
+ *
+ * Budgets: a constant-bandwidth server, see start_period().
  */
 #include <kernel/arch.h>
 #include <kernel/debug.h>
 
 static inline bool can_run(const struct thread *t)
 {
-	return t->state == THREAD_RUN && t->sc && t->sc->remaining;
+	return t->state == THREAD_RUN && t->sc && t->sc->remaining > 0;
 }
 
 static void enqueue(struct thread *t, bool head)
@@ -53,6 +59,78 @@ static void dequeue(struct thread *t)
 	}
 }
 
+/* Count what the current thread has used since the last time. */
+static void charge(struct cpu *cpu)
+{
+	struct sched_context *sc = cpu->timed;
+	u64 now, used;
+
+	if (!sc)
+		return;
+	assert(sc == cpu->current->sc && sc->remaining > 0);
+	now = arch_counter();
+	/* At least one tick: else who runs between two ticks only would run for nothing. */
+	used = now > cpu->charged_at ? now - cpu->charged_at : 1;
+	cpu->charged_at = now;
+	if (sc->limited) {
+		sc->remaining -= used;
+		if (sc->remaining <= 0)
+			timer_set(&sc->timer, sc->deadline);
+	}
+	if (cpu->sliced) {
+		sc->slice -= min_u64(used, sc->slice);
+		if (!sc->slice)
+			cpu->yield = true;
+	}
+	if (sc->remaining <= 0)
+		cpu->timed = NULL;
+}
+
+/*
+ * The rule of the constant-bandwidth server, at each start: with more left than its share of the time until the deadline,
+ * a SchedContext gets a new period, which starts now. So in any time L it runs for at most
+ * L * budget / period + budget * (1 - budget / period), which is never more than its budget at a stretch.
+ */
+static void start_period(struct sched_context *sc, u64 now)
+{
+	unsigned __int128 left = (unsigned __int128)sc->remaining * sc->period;
+
+	assert(sc->remaining > 0 && !sc->timer.when);
+	if (now >= sc->deadline || left > (unsigned __int128)(sc->deadline - now) * sc->budget) {
+		sc->remaining = sc->budget;
+		sc->deadline = now + sc->period;
+	}
+}
+
+/* From now on the current thread's time counts, if it has a limit or peers. */
+static void start_clock(struct cpu *cpu)
+{
+	struct thread *t = cpu->current;
+	struct sched_context *sc = t->sc;
+	u64 now, end = NEVER;
+
+	cpu->timed = NULL;
+	if (!sc)
+		return;
+	cpu->sliced = !list_empty(&cpu->ready[t->priority]);
+	if (!cpu->sliced && !sc->limited)
+		return;
+	now = arch_counter();
+	if (sc->limited) {
+		start_period(sc, now);
+		end = now + sc->remaining;
+	}
+	if (cpu->sliced) {
+		if (!sc->slice)
+			sc->slice = arch_counter_hz() / 1000000 * L4_TIMESLICE_US;
+		end = min_u64(end, now + sc->slice);
+	}
+	cpu->timed = sc;
+	cpu->charged_at = now;
+	cpu->slice_end = end;
+	timer_program();
+}
+
 static void make_ready(struct thread *t)
 {
 	struct cpu *cpu = this_cpu();
@@ -60,35 +138,29 @@ static void make_ready(struct thread *t)
 	if (t == cpu->current || t->queued || !can_run(t))
 		return;
 	enqueue(t, false);
-	if (t->priority > cpu->current->priority || !can_run(cpu->current))
+	if (t->priority > cpu->current->priority || !can_run(cpu->current)) {
 		cpu->need_resched = true;
-	else if (t->priority == cpu->current->priority && cpu->slice_end == NEVER) {
-		/* The running thread has a peer now, so its slice starts. */
-		cpu->slice_end = arch_counter() + arch_counter_hz() / 1000000 * L4_TIMESLICE_US;
-		timer_program();
+	} else if (t->priority == cpu->current->priority && !(cpu->timed && cpu->sliced)) {
+		/* The running thread has a peer now, so its slice counts. */
+		charge(cpu);
+		if (can_run(cpu->current))
+			start_clock(cpu);
+		else
+			cpu->need_resched = true;
 	}
 }
 
 void sched_wake(struct thread *t)
 {
-	t->state = THREAD_RUN;
+	thread_set_state(t, THREAD_RUN);
 	make_ready(t);
 }
 
 void sched_block(struct thread *t, u8 state)
 {
-	t->state = state;
+	thread_set_state(t, state);
 	if (t->queued)
 		dequeue(t);
-	if (t == this_cpu()->current)
-		this_cpu()->need_resched = true;
-}
-
-void sched_requeue(struct thread *t)
-{
-	if (t->queued)
-		dequeue(t);
-	make_ready(t);
 	if (t == this_cpu()->current)
 		this_cpu()->need_resched = true;
 }
@@ -99,46 +171,21 @@ void sched_yield(void)
 	this_cpu()->need_resched = true;
 }
 
-/* Take what current has used since it was switched to from its budget. */
-void sched_charge(struct thread *t)
+void sched_requeue(struct thread *t)
 {
-	struct sched_context *sc = t->sc;
-	u64 now, used;
-
-	if (!sc || !sc->limited)
-		return;
-	now = arch_counter();
-	used = now - this_cpu()->switched_at;
-	this_cpu()->switched_at = now;
-	if (sc->remaining == sc->budget)
-		sc->refill_at = now - used + sc->period;
-	sc->remaining -= min_u64(used, sc->remaining);
-	if (!sc->remaining && !sc->timer.when)
-		timer_set(&sc->timer, sc->refill_at);
-}
-
-/* Time at which `to` must be interrupted: end of its budget, or of its slice when it has peers. */
-static void start_slice(struct cpu *cpu, struct thread *to)
-{
-	struct sched_context *sc = to->sc;
-	u64 end = NEVER;
-
-	if (sc && sc->limited) {
-		cpu->switched_at = arch_counter();
-		end = cpu->switched_at + sc->remaining;
-	}
-	if (to->priority >= 0 && !list_empty(&cpu->ready[to->priority]))
-		end = min_u64(end, arch_counter() + arch_counter_hz() / 1000000 * L4_TIMESLICE_US);
-	if (end != cpu->slice_end) {
-		cpu->slice_end = end;
-		timer_program();
-	}
+	if (t->queued)
+		dequeue(t);
+	make_ready(t);
+	if (t == this_cpu()->current)
+		sched_yield();
 }
 
 static void switch_to(struct cpu *cpu, struct thread *to)
 {
 	struct thread *from = cpu->current;
 
+	cpu->need_resched = false;
+	cpu->yield = false;
 	if (to->queued)
 		dequeue(to);
 	if (from != to) {
@@ -146,7 +193,7 @@ static void switch_to(struct cpu *cpu, struct thread *to)
 		cpu->current = to;
 		arch_switch(cpu, from, to);
 	}
-	start_slice(cpu, to);
+	start_clock(cpu);
 }
 
 bool sched_may_switch(struct thread *to)
@@ -158,8 +205,8 @@ void sched_switch(struct thread *to)
 {
 	struct cpu *cpu = this_cpu();
 
-	sched_charge(cpu->current);
-	cpu->need_resched = false;
+	charge(cpu);
+	assert(!can_run(cpu->current) && sched_may_switch(to));
 	switch_to(cpu, to);
 }
 
@@ -169,21 +216,26 @@ void schedule(void)
 	struct thread *t = cpu->current;
 	int p;
 
-	cpu->need_resched = false;
-	sched_charge(t);
-	if (t != &cpu->idle && can_run(t) && !t->queued)
+	assert(!t->queued);
+	charge(cpu);
+	if (cpu->yield && t->sc)
+		t->sc->slice = 0;
+	if (can_run(t))
 		enqueue(t, !cpu->yield);
-	cpu->yield = false;
 	p = cpu->ready_top;
 	switch_to(cpu, p < 0 ? &cpu->idle : container_of(cpu->ready[p].next, struct thread, link));
 }
 
+/* The deadline of a used-up budget. An overrun, by a long system call, is paid from the next ones. */
 static void refill(struct timer *timer)
 {
 	struct sched_context *sc = container_of(timer, struct sched_context, timer);
 
-	sc->remaining = sc->budget;
-	if (sc->thread)
+	sc->remaining += sc->budget;
+	sc->deadline += sc->period;
+	if (sc->remaining <= 0)
+		timer_set(timer, sc->deadline);
+	else if (sc->thread)
 		make_ready(sc->thread);
 }
 
@@ -195,49 +247,90 @@ void sched_context_init(void *memory, u8 size_bits)
 	sc->timer.fire = refill;
 }
 
+/* The current thread's SchedContext changes or goes: count until now; schedule() starts the clock anew. */
+static void stop_clock(struct sched_context *sc)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (!sc->thread || sc->thread != cpu->current)
+		return;
+	charge(cpu);
+	cpu->timed = NULL;
+	cpu->need_resched = true;
+}
+
 error_t sched_context_configure(struct sched_context *sc, u64 budget_us, u64 period_us)
 {
 	u64 per_us = arch_counter_hz() / 1000000;
 
-	if (sc->thread == this_cpu()->current)
-		sched_charge(sc->thread);
+	stop_clock(sc);
 	timer_cancel(&sc->timer);
 	sc->limited = budget_us < period_us;
 	sc->budget = sc->remaining = budget_us * per_us;
 	sc->period = period_us * per_us;
+	sc->deadline = 0;
 	if (sc->thread)
 		sched_requeue(sc->thread);
 	return L4_ERR_OK;
 }
 
-/* Give a SchedContext to a thread that has none, or to nobody. */
 void sched_context_move(struct sched_context *sc, struct thread *to)
 {
+	struct cpu *cpu = this_cpu();
 	struct thread *from = sc->thread;
 
 	if (from) {
-		if (from == this_cpu()->current) {
-			sched_charge(from);
-			this_cpu()->need_resched = true;
-		}
+		stop_clock(sc);
 		from->sc = NULL;
 		if (from->queued)
 			dequeue(from);
 	}
 	sc->thread = to;
-	if (to) {
-		to->sc = sc;
-		make_ready(to);
-	}
+	if (!to)
+		return;
+	assert(!to->sc);
+	to->sc = sc;
+	/* Its turn with the other one ends: who has several gets no turn out of order by changing them. */
+	if (to == cpu->current)
+		sched_yield();
+	make_ready(to);
 }
 
+/* Take the latest loan off the stack. */
+static struct reply *pop_loan(struct sched_context *sc)
+{
+	struct reply *r = sc->replies;
+
+	sc->replies = r->below;
+	r->below = NULL;
+	r->sc = NULL;
+	return r;
+}
+
+void sched_context_bind(struct sched_context *sc, struct thread *to)
+{
+	while (sc->replies)
+		pop_loan(sc);
+	sched_context_move(sc, to);
+}
+
+/* What was lent on from there ends with the loan itself: the time has one owner at any moment. */
+void sched_context_return(struct reply *r, struct thread *caller)
+{
+	struct sched_context *sc = r->sc;
+
+	if (!sc)
+		return;
+	while (pop_loan(sc) != r)
+		assert(sc->replies);
+	sched_context_move(sc, caller->sc ? NULL : caller);
+}
+
+/* The timer last: the end of a run may have set it. */
 void sched_context_destroy(struct object *o)
 {
 	struct sched_context *sc = (struct sched_context *)o;
 
+	sched_context_bind(sc, NULL);
 	timer_cancel(&sc->timer);
-	if (sc->thread)
-		sched_context_move(sc, NULL);
-	for (struct reply *r = sc->replies; r; r = r->below)
-		r->sc = NULL;
 }

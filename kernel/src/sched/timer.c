@@ -8,7 +8,7 @@
 void timer_program(void)
 {
 	struct cpu *cpu = this_cpu();
-	u64 when = cpu->slice_end;
+	u64 when = cpu->timed ? cpu->slice_end : NEVER;
 
 	if (!list_empty(&cpu->timers))
 		when = min_u64(when, container_of(cpu->timers.next, struct timer, link)->when);
@@ -53,9 +53,8 @@ void timer_interrupt(void)
 		timer_cancel(t);
 		t->fire(t);
 	}
-	if (cpu->slice_end <= now) {
-		cpu->slice_end = NEVER;
-		sched_yield();
-	}
+	/* What has ended, budget or slice, schedule() finds out. */
+	if (cpu->timed && cpu->slice_end <= now)
+		cpu->need_resched = true;
 	timer_program();
 }

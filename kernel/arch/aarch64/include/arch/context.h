@@ -50,14 +50,19 @@ static inline void frame_set_words(struct l4_frame *f, const u64 *w)
 	f->x9 = w[5];
 }
 
-static inline void frame_copy_words(struct l4_frame *d, const struct l4_frame *s)
+/* The first n words; the others arrive as 0, so that a message shows no more than its sender says. */
+static inline void frame_copy_words(struct l4_frame *d, const struct l4_frame *s, u64 n)
 {
+	if (likely(n == 0)) {
+		d->x3 = d->x4 = d->x5 = d->x6 = d->x7 = d->x9 = 0;
+		return;
+	}
 	d->x3 = s->x3;
-	d->x4 = s->x4;
-	d->x5 = s->x5;
-	d->x6 = s->x6;
-	d->x7 = s->x7;
-	d->x9 = s->x9;
+	d->x4 = n > 1 ? s->x4 : 0;
+	d->x5 = n > 2 ? s->x5 : 0;
+	d->x6 = n > 3 ? s->x6 : 0;
+	d->x7 = n > 4 ? s->x7 : 0;
+	d->x9 = n > 5 ? s->x9 : 0;
 }
 
 /* Execute the system call instruction again: number and arguments are as they were. */

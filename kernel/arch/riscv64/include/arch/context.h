@@ -48,14 +48,19 @@ static inline void frame_set_words(struct l4_frame *f, const u64 *w)
 	f->t1 = w[5];
 }
 
-static inline void frame_copy_words(struct l4_frame *d, const struct l4_frame *s)
+/* The first n words; the others arrive as 0, so that a message shows no more than its sender says. */
+static inline void frame_copy_words(struct l4_frame *d, const struct l4_frame *s, u64 n)
 {
+	if (likely(n == 0)) {
+		d->a3 = d->a4 = d->a5 = d->a6 = d->t0 = d->t1 = 0;
+		return;
+	}
 	d->a3 = s->a3;
-	d->a4 = s->a4;
-	d->a5 = s->a5;
-	d->a6 = s->a6;
-	d->t0 = s->t0;
-	d->t1 = s->t1;
+	d->a4 = n > 1 ? s->a4 : 0;
+	d->a5 = n > 2 ? s->a5 : 0;
+	d->a6 = n > 3 ? s->a6 : 0;
+	d->t0 = n > 4 ? s->t0 : 0;
+	d->t1 = n > 5 ? s->t1 : 0;
 }
 
 /* Execute the system call instruction again: its number is still in a7. */

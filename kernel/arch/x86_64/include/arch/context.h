@@ -51,14 +51,19 @@ static inline void frame_set_words(struct l4_frame *f, const u64 *w)
 	f->r13 = w[5];
 }
 
-static inline void frame_copy_words(struct l4_frame *d, const struct l4_frame *s)
+/* The first n words; the others arrive as 0, so that a message shows no more than its sender says. */
+static inline void frame_copy_words(struct l4_frame *d, const struct l4_frame *s, u64 n)
 {
+	if (likely(n == 0)) {
+		d->dx = d->r10 = d->r8 = d->r9 = d->r12 = d->r13 = 0;
+		return;
+	}
 	d->dx = s->dx;
-	d->r10 = s->r10;
-	d->r8 = s->r8;
-	d->r9 = s->r9;
-	d->r12 = s->r12;
-	d->r13 = s->r13;
+	d->r10 = n > 1 ? s->r10 : 0;
+	d->r8 = n > 2 ? s->r8 : 0;
+	d->r9 = n > 3 ? s->r9 : 0;
+	d->r12 = n > 4 ? s->r12 : 0;
+	d->r13 = n > 5 ? s->r13 : 0;
 }
 
 /* Execute the system call instruction again: it saved its number in orig_ax. */
