@@ -85,8 +85,10 @@ static void make_spaces(unsigned long cnode, unsigned long vspace)
 
 	for (i = 0; i < L4_GUEST_SPACES; i++) {
 		check(l4_guestspace_configure(space + i, vspace), "configuration of a GuestSpace");
-		check(l4_cnode_move(cnode, L4_GUEST_SLOT_SPACE + i, L4_ROOT_SLOT_CNODE, space + i),
-		      "move of a GuestSpace");
+		check(l4_cnode_copy(cnode, L4_GUEST_SLOT_SPACE + i, L4_ROOT_SLOT_CNODE, space + i,
+				    L4_RIGHT_WRITE),
+		      "GuestSpace for the guest");
+		check(l4_cnode_delete(L4_ROOT_SLOT_CNODE, space + i), "delete of a GuestSpace's first capability");
 	}
 }
 

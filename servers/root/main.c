@@ -16,19 +16,23 @@ static unsigned long reply, drain_reply;
 static bool log_bound, guest_running;
 static char last_line[600];
 
-static void answer_through(unsigned long to, unsigned long word)
+/* Whoever only sent a message, or was ended, waits for no answer: then this does nothing. */
+static void answer_through(unsigned long to, unsigned long label, unsigned long word)
 {
-	struct l4_msg msg = {.tag = l4_tag(0, 1, 0), .words = {word}};
+	struct l4_msg msg = {.tag = l4_tag(label, 1, 0), .words = {word}};
 
 	l4_send(to, &msg);
 }
 
 static void answer(unsigned long word)
 {
-	answer_through(reply, word);
+	answer_through(reply, 0, word);
 }
 
-/* Let the console write what is in the log; it may be dead or hang, so only for a few ticks. */
+/*
+ * Let the console write what is in the log; it may be dead or hang, so only for a few ticks. The other servers stand
+ * still meanwhile, so that none of them keeps it from the CPU.
+ */
 static bool drain_console(void)
 {
 	struct server *console = &servers[L4_DEVICE_CONSOLE];
@@ -37,23 +41,27 @@ static bool drain_console(void)
 
 	if (!console->ready)
 		return false;
+	servers_stop_all_but(console);
 	l4_signal(console->ping);
 	while (ticks < DRAIN_TICKS) {
 		msg = (struct l4_msg){0};
 		if (l4_recv(root_endpoint, drain_reply, &msg) != L4_ERR_OK)
 			return false;
-		if (!l4_tag_label(msg.tag) && (msg.badge & BADGE_TICK)) {
+		if (msg.badge & BADGE_TICK) {
 			plat_tick();
 			l4_signal(console->ping);
 			ticks++;
 		} else if (msg.badge == (BADGE_FAULT | L4_DEVICE_CONSOLE)) {
 			if (!server_fault(console, &msg))
 				return false;
-			answer_through(drain_reply, 0);
+			answer_through(drain_reply, 0, 0);
 		} else if (msg.badge == (BADGE_CALL | L4_DEVICE_CONSOLE) &&
-			   l4_tag_label(msg.tag) == L4_ROOT_PONG && !msg.words[0]) {
-			return true;
+			   l4_tag_label(msg.tag) == L4_ROOT_PONG) {
+			if (!msg.words[0])
+				return true;
 		}
+		/* A label other than 0 leaves a thread that faulted where it is. */
+		answer_through(drain_reply, 1, L4_ERR_STATE);
 	}
 	return false;
 }
@@ -122,43 +130,53 @@ u64 counter_nanoseconds(u64 counter)
 
 static void server_ready(struct server *server, unsigned long error)
 {
-	unsigned int i;
-
 	if (error) {
 		server_died(server, "it reports %s", l4_error_name(error));
 		return;
 	}
-	/* Whatever a driver has become, it does not fill the log with this. */
-	if (!server->ready)
-		say("%s ready\n", server->name);
+	say("%s ready\n", server->name);
 	if (server->number == L4_DEVICE_CONSOLE && !log_bound) {
 		server_bind_log();
 		log_bound = true;
+		/* From the bind on, the log is the console's; nothing has been written since. */
+		server->log_position = server_log_position();
 	}
 	server->ready = server->ever_ready = true;
-	/* From the bind on, the log is the console's; nothing has been written since. */
-	answer(server_log_position());
-	for (i = 0; i < L4_DEVICES && servers[i].ready; i++)
-		;
-	if (i == L4_DEVICES && !guest_running) {
-		guest_running = true;
-		say("linux started\n");
-		memory_report();
-		guest_start();
-	}
+	answer(server->log_position);
 }
 
+/* Once each server is there, or has shown that it will not be. */
+static void start_guest(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < L4_DEVICES; i++)
+		if (!servers[i].ready && !servers[i].given_up)
+			return;
+	guest_running = true;
+	say("linux started\n");
+	memory_report();
+	guest_start();
+}
+
+/*
+ * READY once in its life, and one PONG for each ping. Anything else is the end of it, so it costs us one message a
+ * life, however many it would send.
+ */
 static void server_call(struct server *server, const struct l4_msg *msg)
 {
-	switch (l4_tag_label(msg->tag)) {
-	case L4_ROOT_READY:
+	unsigned long label = l4_tag_label(msg->tag);
+
+	if (label == L4_ROOT_READY && !server->ready) {
 		server_ready(server, msg->words[0]);
-		break;
-	case L4_ROOT_PONG:
+	} else if (label == L4_ROOT_PONG && server->pings) {
+		server->pings--;
 		server->unanswered = 0;
-		break;
-	default:
-		answer(L4_ERR_ARG);
+		/* A console without anything left has written the log so far. */
+		if (!msg->words[0])
+			server->log_position = server_log_position();
+	} else {
+		server_died(server, "sends a message of label %lu, which is not due", label);
 	}
 }
 
@@ -198,8 +216,8 @@ static void guest_call(const struct l4_msg *msg)
 		panic_text(msg, text, sizeof(text));
 		say("guest panic: %s\n", text);
 		power_off(STATUS_PANIC);
-	default:
-		answer(L4_ERR_ARG);
+	default: /* an error, from serve() */
+		break;
 	}
 }
 
@@ -235,6 +253,10 @@ static void serve(void)
 		} else {
 			guest_call(&msg);
 		}
+		/* Whoever called and has no answer yet: nobody occupies the Reply object when we receive. */
+		answer(L4_ERR_ARG);
+		if (!guest_running)
+			start_guest();
 	}
 }
 

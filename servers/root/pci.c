@@ -47,6 +47,10 @@ enum { CFG_TYPE = 3, CFG_BAR = 4, CFG_OFFSET = 8, CFG_LENGTH = 12, CFG_NOTIFY_MU
 enum { TYPE_COMMON = 1, TYPE_NOTIFY = 2, TYPE_ISR = 3, TYPE_DEVICE = 4 };
 #define COMMON_DEVICE_STATUS 20
 #define PART_PAGES	     4 /* most pages of one of the four parts */
+#define RESET_TRIES	     1000000
+
+#define MSIX_ENTRY_WORDS 4
+#define MSIX_MASKED	 1
 
 static struct plat_pci host;
 static u64 window_used[PLAT_PCI_WINDOWS];
@@ -227,20 +231,23 @@ static void set_up_msix(const struct server *server, unsigned int cap, const cha
 	volatile u8 *config = server->pci.config;
 	u32 place = get32(config, cap + 4);
 	u64 table_paddr = bar_address(config, place & 7, name) + (place & ~7U);
-	u64 end = table_paddr + 16UL * ((get16(config, cap + 2) & 0x7ffU) + 1);
+	unsigned int entries = (get16(config, cap + 2) & 0x7ffU) + 1, i;
+	u64 end = table_paddr + 16UL * entries;
 	volatile u32 *table;
-	unsigned int i;
 
 	for (i = 0; i < server->regs.pages; i++)
 		if (server->regs.page[i] + L4_PAGE_SIZE > table_paddr && server->regs.page[i] < end)
 			fail("%s has its MSI-X table among its registers", name);
-	table = device_map(table_paddr, 16, true);
+	/* A driver may choose any vector for its queues; only the first is one. */
+	table = device_map(table_paddr, 16UL * entries, true);
+	for (i = 1; i < entries; i++)
+		table[i * MSIX_ENTRY_WORDS + 3] = MSIX_MASKED;
 	table[0] = (u32)address;
 	table[1] = (u32)(address >> 32);
 	table[2] = (u32)data;
 	table[3] = 0;
 	l4_mb();
-	set16(config, cap + 2, (u16)((get16(config, cap + 2) & ~MSIX_MASK_ALL) | MSIX_ENABLE));
+	set16(config, cap + 2, (u16)(get16(config, cap + 2) | MSIX_MASK_ALL | MSIX_ENABLE));
 }
 
 static void set_up_line(struct server *server, const char *name)
@@ -275,9 +282,10 @@ static void set_up_interrupt(struct server *server, unsigned int msix, const cha
 	}
 	check(error, "message-signalled interrupt");
 	set_up_msix(server, msix, name, address, data);
+	server->pci.msix = msix;
 }
 
-void pci_bus_master(struct server *server, bool on)
+static void bus_master(struct server *server, bool on)
 {
 	u32 command = get16(server->pci.config, COMMAND) & ~(COMMAND_MASTER | COMMAND_NO_INTX);
 
@@ -286,11 +294,41 @@ void pci_bus_master(struct server *server, bool on)
 	l4_mb(); /* before anybody touches its registers */
 }
 
-void pci_stop_virtio(struct server *server)
+static void mask_messages(struct server *server, bool masked)
+{
+	volatile u8 *config = server->pci.config;
+	unsigned int at = server->pci.msix + 2;
+
+	if (!server->pci.msix)
+		return;
+	set16(config, at, (u16)((get16(config, at) & ~MSIX_MASK_ALL) | (masked ? MSIX_MASK_ALL : 0)));
+	l4_mb();
+}
+
+/* Reset, with all its requests given up or done: it reads 0 then (virtio 1.2, section 4.1.4.3.1). */
+static void reset(struct server *server)
+{
+	volatile u8 *status = server->pci.common + COMMON_DEVICE_STATUS;
+	unsigned int i;
+
+	*status = 0;
+	for (i = 0; *status && i < RESET_TRIES; i++)
+		;
+	l4_mb();
+}
+
+void pci_start(struct server *server)
+{
+	bus_master(server, true);
+	mask_messages(server, false);
+}
+
+void pci_stop(struct server *server)
 {
 	/* Without bus mastering it can reach no memory, reset or not. */
-	pci_bus_master(server, false);
-	server->pci.common[COMMON_DEVICE_STATUS] = 0;
+	mask_messages(server, true);
+	bus_master(server, false);
+	reset(server);
 }
 
 static void find(u16 device_id, const char *name, struct pci_device *device)
@@ -317,7 +355,7 @@ void pci_claim_virtio(struct server *server, u16 device_id, const char *name)
 
 	find(device_id, name, device);
 	config = device->config;
-	pci_bus_master(server, false);
+	bus_master(server, false);
 	if (!(get16(config, STATUS) & STATUS_CAPS))
 		fail("%s has no capabilities", name);
 	for (cap = get8(config, CAPS) & 0xfcU; cap && limit--; cap = get8(config, cap + 1) & 0xfcU) {

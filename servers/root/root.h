@@ -101,6 +101,7 @@ u64 regs_add(struct regs *regs, u64 paddr, u64 bytes);
 struct pci_device {
 	volatile u8 *config; /* NULL: this is none */
 	volatile u8 *common; /* registers by which we can stop it */
+	unsigned int msix;   /* place of its MSI-X capability; 0: it has a line */
 	unsigned int bus, number;
 	u64 common_offset, notify_offset, notify_multiplier, isr_offset, device_offset;
 };
@@ -109,8 +110,10 @@ struct server;
 
 /* Find a virtio device, make its registers and interrupt usable. */
 void pci_claim_virtio(struct server *server, u16 device_id, const char *name);
-void pci_bus_master(struct server *server, bool on);
-void pci_stop_virtio(struct server *server);
+
+/* From the start to the end of a driver's life its device may reach memory and interrupt. */
+void pci_start(struct server *server);
+void pci_stop(struct server *server);
 
 /* server.c */
 struct server {
@@ -120,7 +123,7 @@ struct server {
 	unsigned long first_slot, next_slot;
 	unsigned long thread, vspace, cnode;
 	/* These outlive it. */
-	unsigned long event, irq, dma, call, fault, guest_event, ping;
+	unsigned long event, irq, dma, irq_event, call, fault, guest_event, ping;
 	unsigned long regs_cap; /* of registers that are not mapped; 0: none */
 	u64 ioport_base, uart;
 	bool irq_line; /* its interrupt is a line that the driver takes back, not a message or an edge */
@@ -128,9 +131,12 @@ struct server {
 	struct pci_device pci;
 	struct l4_frame last; /* registers with which it died, for its successor */
 	u64 restarts, deaths, started_at;
-	unsigned int unanswered;
-	unsigned int pause; /* ticks until it is started again; 0: it runs */
+	u64 log_position; /* where in the kernel's log a console goes on that finds nothing of a predecessor */
+	unsigned int pings;	 /* that it has still to answer */
+	unsigned int unanswered; /* ticks */
+	unsigned int pause;	 /* ticks until it is started again; 0: it runs */
 	bool ready, ever_ready;
+	bool given_up; /* the guest does not wait for it; it is started again all the same */
 };
 
 extern struct server servers[L4_DEVICES];
@@ -141,6 +147,7 @@ void server_start(struct server *server);
 void server_died(struct server *server, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool server_fault(struct server *server, const struct l4_msg *msg);
 void servers_tick(void);
+void servers_stop_all_but(const struct server *server);
 unsigned long server_log_position(void);
 bool server_log_line_open(void);
 void server_bind_log(void); /* from now on the console writes the log */

@@ -13,7 +13,8 @@
 #define DMA_BITS       16
 #define SLOTS	       160
 #define PINGS	       2 /* unanswered, after which it counts as dead */
-#define DEATHS	       8 /* of a server that has never been ready, after which we give up */
+#define DEATHS	       6 /* of a server that has never been ready, after which the guest starts without it */
+#define PINGS_OUT      2 /* that a server may have to answer: one that it has taken, one that waits */
 #define SILENT	       15 /* ticks in which none of them answers, after which all count as dead */
 #define STEADY_SECONDS 2 /* of life, after which the deaths before no longer count */
 #define AT_ONCE	       2 /* deaths in a row after which it is started again without a pause */
@@ -90,15 +91,12 @@ void servers_init(void)
 		server->fault = cap_mint(root_endpoint, L4_RIGHT_WRITE | L4_RIGHT_GRANT, BADGE_FAULT | i);
 		server->guest_event = cap_mint(guest_notification, L4_RIGHT_WRITE, 2UL << i);
 		server->ping = cap_mint(server->event, L4_RIGHT_WRITE, L4_SERVER_EVENT_PING);
+		server->irq_event = cap_mint(server->event, L4_RIGHT_WRITE, L4_SERVER_EVENT_IRQ);
 	}
 	log_init();
 	plat_console(&servers[L4_DEVICE_CONSOLE]);
 	pci_claim_virtio(&servers[L4_DEVICE_BLOCK], 0x1042, "virtio-blk-pci");
 	pci_claim_virtio(&servers[L4_DEVICE_NET], 0x1041, "virtio-net-pci");
-	for (i = 0; i < L4_DEVICES; i++)
-		check(l4_irq_handler_bind(servers[i].irq,
-					  cap_mint(servers[i].event, L4_RIGHT_WRITE, L4_SERVER_EVENT_IRQ)),
-		      "bind of an interrupt");
 	have_tick = plat_tick_start();
 	for (i = 0; i < L4_DEVICES; i++)
 		server_start(&servers[i]);
@@ -111,11 +109,22 @@ static unsigned long take_slot(struct server *server)
 	return server->next_slot++;
 }
 
-static unsigned long make(struct server *server, unsigned long type, unsigned long size_bits)
+/* 0: no memory is left for it. */
+static unsigned long try_make(struct server *server, unsigned long type, unsigned long size_bits)
 {
 	unsigned long slot = take_slot(server);
 
 	if (!slot || l4_untyped_retype(server->memory, type, size_bits, L4_ROOT_SLOT_CNODE, slot, 1))
+		return 0;
+	return slot;
+}
+
+/* What each life of a server begins with is the same, so only the first can fail. */
+static unsigned long make(struct server *server, unsigned long type, unsigned long size_bits)
+{
+	unsigned long slot = try_make(server, type, size_bits);
+
+	if (!slot)
 		fail("no memory left for server %s", server->name);
 	return slot;
 }
@@ -212,6 +221,25 @@ static void map_stack(struct server *server)
 	map(server, frame, L4_SERVER_STACK_TOP - L4_PAGE_SIZE, RW, false);
 }
 
+/* What was signalled to its predecessor, it looks for itself. From the ACK on, an edge that comes is kept. */
+static void start_events(struct server *server)
+{
+	unsigned long error = l4_irq_handler_unbind(server->irq), bits;
+
+	if (error != L4_ERR_UNBOUND)
+		check(error, "unbind of an interrupt");
+	check(l4_irq_handler_bind(server->irq, server->irq_event), "bind of an interrupt");
+	l4_poll(server->event, &bits);
+	check(l4_irq_handler_ack(server->irq), "first ACK of an interrupt");
+}
+
+static void ping(struct server *server)
+{
+	if (server->pings < PINGS_OUT)
+		server->pings++;
+	l4_signal(server->ping);
+}
+
 void server_start(struct server *server)
 {
 	struct l4_frame frame;
@@ -219,6 +247,7 @@ void server_start(struct server *server)
 
 	server->next_slot = server->first_slot;
 	server->ready = false;
+	server->pings = 0;
 	server->unanswered = 0;
 	server->pause = 0;
 	server->started_at = l4_counter();
@@ -231,12 +260,13 @@ void server_start(struct server *server)
 	map_stack(server);
 	give(server, L4_SERVER_SLOT_EVENT, server->event, L4_RIGHT_READ);
 	give(server, L4_SERVER_SLOT_GUEST, server->guest_event, L4_RIGHT_WRITE);
-	give(server, L4_SERVER_SLOT_IRQ, server->irq, L4_RIGHT_WRITE);
+	give(server, L4_SERVER_SLOT_IRQ, server->irq, L4_RIGHT_READ);
 	give(server, L4_SERVER_SLOT_ROOT, server->call, L4_RIGHT_WRITE);
 	if (server->regs_cap)
 		give(server, L4_SERVER_SLOT_REGS, server->regs_cap, RW);
+	start_events(server);
 	if (server->pci.config)
-		pci_bus_master(server, true);
+		pci_start(server);
 
 	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, sched, PERIOD_US, PERIOD_US),
 	      "time for a server");
@@ -255,10 +285,10 @@ static void tear_down(struct server *server)
 {
 	unsigned long slot;
 
-	l4_thread_suspend(server->thread);
+	check(l4_thread_suspend(server->thread), "end of a server");
 	check(l4_thread_read_regs(server->thread, l4_utcb, &server->last), "registers of a server that died");
 	if (server->pci.config)
-		pci_stop_virtio(server);
+		pci_stop(server);
 	for (slot = server->first_slot; slot < server->next_slot; slot++)
 		l4_cnode_delete(L4_ROOT_SLOT_CNODE, slot);
 	check(l4_cnode_revoke(L4_ROOT_SLOT_CNODE, server->memory), "end of a server");
@@ -279,8 +309,11 @@ void server_died(struct server *server, const char *format, ...)
 	server->restarts++;
 	if ((l4_counter() - server->started_at) / boot_info->counter_hz >= STEADY_SECONDS)
 		server->deaths = 0;
-	if (++server->deaths >= DEATHS && !server->ever_ready)
-		fail("server %s does not stay alive", server->name);
+	server->deaths++;
+	if (server->deaths >= DEATHS && !server->ever_ready && !server->given_up) {
+		say("server %s does not stay alive: linux starts without it\n", server->name);
+		server->given_up = true;
+	}
 	if (server->deaths <= AT_ONCE || !have_tick) {
 		server_start(server);
 		return;
@@ -296,7 +329,7 @@ bool server_fault(struct server *server, const struct l4_msg *msg)
 {
 	u64 address = msg->words[0], access = msg->words[1], ip = msg->words[2], page;
 	const struct l4_image_segment *segment;
-	unsigned long rights = 0;
+	unsigned long rights = 0, frame;
 	unsigned int i;
 
 	if (l4_tag_label(msg->tag) != L4_FAULT_PAGE) {
@@ -314,7 +347,11 @@ bool server_fault(struct server *server, const struct l4_msg *msg)
 		server_died(server, "access %lx to %lx at %lx", access, address, ip);
 		return false;
 	}
-	map(server, make(server, L4_TYPE_FRAME, L4_PAGE_BITS), page, rights, false);
+	frame = try_make(server, L4_TYPE_FRAME, L4_PAGE_BITS);
+	if (!frame || l4_vspace_map(server->vspace, frame, page, rights, false)) {
+		server_died(server, "no memory left for its page at %lx", page);
+		return false;
+	}
 	return true;
 }
 
@@ -331,7 +368,7 @@ static void server_tick(struct server *server, bool counts)
 	}
 	if (counts || !server->unanswered)
 		server->unanswered++;
-	l4_signal(server->ping);
+	ping(server);
 }
 
 /*
@@ -349,6 +386,15 @@ void servers_tick(void)
 	silent = heard ? 0 : silent + 1;
 	for (i = 0; i < L4_DEVICES; i++)
 		server_tick(&servers[i], heard || silent > SILENT);
+}
+
+void servers_stop_all_but(const struct server *server)
+{
+	unsigned int i;
+
+	for (i = 0; i < L4_DEVICES; i++)
+		if (&servers[i] != server && servers[i].thread && !servers[i].pause)
+			l4_thread_suspend(servers[i].thread);
 }
 
 void server_bind_log(void)

@@ -36,17 +36,22 @@ TEST(irq_handler_binding)
 	MUST(LINE(ARCH_FREE_LINE, 0, irq));
 	weak = cap_copy(irq, L4_RIGHT_READ);
 	ERR(INV(irq, L4_IRQ_HANDLER_ACK), UNBOUND);
+	ERR(INV(weak, L4_IRQ_HANDLER_ACK), UNBOUND);
 	ERR(INV(irq, L4_IRQ_HANDLER_UNBIND), UNBOUND);
 	ERR(INV(irq, L4_IRQ_HANDLER_BIND, 4000), CAP);
 	ERR(INV(irq, L4_IRQ_HANDLER_BIND, irq), TYPE);
 	ERR(INV(irq, L4_IRQ_HANDLER_BIND, cap_copy(n, L4_RIGHT_READ)), RIGHTS);
 	ERR(INV(weak, L4_IRQ_HANDLER_BIND, n), RIGHTS);
-	ERR(INV(weak, L4_IRQ_HANDLER_ACK), RIGHTS);
 	ERR(INV(weak, L4_IRQ_HANDLER_UNBIND), RIGHTS);
 	ERR(INV(irq, 3), OP);
 	ERR(INV(irq, L4_IRQ_HANDLER_BIND, n), OK);
 	ERR(INV(irq, L4_IRQ_HANDLER_BIND, m), BUSY);
 	ERR(INV(irq, L4_IRQ_HANDLER_ACK), OK);
+	/* What a driver holds: it takes interrupts, and where they go is not its to say. */
+	ERR(INV(weak, L4_IRQ_HANDLER_ACK), OK);
+	ERR(INV(weak, L4_IRQ_HANDLER_BIND, m), RIGHTS);
+	ERR(INV(weak, L4_IRQ_HANDLER_UNBIND), RIGHTS);
+	ERR(INV(cap_copy(irq, L4_RIGHT_WRITE), L4_IRQ_HANDLER_ACK), RIGHTS);
 	ERR(INV(irq, L4_IRQ_HANDLER_UNBIND), OK);
 	ERR(INV(irq, L4_IRQ_HANDLER_BIND, m), OK);
 	ERR(slot_delete(m), OK); /* the Notification goes: unbound */

@@ -84,7 +84,8 @@ error_t irq_invoke(struct invocation *i)
 
 	if (i->op > L4_IRQ_HANDLER_UNBIND)
 		return L4_ERR_OP;
-	if (!(i->slot->rights & L4_RIGHT_WRITE))
+	/* Who may only take interrupts cannot send them elsewhere. */
+	if (!(i->slot->rights & (i->op == L4_IRQ_HANDLER_ACK ? L4_RIGHT_READ : L4_RIGHT_WRITE)))
 		return L4_ERR_RIGHTS;
 	if (i->op == L4_IRQ_HANDLER_BIND)
 		return bind(i, q);

@@ -208,7 +208,10 @@ static void test_bad_request(void)
 
 	l4_virtqueue_add(&queues[L4_DEVICE_BLOCK][0], &bad, 1, 0);
 	kick(L4_DEVICE_BLOCK, 0);
-	result(l4_read_once(device(L4_DEVICE_BLOCK)->needs_reset), "bad request refused");
+	/* A server that doubts itself dies first, and its successor refuses. */
+	while (!l4_read_once(device(L4_DEVICE_BLOCK)->needs_reset))
+		l4_yield();
+	result(true, "bad request refused");
 	connect(L4_DEVICE_BLOCK, 128);
 	result(do_block(0, 8) && *(u32 *)blocks[0] == 1, "disk after a reset");
 }
@@ -272,7 +275,8 @@ void guest_main(struct l4_vcpu_page *page, void *dtb, u64 wallclock)
 	say("wall clock %lu\n", wallclock / 1000000000 + l4_counter() / page->counter_hz);
 	say("\x01L is no mark of ours\n");
 	test_block();
-	test_net();
+	if (l4_read_once(device(L4_DEVICE_NET)->magic) == L4_VIRTIO_MAGIC)
+		test_net();
 	test_bad_request();
 	say("done\n");
 	for (;;) {
