@@ -51,11 +51,15 @@ static void configures_itself(struct helper *self)
 	shared[2] = l4_counter() - start;
 }
 
-/* A limit begins when it is set: what the thread has used before is not counted. */
+/* A limit begins when it is set: what was used before, since anybody's time was counted last, is not. */
 TEST(budget_starts_with_the_limit)
 {
-	struct helper *h = helper_make(configures_itself, 0, 100);
+	struct helper *h = helper_make(configures_itself, 0, 100), *earlier = helper_make(spins_until, 3, 110);
 
+	configure(earlier->sched, 1000, 2000);
+	earlier->arg[1] = 100 * US;
+	helper_start(earlier);
+	helper_join(earlier);
 	shared[1] = l4_counter() + 10000 * US;
 	helper_start(h);
 	helper_join(h);
