@@ -21,10 +21,13 @@ void fpu_init(void);
 void fpu_switch(struct thread *t);
 void fpu_trap(struct thread *t);
 void mmu_init(u64 image);
+void mmu_protect(void);
 void mmu_map_direct(u64 start, u64 end);
 void mmu_drop_identity(void);
 void timer_init(void);
+const char *kernel_stack_guard(void);	/* the page below the kernel's stack */
 extern u64 mmu_asid_mask;
+extern char kernel_start[], kernel_data[];
 extern u64 kernel_root[512], kernel_pages[512], boot_identity[512];
 
 static inline u64 root_asid(u64 root) { return root >> 48; }
@@ -68,8 +71,5 @@ void arm_trap(u64 esr, u64 far);
 void arm_irq(void);
 void arm_kernel_trap(u64 esr, u64 elr, u64 far, u64 sp) __attribute__((noreturn));
 bool arm_device(void *at, u64 what, u64 *value);
-void entry_own(void);
-void entry_guest_kernel(void);
-void entry_guest_user(void);
 
 #endif

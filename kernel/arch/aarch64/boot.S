@@ -114,10 +114,14 @@ at_el1:
 	mov	x2, x21
 	ldr	x3, =KERNEL_TEXT
 	ldr	x4, =KERNEL_DATA
-	adrp	x5, kernel_text_end
+	ldr	x8, =KERNEL_CONST
+	adrp	x5, kernel_const
+	adrp	x9, kernel_data
 	adrp	x6, kernel_end
-4:	cmp	x2, x5
-	csel	x7, x3, x4, lo
+4:	cmp	x2, x9
+	csel	x7, x8, x4, lo
+	cmp	x2, x5
+	csel	x7, x3, x7, lo
 	orr	x7, x7, x2
 	str	x7, [x1], #8
 	add	x2, x2, #0x1000
@@ -170,7 +174,7 @@ high:
 7:	stp	xzr, xzr, [x1], #16
 	cmp	x1, x2
 	b.lo	7b
-	ldr	x0, =boot_cpu + KERNEL_STACK
+	ldr	x0, =boot_cpu + KERNEL_GUARD + KERNEL_STACK
 	msr	tpidr_el1, x0
 	mov	sp, x0
 	adrp	x0, arm_vectors

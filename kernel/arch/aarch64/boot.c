@@ -14,6 +14,7 @@ void arm_boot(u64 dtb, u64 image)
 	u64 start, end;
 
 	mmu_init(image);
+	mmu_protect();
 	start = align_down(dtb, BIT(L4_LARGE_PAGE_BITS));
 	if (dtb)
 		mmu_map_direct(start, start + FDT_WINDOW);

@@ -19,10 +19,37 @@ _Static_assert(offsetof(struct l4_vcpu_page, user_entry) == offsetof(struct l4_v
 
 /* The stack ends where struct cpu begins: entry.S. */
 struct {
-	char stack[KERNEL_STACK];
+	char guard[KERNEL_GUARD], stack[KERNEL_STACK];
 	struct cpu cpu;
-} boot_cpu __attribute__((used, aligned(64)));
-_Static_assert(offsetof(__typeof__(boot_cpu), cpu) == KERNEL_STACK, "boot.S");
+} boot_cpu __attribute__((used, aligned(KERNEL_GUARD)));
+_Static_assert(offsetof(__typeof__(boot_cpu), cpu) == KERNEL_GUARD + KERNEL_STACK, "boot.S");
+
+const char *kernel_stack_guard(void) { return boot_cpu.guard; }
+
+/* Prediction restriction by context (Arm ARM, C5.6), where the CPU has it. */
+static bool has_specres;
+
+static void harden_init(void)
+{
+	u64 csv2 = ID_FIELD(id_aa64pfr0_el1, 56), csv3 = ID_FIELD(id_aa64pfr0_el1, 60);
+
+	has_specres = ID_FIELD(id_aa64isar1_el1, 40);
+	printk("l4: hardening: W^X, no indirect branches, barriers behind ERET; CPU: PAN %s, CSV2 %s, CSV3 %s, SPECRES %s\n",
+	       ID_FIELD(id_aa64mmfr1_el1, 20) ? "on" : "no", csv2 ? "yes" : "no", csv3 ? "yes" : "no",
+	       has_specres ? "on" : "no");
+}
+
+/* What one guest taught the predictors does not steer another: CFP, DVP, CPP for EL0, all ASIDs (GASID). */
+static void guest_changed(void)
+{
+	u64 all = BIT(26) | BIT(16);	/* NS, GASID; EL 0 */
+
+	if (!has_specres)
+		return;
+	__asm__ volatile("sys #3, c7, c3, #4, %0\n\tsys #3, c7, c3, #5, %0\n\tsys #3, c7, c3, #7, %0" : : "r"(all));
+	dsb(nsh);
+	isb();
+}
 
 /* Debug (Arm ARM, D2): single steps only; no breakpoints, no channel. */
 static void debug_init(void)
@@ -69,6 +96,7 @@ void cpu_init(void)
 	write_sysreg(0, tpidrro_el0);
 	debug_init();
 	cycle_counter_init();
+	harden_init();
 	fpu_init();
 	isb();
 }
@@ -81,9 +109,9 @@ void arch_thread_destroy(struct thread *t)
 		this_cpu()->arch.fpu_owner = NULL;
 }
 
-u64 arch_entry_own(void) { return (u64)entry_own; }
-u64 arch_entry_guest_kernel(void) { return (u64)entry_guest_kernel; }
-u64 arch_entry_guest_user(void) { return (u64)entry_guest_user; }
+u64 arch_entry_own(void) { return ENTRY_OWN; }
+u64 arch_entry_guest_kernel(void) { return ENTRY_GUEST_KERNEL; }
+u64 arch_entry_guest_user(void) { return ENTRY_GUEST_USER; }
 
 static inline void load_mode(struct arch_cpu *c, struct thread *t)
 {
@@ -106,6 +134,10 @@ void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 		return;
 	write_sysreg(to->arch.tls, tpidr_el0);
 	load_mode(&cpu->arch, to);
+	if (to->entry && unlikely(cpu->arch.guest != to->vspace)) {
+		cpu->arch.guest = to->vspace;
+		guest_changed();
+	}
 	if (unlikely(cpu->arch.fpu_off != (cpu->arch.fpu_owner != to)))
 		fpu_switch(to);
 }

@@ -4,8 +4,12 @@
  *
  * In user mode SP_EL1 points to the register frame of whatever runs: in the thread, or, for guest user mode, in the
  * guest's memory. So every entry saves there without asking. In the kernel SP_EL1 is the kernel's stack, which is
- * empty between entries and then equal to struct cpu. Frames may be changed by others before they are loaded, so
- * pstate is cut to user mode's flags on the way out; any instruction pointer is as good as another.
+ * empty between entries and then equal to struct cpu.
+ *
+ * The guest and its devices can change a frame in their memory at any time, so L4 decides nothing on it: why the CPU
+ * came here is read from ESR_EL1, and on the way out pstate is read once and cut to user mode's flags in a register; any
+ * instruction pointer is as good as another. There is no indirect branch but RET (docs/architecture.md, "CPU
+ * hardening"; tests/unit/test_kernel_code.py). Barriers behind each ERET stop straight-line speculation.
  */
 #include <abi.h>
 #include <arch/cpu.h>
@@ -14,6 +18,12 @@
 #define SS_BIT		21
 #define MDSCR		0x1000		/* TDCC: user mode has no debug channel */
 #define MDSCR_STEP	0x1001
+
+.macro EXCEPTION_RETURN
+	eret
+	dsb	nsh
+	isb
+.endm
 
 /* After x0 and x1 are saved; x0 is kept. */
 .macro SAVE_REST
@@ -45,12 +55,14 @@
 .endm
 
 	.text
-/* Which of the three entries of SVC is the current thread's mode. Here: x0 = struct cpu, x0 and x1 are saved. */
-	.globl	entry_guest_kernel
-entry_guest_kernel:
+/* SVC: which of the three entries is the current thread's mode. Here: x0 = struct cpu, x0 and x1 are saved. */
+entry_svc:
+	ldr	x1, [x0, #CPU_ENTRY]
+	cmp	x1, #ENTRY_GUEST_KERNEL
+	b.hi	entry_guest_user
+	b.lo	entry_own
 	cmp	x8, #L4_SYS_VCPU_ENTER
 	b.eq	entry_vcpu_enter
-	.globl	entry_own
 entry_own:
 	SAVE_REST
 	mov	sp, x0
@@ -82,7 +94,7 @@ return_loaded:
 	ldp	x4, x5, [sp, #32]
 	ldp	x2, x3, [sp, #16]
 	ldp	x0, x1, [sp]
-	eret
+	EXCEPTION_RETURN
 
 /* Software step (Arm ARM, D2.10): on until the next entry, which comes by vectors of its own. */
 return_stepping:
@@ -109,7 +121,6 @@ entry_vcpu_enter:
  * System call from guest user mode: the guest kernel is entered without loading a frame. What the C code left in
  * registers is replaced by what user mode had in them.
  */
-	.globl	entry_guest_user
 entry_guest_user:
 	SAVE_REST
 	mov	x19, sp
@@ -133,7 +144,7 @@ entry_guest_user:
 	ldr	x19, [x19, #152]
 	mov	x30, xzr
 	mov	x0, #L4_EXIT_SYSCALL
-	eret
+	EXCEPTION_RETURN
 
 user_trap:
 	mrs	x0, tpidr_el1
@@ -208,7 +219,7 @@ kernel_trap:
 	b.hs	1f
 	adr	x9, device_fault
 	msr	elr_el1, x9
-	eret
+	EXCEPTION_RETURN
 1:	mrs	x0, tpidr_el1
 	mov	x3, sp
 	mov	sp, x0
@@ -235,8 +246,7 @@ arm_vectors:
 	cmp	x0, #EC_SVC
 	b.ne	user_trap
 	mrs	x0, tpidr_el1
-	ldr	x1, [x0, #CPU_ENTRY]
-	br	x1
+	b	entry_svc
 	VECTOR	user_irq
 	VECTOR	kernel_trap		/* FIQ: nothing is in its group */
 	VECTOR	user_serror

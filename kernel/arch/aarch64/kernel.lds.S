@@ -11,9 +11,11 @@ SECTIONS
 	. = KERNEL_VADDR;
 	kernel_start = .;
 	.text : { *(.boot.text) *(.text .text.*) } :text
+	. = ALIGN(4096);
+	kernel_const = .;
 	.rodata : { *(.rodata .rodata.*) } :text
 	. = ALIGN(4096);
-	kernel_text_end = .;
+	kernel_data = .;
 	.data : { *(.data .data.*) } :data
 	.bss : {
 		. = ALIGN(16);

@@ -12,6 +12,7 @@
 
 /* Descriptors of the kernel's pages: see arch/pte.h. */
 #define KERNEL_TEXT	0x0040000000000783	/* UXN AF SH RO page */
+#define KERNEL_CONST	0x0060000000000783	/* UXN PXN AF SH RO page */
 #define KERNEL_DATA	0x0060000000000703	/* UXN PXN AF SH page */
 
 #endif

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The kernel's own mappings, in TTBR1_EL1 and so in no address space, and the roots of address spaces.
+ * The kernel's own mappings, in TTBR1_EL1 and so in no address space, and the roots of address spaces. No page is both
+ * writable and executable; only the image's text is executable; text and constants are writable by no address; the
+ * page below the stack is not mapped where the stack is.
  *
  * A root is what TTBR0_EL1 takes: a table and an ASID, which is a hash of the table's address. So ASIDs need no
  * allocator: struct arch_cpu notes which root last ran under each, and an ASID is flushed when another root comes, or
@@ -21,6 +23,11 @@ void mmu_init(u64 image)
 {
 	image_pa = image;
 	mmu_asid_mask = ID_FIELD(id_aa64mmfr0_el1, 4) == 2 ? BIT(ARCH_ASID_BITS) - 1 : 255;
+	kernel_pages[((u64)kernel_stack_guard() - KERNEL_VADDR) >> L4_PAGE_BITS] = 0;
+	dsb(nshst);
+	__asm__ volatile("tlbi vmalle1" : : : "memory");
+	dsb(nsh);
+	isb();
 }
 
 void *arch_ptr(u64 pa) { return (void *)(pa + KERNEL_DIRECT); }
@@ -58,6 +65,8 @@ void arch_root_destroy(u64 root)
 		mmu_load(&cpu->arch, cpu->idle.root);
 	isb();
 	arch_root_flush(root);
+	/* Another VSpace may come to be where this one was. */
+	cpu->arch.guest = NULL;
 }
 
 void arch_flush_page(u64 vaddr)
@@ -107,6 +116,12 @@ static void map(u64 pa, u64 end, u64 attributes)
 	}
 	dsb(nshst);
 	isb();
+}
+
+/* What is mapped first keeps its attributes: text and constants, which the direct map has as well. */
+void mmu_protect(void)
+{
+	map(arch_pa(kernel_start), arch_pa(kernel_data), PTE_V | PTE_AF | PTE_SH | PTE_PXN | PTE_UXN | PTE_RO);
 }
 
 #define DIRECT_TOP BIT(39)	/* all that is mapped: more needs no more than another look at TABLES */

@@ -79,6 +79,8 @@ void arm_trap(u64 esr, u64 far)
 
 void arm_kernel_trap(u64 esr, u64 elr, u64 far, u64 sp)
 {
+	if (far - (u64)kernel_stack_guard() < KERNEL_GUARD)
+		panic("kernel stack overflow at %p sp %p", (void *)elr, (void *)sp);
 	panic("exception in the kernel: esr %lx pc %p sp %p far %p", esr, (void *)elr, (void *)sp, (void *)far);
 }
 

@@ -88,12 +88,13 @@ boot_virtual:
 
 	.section .bss
 	.balign 4096
-	.globl boot_kernel_table, boot_sv48_root
+	.globl boot_kernel_table, boot_sv48_root, boot_image_table
 boot_kernel_table:	.skip 4096
 boot_sv48_root:		.skip 4096
 boot_image_directory:	.skip 4096
 boot_image_table:	.skip 4096
-	.globl boot_stack_top
+	.globl boot_stack_guard, boot_stack_top
+boot_stack_guard: .skip 4096
 boot_stack:	.skip 16384
 boot_stack_top:
 

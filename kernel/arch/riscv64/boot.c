@@ -58,6 +58,7 @@ void riscv_boot(u64 hart, u64 dtb)
 	clip(m);
 	plic_init(m);
 	m->counter_hz = arch_counter_hz();
+	printk("l4: hardening: W^X, no indirect branches; CPU: the architecture tells of no speculation controls\n");
 	printk("l4: hart %lu, Sv%u\n", hart, arch_levels == 4 ? 48 : 39);
 	boot_root_pager(m);
 }

@@ -43,9 +43,9 @@ void arch_thread_destroy(struct thread *t)
 		this_cpu()->arch.fpu_owner = NULL;
 }
 
-u64 arch_entry_own(void) { return (u64)entry_own; }
-u64 arch_entry_guest_kernel(void) { return (u64)entry_guest_kernel; }
-u64 arch_entry_guest_user(void) { return (u64)entry_guest_user; }
+u64 arch_entry_own(void) { return ENTRY_OWN; }
+u64 arch_entry_guest_kernel(void) { return ENTRY_GUEST_KERNEL; }
+u64 arch_entry_guest_user(void) { return ENTRY_GUEST_USER; }
 
 static inline void load_mode(struct arch_cpu *c, struct thread *t)
 {

@@ -3,9 +3,13 @@
  * Ways into the kernel from user mode and back.
  *
  * tp is struct cpu in the kernel, sscratch is it always. cpu->frame is the register frame of whatever runs: in
- * the thread, or, for guest user mode, in the guest's memory. Others may change a frame before it is loaded:
- * of its status only FS counts, and no pc gives a privilege. The kernel runs with interrupts off, so
- * every trap but a bug's is from user mode.
+ * the thread, or, for guest user mode, in the guest's memory. The kernel runs with interrupts off, so every trap
+ * but a bug's is from user mode.
+ *
+ * The guest and its devices can change a frame in their memory at any time, so L4 decides nothing on it: why the CPU
+ * came here is read from scause, stval and sstatus; on the way out status is read once, and only FS of it counts; no
+ * pc gives a privilege. There is no indirect branch but RET (docs/architecture.md, "CPU hardening";
+ * tests/unit/test_kernel_code.py).
  */
 #include <abi.h>
 #include <arch/cpu.h>
@@ -75,15 +79,13 @@ riscv_entry:
 	csrr sp, scause
 	addi sp, sp, -CAUSE_ECALL
 	bnez sp, trap
+	/* ECALL: which of the three entries is the current thread's mode. */
 	ld sp, CPU_ENTRY(tp)
-	jr sp
-
-/* ECALL: which of the three entries is the current thread's mode. */
-	.globl entry_guest_kernel
-entry_guest_kernel:
+	beqz sp, entry_own
+	addi sp, sp, -ENTRY_GUEST_KERNEL
+	bnez sp, entry_guest_user
 	addi sp, a7, -L4_SYS_VCPU_ENTER
 	beqz sp, entry_vcpu_enter
-	.globl entry_own
 /* a0 will be the result, and the status of its own mode does not change. */
 entry_own:
 	SAVE L4_SYSCALL_BYTES
@@ -122,7 +124,6 @@ return_with_fs:
 	j return
 
 /* System call from guest user mode: the guest kernel is entered without loading a frame. */
-	.globl entry_guest_user
 entry_guest_user:
 	SAVE L4_SYSCALL_BYTES
 	SAVE_A0_STATUS

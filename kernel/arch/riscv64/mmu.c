@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The kernel's own mappings: boot.S made them, every root table has them. */
+/*
+ * The kernel's own mappings: boot.S made them, every root table has them. No page is both writable and executable; only
+ * the image's text is executable; text and constants are writable by no address; the page below the stack is not
+ * mapped where the stack is.
+ */
 #include <kernel/boot.h>
 #include <kernel/debug.h>
 #include "riscv.h"
@@ -22,6 +26,26 @@ u64 arch_pa(const void *p)
 	return a >= KERNEL_VADDR ? a - image_offset : a - KERNEL_DIRECT;
 }
 
+/* Before the first copy of the kernel's table: the direct map has text and constants read-only, as pages. */
+static void protect(void)
+{
+	static u64 directory[512] __attribute__((aligned(4096))), pages[512] __attribute__((aligned(4096)));
+	const u64 data = PTE_V | PTE_R | PTE_W | PTE_G | PTE_A | PTE_D;
+	u64 start = arch_pa(kernel_start), gib = align_down(start, BIT(30));
+	u64 large = align_down(start, BIT(L4_LARGE_PAGE_BITS));
+
+	for (u64 i = 0; i < 512; i++) {
+		u64 pa = large + i * L4_PAGE_SIZE;
+
+		directory[i] = (gib + (i << L4_LARGE_PAGE_BITS)) >> 2 | data;
+		pages[i] = pa >> 2 | (pa >= start && pa < arch_pa(kernel_data) ? data & ~PTE_W : data);
+	}
+	directory[(large - gib) >> L4_LARGE_PAGE_BITS] = pte_table(arch_pa(pages));
+	boot_kernel_table[256 + (gib >> 30)] = pte_table(arch_pa(directory));
+	boot_image_table[(boot_stack_guard - kernel_start) >> L4_PAGE_BITS] = 0;
+	__asm__ volatile("sfence.vma" : : : "memory");
+}
+
 void mmu_init(void)
 {
 	u64 satp = csr_read(satp), root = (satp & (BIT(44) - 1)) << L4_PAGE_BITS;
@@ -34,6 +58,7 @@ void mmu_init(void)
 	csr_write(satp, satp | (u64)SATP_ASID_MASK << SATP_ASID_SHIFT);
 	most_tags = csr_read(satp) >> SATP_ASID_SHIFT & SATP_ASID_MASK;
 	csr_write(satp, satp);
+	protect();
 }
 
 u64 arch_root_init(u64 *table)

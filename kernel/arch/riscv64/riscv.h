@@ -48,7 +48,8 @@ static inline void load_root(struct arch_cpu *c, u64 root)
 }
 
 extern u64 boot_kernel_table[512], boot_sv48_root[512];
-extern char boot_stack_top[];
+extern u64 boot_image_table[512];
+extern char boot_stack_guard[], boot_stack_top[], kernel_start[], kernel_data[];
 
 /* boot.c: node of the CPU that runs. */
 extern int boot_cpu_node;
@@ -80,8 +81,5 @@ void riscv_trap(u64 cause);
 void riscv_wake(void) __attribute__((noreturn));
 void riscv_entry(void);
 bool riscv_device(void *at, u64 what, u64 *value);
-void entry_own(void);
-void entry_guest_kernel(void);
-void entry_guest_user(void);
 
 #endif

@@ -42,6 +42,8 @@ static bool present(struct thread *t, u64 addr)
 
 static void kernel_trap(u64 cause)
 {
+	if (csr_read(stval) - (u64)boot_stack_guard < L4_PAGE_SIZE)
+		panic("kernel stack overflow at %p", (void *)csr_read(sepc));
 	panic("cause %lx in the kernel at %p: stval %p", cause, (void *)csr_read(sepc), (void *)csr_read(stval));
 }
 

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The head of struct cpu that entry.S uses. Offsets are asserted in cpu.c. The kernel's stack ends where struct
- * cpu begins, so that TPIDR_EL1 is both.
+ * cpu begins, so that TPIDR_EL1 is both; below the stack is a page that is not mapped.
  */
 #ifndef ARCH_CPU_H
 #define ARCH_CPU_H
 
 #define CPU_FRAME	0
 #define CPU_ENTRY	8
+#define KERNEL_GUARD	4096
 #define KERNEL_STACK	16384
+
+/* Values of struct thread.entry, in the order that entry.S compares. */
+#define ENTRY_OWN		0
+#define ENTRY_GUEST_KERNEL	1
+#define ENTRY_GUEST_USER	2
 
 #define ARCH_IOPORTS	0
 #define ARCH_ASID_BITS	10
@@ -18,10 +24,11 @@
 
 struct arch_cpu {
 	u64 frame;		/* register frame in use: SP_EL1 in user mode */
-	u64 entry;		/* where SVC goes: depends on the mode of the current thread */
+	u64 entry;		/* ENTRY_*: the mode of the current thread */
 	u64 root;		/* TTBR0_EL1 */
 	bool fpu_off;		/* CPACR_EL1 traps user mode */
 	void *fpu_owner;	/* thread whose state is in the registers */
+	void *guest;		/* VSpace of the guest that ran last */
 	u64 asid_root[1 << ARCH_ASID_BITS];	/* root whose translations the TLB may hold under an ASID; 0: flush */
 } __attribute__((aligned(16)));
 

@@ -9,6 +9,11 @@
 #define CPU_FRAME	24
 #define CPU_FS_MASK	32
 
+/* Values of struct thread.entry. */
+#define ENTRY_OWN		0
+#define ENTRY_GUEST_KERNEL	1
+#define ENTRY_GUEST_USER	2
+
 #define ARCH_IOPORTS	0
 
 #ifndef __ASSEMBLER__
@@ -17,7 +22,7 @@
 struct arch_cpu {
 	u64 scratch;
 	u64 stack;
-	u64 entry;		/* where ECALL goes: depends on the mode of the current thread */
+	u64 entry;		/* ENTRY_*: the mode of the current thread */
 	u64 frame;		/* where registers are saved */
 	u64 fs_mask;		/* sstatus.FS if the current thread owns the FP registers; 0: FS is off */
 	u64 root;		/* satp */
