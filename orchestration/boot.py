@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from orchestration import build, dtb, image, keys, linux, rootfs
 from orchestration.arch import Arch
 from orchestration.cache import Cache
 from orchestration.console import Channel
+from orchestration.errors import UsageError
 from orchestration.progress import Progress
 from orchestration.qemu import MIB, Config, Machine
 from orchestration.rundir import RunDirectory
@@ -19,6 +21,8 @@ from orchestration.session import Session
 from orchestration.stages import BOOT_STAGES, NATIVE_STAGES, Tracker, time_scale, without_ssh
 
 GUEST_RAM = 512 * MIB
+# Bytes, with the one that ends it; Linux' own name for it (arch/l4).
+COMMAND_LINE_SIZE = 2048
 # The init of Debian's static busybox goes by the name of linuxrc.
 BOOTARGS = "root=/dev/vda rw init=/usr/bin/linuxrc panic=-1"
 # For a root file system in memory, whose /init is what Linux looks for first.
@@ -77,6 +81,9 @@ def prepare(made: Artefacts, progress: Progress, run: RunDirectory, *, accel: st
 
 def boot_image(made: Artefacts, run: RunDirectory, bootargs: str, seed: bytes, archive: bytes = b"") -> Path:
     """Write one run's boot image and return its path. archive is the guest's root file system, if not on a disk."""
+    if len(os.fsencode(bootargs)) >= COMMAND_LINE_SIZE:
+        raise UsageError(f"boot arguments of {len(os.fsencode(bootargs))} bytes with ours; Linux takes "
+                         f"{COMMAND_LINE_SIZE - 1}")
     where = image.initrd_range(made.abi, GUEST_RAM, len(archive))
     blobs = {"dtb": dtb.compile_tree(made.abi, bootargs, GUEST_RAM, seed, where)}
     if archive:

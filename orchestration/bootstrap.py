@@ -7,48 +7,85 @@ is written last, under a lock, so an interrupted set-up is done again.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
-from orchestration import doctor
+from orchestration import doctor, ownership, tools
 from orchestration.arch import ARCHES
-from orchestration.errors import InfrastructureError, QuollError
+from orchestration.errors import EXIT_INTERRUPTED, INTERRUPTED, INTERRUPTS, InfrastructureError, QuollError
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
 REQUIREMENTS = ROOT / "orchestration" / "requirements.txt"
-DOCTOR_WORDS = ("--install", "--help", *ARCHES)
+DOCTOR_WORDS = ("--install", "--help", "-h", "--version", *ARCHES)
 # Seconds for all of pip's work.
 PIP_LIMIT = 1200
 
 
+def digest() -> str:
+    """Return what tells these requirements and this Python from others."""
+    return hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:16]
+
+
+def venv_folder() -> Path:
+    """Return where the Python packages are: .venv, or a folder of the cache when the checkout is read-only."""
+    usual = ROOT / ".venv"
+    if (usual / f"quoll-{digest()}").exists() or os.access(ROOT, os.W_OK):
+        return usual
+    return doctor.cache_root() / "venv" / digest()
+
+
+VENV = venv_folder()
+
+
 def stamp() -> Path:
     """Return the file that marks a .venv made from these requirements by this Python."""
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:16]
-    return VENV / f"quoll-{digest}"
+    return VENV / f"quoll-{digest()}"
+
+
+def describe() -> str:
+    """Return the commit of the checkout, marked when it is not quite that; an empty string when git does not tell.
+
+    In a container the checkout may belong to another user, which git takes for a danger unless told otherwise.
+    """
+    try:
+        done = subprocess.run(["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT), "describe", "--always",
+                               "--dirty", "--abbrev=12"], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def version() -> str:
+    """Return the line that --version prints."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    commit = describe()
+    return f"Quoll {project['version']}" + (f" ({commit})" if commit else "")
 
 
 def make_venv() -> None:
     """Create .venv with the pinned packages, unless it is there."""
-    with (ROOT / ".venv.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    VENV.parent.mkdir(parents=True, exist_ok=True)
+    with ownership.lock(VENV.parent / f"{VENV.name}.lock"):
         mark = stamp()
         if mark.exists():
             return
-        print("making .venv with the pinned Python packages", file=sys.stderr, flush=True)
+        print(f"making {VENV} with the pinned Python packages", file=sys.stderr, flush=True)
         shutil.rmtree(VENV, ignore_errors=True)
         steps = ([sys.executable, "-m", "venv", str(VENV)],
                  [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
                   "-r", str(REQUIREMENTS)])
         for step in steps:
             try:
-                done = subprocess.run(step, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                      check=False, timeout=PIP_LIMIT)
+                with tools.group() as group:
+                    done = subprocess.run(step, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                          stderr=subprocess.STDOUT, text=True, check=False, timeout=PIP_LIMIT,
+                                          process_group=group, pass_fds=tuple(ownership.HELD))
             except subprocess.TimeoutExpired as error:
                 raise InfrastructureError(f"{' '.join(step[1:4])} did not end in {PIP_LIMIT} s",
                                           "see whether pip reaches its package index") from error
@@ -66,7 +103,10 @@ def run_doctor(arguments: list[str]) -> int:
             print(f"orchestrate: doctor: unknown argument {argument}; valid: {' '.join(DOCTOR_WORDS)}",
                   file=sys.stderr)
             return 2
-    if "--help" in arguments:
+    if "--version" in arguments:
+        print(version())
+        return 0
+    if "--help" in arguments or "-h" in arguments:
         print(f"usage: orchestrate doctor [ARCH...] [--install]\n\nSay what this machine lacks for the architectures "
               f"(all: {' '.join(ARCHES)}) and the command\nthat mends it; with --install, run it. "
               "Exit code 3: something is missing.")
@@ -75,11 +115,31 @@ def run_doctor(arguments: list[str]) -> int:
                          or ARCHES.values())
 
 
-def main(arguments: list[str]) -> int:
-    """Run doctor here, or replace this process by the real command line."""
+def open_standard_streams() -> None:
+    """Put something in the place of a standard stream that is closed, before another file gets its number.
+
+    What is read there ends at once, and what is written to the output fails, as it would without this.
+    """
+    for number, mode in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, mode)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            os.set_inheritable(number, True)
+            if number == 1:
+                sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - it stays
+
+
+def prepared(arguments: list[str]) -> int | None:
+    """Do what needs no .venv and return its exit code, or see to the .venv."""
     try:
         if arguments[:1] == ["doctor"]:
-            return run_doctor(arguments[1:])
+            status = run_doctor(arguments[1:])
+            sys.stdout.flush()
+            return status
         if not stamp().exists():
             doctor.ensure_packages(doctor.FIRST)
             make_venv()
@@ -87,7 +147,27 @@ def main(arguments: list[str]) -> int:
         print("\n".join(error.lines()), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        return 130
+        print(INTERRUPTED, file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except OSError as error:
+        where = f"cannot use {error.filename}" if error.filename else "cannot write to standard output"
+        print(f"orchestrate: {where}: {error.strerror}", file=sys.stderr)
+        # What is still to be printed would fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return InfrastructureError.exit_code
+    return None
+
+
+def main(arguments: list[str]) -> int:
+    """Run doctor here, or replace this process by the real command line."""
+    open_standard_streams()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    status = prepared(arguments)
+    if status is not None:
+        return status
     python = str(VENV / "bin" / "python")
     environment = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONDONTWRITEBYTECODE="1")
+    # Until __main__.py is ready for them: Python's own start would show a traceback.
+    signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
     return os.execve(python, [python, "-m", "orchestration", *arguments], environment)

@@ -1,43 +1,29 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The command line: ./orchestrate boot | build | test | measure | bench | report | doctor."""
+"""The command line: ./orchestrate boot | build | test | measure | doctor; the others are elsewhere."""
 
 from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
-import traceback
-from collections.abc import Callable
 from dataclasses import replace
-from types import FrameType
 from typing import Annotated
 
 import typer
 from typer._completion_classes import completion_init
 
 from orchestration import arch as arches
-from orchestration import boot as booting
-from orchestration import doctor, kernel_tests, measurements, qemu, ssh
-from orchestration.bench import cli as bench_cli
+from orchestration import doctor, frame
 from orchestration.bootstrap import ROOT
-from orchestration.cache import Cache
-from orchestration.errors import EXIT_INTERRUPTED, QuollError, UsageError
-from orchestration.faults import cli as faults_cli
-from orchestration.matrix import cli as matrix_cli
-from orchestration.progress import Progress
-from orchestration.rundir import RunDirectory
+from orchestration.errors import UsageError
+from orchestration.frame import EPILOG
 from orchestration.running import cli as running_cli
-from orchestration.running import keeper
 
 ACCELERATORS = ("tcg", "kvm")
-ARCH_NAMES = running_cli.one_of(arches.ARCHES)
-EPILOG = ("Exit codes: a guest command's own; 2 usage; 3 something is missing (see doctor); "
-          "116 cells of a matrix failed; 117 a driver's fault did harm; 118 a workload failed; "
-          "119 a cost grew beyond its gate; 120 infrastructure; "
-          "121 build; 122 panic; 123 hang; 130 interrupted.")
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True,
-                  help="Build, boot and test Quoll: Linux on an L4 microkernel.", epilog=EPILOG)
+ARCH_NAMES = frame.one_of(arches.ARCHES)
+app = typer.Typer(cls=frame.Group, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+                  no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]},
+                  callback=frame.common, epilog=EPILOG)
 
 
 @app.command(epilog=EPILOG)
@@ -46,7 +32,7 @@ def boot(
                                         help=f"one of: {', '.join(arches.ARCHES)}")],
     command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND...",
                                                         help="run this in the guest instead of a shell")] = None,
-    accel: Annotated[str, typer.Option(autocompletion=running_cli.one_of(ACCELERATORS),
+    accel: Annotated[str, typer.Option(autocompletion=frame.one_of(ACCELERATORS),
                                        help="tcg, or kvm where our probe runs under it")] = "tcg",
     append: Annotated[str, typer.Option(help="more boot arguments for Linux")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="build, then print QEMU's command")] = False,
@@ -58,6 +44,13 @@ def boot(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
 ) -> int:
     """Build what has changed, boot it, and open a shell in the guest (or run COMMAND there)."""
+    from orchestration import boot as booting
+    from orchestration import kernel_tests, qemu, ssh
+    from orchestration.cache import Cache
+    from orchestration.progress import Progress
+    from orchestration.rundir import RunDirectory
+    from orchestration.running import keeper
+
     chosen = arches.find(arch)
     if accel not in ACCELERATORS:
         raise UsageError(f"unknown accelerator '{accel}'; valid: {', '.join(ACCELERATORS)}")
@@ -77,7 +70,7 @@ def boot(
     if detach:
         if command:
             raise UsageError("--detach leaves no command to run", "boot first, then: ./orchestrate ssh -- COMMAND")
-        return keeper.detach(session, explained)
+        return keeper.detach(session, frame.explained)
     if console:
         session.machine.on_line = lambda line: print(f"{line.channel.name.lower():5} | {line.text}", file=sys.stderr)
     with session:
@@ -100,6 +93,10 @@ def boot(
 def build(arch: Annotated[list[str], typer.Argument(metavar="ARCH...", autocompletion=ARCH_NAMES,
                                                     help=f"some of: {', '.join(arches.ARCHES)}")]) -> int:
     """Build all that has changed, and boot nothing."""
+    from orchestration import boot as booting
+    from orchestration.cache import Cache
+    from orchestration.progress import Progress
+
     chosen = [arches.find(name) for name in arch]
     doctor.ensure(chosen)
     doctor.check_space()
@@ -111,17 +108,18 @@ def build(arch: Annotated[list[str], typer.Argument(metavar="ARCH...", autocompl
     return 0
 
 
-@app.command(epilog=EPILOG, context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-             options_metavar="[ARCH...] [PYTEST ARGUMENT...]")
-def test(context: typer.Context) -> int:
+@app.command(name="test", epilog=EPILOG, context_settings={"ignore_unknown_options": True})
+def run_tests(words: Annotated[list[str] | None, typer.Argument(
+        metavar="[ARCH...] [PYTEST ARGUMENT...]", autocompletion=ARCH_NAMES, help="architectures, then what goes to "
+        "pytest: paths and options")] = None) -> int:
     """Run every test, on every architecture or on those named first; what follows them goes to pytest."""
-    rest = list(context.args)
+    rest = list(words or [])
     chosen = []
     while rest and rest[0] in arches.ARCHES:
         chosen.append(arches.find(rest.pop(0)))
     if rest and not rest[0].startswith("-") and not (ROOT / rest[0].split("::")[0]).exists():
         raise UsageError(f"'{rest[0]}' is no architecture and no path to tests; valid: {', '.join(arches.ARCHES)}")
-    doctor.ensure(chosen or arches.ARCHES.values())
+    doctor.ensure(chosen or arches.ARCHES.values(), tests=True)
     doctor.check_space()
     os.chdir(ROOT)
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *(f"--arch={one.name}" for one in chosen), *rest])
@@ -133,6 +131,9 @@ def measure(
         f"some of: {', '.join(arches.ARCHES)}; all when none is named"))] = None,
 ) -> int:
     """Measure the guest against native Linux: all architectures into docs/measurements.md, named ones to the screen."""
+    from orchestration import measurements
+    from orchestration.progress import Progress
+
     chosen = [arches.find(name) for name in arch or arches.ARCHES]
     doctor.ensure(chosen)
     measurements.write(chosen, Progress())
@@ -140,63 +141,21 @@ def measure(
 
 
 @app.command(name="doctor")
-def doctor_command() -> int:
-    """Say what this machine lacks (handled before the .venv is needed)."""
-    return doctor.report(mend=False)
+def doctor_command(
+    arch: Annotated[list[str] | None, typer.Argument(metavar="ARCH...", autocompletion=ARCH_NAMES, help=(
+        f"some of: {', '.join(arches.ARCHES)}; all when none is named"))] = None,
+    install: Annotated[bool, typer.Option("--install", help="install what is missing")] = False,
+) -> int:
+    """Say what this machine lacks, and the command that mends it."""
+    # bootstrap.py does this before there is a .venv; here it is for help and completion.
+    return doctor.report(install, [arches.find(name) for name in arch or arches.ARCHES])
 
 
-app.command(name="faults", epilog=EPILOG)(faults_cli.faults)
 running_cli.register(app, EPILOG)
-app.command(name="matrix", epilog=EPILOG)(matrix_cli.matrix_command)
-app.command(name="ci", epilog=EPILOG)(matrix_cli.ci_command)
-app.add_typer(bench_cli.app, name="bench")
-app.command(name="report", epilog=EPILOG)(bench_cli.report_command)
-
-
-def one_line(error: typer.TyperException) -> str:
-    """Return a usage error as one line that lists what is valid."""
-    text = error.format_message().rstrip(".").replace("\n", " ")
-    context = getattr(error, "ctx", None)
-    if context is None:
-        return text
-    names = getattr(context.command, "commands", None)
-    if names and "option" not in text:
-        return f"{text}; valid: {', '.join(sorted(names))}"
-    options = [name for parameter in context.command.params for name in parameter.opts if name.startswith("-")]
-    if "option" in text:
-        return f"{text}; valid: {', '.join([*options, '--help'])}"
-    if "arch" in text.lower():
-        return f"{text}; valid: {', '.join(arches.ARCHES)}"
-    return text
-
-
-def terminate(number: int, frame: FrameType | None) -> None:
-    """Make SIGTERM and SIGHUP end like Ctrl-C: through every clean-up."""
-    raise KeyboardInterrupt
 
 
 def main(arguments: list[str]) -> int:
     """Run a command line; return the exit code."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, terminate)
+    frame.heed_signals()
     completion_init()
-    return explained(lambda: app(arguments, standalone_mode=False, prog_name="orchestrate"))
-
-
-def explained(work: Callable[[], int | None]) -> int:
-    """Run something; return its exit code, or explain its failure and return that."""
-    try:
-        return int(work() or 0)
-    except QuollError as error:
-        print("\n".join(error.lines()), file=sys.stderr)
-        return error.exit_code
-    except typer.TyperException as error:
-        print(f"orchestrate: {one_line(error)}", file=sys.stderr)
-        return UsageError.exit_code
-    except KeyboardInterrupt:
-        print("orchestrate: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except Exception:
-        traceback.print_exc()
-        print("orchestrate: this is a bug of the orchestrator", file=sys.stderr)
-        return QuollError.exit_code
+    return frame.explained(lambda: app(arguments, prog_name="orchestrate"))

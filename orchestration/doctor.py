@@ -26,12 +26,13 @@ PACKAGES = {
     "Linux": ["gcc", "libc6-dev", "make", "linux-source-6.12", "xz-utils", "patch", "flex", "bison", "bc", "perl",
               "libelf-dev", "libssl-dev", "kmod", "cpio", "rsync", "ccache"],
     "root file system": ["mmdebstrap", "fakeroot", "e2fsprogs", "debian-archive-keyring"],
-    "tests": ["shellcheck"],
 }
+# What only ./orchestrate test needs.
+TEST_PACKAGES = ["shellcheck", "gdb-multiarch"]
 # What an older Debian, by its version, calls a package.
 OLDER_NAMES = {"12": {"qemu-system-riscv": "qemu-system-misc"}}
-# Bytes: Linux's tree with its objects, and the runs' disks.
-SPACE_NEEDED = 6 << 30
+# Bytes: Linux's tree with its objects; a run, with what its guest writes to the disk.
+SPACE_NEEDED, SPACE_OF_RUN = 6 << 30, 512 << 20
 # Seconds: a slow mirror is no hang.
 APT_LIMIT = 1800
 
@@ -57,14 +58,16 @@ def native_architecture() -> str:
         raise MissingError("dpkg is not there: this is no Debian system", "use Debian 12 or 13") from error
 
 
-def wanted_packages(arches: Iterable[Arch]) -> list[str]:
-    """Return the Debian packages that work on these architectures needs here, each once."""
+def wanted_packages(arches: Iterable[Arch], tests: bool = False) -> list[str]:
+    """Return the Debian packages that work on these architectures, or testing it, needs here, each once."""
     native, renamed = native_architecture(), OLDER_NAMES.get(debian_version(), {})
     wanted = [package for group in PACKAGES.values() for package in group]
     for arch in arches:
         wanted += arch.packages
         if arch.debian != native:
             wanted += [f"gcc-{arch.prefix.replace('_', '-')}".rstrip("-"), f"libc6-dev-{arch.debian}-cross"]
+    if tests:
+        wanted += TEST_PACKAGES
     return list(dict.fromkeys(renamed.get(package, package) for package in wanted))
 
 
@@ -136,9 +139,9 @@ def ensure_packages(wanted: list[str]) -> None:
                                f"run: {shown_command(packages)}")
 
 
-def ensure(arches: Iterable[Arch]) -> None:
-    """Install what work on these architectures lacks."""
-    ensure_packages(wanted_packages(arches))
+def ensure(arches: Iterable[Arch], tests: bool = False) -> None:
+    """Install what work on these architectures, or testing it, lacks."""
+    ensure_packages(wanted_packages(arches, tests))
 
 
 def free_space(path: Path) -> int:
@@ -148,7 +151,7 @@ def free_space(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
-def check_space(needed: int = SPACE_NEEDED) -> None:
+def check_space(needed: int = SPACE_OF_RUN) -> None:
     """Raise InfrastructureError when the cache's file system is nearly full."""
     free = free_space(cache_root())
     if free < needed:
@@ -169,7 +172,7 @@ def accelerator() -> str:
 def report(mend: bool, arches: Iterable[Arch] = tuple(ARCHES.values())) -> int:
     """Print the state of the machine; return 0, or the exit code of what is wrong."""
     chosen = list(arches)
-    wanted = wanted_packages(chosen)
+    wanted = wanted_packages(chosen, tests=True)
     if mend:
         ensure_packages(wanted)
     packages = missing_packages(wanted)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 
 import fdt
@@ -20,10 +21,10 @@ def cells(value: int) -> str:
 def source(abi: SimpleNamespace, bootargs: str, guest_ram: int, seed: bytes, initrd: range = NO_INITRD) -> str:
     """Return the tree's source. guest_ram is in bytes; seed feeds the guest's random numbers.
 
+    bootargs may hold any bytes, quotes among them, as a command line does.
+
     initrd is where in guest-physical memory the archive of the root file system lies, empty for a guest that has none.
     """
-    if '"' in bootargs or "\\" in bootargs:
-        raise ValueError("boot arguments cannot hold quotes or backslashes")
     devices = "\n".join(
         f"""\tvirtio@{abi.GUEST_DEVICE_GPA + number * abi.PAGE_SIZE:x} {{
 \t\tcompatible = "quoll,virtio-l4";
@@ -45,7 +46,7 @@ def source(abi: SimpleNamespace, bootargs: str, guest_ram: int, seed: bytes, ini
 \tcompatible = "quoll,guest";
 \tmodel = "Quoll";
 \tchosen {{
-\t\tbootargs = "{bootargs}";
+\t\tbootargs = [{(os.fsencode(bootargs) + bytes(1)).hex(" ")}];
 \t\trng-seed = [{seed.hex(" ")}];
 {chosen}\t}};
 \tcpus {{

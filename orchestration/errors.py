@@ -6,6 +6,7 @@ The codes stay clear of what programs in the guest usually return; a command's o
 
 from __future__ import annotations
 
+import signal
 from typing import ClassVar
 
 
@@ -87,4 +88,7 @@ class RegressionError(QuollError):
     outcome = "regression"
 
 
+# Signals that end a command through every clean-up, what is said then, and the exit code.
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+INTERRUPTED = "orchestrate: interrupted"
 EXIT_INTERRUPTED = 130

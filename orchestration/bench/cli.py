@@ -22,25 +22,42 @@ from orchestration.bench.tables import GUEST, Row, quantity
 from orchestration.bench.workload import Clock
 from orchestration.cache import Cache
 from orchestration.errors import InfrastructureError, RegressionError, UsageError
+from orchestration.frame import Plain, one_of
 from orchestration.progress import Progress
 from orchestration.store import Record, Store, rebuild
 
 MICRO = "micro"
 NOBODY = "none"
 ROUNDS = 7
-app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None,
+app = typer.Typer(cls=Plain, add_completion=False, no_args_is_help=True, rich_markup_mode=None,
                   help="Measure workloads in the guest against native Linux; compare runs.")
 StoreOption = Annotated[Path | None, typer.Option("--store", help="folder of the results")]
+
+
+def workload_names(incomplete: str) -> list[str]:
+    """Complete the name of a workload."""
+    return [name for name in workloads.available() if name.startswith(incomplete)]
+
+
+def record_names(incomplete: str) -> list[str]:
+    """Complete the name of a run in the usual store."""
+    return [name for name in Store(None).ids(KIND) if name.startswith(incomplete)]
+
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", autocompletion=record_names)]
 
 
 def command(arch: arches.Arch) -> Callable[..., int]:
     """Return the command that measures on one architecture."""
 
     def measure(
-        workload: Annotated[list[str] | None, typer.Option("--workload", "-w", help="only this one")] = None,
-        against: Annotated[list[str] | None, typer.Option(help=f"peer: {', '.join(sides.PEERS)} or {NOBODY}; native "
+        workload: Annotated[list[str] | None, typer.Option(
+            "--workload", "-w", autocompletion=workload_names, help="only this one")] = None,
+        against: Annotated[list[str] | None, typer.Option(autocompletion=one_of([*sides.PEERS, NOBODY]),
+                                                          help=f"peer: {', '.join(sides.PEERS)} or {NOBODY}; native "
                                                                "unless told")] = None,
-        clock: Annotated[list[str] | None, typer.Option(help=f"only this: {', '.join(Clock)}")] = None,
+        clock: Annotated[list[str] | None, typer.Option(autocompletion=one_of(list(Clock)),
+                                                        help=f"only this: {', '.join(Clock)}")] = None,
         rounds: Annotated[int, typer.Option(min=1, help="runs of each workload by wall time")] = ROUNDS,
         gate: Annotated[Path | None, typer.Option(help="fail when instruction counts grew beyond this file's")] = None,
         write_gate: Annotated[Path | None, typer.Option(help="set such a file's figures by this run")] = None,
@@ -143,15 +160,14 @@ def show(record: Record) -> None:
 
 
 @app.command(name="show")
-def show_command(run: Annotated[str, typer.Argument(metavar="RUN")], store: StoreOption = None) -> int:
+def show_command(run: RunArgument, store: StoreOption = None) -> int:
     """Print the tables of a run again."""
     show(Store(store).load(run))
     return 0
 
 
 @app.command(name="compare")
-def compare_command(before: Annotated[str, typer.Argument(metavar="RUN")],
-                    after: Annotated[str, typer.Argument(metavar="RUN")], store: StoreOption = None) -> int:
+def compare_command(before: RunArgument, after: RunArgument, store: StoreOption = None) -> int:
     """Print what changed between two runs of the same conditions."""
     results = Store(store)
     found, left_out = compare.changes(results.load(before), results.load(after))
@@ -172,7 +188,7 @@ def compare_command(before: Annotated[str, typer.Argument(metavar="RUN")],
 
 @app.command(name="gate")
 def gate_command(
-    arch: Annotated[list[str] | None, typer.Argument(metavar="[ARCH...]", help=(
+    arch: Annotated[list[str] | None, typer.Argument(metavar="[ARCH...]", autocompletion=one_of(arches.ARCHES), help=(
         f"some of: {', '.join(arches.ARCHES)}; all when none is named"))] = None,
     write: Annotated[bool, typer.Option("--write", help="set the gate by what is counted now")] = False,
     store: StoreOption = None,
@@ -236,8 +252,9 @@ def rebuild_command(store: StoreOption = None) -> int:
 
 
 def report_command(
-    run: Annotated[list[str] | None, typer.Argument(metavar="[RUN...]", help="if none is named, those that "
-                                                                             "ended well and have a peer")] = None,
+    run: Annotated[list[str] | None, typer.Argument(
+        metavar="[RUN...]", autocompletion=record_names,
+        help="if none is named, those that ended well and have a peer")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="file to write")] = Path("report.html"),
     markdown: Annotated[bool, typer.Option("--markdown", help="tables in Markdown instead of a page")] = False,
     store: StoreOption = None,

@@ -15,7 +15,7 @@ from orchestration import boot, linux, rootfs
 from orchestration.arch import Arch
 from orchestration.bench.tables import TRACED
 from orchestration.bench.workload import Clock
-from orchestration.bootstrap import ROOT
+from orchestration.bootstrap import ROOT, describe
 from orchestration.cache import Cache, key_of
 from orchestration.errors import MissingError, UsageError
 from orchestration.progress import Progress
@@ -159,6 +159,4 @@ def emulator_version(arch: Arch) -> str:
 
 def revision() -> str:
     """Return the commit that is measured, marked when the checkout is not quite that."""
-    done = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"],
-                          capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "not told"
+    return describe() or "not told"

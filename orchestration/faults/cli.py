@@ -15,6 +15,7 @@ from orchestration import boot, doctor
 from orchestration.cache import Cache
 from orchestration.errors import InfrastructureError, UsageError
 from orchestration.faults import campaign, inject
+from orchestration.frame import one_of
 from orchestration.progress import Progress
 
 
@@ -27,13 +28,16 @@ def words(option: str, given: list[str] | None, valid: tuple[str, ...], usual: t
 
 
 def faults(
-    arch: Annotated[str, typer.Argument(metavar="ARCH", help=f"one of: {', '.join(arches.ARCHES)}")],
-    driver: Annotated[list[str] | None, typer.Option(help="net, block or console; all when none is named")] = None,
+    arch: Annotated[str, typer.Argument(metavar="ARCH", autocompletion=one_of(arches.ARCHES),
+                                        help=f"one of: {', '.join(arches.ARCHES)}")],
+    driver: Annotated[list[str] | None, typer.Option(
+        autocompletion=one_of(inject.DRIVERS), help="net, block or console; all when none is named")] = None,
     kind: Annotated[list[str] | None, typer.Option(
+        autocompletion=one_of(inject.KINDS),
         help="kill, hang, wild or register; the first three when none is named")] = None,
     count: Annotated[int, typer.Option(min=1, help="trials of each driver and kind")] = 10,
     seed: Annotated[int | None, typer.Option(help="the same seed makes the same faults")] = None,
-    trial: Annotated[list[int] | None, typer.Option(help="only the trial of this number")] = None,
+    trial: Annotated[list[int] | None, typer.Option(min=0, help="only the trial of this number")] = None,
     output: Annotated[Path | None, typer.Option("--json", help="write all results to this file as well")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="only the table")] = False,
 ) -> int:

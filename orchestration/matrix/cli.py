@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 import time
 from datetime import datetime
 from pathlib import Path
@@ -14,9 +13,10 @@ import typer
 
 from orchestration import arch as arches
 from orchestration import boot, doctor
-from orchestration.bootstrap import ROOT
+from orchestration.bootstrap import describe
 from orchestration.cache import Cache, hash_file
 from orchestration.errors import BuildError, InfrastructureError, UsageError
+from orchestration.frame import one_of
 from orchestration.matrix import nightly, output, plan
 from orchestration.matrix.runner import FAIL, INFRASTRUCTURE, Attempt, CellResult, CellsFailedError, Runner
 from orchestration.progress import Progress
@@ -27,9 +27,7 @@ FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="such as ci/n
 
 def facts(path: Path) -> dict[str, str]:
     """Return what a page says of its circumstances."""
-    commit = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True,
-                            check=False).stdout.strip()
-    return {"started": now(), "commit": commit or "unknown", "matrix file": hash_file(path)[:12]}
+    return {"started": now(), "commit": describe() or "unknown", "matrix file": hash_file(path)[:12]}
 
 
 def build(names: list[str], progress: Progress) -> dict[str, str]:
@@ -48,7 +46,8 @@ def build(names: list[str], progress: Progress) -> dict[str, str]:
 def matrix_command(
     file: FileArgument,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="cells at a time")] = 1,
-    arch: Annotated[list[str] | None, typer.Option(help="only this architecture")] = None,
+    arch: Annotated[list[str] | None, typer.Option(autocompletion=one_of(arches.ARCHES),
+                                                       help="only this architecture")] = None,
     cell: Annotated[list[str] | None, typer.Option(help="only cells whose name begins so: 'bench micro'")] = None,
     folder: Annotated[Path | None, typer.Option("--output", "-o", help="where results go; a new folder by default")
                       ] = None,

@@ -5,27 +5,17 @@ from __future__ import annotations
 
 import glob
 import sys
-from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import typer
 from typer._completion_shared import get_completion_script
 
-from orchestration import boot, doctor, ssh
 from orchestration.errors import UsageError
-from orchestration.progress import Progress
-from orchestration.running import reach, registry, remote, repro
+from orchestration.frame import one_of
+from orchestration.rundir import runs_folder
+from orchestration.running import registry
 
 SHELLS = ("bash", "zsh", "fish")
-
-
-def one_of(valid: Iterable[str]) -> Callable[[str], list[str]]:
-    """Return the completion of a word that is one of the valid ones."""
-
-    def complete(incomplete: str) -> list[str]:
-        return [word for word in valid if word.startswith(incomplete)]
-
-    return complete
 
 
 def machine_names(incomplete: str) -> list[str]:
@@ -33,9 +23,14 @@ def machine_names(incomplete: str) -> list[str]:
     return [entry.name for entry in registry.entries() if entry.name.startswith(incomplete)]
 
 
+def machine_places(incomplete: str) -> list[str]:
+    """Complete the machine of a place of cp."""
+    return [f"{name}:" for name in machine_names(incomplete)]
+
+
 def run_names(incomplete: str) -> list[str]:
     """Complete the name of a run that can be booted again."""
-    parent = doctor.cache_root() / "runs"
+    parent = runs_folder()
     return sorted(path.parent.name for path in parent.glob(f"{glob.escape(incomplete)}*/disk.ext4"))
 
 
@@ -53,12 +48,16 @@ def ps_command() -> int:
 def attach_command(machine: Name = None, log: Annotated[bool, typer.Option(
         "--log", help="show the log of L4 and its servers as well")] = False) -> int:
     """Join the terminal with a running guest's console; Ctrl-] leaves."""
+    from orchestration.running import reach
+
     return reach.attach(registry.find(machine), log)
 
 
 def ssh_command(machine: Name = None, command: Annotated[list[str] | None, typer.Argument(
         metavar="-- COMMAND...", help="run this instead of a shell")] = None) -> int:
     """Open a shell in a running guest, or run COMMAND there with its status as ours."""
+    from orchestration.running import reach
+
     words = list(command or [])
     if machine is not None and machine not in machine_names("") and "--" in sys.argv \
             and sys.argv[sys.argv.index("--") + 1:][:1] == [machine]:
@@ -67,8 +66,11 @@ def ssh_command(machine: Name = None, command: Annotated[list[str] | None, typer
 
 
 def cp_command(paths: Annotated[list[str], typer.Argument(
-        metavar="SOURCE... TARGET", help="one side is MACHINE:PATH, or :PATH when only one machine runs")]) -> int:
+        metavar="SOURCE... TARGET", autocompletion=machine_places,
+        help="one side is MACHINE:PATH, or :PATH when only one machine runs")]) -> int:
     """Copy files and folders into a running guest or out of it."""
+    from orchestration.running import reach
+
     if len(paths) < 2:
         raise UsageError("cp needs a source and a target")
     return reach.copy(paths[:-1], paths[-1])
@@ -77,6 +79,8 @@ def cp_command(paths: Annotated[list[str], typer.Argument(
 def gdb_command(machine: Name = None, argument: Annotated[list[str] | None, typer.Argument(
         metavar="-- GDB ARGUMENT...", help="more for gdb, such as -ex 'break schedule'")] = None) -> int:
     """Debug a running machine: gdb with the symbols of L4, of the server that runs, and of Linux."""
+    from orchestration.running import reach
+
     words = list(argument or [])
     if machine is not None and machine.startswith("-"):
         words, machine = [machine, *words], None
@@ -86,18 +90,24 @@ def gdb_command(machine: Name = None, argument: Annotated[list[str] | None, type
 def trace_command(machine: Name = None, last: Annotated[int, typer.Option(
         "--last", min=0, help="events to show, the newest at the end")] = 64) -> int:
     """Print what L4 has counted and its last events, of a machine booted with --trace."""
+    from orchestration.running import remote
+
     print("\n".join(remote.show_trace(registry.find(machine), last)))
     return 0
 
 
 def dossier_command(machine: Name = None) -> int:
     """Say what a machine is doing, such as one that hangs: write dossier.txt into its run's folder; it runs on."""
+    from orchestration.running import remote
+
     print(remote.write_dossier(registry.find(machine)))
     return 0
 
 
 def stop_command(machine: Name = None) -> int:
     """Power a running machine off."""
+    from orchestration.running import reach
+
     return reach.stop(registry.find(machine))
 
 
@@ -108,6 +118,10 @@ def repro_command(
                                                         help="run this in the guest instead of a shell")] = None,
 ) -> int:
     """Boot again exactly what a failed run booted, on copies of its files."""
+    from orchestration import boot, doctor, ssh
+    from orchestration.progress import Progress
+    from orchestration.running import repro
+
     folder = repro.find(run)
     progress = Progress()
     session = repro.prepare(folder, progress)

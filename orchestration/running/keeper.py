@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 
-from orchestration.errors import InfrastructureError
+from orchestration.errors import EXIT_INTERRUPTED, InfrastructureError, QuollError
 from orchestration.progress import Progress
 from orchestration.session import Session
 
@@ -31,26 +32,36 @@ def detach(session: Session, child: Callable[[Callable[[], int]], int]) -> int:
     pid = os.fork()
     if pid:
         os.close(writing)
-        with os.fdopen(reading) as stream:
-            name = stream.readline().strip()
-        if name:
-            print(name)
-            return 0
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        try:
+            with os.fdopen(reading) as stream:
+                name = stream.readline().strip()
+            if name:
+                print(name, flush=True)
+                return 0
+            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        except (KeyboardInterrupt, QuollError):
+            # Nobody has the machine's name yet.
+            os.kill(pid, signal.SIGTERM)
+            os.waitpid(pid, 0)
+            raise
     os.close(reading)
     os.setsid()
 
     def work() -> int:
         session.machine.run.adopt()
-        with session:
-            assert session.registered is not None
-            os.write(writing, (json.loads(session.registered.read_text())["name"] + "\n").encode())
-            os.close(writing)
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            for number in (0, 1, 2):
-                os.dup2(nowhere, number)
-            session.progress = Progress(quiet=True)
-            keep(session)
+        try:
+            with session:
+                assert session.registered is not None
+                os.write(writing, (json.loads(session.registered.read_text())["name"] + "\n").encode())
+                os.close(writing)
+                nowhere = os.open(os.devnull, os.O_RDWR)
+                for number in (0, 1, 2):
+                    os.dup2(nowhere, number)
+                session.progress = Progress(quiet=True)
+                keep(session)
+        except (KeyboardInterrupt, BrokenPipeError):
+            # The parent tells of the one, and is dead in the other case.
+            return EXIT_INTERRUPTED
         return 0
 
     code = InfrastructureError.exit_code

@@ -13,13 +13,13 @@ import shlex
 from pathlib import Path
 
 from orchestration import arch as arches
-from orchestration import doctor, keys, rootfs
+from orchestration import keys, rootfs
 from orchestration.cache import hash_file
 from orchestration.console import Channel
 from orchestration.errors import UsageError
 from orchestration.progress import Progress
 from orchestration.qemu import MIB, Config, Machine
-from orchestration.rundir import RunDirectory
+from orchestration.rundir import RunDirectory, runs_folder
 from orchestration.session import Session
 from orchestration.stages import BOOT_STAGES, NATIVE_STAGES, Tracker, time_scale
 
@@ -30,7 +30,7 @@ def find(name: str) -> Path:
         raise UsageError("repro: an empty name")
     if Path(name).is_dir():
         return Path(name)
-    parent = doctor.cache_root() / "runs"
+    parent = runs_folder()
     found = [path for path in sorted(parent.iterdir()) if path.name.startswith(name) or path.name.endswith(name)] \
         if parent.is_dir() else []
     exact = [path for path in found if path.name == name]

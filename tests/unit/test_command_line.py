@@ -3,14 +3,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from typer.core import TyperGroup
 
-from orchestration import bootstrap, cli, doctor
+from orchestration import bootstrap, cli, doctor, frame
 from orchestration.arch import ARCHES
 from orchestration.errors import BuildError, HangError, InfrastructureError, MissingError, PanicError, QuollError
 
@@ -40,7 +47,7 @@ def test_doctor_refuses_unknown_arguments(root: Path) -> None:
                           text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.strip().splitlines() == [
-        f"orchestrate: doctor: unknown argument --mend; valid: --install --help {' '.join(ARCHES)}"]
+        f"orchestrate: doctor: unknown argument --mend; valid: --install --help -h --version {' '.join(ARCHES)}"]
 
 
 def test_doctor_without_root_or_sudo_says_what_to_run(monkeypatch: pytest.MonkeyPatch,
@@ -97,12 +104,123 @@ def test_a_failure_is_explained_not_traced(monkeypatch: pytest.MonkeyPatch, caps
     assert capsys.readouterr().err == "  | last line\norchestrate: it broke\n  hint: do this\n"
 
 
-def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupt(arches: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(doctor, "ensure", interrupt)
     assert cli.main(["boot", "x86_64"]) == 130
+    assert capsys.readouterr().err == "orchestrate: interrupted\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interruption_while_modules_are_imported_is_no_traceback(root: Path, number: int) -> None:
+    """The signal comes as early as it can: it is pending when the process begins."""
+    def pending() -> None:
+        signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [number])
+        os.kill(os.getpid(), number)
+
+    done = subprocess.run([sys.executable, "-m", "orchestration", "ps"], cwd=root, capture_output=True, text=True,
+                          check=False, preexec_fn=pending)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "orchestrate: interrupted\n")
+
+
+def test_what_our_caller_ignores_stays_ignored(root: Path) -> None:
+    """Such as SIGHUP of nohup, and SIGINT of a job in the background."""
+    script = ("import os, signal; from orchestration import doctor, cli; "
+              "doctor.ensure = lambda arches: [os.kill(os.getpid(), one) for one in (1, 2)]; "
+              "cli.main(['build', 'x86_64', 'vax']); cli.frame.explained(lambda: doctor.ensure([])); print('on')")
+    done = subprocess.run(["sh", "-c", "trap '' HUP INT; exec \"$@\"", "sh", sys.executable, "-c", script], cwd=root,
+                          capture_output=True, text=True, check=False)
+    assert done.stdout == "on\n"
+
+
+def test_without_arguments_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["bench"]):
+        assert cli.main(arguments) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert lines[0].startswith("Usage: orchestrate")
+        assert len(lines) > 10
+
+
+def all_commands(group: Any, *above: str) -> Iterator[tuple[str, ...]]:
+    yield above
+    for name in group.list_commands(typer.Context(group)) if isinstance(group, TyperGroup) else ():
+        yield from all_commands(group.get_command(typer.Context(group), name), *above, name)
+
+
+def test_every_command_has_help_and_version(monkeypatch: pytest.MonkeyPatch,
+                                            capsys: pytest.CaptureFixture[str]) -> None:
+    assert re.fullmatch(r"Quoll \d+\.\d+( \(.*\))?", bootstrap.version())
+    monkeypatch.setattr(frame, "version", lambda: "Quoll 9")
+    words = list(all_commands(typer.main.get_command(cli.app)))
+    assert ("bench", "compare") in words and ("faults",) in words and len(words) > 25
+    for command in words:
+        texts = []
+        for option in ("-h", "--help", "--version"):
+            assert cli.main([*command, option]) == 0
+            texts.append(capsys.readouterr().out)
+        assert texts[0] == texts[1] and texts[0].startswith("Usage: orchestrate")
+        assert "..." not in texts[0].partition("Commands:")[2], command
+        assert "{" not in texts[0].splitlines()[0], command
+        assert texts[2] == "Quoll 9\n"
+
+
+@pytest.mark.parametrize(("shell", "status", "said"), [
+    (">/dev/full", 120, "orchestrate: cannot write to standard output: No space left on device\n"),
+    (">&-", 120, "orchestrate: cannot write to standard output: Bad file descriptor\n"),
+    ("<&-", 0, ""), ("2>&-", 0, "")])
+def test_what_standard_streams_do_is_told(root: Path, shell: str, status: int, said: str) -> None:
+    for command in ("completion bash", "doctor --help"):
+        done = subprocess.run(["sh", "-c", f"./orchestrate {command} {shell}"], cwd=root, capture_output=True,
+                              text=True, check=False)
+        assert (done.returncode, done.stderr) == (status, said)
+
+
+def test_a_reader_that_ended_is_like_sigpipe(root: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([str(root / "orchestrate"), "completion", "bash"], stdout=writing, stderr=subprocess.PIPE,
+                          check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize(("error", "words"), [
+    (PermissionError(errno.EACCES, "Permission denied", "CACHE/locks/x"), ["CACHE/locks/x", "sudo chown"]),
+    (OSError(errno.EROFS, "Read-only file system", "/etc/x"), ["/etc/x", "Read-only"]),
+    (OSError(errno.ENOSPC, "No space left on device"), ["no space left", "make room"])])
+def test_files_that_cannot_be_written_are_one_line(error: OSError, words: list[str], monkeypatch: pytest.MonkeyPatch,
+                                                   capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(arches: object) -> None:
+        if error.filename:
+            error.filename = str(error.filename).replace("CACHE", str(doctor.cache_root()))
+        raise error
+
+    monkeypatch.setattr(doctor, "ensure", fail)
+    assert cli.main(["build", "x86_64"]) == 120
+    said = capsys.readouterr().err
+    assert said.startswith("orchestrate: ") and "Traceback" not in said
+    assert all(word.replace("CACHE", str(doctor.cache_root())) in said for word in words)
+
+
+def test_a_read_only_checkout_has_its_packages_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    assert bootstrap.venv_folder() == tmp_path / ".venv"
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert bootstrap.venv_folder().is_relative_to(doctor.cache_root())
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / f"quoll-{bootstrap.digest()}").touch()
+    assert bootstrap.venv_folder() == tmp_path / ".venv"
+
+
+def test_the_revision_is_told_whoever_owns_the_checkout(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container; git's own tests have this variable for it."""
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    refused = subprocess.run(["git", "-C", str(root), "describe", "--always"], capture_output=True, check=False)
+    assert refused.returncode
+    assert re.fullmatch(r"\S*[0-9a-f]{7,}(-dirty)?", bootstrap.describe())
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "fast", "inf", "nan"])

@@ -27,6 +27,12 @@ SOURCES = {
 }
 
 
+@pytest.mark.parametrize("number", ["-1", "x"])
+def test_a_trial_that_there_cannot_be_is_refused(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["faults", "x86_64", "--trial", number]) == 2
+    assert "--trial" in capsys.readouterr().err
+
+
 def test_every_architecture_has_its_instructions() -> None:
     assert set(inject.CODES) == set(ARCHES)
 

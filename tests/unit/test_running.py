@@ -21,6 +21,7 @@ from orchestration.console import Channel
 from orchestration.errors import InfrastructureError, UsageError
 from orchestration.progress import Progress
 from orchestration.running import reach, registry, remote, repro, tee
+from orchestration.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -257,16 +258,43 @@ def test_an_unknown_shell_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert "bash, zsh, fish" in capsys.readouterr().err
 
 
+def completed(words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    for name, value in (("_ORCHESTRATE_COMPLETE", "complete_bash"), ("COMP_WORDS", f"orchestrate {words}"),
+                        ("COMP_CWORD", str(len(words.split(" "))))):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        cli.main([])
+    return capsys.readouterr().out.split()
+
+
 @pytest.mark.parametrize(("words", "found"), [
     ("att", "attach"), ("boot ri", "riscv64"), ("boot --tr", "--trace"), ("boot x86_64 --accel k", "kvm"),
     ("build x86_64 aa", "aarch64"), ("completion z", "zsh"), ("ssh x86", "x86_64-7"), ("trace x86", "x86_64-7"),
-    ("repro 2026", "20260101-000000-1-boot-x86_64")])
-def test_the_words_complete(root: Path, cache: Path, tmp_path: Path, words: str, found: str) -> None:
+    ("repro 2026", "20260101-000000-1-boot-x86_64"), ("faults ri", "riscv64"), ("faults x86_64 --driver n", "net"),
+    ("faults x86_64 --kind w", "wild"), ("test ri", "riscv64"), ("doctor ri", "riscv64"), ("doctor --i", "--install"),
+    ("bench x86_64 --workload mic", "micro"), ("bench x86_64 --clock w", "wall"), ("bench gate ri", "riscv64"),
+    ("cp x86", "x86_64-7:"), ("matrix ci/nightly.yaml --arch ri", "riscv64"), ("bench sho", "show"),
+    ("boot --vers", "--version")])
+def test_the_words_complete(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, found: str,
+                            capsys: pytest.CaptureFixture[str]) -> None:
     entry("x86_64-7", tmp_path)
-    run_folder(cache / "quoll", "20260101-000000-1-boot-x86_64", disk_ext4="")
-    run_folder(cache / "quoll", "20260102-000000-1-went-well")
-    (cache / "machines").rename(cache / "quoll/machines")
+    run_folder(cache, "20260101-000000-1-boot-x86_64", disk_ext4="")
+    run_folder(cache, "20260102-000000-1-went-well")
+    assert completed(words, monkeypatch, capsys) == [found]
+
+
+def test_runs_of_the_bench_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                    capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    store = Store(None)
+    record = store.begin("bench", "x86_64", {})
+    store.close()
+    assert completed("bench show ", monkeypatch, capsys) == [record.id]
+    assert completed(f"bench compare {record.id} {record.id[:5]}", monkeypatch, capsys) == [record.id]
+
+
+def test_the_shell_s_script_reaches_the_completion(root: Path) -> None:
     done = subprocess.run([str(root / "orchestrate")], capture_output=True, text=True, check=False, timeout=60,
-                          env={**os.environ, "_ORCHESTRATE_COMPLETE": "complete_bash", "XDG_CACHE_HOME": str(cache),
-                               "COMP_WORDS": f"orchestrate {words}", "COMP_CWORD": str(len(words.split()))})
-    assert done.stdout.split() == [found]
+                          env={**os.environ, "_ORCHESTRATE_COMPLETE": "complete_bash",
+                               "COMP_WORDS": "orchestrate att", "COMP_CWORD": "1"})
+    assert done.stdout.split() == ["attach"]
