@@ -42,10 +42,11 @@ def boot(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="leave it running, print its name (ssh, attach, "
                                                                 "cp, gdb, stop)")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
+    terminal: running_cli.TerminalOption = False,
 ) -> int:
     """Build what has changed, boot it, and open a shell in the guest (or run COMMAND there)."""
     from orchestration import boot as booting
-    from orchestration import kernel_tests, qemu, ssh
+    from orchestration import kernel_tests, qemu
     from orchestration.cache import Cache
     from orchestration.progress import Progress
     from orchestration.rundir import RunDirectory
@@ -74,17 +75,7 @@ def boot(
     if console:
         session.machine.on_line = lambda line: print(f"{line.channel.name.lower():5} | {line.text}", file=sys.stderr)
     with session:
-        if command:
-            source = None if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer
-            status = session.pass_through(command, source)
-        elif sys.stdin.isatty() and sys.stdout.isatty():
-            progress.say("the guest is ready; leave the shell to switch it off")
-            assert session.connection is not None
-            status = ssh.shell(session.connection, session.check)
-        else:
-            print("ready", flush=True)
-            status = 0
-        session.power_off()
+        status = session.serve(command or [], terminal)
     booting.discard_large_files(run)
     return status
 

@@ -24,45 +24,88 @@ class Channel(Enum):
 
 @dataclass(frozen=True)
 class Line:
-    """One line, without its end; undecodable bytes are replaced."""
+    """One line, without its end; undecodable bytes are replaced. A continued one is what was cut off the one before."""
 
     channel: Channel
     text: str
+    continued: bool = False
+
+
+class Splitter:
+    """Takes the serial line's bytes apart into the bytes of the channels, marks removed.
+
+    Marks are made by L4's console server, which doubles the guest's 0x01. A Linux on the bare machine, whose channel
+    is the guest's from the start, has the line to itself: there every byte is text, or its programs could write as L4.
+    """
+
+    def __init__(self, channel: Channel = Channel.LOG) -> None:
+        """Start on a channel: the log, but for a Linux that has the line to itself."""
+        self.channel = channel
+        self.marks = channel is Channel.LOG
+        self.marked = False
+
+    def feed(self, data: bytes) -> list[tuple[Channel, bytes]]:
+        """Return runs of bytes with their channel."""
+        if not self.marks:
+            return [(self.channel, data)] if data else []
+        runs: list[tuple[Channel, bytes]] = []
+        start = 0
+        while start < len(data):
+            first = start
+            if self.marked:
+                self.marked = False
+                if data[start] in b"LG":
+                    self.channel = Channel(chr(data[start]))
+                    start += 1
+                    continue
+                # The second of a pair is text.
+                first += 1
+            end = data.find(MARK, first)
+            self.marked = end >= 0
+            end = end if self.marked else len(data)
+            if end > start:
+                runs.append((self.channel, data[start:end]))
+            start = end + 1
+        return runs
 
 
 class Demultiplexer:
     """Splits the byte stream into lines of the two channels."""
 
     def __init__(self, channel: Channel = Channel.LOG) -> None:
-        """Start on a channel: the log, but for a Linux that has the line to itself."""
-        self.channel = channel
-        self.marked = False
+        """Start on a channel, as Splitter does."""
+        self.splitter = Splitter(channel)
         self.buffers: dict[Channel, bytearray] = {channel: bytearray() for channel in Channel}
+        self.cut: set[Channel] = set()
 
     def feed(self, data: bytes) -> list[Line]:
         """Take bytes, return the lines that they complete, in order."""
+        return [line for channel, run in self.splitter.feed(data) for line in self.add(channel, run)]
+
+    def add(self, channel: Channel, run: bytes) -> list[Line]:
+        """Take bytes of one channel, return the lines that they complete."""
         lines: list[Line] = []
-        for byte in data:
-            if self.marked:
-                self.marked = False
-                if byte in b"LG":
-                    self.channel = Channel(chr(byte))
-                    continue
-            elif byte == MARK:
-                self.marked = True
-                continue
-            buffer = self.buffers[self.channel]
-            if byte == 0x0A or len(buffer) >= LINE_MAX:
-                lines.append(self.take(self.channel))
-            if byte != 0x0A:
-                buffer.append(byte)
+        buffer = self.buffers[channel]
+        *whole, last = run.split(b"\n")
+        for piece, complete in [*((piece, True) for piece in whole), (last, False)]:
+            at = 0
+            while at < len(piece):
+                if len(buffer) >= LINE_MAX:
+                    lines.append(self.take(channel, whole=False))
+                taken = piece[at:at + LINE_MAX - len(buffer)]
+                buffer += taken
+                at += len(taken)
+            if complete:
+                lines.append(self.take(channel))
         return lines
 
-    def take(self, channel: Channel) -> Line:
-        """Return what a channel holds as a line, whole or not."""
+    def take(self, channel: Channel, whole: bool = True) -> Line:
+        """Return what a channel holds as a line; not whole: more of it follows."""
         text = self.buffers[channel].decode("utf-8", "replace").rstrip("\r")
         self.buffers[channel].clear()
-        return Line(channel, text)
+        line = Line(channel, text, channel in self.cut)
+        (self.cut.discard if whole else self.cut.add)(channel)
+        return line
 
     def rest(self) -> list[Line]:
         """Return the unfinished lines, when the stream has ended."""
@@ -84,6 +127,7 @@ class Kind(Enum):
     SERVER_DIED = "server died"
     SERVER_WAITS = "server waits"
     POWER_OFF = "power off"
+    RESTART = "restart"
 
 
 @dataclass(frozen=True)
@@ -95,6 +139,9 @@ class Meaning:
 
 
 USERLAND_MARK = "quoll: userland"
+# Any program of the guest can write any line to the guest's channel. So its lines end nothing: that user land has
+# started, which only the guest knows, is all that is taken from there, and it counts once, in its stage of the boot.
+# Panics, power-off, restarts and deaths of servers are told by L4 and the root pager, on the log.
 PATTERNS: dict[Channel, tuple[tuple[Kind, re.Pattern[str]], ...]] = {
     Channel.LOG: (
         (Kind.KERNEL_PANIC, re.compile(r"l4: PANIC: (.*)")),
@@ -105,19 +152,21 @@ PATTERNS: dict[Channel, tuple[tuple[Kind, re.Pattern[str]], ...]] = {
         (Kind.LINUX_STARTED, re.compile(r"root: (linux started.*)")),
         (Kind.GUEST_PANIC, re.compile(r"root: guest panic: (.*)")),
         (Kind.POWER_OFF, re.compile(r"root: guest powers off, status (.*)")),
+        (Kind.RESTART, re.compile(r"root: (guest restarts)")),
         (Kind.SERVER_DIED, re.compile(r"root: server (\w+ died: .*)")),
         (Kind.SERVER_WAITS, re.compile(r"root: server (\w+ waits: .*)")),
         (Kind.ROOT_ERROR, re.compile(r"root: error: (.*)")),
     ),
     Channel.GUEST: (
         (Kind.USERLAND, re.compile(rf"({USERLAND_MARK}.*)")),
-        (Kind.GUEST_PANIC, re.compile(r"(?:\[[ 0-9.]+\] )?Kernel panic - not syncing: (.*)")),
     ),
 }
 
 
 def interpret(line: Line) -> Meaning | None:
-    """Return what a line means, or None for ordinary text."""
+    """Return what a line means, or None for ordinary text, which the rest of a line that was cut always is."""
+    if line.continued:
+        return None
     for kind, pattern in PATTERNS[line.channel]:
         match = pattern.match(line.text)
         if match:

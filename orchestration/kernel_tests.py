@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestration import build, image, ktap
 from orchestration.arch import Arch
-from orchestration.console import Kind, interpret
+from orchestration.console import Channel, Kind, interpret
 from orchestration.errors import HangError, InfrastructureError, PanicError
 from orchestration.qemu import Config, Machine
 from orchestration.rundir import RunDirectory
@@ -51,7 +51,7 @@ def run(arch: Arch, bare: Path, accel: str = "tcg", limit: float = LIMIT, extra:
                                 f"the run's logs are in {folder.path}", machine.last_lines()) from None
             if message.ended:
                 break
-            if message.line is not None:
+            if message.line is not None and message.line.channel is Channel.LOG:
                 lines.append(message.line.text)
                 meaning = interpret(message.line)
                 if meaning is not None and meaning.kind is Kind.KERNEL_PANIC_END:

@@ -20,8 +20,8 @@ class Progress:
         self.status: Status | None = None
 
     def say(self, text: str) -> None:
-        """Print one line."""
-        self.console.print(text, markup=False)
+        """Print one line, which begins at the left also while a shell has made the terminal raw."""
+        self.console.print(text, markup=False, end="\r\n" if self.console.is_terminal else "\n")
 
     def doing(self, text: str) -> None:
         """Show what is going on, where there is a terminal for it."""

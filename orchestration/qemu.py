@@ -201,9 +201,10 @@ class Machine:
             while True:
                 data = self.serial.receive()
                 raw.write(data)
+                runs = split.splitter.feed(data)
                 if self.tee is not None:
-                    self.tee.feed(data)
-                for line in split.feed(data) if data else split.rest():
+                    self.tee.feed(runs)
+                for line in [line for run in runs for line in split.add(*run)] if data else split.rest():
                     self.recent = [*self.recent[-39:], line.text]
                     logs[line.channel].write(line.text + "\n")
                     logs[line.channel].flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import queue
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,10 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-import fabric
-
-from orchestration import build, dossier, ssh, tools
-from orchestration.console import Kind, interpret
+from orchestration import build, dossier, ssh, terminal, tools
+from orchestration.console import Channel, Kind, interpret
 from orchestration.errors import HangError, InfrastructureError, PanicError, QuollError
 from orchestration.keys import RunKeys
 from orchestration.progress import Progress
@@ -26,6 +25,8 @@ from orchestration.symbols import Symbols
 
 # Seconds in which the rest of a panic's text arrives, and in which what was said before the end does.
 PANIC_GRACE, END_GRACE = 2.0, 0.5
+# Lines of the guest's console that are kept for its panic, which it reports when it has said all about it.
+GUEST_LINES, SHOWN_LINES = 120, 40
 
 
 @dataclass
@@ -41,10 +42,13 @@ class Session:
     progress: Progress
     kernel_symbols: Path | None = None
     linux_symbols: Path | None = None
-    connection: fabric.Connection | None = None
+    connection: ssh.Connection | None = None
     power_off_status: str | None = None
     shutdown_reason: str | None = None
+    restarts: bool = False
+    """The guest asked the root pager for a restart, which ends a machine here."""
     ended: bool = False
+    guest_lines: deque[str] = field(default_factory=lambda: deque(maxlen=GUEST_LINES))
     deaths: list[str] = field(default_factory=list)
     lost_reason: QuollError | None = None
     registered: Path | None = None
@@ -73,6 +77,9 @@ class Session:
         while self.tracker.current is not None and self.tracker.current.ends_with is not None:
             self.progress.doing(self.tracker.current.name)
             self.wait(min(self.tracker.left(), 1.0))
+            if self.ended and self.tracker.current is not None and self.tracker.current.ends_with is not None:
+                raise InfrastructureError(f"the machine switched itself off in stage '{self.stage_name()}'",
+                                          self.where(), self.machine.last_lines())
             if self.tracker.current is not None and self.tracker.left() < 0:
                 raise self.hang(self.tracker.current.name, self.tracker.current.limit * self.tracker.scale)
         if self.keys is not None:
@@ -83,7 +90,8 @@ class Session:
         """Wait for the guest's SSH."""
         self.progress.doing("ssh")
         try:
-            self.connection = ssh.wait_until_open(self.machine.port, run_keys, self.tracker.left, self.check)
+            self.connection = ssh.wait_until_open(self.machine.port, run_keys.client, run_keys.host,
+                                                  self.tracker.left, self.check)
         except HangError as error:
             raise self.hang("ssh", 0, error.message) from error
         self.tracker.finish("ssh")
@@ -104,13 +112,13 @@ class Session:
             return
         self.handle(message)
 
-    def check(self) -> None:
-        """Handle what has arrived; raise when the machine is lost."""
+    def check(self) -> bool:
+        """Handle what has arrived; raise when the machine is lost, tell whether it has switched itself off."""
         while True:
             try:
                 message = self.machine.messages.get_nowait()
             except queue.Empty:
-                return
+                return self.ended
             self.handle(message)
 
     def handle(self, message: Message) -> None:
@@ -126,12 +134,16 @@ class Session:
         if message.event.get("event") == "SHUTDOWN" and self.shutdown_reason is None:
             self.shutdown_reason = str(message.event.get("data", {}).get("reason"))
             self.let_go()
+        if message.line is not None and message.line.channel is Channel.GUEST:
+            self.guest_lines.append(message.line.text)
         if message.line is not None and (meaning := interpret(message.line)) is not None:
             self.machine.run.event(meaning.kind.name.lower(), text=meaning.text)
             if meaning.kind in (Kind.KERNEL_PANIC, Kind.GUEST_PANIC, Kind.ROOT_ERROR):
                 raise self.panic(meaning.kind, meaning.text)
             if meaning.kind is Kind.POWER_OFF:
                 self.power_off_status = meaning.text
+            if meaning.kind is Kind.RESTART:
+                self.restarts = True
             if meaning.kind is Kind.SERVER_DIED:
                 self.deaths.append(meaning.text)
             if meaning.kind in (Kind.SERVER_DIED, Kind.SERVER_WAITS):
@@ -143,7 +155,9 @@ class Session:
             if self.shutdown_reason is None and process is not None and process.returncode == 0:
                 # QEMU before 8.2 just ends when riscv64's test device is told to power off.
                 self.shutdown_reason = "guest-shutdown"
-            if self.power_off_status is None and self.shutdown_reason != "guest-shutdown":
+            # Before user land runs, a restart is a panic that came too early to be reported.
+            restarted = self.restarts and (self.tracker.current is None or self.tracker.current.ends_with is None)
+            if self.power_off_status is None and self.shutdown_reason != "guest-shutdown" and not restarted:
                 raise self.lost()
 
     def let_go(self) -> None:
@@ -165,7 +179,7 @@ class Session:
 
     def panic(self, kind: Kind, text: str) -> PanicError:
         """Collect the rest of a panic, name its addresses, and return the error."""
-        lines = [text]
+        lines = [*(self.guest_lines if kind is Kind.GUEST_PANIC else ()), text]
         deadline = time.monotonic() + PANIC_GRACE
         while (left := deadline - time.monotonic()) > 0:
             try:
@@ -189,13 +203,15 @@ class Session:
         self.machine.run.file("panic.txt").write_text("\n".join(lines) + "\n")
         if not self.ended:
             self.dossier()
+        shown = lines[-SHOWN_LINES:] if kind is Kind.GUEST_PANIC else lines[:SHOWN_LINES]
         who = {Kind.KERNEL_PANIC: "the L4 kernel", Kind.GUEST_PANIC: "Linux", Kind.ROOT_ERROR: "the root pager"}[kind]
-        return PanicError(f"{who} gave up in stage '{self.stage_name()}': {text}", self.where(), tuple(lines[:40]))
+        return PanicError(f"{who} gave up in stage '{self.stage_name()}': {text}", self.where(), tuple(shown))
 
     def lost(self) -> QuollError:
         """Return the error for a QEMU that has ended without being asked to."""
         stage = self.stage_name()
         if self.shutdown_reason == "guest-reset":
+            self.machine.run.file("panic.txt").write_text("\n".join(self.guest_lines) + "\n")
             return PanicError(f"the machine reset itself in stage '{stage}'", self.where(), self.machine.last_lines())
         status = self.machine.process.returncode if self.machine.process else None
         shown = self.machine.last_lines() + tools.tail(self.machine.run.file("qemu.log"), 4)
@@ -226,11 +242,23 @@ class Session:
         """Run one program in the guest, its arguments exactly as given."""
         return self.shell_run(ssh.quote(argv), **more)  # type: ignore[arg-type]
 
-    def pass_through(self, argv: list[str], source: BinaryIO | None) -> int:
-        """Run one program on this process' standard streams; return its status."""
+    def serve(self, argv: list[str], wanted: bool = False) -> int:
+        """Do what the user wants of the guest: run argv or a shell (terminal.serve()), and then power it off."""
         assert self.connection is not None
-        out, err = ssh.standard_output()
-        return ssh.run(self.connection, ssh.quote(argv), out=out, err=err, source=source, check=self.check)
+        if not argv and terminal.shell_is_interactive():
+            self.progress.say(f"the guest is ready; leave the shell to switch it off ({terminal.ESCAPES})")
+        status = terminal.serve(self.connection, argv, self.check, wanted=wanted, idle=self.say_ready)
+        if self.ended:
+            self.progress.say("the guest restarted, which ends the machine" if self.restarts
+                              else "the guest switched itself off")
+        self.power_off()
+        return status
+
+    @staticmethod
+    def say_ready() -> int:
+        """Tell that the guest is up, for whoever wants no more than that."""
+        ssh.standard_output()[0].write(b"ready\n")
+        return 0
 
     def push(self, local: Path, remote: str, mode: str = "755") -> None:
         """Copy a file into the guest."""
@@ -252,7 +280,9 @@ class Session:
         if self.connection is not None and not self.ended:
             try:
                 self.shell_run("poweroff", limit=POWER_OFF_LIMIT)
-            except (InfrastructureError, OSError, EOFError):
+            except (InfrastructureError, HangError):
+                if self.lost_reason is not None:
+                    raise
                 # The guest may be down before the command's status is through; waiting decides.
                 self.machine.run.event("connection ended during power-off")
         self.wait_for(lambda: self.ended, "power off", POWER_OFF_LIMIT)

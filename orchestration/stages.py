@@ -21,15 +21,16 @@ class Stage:
     ends_with: Kind | None
 
 
+SSH_LIMIT = 120
 BOOT_STAGES = (
     Stage("firmware", 60, Kind.KERNEL_STARTED),
     Stage("kernel", 60, Kind.ROOT_STARTED),
     Stage("root pager", 60, Kind.SERVER_READY),
     Stage("drivers", 60, Kind.LINUX_STARTED),
     Stage("Linux", 240, Kind.USERLAND),
-    Stage("ssh", 120, None),
+    Stage("ssh", SSH_LIMIT, None),
 )
-NATIVE_STAGES = (Stage("Linux", 240, Kind.USERLAND), Stage("ssh", 120, None))
+NATIVE_STAGES = (Stage("Linux", 240, Kind.USERLAND), Stage("ssh", SSH_LIMIT, None))
 POWER_OFF_LIMIT = 60.0
 
 

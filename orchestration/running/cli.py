@@ -37,6 +37,8 @@ def run_names(incomplete: str) -> list[str]:
 Name = Annotated[str | None, typer.Argument(metavar="MACHINE", autocompletion=machine_names,
                                             help="as ps lists it; not needed when only one runs")]
 
+TerminalOption = Annotated[bool, typer.Option("--tty", "-t", help="give COMMAND a terminal, as a shell has it")]
+
 
 def ps_command() -> int:
     """List the machines that run."""
@@ -54,7 +56,8 @@ def attach_command(machine: Name = None, log: Annotated[bool, typer.Option(
 
 
 def ssh_command(machine: Name = None, command: Annotated[list[str] | None, typer.Argument(
-        metavar="-- COMMAND...", help="run this instead of a shell")] = None) -> int:
+        metavar="-- COMMAND...", help="run this instead of a shell")] = None,
+        terminal: TerminalOption = False) -> int:
     """Open a shell in a running guest, or run COMMAND there with its status as ours."""
     from orchestration.running import reach
 
@@ -62,7 +65,7 @@ def ssh_command(machine: Name = None, command: Annotated[list[str] | None, typer
     if machine is not None and machine not in machine_names("") and "--" in sys.argv \
             and sys.argv[sys.argv.index("--") + 1:][:1] == [machine]:
         words, machine = [machine, *words], None
-    return reach.shell(registry.find(machine), words)
+    return reach.shell(registry.find(machine), words, terminal)
 
 
 def cp_command(paths: Annotated[list[str], typer.Argument(
@@ -116,9 +119,10 @@ def repro_command(
                                        help="a run's folder, or enough of its name")],
     command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND...",
                                                         help="run this in the guest instead of a shell")] = None,
+    terminal: TerminalOption = False,
 ) -> int:
     """Boot again exactly what a failed run booted, on copies of its files."""
-    from orchestration import boot, doctor, ssh
+    from orchestration import boot, doctor
     from orchestration.progress import Progress
     from orchestration.running import repro
 
@@ -129,15 +133,7 @@ def repro_command(
     doctor.check_space()
     progress.say(f"again: {folder.name}")
     with session:
-        if command:
-            status = session.pass_through(command, None if sys.stdin.isatty() else sys.stdin.buffer)
-        elif sys.stdin.isatty() and sys.stdout.isatty():
-            assert session.connection is not None
-            status = ssh.shell(session.connection, session.check)
-        else:
-            print("ready", flush=True)
-            status = 0
-        session.power_off()
+        status = session.serve(command or [], terminal)
     boot.discard_large_files(session.machine.run)
     return status
 

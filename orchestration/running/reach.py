@@ -12,59 +12,35 @@ import socket
 import sys
 import tarfile
 import tempfile
-import termios
 import time
-import tty
 from base64 import b64decode
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-import fabric
 from paramiko.ed25519key import Ed25519Key
+from paramiko.ssh_exception import SSHException
 
 from orchestration import arch as arches
 from orchestration import build, doctor, ssh
 from orchestration.bootstrap import ROOT
-from orchestration.console import Channel
-from orchestration.errors import InfrastructureError, UsageError
+from orchestration.console import Channel, Splitter
+from orchestration.errors import HangError, InfrastructureError, PanicError, QuollError, UsageError
 from orchestration.running import registry, tee
-from orchestration.stages import POWER_OFF_LIMIT, time_scale
+from orchestration.ssh import OutputClosed
+from orchestration.stages import POWER_OFF_LIMIT, SSH_LIMIT, time_scale
+from orchestration.terminal import INPUT, Terminal, serve
 from orchestration.tools import program
 
+# Seconds that a machine's orchestrator takes at most from QEMU's end to the result of the run.
+RESULT_LIMIT = 10.0
 DETACH = 0x1D  # Ctrl-], as telnet has it
 GDB_SCRIPT = ROOT / "orchestration" / "running" / "gdb_servers.py"
 GDB_ARCH = {"x86_64": "i386:x86-64", "riscv64": "riscv:rv64", "aarch64": "aarch64"}
 
 
-class Splitter:
-    """Takes the serial line's bytes apart into the bytes of the channels, marks removed."""
-
-    def __init__(self) -> None:
-        """Start on the log."""
-        self.channel = Channel.LOG
-        self.marked = False
-
-    def feed(self, data: bytes) -> list[tuple[Channel, bytes]]:
-        """Return runs of bytes with their channel."""
-        out: list[tuple[Channel, bytearray]] = []
-        for byte in data:
-            if self.marked:
-                self.marked = False
-                if byte in b"LG":
-                    self.channel = Channel(chr(byte))
-                    continue
-            elif byte == 1:
-                self.marked = True
-                continue
-            if not out or out[-1][0] is not self.channel:
-                out.append((self.channel, bytearray()))
-            out[-1][1].append(byte)
-        return [(channel, bytes(run)) for channel, run in out]
-
-
-def connect(entry: registry.Entry) -> fabric.Connection:
-    """Return an SSH connection with the machine's own keys."""
+def connect(entry: registry.Entry, check: ssh.Check, limit: float = SSH_LIMIT) -> ssh.Connection:
+    """Return an SSH connection with the machine's own keys; try for limit seconds (scaled), as long as a boot does."""
     folder = Path(entry.sockets)
     if folder.is_dir() and not (folder / registry.KEY).exists():
         raise InfrastructureError(f"{entry.name} has no SSH: it runs one workload of the bench by itself",
@@ -72,12 +48,38 @@ def connect(entry: registry.Entry) -> fabric.Connection:
     try:
         client = Ed25519Key.from_private_key_file(str(folder / registry.KEY))
         host = Ed25519Key(data=b64decode((folder / registry.HOST_KEY).read_text().split()[1]))
-        return ssh.connect(entry.port, client, host)
-    except FileNotFoundError as error:
+    except (OSError, ValueError, IndexError, SSHException) as error:
         raise InfrastructureError(f"{entry.name} ended just now") from error
-    except Exception as error:
-        raise InfrastructureError(f"{entry.name} does not let us in: {error or type(error).__name__}",
+    deadline = time.monotonic() + limit * time_scale()
+    try:
+        return ssh.wait_until_open(entry.port, client, host, lambda: deadline - time.monotonic(), check)
+    except HangError as error:
+        raise InfrastructureError(f"{entry.name} does not let us in: {error.message}",
                                   f"see its console: ./orchestrate attach {entry.name}") from error
+
+
+def watch(entry: registry.Entry) -> ssh.Check:
+    """Return the Check of a machine that another orchestrator keeps: its register while it runs, then its result."""
+    ended_at: list[float] = []
+
+    def check() -> bool:
+        if registry.alive(entry):
+            return False
+        ended_at.append(time.monotonic())
+        try:
+            result = json.loads((Path(entry.run) / "result.json").read_text())
+        except (OSError, ValueError):
+            # Its orchestrator writes that when QEMU is gone.
+            if time.monotonic() < ended_at[0] + RESULT_LIMIT:
+                return False
+            raise InfrastructureError(f"{entry.name} ended with its orchestrator", f"its logs are in {entry.run}"
+                                      ) from None
+        if result["outcome"] == "done":
+            return True
+        kind = {one.outcome: one for one in (PanicError, HangError)}.get(result["outcome"], InfrastructureError)
+        raise kind(f"{entry.name} ended: {result['message'] or result['outcome']}", f"its logs are in {entry.run}")
+
+    return check
 
 
 def attach(entry: registry.Entry, log: bool) -> int:
@@ -88,62 +90,70 @@ def attach(entry: registry.Entry, log: bool) -> int:
     except OSError as error:
         raise InfrastructureError(f"{entry.name} ended just now") from error
     print(f"attached to {entry.name}; Ctrl-] leaves it running", file=sys.stderr)
-    keyboard = sys.stdin.fileno()
-    terminal = os.isatty(keyboard)
-    before = termios.tcgetattr(keyboard) if terminal else None
-    split = Splitter()
-    waiting = [line, keyboard]
+    terminal = os.isatty(INPUT)
     try:
-        if terminal:
-            tty.setraw(keyboard)
-        while True:
-            ready = select.select(waiting, [], [])[0]
-            if line in ready:
-                data = line.recv(65536)
-                if not data:
-                    return 0
-                for channel, run in split.feed(data):
-                    show(channel, run, log, terminal)
-            if keyboard in ready:
-                typed = os.read(keyboard, 4096)
-                if not typed and not terminal:
-                    waiting.remove(keyboard)
-                elif not typed or DETACH in typed:
-                    return 0
-                line.sendall(typed)
+        with Terminal() if terminal else nullcontext() as raw:
+            converse(line, raw, log)
+    except OutputClosed:
+        return 128 + signal.SIGPIPE
     except OSError:
         return 0
     finally:
-        if before is not None:
-            termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
         line.close()
         print(file=sys.stderr)
+    return 0
 
 
-def show(channel: Channel, run: bytes, log: bool, terminal: bool) -> None:
+def converse(line: socket.socket, terminal: Terminal | None, log: bool) -> None:
+    """Show what comes from a machine's tee, send what is typed, until Ctrl-] or either's end."""
+    split = Splitter()
+    out = ssh.standard_output()[0]
+    waiting: list[socket.socket | int] = [line, INPUT]
+    while True:
+        if terminal is not None:
+            terminal.tend()
+        ready = select.select(waiting, [], [], ssh.POLL)[0]
+        if line in ready:
+            data = line.recv(65536)
+            if not data:
+                return
+            for channel, run in split.feed(data):
+                show(out, channel, run, log, terminal is not None)
+        if INPUT in ready:
+            typed = os.read(INPUT, 4096)
+            if not typed and terminal is None:
+                waiting.remove(INPUT)
+            elif not typed or DETACH in typed:
+                return
+            line.sendall(typed)
+
+
+def show(out: ssh.Sink, channel: Channel, run: bytes, log: bool, terminal: bool) -> None:
     """Write one channel's bytes: the guest's as they are, the log dimmed where it is wanted."""
     if channel is Channel.GUEST:
-        os.write(1, run)
+        out.write(run)
     elif log:
         text = run.replace(b"\n", b"\r\n") if terminal else run
-        os.write(1, b"\x1b[2m" + text + b"\x1b[0m" if terminal else text)
+        out.write(b"\x1b[2m" + text + b"\x1b[0m" if terminal else text)
 
 
-def shell(entry: registry.Entry, command: list[str]) -> int:
-    """Run a command in the guest on our standard streams, or a login shell."""
-    with connect(entry) as connection:
-        if not command and sys.stdin.isatty() and sys.stdout.isatty():
-            return ssh.shell(connection, lambda: None)
-        out, err = ssh.standard_output()
-        source: BinaryIO | None = None if sys.stdin.isatty() else sys.stdin.buffer
-        text = ssh.quote(command) if command else "exec sh -l"
-        return ssh.run(connection, text, out=out, err=err, source=source)
+def shell(entry: registry.Entry, command: list[str], wanted: bool = False) -> int:
+    """Run a command in the guest on our standard streams, or a login shell; wanted as in terminal.serve()."""
+    check = watch(entry)
+    with connect(entry, check) as connection:
+        return serve(connection, command, check, wanted=wanted)
 
 
 def parse_place(text: str) -> tuple[str | None, str] | None:
     """Return (machine or None, path) of MACHINE:PATH or :PATH; None for a path of the host."""
     head, colon, path = text.partition(":")
     return (head or None, path or ".") if colon and "/" not in head else None
+
+
+def guest(name: str | None) -> ssh.Connection:
+    """Return a connection to the machine of a name, or to the only one."""
+    entry = registry.find(name)
+    return connect(entry, watch(entry))
 
 
 def copy(sources: list[str], target: str) -> int:
@@ -154,10 +164,10 @@ def copy(sources: list[str], target: str) -> int:
     away = [parse_place(source) for source in sources]
     try:
         if into is not None and not any(away):
-            with connect(registry.find(into[0])) as connection:
+            with guest(into[0]) as connection:
                 return upload(connection, [Path(source) for source in sources], into[1])
         if into is None and len(away) == 1 and away[0] is not None:
-            with connect(registry.find(away[0][0])) as connection:
+            with guest(away[0][0]) as connection:
                 return download(connection, away[0][1], Path(target))
     except (OSError, tarfile.TarError) as error:
         raise InfrastructureError(f"cp: {error}") from error
@@ -165,7 +175,7 @@ def copy(sources: list[str], target: str) -> int:
                      ":PATH")
 
 
-def run(connection: fabric.Connection, command: str, source: BinaryIO | bytes | None = None,
+def run(connection: ssh.Connection, command: str, source: BinaryIO | bytes | None = None,
         out: ssh.Sink | None = None) -> bytes:
     """Run a command of ours and return its output, or give it to out; raise with its words when it fails."""
     kept, err = ssh.Buffer(), ssh.Buffer()
@@ -174,7 +184,7 @@ def run(connection: fabric.Connection, command: str, source: BinaryIO | bytes | 
     return kept.data
 
 
-def upload(connection: fabric.Connection, sources: list[Path], target: str) -> int:
+def upload(connection: ssh.Connection, sources: list[Path], target: str) -> int:
     """Send a tar file of the sources; a single source may be renamed by a target that is no folder."""
     for source in sources:
         if not source.exists():
@@ -187,7 +197,7 @@ def upload(connection: fabric.Connection, sources: list[Path], target: str) -> i
         raise UsageError(f"cp: {target} is no folder of the guest")
     place = quoted if is_folder else shlex.quote(str(Path(target).parent))
     with tempfile.TemporaryFile() as stream:
-        with tarfile.open(fileobj=stream, mode="w") as archive:
+        with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
             for source in sources:
                 archive.add(source.resolve(), source.resolve().name if is_folder else Path(target).name)
         stream.seek(0)
@@ -196,7 +206,7 @@ def upload(connection: fabric.Connection, sources: list[Path], target: str) -> i
     return 0
 
 
-def download(connection: fabric.Connection, source: str, target: Path) -> int:
+def download(connection: ssh.Connection, source: str, target: Path) -> int:
     """Fetch a file, or a folder as a tar file; a link that is named itself is followed."""
     quoted = shlex.quote(source)
     kind = run(connection, f"test -d {quoted} && echo folder && exit; test -f {quoted} && stat -L -c %a {quoted} && "
@@ -262,8 +272,9 @@ def gdb(entry: registry.Entry, arguments: list[str]) -> int:
 def stop(entry: registry.Entry) -> int:
     """Power the guest off; end the orchestrator if that does not come to an end."""
     deadline = time.monotonic() + POWER_OFF_LIMIT * time_scale()
-    with suppress(InfrastructureError, OSError, EOFError), connect(entry) as connection:
-        ssh.run(connection, "poweroff", out=ssh.Buffer(), err=ssh.Buffer(), limit=10.0)
+    check = watch(entry)
+    with suppress(QuollError), connect(entry, check, POWER_OFF_LIMIT) as connection:
+        ssh.run(connection, "poweroff", out=ssh.Buffer(), err=ssh.Buffer(), limit=10.0, check=check)
     while registry.alive(entry):
         if time.monotonic() > deadline:
             os.kill(entry.pid, signal.SIGTERM)

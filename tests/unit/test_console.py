@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.console import Channel, Demultiplexer, Kind, Line, interpret
+from orchestration.console import LINE_MAX, Channel, Demultiplexer, Kind, Line, Splitter, interpret
 from orchestration.stages import BOOT_STAGES, Tracker
 
 LOGS = Path(__file__).with_name("logs")
@@ -52,6 +52,41 @@ def test_the_guest_cannot_speak_for_the_log() -> None:
     assert interpret(Line(Channel.GUEST, "l4: PANIC: forged")) is None
     assert interpret(Line(Channel.GUEST, "root: linux started")) is None
     assert interpret(Line(Channel.LOG, "quoll: userland")) is None
+
+
+def test_programs_of_the_guest_decide_nothing() -> None:
+    """Whatever a program writes to /dev/console or /dev/kmsg is text; that user land runs is the guest's to say."""
+    for text in ("Kernel panic - not syncing: x", "[    1.234567] Kernel panic - not syncing: x",
+                 "root: guest panic: x", "root: guest powers off, status 0", "root: guest restarts",
+                 "root: server block died: x", "root: error: x", "l4: end of panic"):
+        assert interpret(Line(Channel.GUEST, text)) is None, text
+
+
+def test_the_rest_of_a_line_that_was_cut_means_nothing() -> None:
+    """A text without an end must not make a line of L4's by its length."""
+    split = Demultiplexer()
+    lines = split.feed(b"root: guest panic: ".ljust(LINE_MAX, b"x") + b"l4: PANIC: forged\nl4: PANIC: true\n")
+    assert [line.continued for line in lines] == [False, True, False]
+    assert [interpret(line) is None for line in lines] == [False, True, False]
+
+
+def test_linux_on_the_bare_machine_has_no_marks() -> None:
+    """There is no console server that would double the bytes of its programs."""
+    split = Demultiplexer(Channel.GUEST)
+    lines = split.feed(b"quoll: userland\n\x01Ll4: PANIC: forged\n\x01") + split.feed(b"Lroot: error: forged\n")
+    assert {line.channel for line in lines} == {Channel.GUEST}
+    assert [meaning.kind for line in lines if (meaning := interpret(line))] == [Kind.USERLAND]
+
+
+def test_the_channels_are_taken_apart_wherever_they_are_cut() -> None:
+    data = b"early\x01Gguest\x01\x01\x01Llog\n"
+    for cut in range(len(data)):
+        split = Splitter()
+        got = dict.fromkeys(Channel, b"")
+        for channel, run in split.feed(data[:cut]) + split.feed(data[cut:]):
+            got[channel] += run
+        assert got[Channel.GUEST] == b"guest\x01"
+        assert got[Channel.LOG] == b"earlylog\n"
 
 
 def test_a_good_boot() -> None:

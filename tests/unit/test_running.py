@@ -17,8 +17,8 @@ import pytest
 
 from orchestration import cli, doctor, keys, qemu, rundir
 from orchestration.arch import ARCHES
-from orchestration.console import Channel
-from orchestration.errors import InfrastructureError, UsageError
+from orchestration.console import Channel, Splitter
+from orchestration.errors import HangError, InfrastructureError, PanicError, QuollError, UsageError
 from orchestration.progress import Progress
 from orchestration.running import reach, registry, remote, repro, tee
 from orchestration.store import Store
@@ -61,18 +61,14 @@ def test_what_a_dead_orchestrator_left_is_removed(tmp_path: Path) -> None:
 def test_the_console_goes_to_everyone_and_comes_from_everyone(tmp_path: Path) -> None:
     typed: list[bytes] = []
     line = tee.Tee(tmp_path, typed.append)
-    line.feed(b"before ")
-    clients = []
-    for _ in range(2):
-        client = socket.socket(socket.AF_UNIX)
-        client.settimeout(5)
-        client.connect(str(tmp_path / tee.NAME))
-        clients.append(client)
-        assert client.recv(100) == b"before "
+    line.feed([(Channel.LOG, b"before ")])
+    clients = [attached(tmp_path) for _ in range(2)]
+    for client in clients:
+        assert shown(client, Splitter(), 7)[Channel.LOG] == b"before "
     deadline = time.monotonic() + 5
     while len(line.clients) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
-    line.feed(b"after")
+    line.feed([(Channel.LOG, b"after")])
     assert [client.recv(100) for client in clients] == [b"after", b"after"]
     clients[0].sendall(b"x")
     while not typed and time.monotonic() < deadline:
@@ -82,15 +78,46 @@ def test_the_console_goes_to_everyone_and_comes_from_everyone(tmp_path: Path) ->
     assert clients[1].recv(100) == b""
 
 
-def test_the_channels_are_taken_apart_wherever_they_are_cut() -> None:
-    data = b"early\x01Gguest\x01\x01\x01Llog\n"
-    for cut in range(len(data)):
-        split = reach.Splitter()
-        got = dict.fromkeys(Channel, b"")
-        for channel, run in split.feed(data[:cut]) + split.feed(data[cut:]):
+def attached(folder: Path) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(5)
+    client.connect(str(folder / tee.NAME))
+    return client
+
+
+def shown(client: socket.socket, split: Splitter, size: int) -> dict[Channel, bytes]:
+    """Return what someone who is attached gets, until there are size bytes of it."""
+    got = dict.fromkeys(Channel, b"")
+    while sum(map(len, got.values())) < size:
+        data = client.recv(65536)
+        assert data, got
+        for channel, run in split.feed(data):
             got[channel] += run
-        assert got[Channel.GUEST] == b"guest\x01"
-        assert got[Channel.LOG] == b"earlylog\n"
+    return got
+
+
+def test_who_attaches_late_knows_whose_the_bytes_are(tmp_path: Path) -> None:
+    """Also when the last mark of a channel came long before all that is remembered."""
+    line = tee.Tee(tmp_path, lambda data: None)
+    line.feed([(Channel.LOG, b"log\n"), (Channel.GUEST, b"\x01" * 3)])
+    for _ in range(3 * tee.HISTORY // 100):
+        line.feed([(Channel.GUEST, b"x" * 100)])
+    client, split = attached(tmp_path), Splitter()
+    assert shown(client, split, tee.HISTORY) == {Channel.LOG: b"", Channel.GUEST: b"x" * tee.HISTORY}
+    deadline = time.monotonic() + 5
+    while not line.clients and time.monotonic() < deadline:
+        time.sleep(0.01)
+    line.feed([(Channel.GUEST, b"\x01L"), (Channel.LOG, b"end")])
+    assert shown(client, split, 5) == {Channel.LOG: b"end", Channel.GUEST: b"\x01L"}
+    line.close()
+
+
+def test_linux_on_the_bare_machine_is_shown(tmp_path: Path) -> None:
+    """Its line has no marks; whoever attaches needs one."""
+    line = tee.Tee(tmp_path, lambda data: None)
+    line.feed(Splitter(Channel.GUEST).feed(b"login: \x01L"))
+    assert shown(attached(tmp_path), Splitter(), 9) == {Channel.LOG: b"", Channel.GUEST: b"login: \x01L"}
+    line.close()
 
 
 @pytest.mark.parametrize(("text", "place"), [
@@ -242,9 +269,29 @@ def test_keys_lead_in_from_files(tmp_path: Path) -> None:
 
 def test_a_machine_without_ssh_says_so(tmp_path: Path) -> None:
     with pytest.raises(InfrastructureError, match="x86_64-1 has no SSH"):
-        reach.connect(entry("x86_64-1", tmp_path))
+        reach.connect(entry("x86_64-1", tmp_path), lambda: False)
     with pytest.raises(InfrastructureError, match="ended just now"):
-        reach.connect(entry("x86_64-2", tmp_path / "gone"))
+        reach.connect(entry("x86_64-2", tmp_path / "gone"), lambda: False)
+
+
+@pytest.mark.parametrize(("outcome", "kind"), [("panic", PanicError), ("hang", HangError),
+                                                ("infrastructure", InfrastructureError), ("KeyboardInterrupt",
+                                                                                          InfrastructureError)])
+def test_the_end_of_anothers_machine_is_told(tmp_path: Path, outcome: str, kind: type[QuollError]) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    one = registry.Entry("x86_64-1", "x86_64", os.getpid(), 1, str(run), str(tmp_path / "sockets"), "", "")
+    (tmp_path / "sockets").mkdir()
+    check = reach.watch(one)
+    assert not check()
+    (tmp_path / "sockets").rmdir()
+    assert not check()
+    (run / "result.json").write_text(json.dumps({"outcome": outcome, "message": "Linux gave up"}))
+    with pytest.raises(kind, match="x86_64-1 ended: Linux gave up") as caught:
+        check()
+    assert type(caught.value) is kind
+    (run / "result.json").write_text(json.dumps({"outcome": "done", "message": ""}))
+    assert check()
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a session makes of what its machine says, without a machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestration import session as sessions
+from orchestration.arch import ARCHES
+from orchestration.console import Channel, Line
+from orchestration.errors import InfrastructureError, PanicError
+from orchestration.progress import Progress
+from orchestration.qemu import Config, Machine, Message
+from orchestration.rundir import RunDirectory
+from orchestration.session import Session
+from orchestration.stages import BOOT_STAGES, NATIVE_STAGES, Stage, Tracker
+
+
+def session(folder: Path, stages: tuple[Stage, ...] = BOOT_STAGES, booted: bool = True) -> Session:
+    made = Session(Machine(ARCHES["x86_64"], Config(kernel=folder / "k"), RunDirectory("test", folder)), None,
+                   Tracker(stages), Progress(quiet=True))
+    made.dossier = list  # type: ignore[method-assign]
+    if booted:
+        made.tracker.finish("ssh")
+    return made
+
+
+def says(made: Session, channel: Channel, *lines: str) -> None:
+    for line in lines:
+        made.machine.messages.put(Message(line=Line(channel, line)))
+
+
+def ends(made: Session, reason: str) -> None:
+    made.shutdown_reason = reason
+    made.machine.messages.put(Message(ended=True))
+
+
+def test_text_that_looks_like_an_end_is_text(tmp_path: Path) -> None:
+    made = session(tmp_path)
+    says(made, Channel.GUEST, "Kernel panic - not syncing: x", "root: guest powers off, status 0",
+         "root: guest restarts", "root: server block died: x", "l4: PANIC: x")
+    assert not made.check()
+    assert (made.power_off_status, made.restarts, made.deaths) == (None, False, [])
+
+
+def test_a_panic_has_what_the_guest_said_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux calls the root pager at the end of its panic, when all of it is on the console."""
+    monkeypatch.setattr(sessions, "PANIC_GRACE", 0.1)
+    made = session(tmp_path)
+    says(made, Channel.GUEST, "Kernel panic - not syncing: sysrq triggered crash", "Call Trace: x")
+    says(made, Channel.LOG, "root: guest panic: sysrq triggered crash")
+    with pytest.raises(PanicError, match="Linux gave up in stage 'running': sysrq triggered crash") as caught:
+        made.check()
+    text = made.machine.run.file("panic.txt").read_text()
+    assert text.splitlines() == ["Kernel panic - not syncing: sysrq triggered crash", "Call Trace: x",
+                                 "sysrq triggered crash"]
+    assert "Call Trace: x" in caught.value.details
+
+
+@pytest.mark.parametrize(("line", "reason"), [("root: guest powers off, status 0", "guest-shutdown"),
+                                              ("root: guest restarts", "guest-reset")])
+def test_power_off_and_restart_are_no_failures(tmp_path: Path, line: str, reason: str) -> None:
+    made = session(tmp_path)
+    says(made, Channel.LOG, line)
+    ends(made, reason)
+    assert made.check()
+
+
+@pytest.mark.parametrize("booted", [True, False])
+def test_a_reset_that_nobody_asked_for_is_a_panic(tmp_path: Path, booted: bool) -> None:
+    """A restart during boot is one too: Linux gave up before it could report that."""
+    made = session(tmp_path, booted=booted)
+    if not booted:
+        says(made, Channel.LOG, "root: linux started", "root: guest restarts")
+    ends(made, "guest-reset")
+    with pytest.raises(PanicError, match="the machine reset itself"):
+        made.check()
+
+
+def test_a_panic_of_linux_on_the_bare_machine_is_its_reset(tmp_path: Path) -> None:
+    made = session(tmp_path, NATIVE_STAGES)
+    says(made, Channel.GUEST, "Kernel panic - not syncing: x")
+    assert not made.check()
+    ends(made, "guest-reset")
+    with pytest.raises(PanicError):
+        made.check()
+    assert "not syncing: x" in made.machine.run.file("panic.txt").read_text()
+
+
+def test_qemus_end_during_power_off_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = session(tmp_path)
+    made.connection = object()  # type: ignore[assignment]
+    ends(made, "host-error")
+
+    def shell_run(command: str, **more: object) -> None:
+        made.check()
+
+    monkeypatch.setattr(made, "shell_run", shell_run)
+    with pytest.raises(InfrastructureError, match="QEMU ended"):
+        made.power_off()
+
+
+def test_a_machine_that_is_off_before_it_is_up_is_no_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = session(tmp_path, booted=False)
+    monkeypatch.setattr(made.machine, "start", lambda: None)
+    monkeypatch.setattr(sessions.registry, "add", lambda session: tmp_path / "entry")
+    says(made, Channel.LOG, "l4: Quoll", "root: started", "root: guest powers off, status 0")
+    ends(made, "guest-shutdown")
+    with pytest.raises(InfrastructureError, match="switched itself off in stage"):
+        made.boot()
+    assert [json.loads(line)["event"] for line in made.machine.run.file("events.jsonl").read_text().splitlines()]
