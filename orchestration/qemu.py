@@ -26,7 +26,7 @@ from orchestration.console import Channel, Demultiplexer, Line
 from orchestration.errors import InfrastructureError
 from orchestration.monitor import Monitor
 from orchestration.ownership import PREFIX, OwnFolder
-from orchestration.rundir import RunDirectory
+from orchestration.rundir import Logs, RunDirectory
 from orchestration.running.tee import Tee
 from orchestration.serial import NAME as SERIAL
 from orchestration.serial import SerialLine
@@ -56,9 +56,13 @@ class Config:
 
 @dataclass
 class Message:
-    """What reaches the orchestrator from the machine: a console line, a monitor event, or its end."""
+    """What reaches the orchestrator from the machine: a console line, a monitor event, or its end.
+
+    Or an error of ours, met by a thread that cannot raise it where anybody would see it.
+    """
 
     line: Line | None = None
+    error: OSError | None = None
     event: dict[str, Any] = field(default_factory=dict)
     ended: bool = False
 
@@ -187,33 +191,36 @@ class Machine:
         """Queue a monitor event."""
         if self.debugged and event.get("event") in ("STOP", "RESUME"):
             return
-        self.run.event("qmp", qmp=event)
         self.messages.put(Message(event=event))
+        try:
+            self.run.event("qmp", qmp=event)
+        except OSError as error:
+            self.tell(error)
+
+    def tell(self, error: OSError) -> None:
+        """Queue an error of one of our threads."""
+        self.messages.put(Message(error=error))
 
     def read_serial(self) -> None:
         """Read the serial line to its end; keep every byte and queue every line."""
         assert self.serial is not None
         assert self.process is not None
         split = Demultiplexer(self.config.first_channel)
-        logs = {channel: self.run.file(name).open("a") for channel, name in
-                ((Channel.LOG, "l4.log"), (Channel.GUEST, "console.log"))}
-        with self.run.file("console.raw").open("ab", buffering=0) as raw:
+        names = {Channel.LOG: "l4.log", Channel.GUEST: "console.log"}
+        with Logs(self.run, ("console.raw", *names.values()), self.tell) as logs:
             while True:
                 data = self.serial.receive()
-                raw.write(data)
+                logs.append("console.raw", data)
                 runs = split.splitter.feed(data)
                 if self.tee is not None:
                     self.tee.feed(runs)
                 for line in [line for run in runs for line in split.add(*run)] if data else split.rest():
                     self.recent = [*self.recent[-39:], line.text]
-                    logs[line.channel].write(line.text + "\n")
-                    logs[line.channel].flush()
+                    logs.append(names[line.channel], f"{line.text}\n".encode(errors="replace"))
                     self.on_line(line)
                     self.messages.put(Message(line=line))
                 if not data:
                     break
-        for stream in logs.values():
-            stream.close()
         self.process.wait()
         self.messages.put(Message(ended=True))
 

@@ -7,8 +7,10 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from orchestration import doctor
@@ -63,6 +65,38 @@ class RunDirectory:
         seconds = round(time.monotonic() - self.started, 3)
         with self.file("events.jsonl").open("a") as stream:
             stream.write(json.dumps({"seconds": seconds, "event": kind, **fields}, default=str) + "\n")
+
+
+class Logs:
+    """Files of a run that a thread appends to. The first failure is told, and from then on nothing is written.
+
+    The thread goes on: whoever reads a machine's serial line may not stop at a full disk.
+    """
+
+    def __init__(self, run: RunDirectory, names: tuple[str, ...], tell: Callable[[OSError], None]) -> None:
+        """Open the files; tell is told of a failure."""
+        self.files = {name: run.file(name).open("ab", buffering=0) for name in names}
+        self.tell: Callable[[OSError], None] | None = tell
+
+    def append(self, name: str, data: bytes) -> None:
+        """Write to the end of a file."""
+        if self.tell is None:
+            return
+        try:
+            self.files[name].write(data)
+        except OSError as error:
+            self.tell(error)
+            self.tell = None
+
+    def __enter__(self) -> Logs:
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Close the files."""
+        for stream in self.files.values():
+            stream.close()
 
 
 def in_use(path: Path) -> bool:

@@ -131,6 +131,12 @@ class Session:
 
     def take(self, message: Message) -> None:
         """Take one message."""
+        if message.error is not None:
+            raise InfrastructureError(f"the run's logs cannot be written: {message.error.strerror}", self.where())
+        if message.event.get("event") == "BLOCK_IO_ERROR" and message.event["data"].get("action") == "stop":
+            # QEMU stops the machine when this machine's disk is full, and nobody would let it go on.
+            reason = message.event["data"].get("reason", "an error")
+            raise InfrastructureError(f"the guest's disk cannot be written on this machine: {reason}", self.where())
         if message.event.get("event") == "SHUTDOWN" and self.shutdown_reason is None:
             self.shutdown_reason = str(message.event.get("data", {}).get("reason"))
             self.let_go()
@@ -297,8 +303,14 @@ class Session:
             self.connection = None
         self.machine.close()
         outcome = "done" if error is None else error.outcome if isinstance(error, QuollError) else type(error).__name__
-        self.machine.run.write_json("result.json", {
+        result = {
             "arch": self.machine.arch.name, "accel": self.machine.config.accel, "outcome": outcome,
             "message": str(error) if error else "", "stage": self.stage_name(), "stages": self.tracker.times,
             "power_off_status": self.power_off_status, "shutdown_reason": self.shutdown_reason,
-            "server_deaths": self.deaths, "linux_symbols": self.linux_symbols})
+            "server_deaths": self.deaths, "linux_symbols": self.linux_symbols}
+        try:
+            self.machine.run.write_json("result.json", result)
+        except OSError:
+            # The error that is on its way says more, such as that the disk is full.
+            if error is None:
+                raise
