@@ -23,9 +23,9 @@ RUNS_VARIABLE = "QUOLL_RUNS"
 KEEPER = "keeper"
 
 
-def runs_folder() -> Path:
-    """Return where the folders of runs are."""
-    return Path(os.environ.get(RUNS_VARIABLE) or doctor.cache_root() / "runs")
+def runs_folder(kind: str = "runs") -> Path:
+    """Return where the folders of runs are, or of another kind of runs."""
+    return Path(os.environ.get(RUNS_VARIABLE) or doctor.cache_root() / kind)
 
 
 class RunDirectory:

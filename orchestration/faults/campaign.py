@@ -19,14 +19,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from orchestration import boot, build, doctor
+from orchestration import boot, build
 from orchestration.console import Channel, Line
 from orchestration.errors import HangError, InfrastructureError, PanicError, QuollError
 from orchestration.faults import inject
 from orchestration.faults.verified import WORKLOADS, Verified
 from orchestration.gdbstub import Stub
 from orchestration.progress import Progress
-from orchestration.rundir import RunDirectory
+from orchestration.rundir import RunDirectory, runs_folder
 from orchestration.session import Session
 
 RECOVERED, NO_EFFECT = "recovered", "no effect"
@@ -337,4 +337,4 @@ def campaign(arch_made: boot.Artefacts, drivers: list[str], kind: str, seed: int
     """Return a campaign with a folder of its own."""
     assert set(drivers) <= set(build.SERVERS)
     return Campaign(arch_made, drivers, kind, seed, progress,
-                    RunDirectory(f"{arch_made.arch.name}-{'-'.join(drivers)}-{kind}", doctor.cache_root() / "faults"))
+                    RunDirectory(f"{arch_made.arch.name}-{'-'.join(drivers)}-{kind}", runs_folder("faults")))

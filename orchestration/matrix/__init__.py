@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""./orchestrate matrix and ci: architectures x tests, workloads and faults from one file; the nightly from the same."""
+"""./orchestrate matrix and ci: architectures x tests, workloads and faults from one file, and jobs of CI services."""

@@ -17,7 +17,7 @@ from orchestration.bootstrap import describe
 from orchestration.cache import Cache, hash_file
 from orchestration.errors import BuildError, InfrastructureError, UsageError
 from orchestration.frame import one_of
-from orchestration.matrix import nightly, output, plan
+from orchestration.matrix import output, plan, services
 from orchestration.matrix.runner import FAIL, INFRASTRUCTURE, Attempt, CellResult, CellsFailedError, Runner
 from orchestration.progress import Progress
 from orchestration.store import default_folder, now
@@ -68,7 +68,8 @@ def matrix_command(
                                       f"./orchestrate {shlex.join(one.arguments)}"))
         return 0
     names = list(dict.fromkeys(one.arch for one in cells if not one.skipped))
-    doctor.ensure([arches.find(name) for name in names])
+    # Here, and not by each cell at the same time.
+    doctor.ensure([arches.find(name) for name in names], tests=any(one.arguments[0] == "test" for one in cells))
     doctor.check_space()
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     target = (folder or doctor.cache_root() / "matrix" / f"{stamp}-{matrix.name}").resolve()
@@ -111,13 +112,13 @@ def matrix_command(
 
 def ci_command(file: FileArgument, check: Annotated[bool, typer.Option(
         "--check", help="write nothing, fail when a file is not what the matrix file makes")] = False) -> int:
-    """Make the nightly jobs of GitHub Actions and GitLab CI from a matrix file, beside it."""
+    """Make the jobs of GitHub Actions and GitLab CI from a matrix file, beside it."""
     matrix = plan.load(file)
     if check:
-        stale = nightly.differences(matrix, file)
+        stale = services.differences(matrix, file)
         if stale:
             raise BuildError(f"{', '.join(stale)} is not what {file} makes", f"run: ./orchestrate ci {file}")
         return 0
-    for path in nightly.write(matrix, file):
+    for path in services.write(matrix, file):
         print(path)
     return 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pydantic
 import yaml
@@ -51,20 +51,25 @@ class Skip(Model):
     reason: str
 
 
-class Nightly(Model):
+class Jobs(Model):
     """What the generated jobs need beside the cells."""
 
+    trigger: Literal["nightly", "push"] = "nightly"
+    """When they run: at the time of cron, or for each push and pull request."""
     cron: str = "17 2 * * *"
     image: str = "debian:13"
-    minutes: Annotated[int, pydantic.Field(ge=1)] = 350
-    jobs: Annotated[int, pydantic.Field(ge=1)] = 2
+    minutes: Annotated[int, pydantic.Field(ge=1, le=180)] = 170
+    """Limit of a job; shared runners of GitLab end it after 180, those of GitHub after 360."""
+    at_a_time: Annotated[int, pydantic.Field(ge=1)] = 2
+    """Cells."""
     time_scale: Annotated[float, pydantic.Field(gt=0)] = 3
 
 
 class Matrix(Model):
     """A matrix file."""
 
-    name: str
+    name: Annotated[str, pydantic.Field(pattern=r"^[\w-]+$")]
+    """Also part of the names of the generated files."""
     architectures: tuple[str, ...] = tuple(ARCHES)
     commands: dict[str, str] = {}
     """Name of a cell: command in the guest."""
@@ -76,7 +81,7 @@ class Matrix(Model):
     retries: Annotated[int, pydantic.Field(ge=0, le=5)] = 1
     minutes: Annotated[float, pydantic.Field(gt=0)] = 120
     """Limit of one attempt; the commands have tighter ones of their own."""
-    nightly: Nightly = Nightly()
+    jobs: Jobs = Jobs()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -193,5 +194,7 @@ class Runner:
         if self.stopping and outcome != PASS:
             # It ended because it was told to.
             outcome, last = INFRASTRUCTURE, (*last, f"{SAYS}the matrix was interrupted")
+        if outcome == PASS:
+            shutil.rmtree(folder / "runs", ignore_errors=True)
         return Attempt(number, outcome, status, round(time.monotonic() - began, 1), last,
                        str(folder.relative_to(self.folder)))

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from orchestration.arch import Arch
-from orchestration.linux import PATCHES
 from orchestration.session import Session
 
 PROGRAMS = ("fork_exec", "signals", "registers", "threads", "memory", "trace", "clocks", "sockets")
@@ -166,8 +165,3 @@ def test_the_kernel_log_has_no_complaints(guest: Session) -> None:
     log = "\n".join(lines).lower()
     for word in ("bug:", "warning:", "oops", "call trace", "info: task", "self-detected"):
         assert word not in log
-
-
-def test_the_series_is_what_runs(guest: Session) -> None:
-    assert (PATCHES / "series").exists()
-    assert "quoll,virtio-l4" in guest.shell_run("cat /proc/device-tree/virtio@*/compatible").out.decode()

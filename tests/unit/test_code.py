@@ -14,6 +14,8 @@ import pytest
 
 from orchestration import linux
 from orchestration.arch import ARCHES
+from orchestration.cache import key_of
+from orchestration.doctor import cache_root
 
 KERNEL_LINES, LINUX_LINES = 3000, 2000
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"", re.DOTALL)
@@ -35,8 +37,9 @@ ISA_TEST = re.compile(r"^\s*#\s*(?:el)?if.*(?:__x86_64|__i386|__aarch64|__riscv|
 
 
 def run(root: Path, *argv: str) -> str:
+    """Return what a linter says when it is not content; one that dies without a word says its status."""
     done = subprocess.run(argv, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    return done.stdout if done.returncode else ""
+    return f"{done.stdout}status {done.returncode}" if done.returncode else ""
 
 
 def source_files(root: Path) -> list[Path]:
@@ -48,8 +51,15 @@ def test_ruff(root: Path) -> None:
     assert not run(root, sys.executable, "-m", "ruff", "check", "--no-cache", "orchestration", "tests", "orchestrate")
 
 
-def test_mypy(root: Path, tmp_path: Path) -> None:
-    assert not run(root, sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path))
+def test_a_linter_that_dies_is_not_content(root: Path) -> None:
+    assert run(root, "sh", "-c", "kill -KILL $$") == "status -9"
+    assert not run(root, "true")
+
+
+def test_mypy(root: Path) -> None:
+    # It notes there what it has checked, and checks what has changed since; everything takes some 20 s.
+    place = cache_root() / "mypy" / key_of(str(root), sys.version)
+    assert not run(root, sys.executable, "-m", "mypy", "--cache-dir", str(place))
 
 
 def test_shellcheck(root: Path) -> None:

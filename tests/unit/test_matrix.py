@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,7 +17,7 @@ import yaml
 from orchestration import cli, ktap
 from orchestration.arch import ARCHES
 from orchestration.errors import UsageError
-from orchestration.matrix import nightly, output, plan, runner
+from orchestration.matrix import output, plan, runner, services
 from orchestration.matrix.plan import Cell
 from orchestration.store import Store
 
@@ -193,15 +197,94 @@ def test_a_test_that_failed_by_the_tool_is_not_the_systems(tmp_path: Path) -> No
     assert not runner.blames_tool(tmp_path / "none.xml")
 
 
-def test_the_nightly_is_what_its_file_makes(root: Path) -> None:
-    path = root / "ci/nightly.yaml"
+@pytest.mark.parametrize("name", ["nightly", "push"])
+def test_the_jobs_are_what_their_file_makes(root: Path, name: str) -> None:
+    path = root / f"ci/{name}.yaml"
     matrix = plan.load(path)
-    assert nightly.differences(matrix, path) == []
-    for name, text in nightly.generate(matrix, path).items():
-        made = yaml.safe_load(text)
-        assert "./orchestrate matrix ci/nightly.yaml" in text, name
-        assert made["jobs" if name.startswith("github") else "matrix"]
+    assert services.differences(matrix, path) == []
     assert cli.main(["ci", str(path), "--check"]) == 0
+    parts = list(dict.fromkeys(cell.name.split()[0] for cell in plan.cells(matrix)))
+    texts = services.generate(matrix, path)
+    assert set(texts) == {f"github-{name}.yml", f"gitlab-{name}.yml"}
+    assert all(f"./orchestrate matrix ci/{name}.yaml" in text and "disk.ext4" in text for text in texts.values())
+    # YAML 1.1 reads the key "on" as true.
+    github, gitlab = (yaml.safe_load(texts[f"{service}-{name}.yml"]) for service in ("github", "gitlab"))
+    triggers = {"schedule"} if name == "nightly" else {"push", "pull_request"}
+    assert set(github[True]) == {"workflow_dispatch", *triggers}
+    assert github["concurrency"]["cancel-in-progress"] is (name == "push")
+    job = github["jobs"]["matrix"]
+    assert job["strategy"]["matrix"] == {"arch": list(ARCHES), "part": parts}
+    key = next(step["with"]["key"] for step in job["steps"] if "cache" in step.get("uses", ""))
+    assert "run_id" not in key and "hashFiles" in key
+    assert gitlab[name]["parallel"]["matrix"] == [{"ARCH": list(ARCHES), "PART": parts}]
+    assert int(gitlab[name]["timeout"].split()[0]) == job["timeout-minutes"] <= 180
+
+
+def test_every_part_of_the_jobs_has_cells(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("nightly", "push"):
+        path = root / f"ci/{name}.yaml"
+        for arch in ARCHES:
+            shown = []
+            for part in dict.fromkeys(cell.name.split()[0] for cell in plan.cells(plan.load(path))):
+                assert cli.main(["matrix", str(path), "--dry-run", "--arch", arch, "--cell", part]) == 0
+                shown += capsys.readouterr().out.splitlines()
+            assert cli.main(["matrix", str(path), "--dry-run", "--arch", arch]) == 0
+            assert sorted(shown) == sorted(capsys.readouterr().out.splitlines())
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+MATRIX = """
+import signal, sys
+from pathlib import Path
+from orchestration.matrix import runner
+from orchestration.matrix.plan import Cell
+def interrupt(number, frame):
+    raise KeyboardInterrupt
+signal.signal(signal.SIGINT, interrupt)
+folder = Path(sys.argv[1])
+runner.ROOT = folder
+work = runner.Runner(folder / "out", folder / "store", 1, 5, print)
+try:
+    work.run([Cell("x86_64", name, ("stay", name, "{folder}")) for name in "ab"], 1)
+except KeyboardInterrupt:
+    print([(one.outcome, one.message) for one in work.results])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_matrix_that_ends_ends_its_cells(root: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """What ends a cell then is no failure of what it tests, and nothing of it goes on."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "orchestrate").write_text("#!/bin/sh\nsleep 300 &\necho $! $$ > ids.new\nmv ids.new ids\nwait\n")
+    (tmp_path / "orchestrate").chmod(0o755)
+    matrix = subprocess.Popen([sys.executable, "-c", MATRIX, str(tmp_path)], cwd=root, stdout=subprocess.PIPE,
+                              text=True)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "ids").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    ids = [int(word) for word in (tmp_path / "ids").read_text().split()]
+    matrix.send_signal(number)
+    said = matrix.communicate(timeout=30)[0]
+    while any(alive(pid) for pid in ids):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    if number is signal.SIGINT:
+        assert said.splitlines()[-1] == str([(runner.INFRASTRUCTURE, "the matrix was interrupted"),
+                                             (runner.INFRASTRUCTURE, "not run: the matrix was interrupted")])
+
+
+def test_a_failed_attempt_has_the_folders_of_its_runs(fake: Path) -> None:
+    (fake / "orchestrate").write_text("#!/bin/sh\nmkdir -p $QUOLL_RUNS/one\nexit $1\n")
+    results = run(fake, "0", "122", retries=0)
+    found = [(fake / "out" / result.attempts[0].folder / "runs/one").exists() for result in results]
+    assert found == [False, True]
 
 
 def test_a_stale_nightly_is_told(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

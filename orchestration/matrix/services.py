@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The nightly jobs of GitHub Actions and GitLab CI, made from the matrix file: one job an architecture, one command."""
+"""The jobs of GitHub Actions and GitLab CI, made from a matrix file.
+
+One job an architecture and kind of cell, each one command: a service's limit of time is for a job.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from pathlib import Path
 import jinja2
 
 from orchestration.bootstrap import ROOT
-from orchestration.matrix.plan import Matrix
+from orchestration.matrix.plan import Matrix, cells
 
 TEMPLATES = Path(__file__).with_name("templates")
-FILES = {"github-nightly.yml": "github.yml.j2", "gitlab-nightly.yml": "gitlab.yml.j2"}
+SERVICES = ("github", "gitlab")
 
 
 def generate(matrix: Matrix, path: Path) -> dict[str, str]:
@@ -22,8 +25,9 @@ def generate(matrix: Matrix, path: Path) -> dict[str, str]:
                                      keep_trailing_newline=True, undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
     resolved = path.resolve()
     shown = resolved.relative_to(ROOT) if resolved.is_relative_to(ROOT) else path
-    return {name: environment.get_template(template).render(matrix=matrix, path=shown, nightly=matrix.nightly)
-            for name, template in FILES.items()}
+    parts = list(dict.fromkeys(cell.name.split()[0] for cell in cells(matrix)))
+    return {f"{service}-{matrix.name}.yml": environment.get_template(f"{service}.yml.j2").render(
+        matrix=matrix, path=shown, jobs=matrix.jobs, parts=parts) for service in SERVICES}
 
 
 def differences(matrix: Matrix, path: Path) -> list[str]:
