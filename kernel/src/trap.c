@@ -27,10 +27,13 @@ static error_t invoke(struct thread *t, struct l4_frame *f)
 		return L4_ERR_OP;
 	frame_get_words(f, i.arg);
 	error = invokers[i.slot->type](&i);
-	if (i.again)
+	if (i.again) {
+		/* The arguments may have become those of what is left to do. */
+		frame_set_words(f, i.arg);
 		frame_repeat_syscall(f);
-	else if (!error)
+	} else if (!error) {
 		frame_set_words(f, i.result);
+	}
 	return error;
 }
 

@@ -216,7 +216,8 @@ TEST(endpoint_deleted_with_queue)
 	EQ(shared[2], 3);
 }
 
-TEST(endpoint_badged_capability_deleted_leaves_others)
+/* A sender that waits loses its turn with its capability: nobody sees a badge that was revoked. */
+TEST(endpoint_badged_capability_deleted_cancels_its_senders)
 {
 	struct helper *h = helper_make(sends, 1, 100);
 
@@ -225,9 +226,16 @@ TEST(endpoint_badged_capability_deleted_leaves_others)
 	helper_start(h);
 	helper_start(helper_make(sends, 2, 50));
 	helper_join(h + 1);
+	helper_start(helper_make(sends, 3, 49));
+	h[2].arg[1] = ep;
+	helper_start(helper_make(sends, 4, 48));
+	helper_join(h + 3);
 	ERR(slot_delete(h->arg[1]), OK);
-	EQ(recv(ep, 0).badge, 5); /* the message was under way */
 	helper_join(h);
+	EQ(shared[1], L4_ERR_CANCELLED);
+	EQ(recv(ep, 0).m[0], 3); /* the other's */
+	ERR(SYS(L4_SYS_NB_RECV, ep, 0), AGAIN);
+	helper_join(h + 2);
 }
 
 static void echo(struct helper *self)

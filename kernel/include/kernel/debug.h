@@ -5,12 +5,12 @@
 
 #include <kernel/types.h>
 
-struct notification;
+struct slot;
 
 /* %s %c %d %u %x %lu %lx %p; a line of the log. */
 __attribute__((format(printf, 1, 2))) void printk(const char *fmt, ...);
 void log_write(const char *text, u64 size);
-void log_bind(struct notification *n, u64 badge);
+void log_bind(struct slot *notification);	/* NULL: nobody */
 u64 log_paddr(void);
 
 __attribute__((format(printf, 1, 2), noreturn)) void panic(const char *fmt, ...);

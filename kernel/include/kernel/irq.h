@@ -13,13 +13,10 @@ struct irq {
 	bool masked;		/* since it was delivered, until ACK */
 	bool latched;		/* came again while masked */
 	u32 line;
-	struct notification *notification;
-	u64 badge;
+	struct slot bound;	/* held: the Notification; empty: not bound */
 };
 
 void irq_deliver(u64 irq);
-void irq_notification_gone(struct notification *n);
-void log_notification_gone(struct notification *n);
 void irq_hold(u64 irq);
 error_t irq_make(u64 irq, u32 line, bool level, bool msi, struct slot *parent, struct slot *dst);
 bool irq_taken(u64 irq);

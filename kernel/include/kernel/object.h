@@ -8,6 +8,10 @@
  *
  * Untyped and Frame have no object in memory: all their state is in the slot. Every other object starts
  * with struct object; refs counts the slots that name it, and at 0 the object is destroyed.
+ *
+ * What a capability is configured into (a thread's CNode, an interrupt's Notification) keeps a derived capability of
+ * its own, a held slot outside of all CNodes. So a revoke ends what was configured, and an object that is in use is
+ * never destroyed.
  */
 #ifndef KERNEL_OBJECT_H
 #define KERNEL_OBJECT_H
@@ -19,16 +23,31 @@ struct object {
 	u8 size_bits;
 	u16 reserved;
 	u32 refs;
+	struct object *next_zombie;	/* of those whose destruction is not finished: see slot.c */
 };
 
-enum frame_use { FRAME_UNUSED, FRAME_MAPPED, FRAME_ATTACHED };
+enum slot_use {
+	SLOT_UNUSED,
+	FRAME_MAPPED,	/* Frame */
+	FRAME_ATTACHED,
+	HELD_CNODE,	/* held slots: by a thread */
+	HELD_VSPACE,
+	HELD_SCHED,
+	HELD_FAULT,
+	HELD_BOUND,
+	HELD_VCPU,
+	HELD_SEND,
+	HELD_SPACE,	/* by a GuestSpace: its VSpace */
+	HELD_IRQ,
+	HELD_LOG,
+};
 
 struct slot {
 	u8 type;		/* L4_TYPE_* */
 	u8 rights;
 	u8 size_bits;
 	u8 kind : 4;		/* L4_MEM_*, of Untyped and Frame */
-	u8 use : 4;		/* enum frame_use */
+	u8 use : 4;		/* enum slot_use */
 	u32 depth;
 	u64 object;		/* struct object *, or physical address, or IRQ number */
 	u64 badge;		/* badge; Untyped: bytes used; Frame: where mapped; IoPort: first | last << 16 */
@@ -48,9 +67,7 @@ _Static_assert(sizeof(struct slot) == 1 << L4_CNODE_SLOT_BITS, "slot size");
 struct cnode {
 	struct object obj;
 	u64 slots_mask;		/* number of slots - 1 */
-	struct list threads;	/* that use it as their CSpace */
-	struct list zombie;	/* on the list of CNodes being emptied */
-	u64 cursor;		/* of a zombie: next slot to empty */
+	u64 cursor;		/* while it is destroyed: next slot to empty */
 };
 /* Slot 0 of a CNode is never a capability: the object's own header takes its place. */
 _Static_assert(sizeof(struct cnode) <= sizeof(struct slot), "cnode header");
@@ -70,8 +87,18 @@ bool slot_has_derived(const struct slot *s);
 error_t slot_revoke(struct slot *s, bool *again);
 error_t slot_delete(struct slot *s, bool *again);
 
-/* Empty a slot that is in no CNode, so that nothing is derived from it. */
-void slot_drop(struct slot *s);
+/* Delete a capability, or one that is derived from it if there is any. */
+void slot_take(struct slot *s);
+
+/* Finish the destruction of all objects without a capability; as above. */
+error_t slot_reap(bool *again);
+
+/*
+ * A held slot: take a capability derived from cap, and give it up (no effect if empty). The holder is told when it is
+ * revoked instead, see delete_leaf().
+ */
+void slot_hold(struct slot *held, struct slot *cap, enum slot_use use);
+void slot_drop(struct slot *held);
 
 /* Copy src's capability into the empty slot dst, as a derived (child) or an equal capability. */
 void slot_copy(struct slot *dst, struct slot *src, u8 rights, u64 badge, bool child);
@@ -106,17 +133,23 @@ void vspace_init(void *memory, u8 size_bits);
 void vcpu_init(void *memory, u8 size_bits);
 void guestspace_init(void *memory, u8 size_bits);
 
-/* The last capability has gone. */
-void cnode_destroy(struct object *o);
+/* The last capability has gone. Those that return bool do a bounded part of it, and return true when all is done. */
+bool cnode_destroy(struct object *o);
+bool endpoint_destroy(struct object *o);
+bool notification_destroy(struct object *o);
+bool vspace_destroy(struct object *o);
 void thread_destroy(struct object *o);
 void sched_context_destroy(struct object *o);
-void endpoint_destroy(struct object *o);
 void reply_destroy(struct object *o);
-void notification_destroy(struct object *o);
-void vspace_destroy(struct object *o);
 void vcpu_destroy(struct object *o);
 void guestspace_destroy(struct object *o);
 void frame_release(struct slot *s);
 void irq_release(u64 irq);
+
+/* A held slot, empty now, was revoked: end what object was used for. */
+void thread_lost(struct slot *held, enum slot_use use, u64 object);
+void guestspace_lost(struct slot *held);
+void irq_lost(struct slot *held);
+void log_lost(void);
 
 #endif

@@ -41,7 +41,7 @@ struct thread {
 	struct list link;	/* ready queue or the queue of what it waits for */
 	struct cnode *cnode;
 	struct vspace *vspace;
-	struct list in_cnode, in_vspace;
+	struct list in_vspace;
 	struct l4_utcb *utcb;	/* second page of the object */
 	u64 utcb_vaddr;
 
@@ -49,14 +49,21 @@ struct thread {
 	struct endpoint *endpoint;		/* of THREAD_SEND, THREAD_RECV */
 	struct notification *waiting;		/* of THREAD_WAIT */
 	struct reply *reply;			/* RECV: where to keep a caller; REPLY: who holds us */
-	u64 send_badge;
-	bool send_call, send_grant;
+	bool send_call;
 	u8 fault_label;				/* sending or awaiting the answer to a fault */
 	u64 fault_words[4];
 
 	struct notification *bound;
 	struct vcpu *vcpu;
-	struct slot fault_slot;			/* Endpoint for faults; a derived capability */
+
+	/* A system call that stopped early and is repeated: what it works on, only to be compared, and how far it is. */
+	const struct slot *restart;
+	u64 restart_at;
+
+	/* Held slots: what it was configured with; SEND: the capability that it sends through, unless for a fault. */
+	struct slot cnode_slot, vspace_slot, sched_slot, bound_slot, vcpu_slot;
+	struct slot fault_slot;
+	struct slot send_slot;
 
 	struct arch_thread arch;		/* register frame, FPU state */
 };
@@ -70,7 +77,8 @@ struct timer {
 struct sched_context {
 	struct object obj;
 	bool limited;		/* budget below period */
-	struct thread *thread;
+	struct thread *thread;	/* that runs on it now */
+	struct thread *owner;	/* that is configured with it */
 	u64 budget, period;	/* counter ticks; budget 0: not configured */
 	long remaining;		/* of the budget; below 0: overrun, paid from the next one */
 	u64 deadline;		/* end of the period: the next budget if this one is used up */
@@ -175,6 +183,7 @@ void notification_deliver_bound(struct thread *t);	/* if t waits in RECV and its
 
 /* object/thread.c */
 void thread_stop(struct thread *t);
+void thread_join_vspace(struct thread *t, struct slot *cap, u64 utcb_vaddr);
 void thread_set_own_mode(struct thread *t);
 
 #endif

@@ -45,6 +45,7 @@ struct guestspace {
 	u64 *root;
 	u64 root_reg;
 	struct vspace *vspace;
+	struct slot vspace_slot;	/* held */
 	struct list link;
 	u64 guest_root;		/* gpa of the guest's table; NEVER: none */
 	u64 used[ARCH_ROOT_ENTRIES / 64];	/* root entries in use */

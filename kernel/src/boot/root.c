@@ -166,17 +166,12 @@ void boot_root_pager(struct boot_machine *m)
 	     "map UTCB");
 
 	root_cnode = c;
-	t->cnode = c;
-	t->vspace = v;
-	t->utcb_vaddr = L4_ROOT_UTCB_VADDR;
-	list_add_tail(&c->threads, &t->in_cnode);
-	list_add_tail(&v->threads, &t->in_vspace);
-	thread_set_own_mode(t);
 	t->priority = L4_ROOT_PRIORITY;
 	t->max_priority = L4_PRIORITIES - 1;
 	must(sched_context_configure(sc, L4_BUDGET_MAX_US, L4_BUDGET_MAX_US), "root's SchedContext");
 	t->sc = sc;
 	sc->thread = t;
+	t->cnode = c;
 
 	give(c, L4_ROOT_SLOT_CNODE, L4_TYPE_CNODE, (u64)c);
 	give(c, L4_ROOT_SLOT_VSPACE, L4_TYPE_VSPACE, (u64)v);
@@ -185,6 +180,11 @@ void boot_root_pager(struct boot_machine *m)
 	give(c, L4_ROOT_SLOT_CONTROL, L4_TYPE_CONTROL, 0);
 	if (ARCH_IOPORTS)
 		give(c, L4_ROOT_SLOT_IOPORT, L4_TYPE_IOPORT, 0);
+	slot_hold(&t->cnode_slot, cnode_slot(c, L4_ROOT_SLOT_CNODE), HELD_CNODE);
+	slot_hold(&t->sched_slot, cnode_slot(c, L4_ROOT_SLOT_SCHED), HELD_SCHED);
+	sc->owner = t;
+	thread_join_vspace(t, cnode_slot(c, L4_ROOT_SLOT_VSPACE), L4_ROOT_UTCB_VADDR);
+	thread_set_own_mode(t);
 
 	info->magic = L4_BOOT_MAGIC;
 	info->abi_hash = L4_ABI_HASH;

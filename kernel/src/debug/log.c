@@ -17,36 +17,33 @@ static struct {
 } log __attribute__((aligned(L4_LOG_SIZE)));
 _Static_assert(sizeof(log) == L4_LOG_SIZE, "log size");
 
-static struct notification *reader;
-static u64 reader_badge;
+static struct slot reader;	/* held: the reader's Notification */
 static bool panicking;
 
 u64 log_paddr(void) { return arch_pa(&log); }
 
-void log_bind(struct notification *n, u64 badge)
+void log_bind(struct slot *notification)
 {
-	reader = n;
-	reader_badge = badge ? badge : 1;
+	slot_drop(&reader);
+	if (notification)
+		slot_hold(&reader, notification, HELD_LOG);
 }
 
-void log_notification_gone(struct notification *n)
-{
-	if (reader == n)
-		reader = NULL;
-}
+/* The slot is empty: from now on the log goes to the board's console again. */
+void log_lost(void) {}
 
 static void put(char c)
 {
 	log.text[log.header.head % L4_LOG_TEXT_SIZE] = c;
 	WRITE_ONCE(log.header.head, log.header.head + 1);
-	if (!reader || panicking)
+	if (!reader.type || panicking)
 		plat_console_write(c);
 }
 
 static void announce(void)
 {
-	if (reader && !panicking)
-		notification_signal(reader, reader_badge);
+	if (reader.type && !panicking)
+		notification_signal(SLOT_OBJECT(&reader, notification), reader.badge ? reader.badge : 1);
 }
 
 void log_write(const char *text, u64 size)

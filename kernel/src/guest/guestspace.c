@@ -20,7 +20,7 @@ void guestspace_init(void *memory, u8 size_bits)
 	g->root_reg = arch_root_init(g->root);
 }
 
-/* Also called when its VSpace goes; then it stays unconfigured. */
+/* Also called when its VSpace's capability is revoked; then it is no longer configured. */
 void guestspace_destroy(struct object *o)
 {
 	struct guestspace *g = (struct guestspace *)o;
@@ -37,6 +37,12 @@ void guestspace_destroy(struct object *o)
 	list_remove(&g->link);
 	g->vspace = NULL;
 	g->guest_root = NEVER;
+	slot_drop(&g->vspace_slot);
+}
+
+void guestspace_lost(struct slot *held)
+{
+	guestspace_destroy(&container_of(held, struct guestspace, vspace_slot)->obj);
 }
 
 void guestspace_flush(struct guestspace *g, u64 start, u64 end)
@@ -242,6 +248,7 @@ error_t guestspace_invoke(struct invocation *i)
 			return error;
 		if (g->vspace)
 			return L4_ERR_BUSY;
+		slot_hold(&g->vspace_slot, cap, HELD_SPACE);
 		g->vspace = SLOT_OBJECT(cap, vspace);
 		list_add_tail(&g->vspace->spaces, &g->link);
 		return L4_ERR_OK;

@@ -69,11 +69,13 @@ void vcpu_unbind(struct vcpu *v)
 	t->exit_work = false;
 	thread_set_own_mode(t);
 	v->thread = NULL;
+	slot_drop(&t->vcpu_slot);
 }
 
+/* No thread is bound to it: a binding holds a capability. */
 void vcpu_destroy(struct object *o)
 {
-	vcpu_unbind((struct vcpu *)o);
+	assert(!((struct vcpu *)o)->thread);
 }
 
 /* Guest user mode -> guest kernel at user_entry. The user's registers are in the guest's frame already. */

@@ -17,12 +17,15 @@ void endpoint_init(void *memory, u8 size_bits)
 	list_init(&((struct endpoint *)memory)->queue);
 }
 
-void endpoint_destroy(struct object *o)
+/* Only receivers are left: a sender holds a capability. */
+bool endpoint_destroy(struct object *o)
 {
 	struct endpoint *ep = (struct endpoint *)o;
 
-	while (!list_empty(&ep->queue))
+	assert(list_empty(&ep->queue) || ep->receivers);
+	if (!list_empty(&ep->queue))
 		ipc_cancel(container_of(ep->queue.next, struct thread, link), L4_ERR_CANCELLED);
+	return list_empty(&ep->queue);
 }
 
 /* Everything in a message that can be wrong is found before anything moves. */
@@ -147,9 +150,9 @@ error_t ipc_send(struct thread *t, struct slot *cap, u64 tag, bool block, bool c
 	}
 	if (!block)
 		return L4_ERR_AGAIN;
-	t->send_badge = cap->badge;
 	t->send_call = call;
-	t->send_grant = grant;
+	if (!t->fault_label)
+		slot_hold(&t->send_slot, cap, HELD_SEND);
 	t->endpoint = ep;
 	sched_block(t, THREAD_SEND);
 	ep->receivers = false;
@@ -173,6 +176,7 @@ error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool b
 	}
 	while (!ep->receivers && !list_empty(&ep->queue)) {
 		struct thread *s = container_of(ep->queue.next, struct thread, link);
+		const struct slot *from = s->fault_label ? &s->fault_slot : &s->send_slot;
 
 		if (s->send_call ? !reply || (!t->sc && !s->sc) : !t->sc) {
 			/* As in ipc_send: nowhere to keep the caller, or t would have no time. */
@@ -181,7 +185,9 @@ error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool b
 		}
 		list_remove(&s->link);
 		s->endpoint = NULL;
-		transfer(s, t, s->send_badge, s->send_grant);
+		assert(from->type == L4_TYPE_ENDPOINT && SLOT_OBJECT(from, endpoint) == ep);
+		transfer(s, t, from->badge, from->rights & L4_RIGHT_GRANT);
+		slot_drop(&s->send_slot);
 		if (s->send_call) {
 			link_call(s, t, reply);
 		} else {
@@ -253,6 +259,7 @@ void ipc_cancel(struct thread *t, error_t error)
 	}
 	t->endpoint = NULL;
 	t->waiting = NULL;
+	slot_drop(&t->send_slot);
 	if (t->fault_label) {
 		/* Nobody handles its fault: it cannot go on. */
 		t->fault_label = 0;

@@ -2,7 +2,6 @@
 /* Notification: a word of event bits. Signals are or-ed in; a waiter takes the word. */
 #include <kernel/arch.h>
 #include <kernel/debug.h>
-#include <kernel/irq.h>
 #include <kernel/vspace.h>
 
 void notification_init(void *memory, u8 size_bits)
@@ -10,16 +9,15 @@ void notification_init(void *memory, u8 size_bits)
 	list_init(&((struct notification *)memory)->queue);
 }
 
-void notification_destroy(struct object *o)
+/* Nothing is bound to it: a binding holds a capability. */
+bool notification_destroy(struct object *o)
 {
 	struct notification *n = (struct notification *)o;
 
-	irq_notification_gone(n);
-	log_notification_gone(n);
-	if (n->bound)
-		n->bound->bound = NULL;
-	while (!list_empty(&n->queue))
+	assert(!n->bound);
+	if (!list_empty(&n->queue))
 		ipc_cancel(container_of(n->queue.next, struct thread, link), L4_ERR_CANCELLED);
+	return list_empty(&n->queue);
 }
 
 static void deliver(struct thread *t, struct notification *n)

@@ -4,6 +4,8 @@
 #include <kernel/debug.h>
 #include <kernel/vspace.h>
 
+#define FRAMES_AT_ONCE 64
+
 /* Header and descriptors, root table, pool; descriptors take as many pages as they need. */
 void vspace_init(void *memory, u8 size_bits)
 {
@@ -21,32 +23,28 @@ void vspace_init(void *memory, u8 size_bits)
 	v->root_reg = arch_root_init(v->root);
 }
 
-void vspace_destroy(struct object *o)
+/*
+ * Threads and GuestSpaces are gone: they hold a capability. The Frames forget it, some at a time; meanwhile they may
+ * still be unmapped one by one.
+ */
+bool vspace_destroy(struct object *o)
 {
 	struct vspace *v = (struct vspace *)o;
 
-	while (!list_empty(&v->threads)) {
-		struct thread *t = container_of(v->threads.next, struct thread, in_vspace);
-
-		thread_stop(t);
-		if (t->vcpu)
-			vcpu_unbind(t->vcpu);
-		list_remove(&t->in_vspace);
-		t->vspace = NULL;
-		t->root = 0;
-	}
-	while (!list_empty(&v->spaces))
-		guestspace_destroy(&container_of(v->spaces.next, struct guestspace, link)->obj);
-	while (!list_empty(&v->frames)) {
+	assert(list_empty(&v->threads) && list_empty(&v->spaces));
+	for (u32 k = 0; k < FRAMES_AT_ONCE && !list_empty(&v->frames); k++) {
 		struct slot *s = container_of(v->frames.next, struct slot, in_vspace);
 
 		list_remove(&s->in_vspace);
 		s->vspace = NULL;
-		s->use = FRAME_UNUSED;
+		s->use = SLOT_UNUSED;
 		s->badge = 0;
 	}
+	if (!list_empty(&v->frames))
+		return false;
 	/* Nobody may be left on its tables when their memory is used for something else. */
 	arch_root_destroy(v->root_reg);
+	return true;
 }
 
 /* Entry for a Frame's leaf. A larger leaf filled from a guest's table gives way. */
@@ -143,7 +141,7 @@ void *vspace_guest_memory(struct vspace *v, u64 gpa, u64 size, u64 *pa)
 	return NULL;
 }
 
-static void use(struct vspace *v, struct slot *s, enum frame_use how, u64 where)
+static void use(struct vspace *v, struct slot *s, enum slot_use how, u64 where)
 {
 	s->use = how;
 	s->badge = where;
@@ -168,7 +166,7 @@ static error_t map(struct invocation *i, struct vspace *v)
 		return L4_ERR_ALIGN;
 	if (vaddr >= ARCH_USER_TOP || size > ARCH_USER_TOP - vaddr)
 		return L4_ERR_RANGE;
-	if (frame->use != FRAME_UNUSED)
+	if (frame->use != SLOT_UNUSED)
 		return L4_ERR_MAPPED;
 	error = map_range(v, vaddr, frame->object, size, rights, i->arg[3]);
 	if (!error)
@@ -187,7 +185,7 @@ static error_t attach(struct invocation *i, struct vspace *v)
 	size = BIT(frame->size_bits);
 	if (!aligned(gpa, L4_PAGE_SIZE))
 		return L4_ERR_ALIGN;
-	if (frame->use != FRAME_UNUSED)
+	if (frame->use != SLOT_UNUSED)
 		return L4_ERR_MAPPED;
 	/* L4 reads guest memory through its own mapping, which has RAM only. */
 	if (frame->kind != L4_MEM_RAM)
@@ -235,7 +233,7 @@ void frame_release(struct slot *s)
 		detach(v, s);
 	}
 	list_remove(&s->in_vspace);
-	s->use = FRAME_UNUSED;
+	s->use = SLOT_UNUSED;
 	s->vspace = NULL;
 	s->badge = 0;
 }
@@ -265,7 +263,7 @@ error_t frame_invoke(struct invocation *i)
 
 	switch (i->op) {
 	case L4_FRAME_UNMAP:
-		if (s->use == FRAME_UNUSED)
+		if (s->use == SLOT_UNUSED)
 			return L4_ERR_UNMAPPED;
 		frame_release(s);
 		return L4_ERR_OK;

@@ -4,28 +4,32 @@
 #include <kernel/debug.h>
 #include <kernel/vspace.h>
 
+#define SLOTS_AT_ONCE 16
+
 void cnode_init(void *memory, u8 size_bits)
 {
 	struct cnode *c = memory;
 
 	c->slots_mask = BIT(size_bits - L4_CNODE_SLOT_BITS) - 1;
 	c->cursor = 1;
-	list_init(&c->threads);
-	list_init(&c->zombie);
 }
 
-/* Its slots are emptied afterwards, see reap(). */
-void cnode_destroy(struct object *o)
+/* Empties one slot of many. No thread uses it: it would hold a capability. */
+bool cnode_destroy(struct object *o)
 {
 	struct cnode *c = (struct cnode *)o;
 
-	while (!list_empty(&c->threads)) {
-		struct thread *t = container_of(c->threads.next, struct thread, in_cnode);
+	for (u32 k = 0; k < SLOTS_AT_ONCE && c->cursor <= c->slots_mask; k++) {
+		struct slot *s = (struct slot *)c + c->cursor;
 
-		thread_stop(t);
-		t->cnode = NULL;
-		list_remove(&t->in_cnode);
+		if (!s->type) {
+			c->cursor++;
+			continue;
+		}
+		slot_take(s);
+		return false;
 	}
+	return c->cursor > c->slots_mask;
 }
 
 static error_t destination(struct cnode *c, u64 index, struct slot **dst)
@@ -113,7 +117,7 @@ static error_t cnode_move(struct invocation *i, struct cnode *c)
 		dst->next->prev = dst;
 	if (dst->type == L4_TYPE_FRAME) {
 		list_init(&dst->in_vspace);
-		if (dst->use != FRAME_UNUSED) {
+		if (dst->use != SLOT_UNUSED) {
 			list_insert_before(&src->in_vspace, &dst->in_vspace);
 			list_remove(&src->in_vspace);
 			for (u32 r = 0; r < dst->vspace->region_count; r++)
@@ -129,6 +133,7 @@ error_t cnode_invoke(struct invocation *i)
 {
 	struct cnode *c = SLOT_OBJECT(i->slot, cnode);
 	struct slot *s;
+	error_t error;
 
 	if (i->op > L4_CNODE_REVOKE)
 		return L4_ERR_OP;
@@ -145,7 +150,12 @@ error_t cnode_invoke(struct invocation *i)
 	s = cnode_slot(c, i->arg[0]);
 	if (!s)
 		return L4_ERR_RANGE;
-	if (!s->type)
+	if (i->op == L4_CNODE_REVOKE)
+		return s->type ? slot_revoke(s, &i->again) : L4_ERR_CAP;
+	/* Repeated, after the slot itself was emptied? */
+	if (!s->type && i->caller->restart != s)
 		return L4_ERR_CAP;
-	return i->op == L4_CNODE_DELETE ? slot_delete(s, &i->again) : slot_revoke(s, &i->again);
+	error = s->type ? slot_delete(s, &i->again) : slot_reap(&i->again);
+	i->caller->restart = i->again && !s->type ? s : NULL;
+	return error;
 }

@@ -67,14 +67,14 @@ static error_t bind_log(struct invocation *i)
 	struct slot *cap;
 
 	if (!i->arg[0]) {
-		log_bind(NULL, 0);
+		log_bind(NULL);
 		return L4_ERR_OK;
 	}
 
 	error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_NOTIFICATION, L4_RIGHT_WRITE, &cap);
 
 	if (!error)
-		log_bind(SLOT_OBJECT(cap, notification), cap->badge);
+		log_bind(cap);
 	return error;
 }
 

@@ -26,7 +26,7 @@ error_t irq_make(u64 irq, u32 line, bool level, bool msi, struct slot *parent, s
 static void mask(u64 irq, bool masked)
 {
 	irqs[irq].masked = masked;
-	if (!irqs[irq].msi && (irqs[irq].level || masked == !irqs[irq].notification))
+	if (!irqs[irq].msi && (irqs[irq].level || masked == !irqs[irq].bound.type))
 		plat_irq_mask(irq, irqs[irq].line, irqs[irq].level, masked);
 }
 
@@ -34,31 +34,27 @@ void irq_release(u64 irq)
 {
 	if (--irqs[irq].refs)
 		return;
-	irqs[irq].notification = NULL;
+	slot_drop(&irqs[irq].bound);
 	mask(irq, true);
+}
+
+void irq_lost(struct slot *held)
+{
+	mask(container_of(held, struct irq, bound) - irqs, true);
 }
 
 void irq_deliver(u64 irq)
 {
 	struct irq *q = &irqs[irq];
 
-	if (!q->notification)
+	if (!q->bound.type)
 		return;
 	if (q->masked) {
 		q->latched = true;
 		return;
 	}
 	mask(irq, true);
-	notification_signal(q->notification, q->badge);
-}
-
-void irq_notification_gone(struct notification *n)
-{
-	for (u64 i = 0; i < IRQ_MAX; i++)
-		if (irqs[i].notification == n) {
-			irqs[i].notification = NULL;
-			mask(i, true);
-		}
+	notification_signal(SLOT_OBJECT(&q->bound, notification), q->bound.badge ? q->bound.badge : 1);
 }
 
 static error_t bind(struct invocation *i, struct irq *q)
@@ -68,10 +64,9 @@ static error_t bind(struct invocation *i, struct irq *q)
 
 	if (error)
 		return error;
-	if (q->notification)
+	if (q->bound.type)
 		return L4_ERR_BUSY;
-	q->notification = SLOT_OBJECT(cap, notification);
-	q->badge = cap->badge ? cap->badge : 1;
+	slot_hold(&q->bound, cap, HELD_IRQ);
 	q->masked = true;
 	q->latched = false;
 	return L4_ERR_OK;
@@ -89,10 +84,10 @@ error_t irq_invoke(struct invocation *i)
 		return L4_ERR_RIGHTS;
 	if (i->op == L4_IRQ_HANDLER_BIND)
 		return bind(i, q);
-	if (!q->notification)
+	if (!q->bound.type)
 		return L4_ERR_UNBOUND;
 	if (i->op == L4_IRQ_HANDLER_UNBIND) {
-		q->notification = NULL;
+		slot_drop(&q->bound);
 		mask(irq, true);
 		return L4_ERR_OK;
 	}

@@ -4,24 +4,35 @@
 #include <kernel/debug.h>
 #include <kernel/irq.h>
 
-/* CNodes without a capability whose slots still have to be emptied. */
-static struct list zombies = { &zombies, &zombies };
+#define BUDGET 16	/* steps between two looks for an interrupt */
+
+/*
+ * Objects without a capability whose destruction has begun. Nobody can name them, but queues and Frames may still point
+ * to them, so their memory is not used for anything else before: an Untyped becomes empty when there are none.
+ */
+static struct object *zombies;
 
 static void (*const destroy[])(struct object *) = {
-	[L4_TYPE_CNODE] = cnode_destroy,
 	[L4_TYPE_THREAD] = thread_destroy,
 	[L4_TYPE_SCHED_CONTEXT] = sched_context_destroy,
-	[L4_TYPE_ENDPOINT] = endpoint_destroy,
 	[L4_TYPE_REPLY] = reply_destroy,
-	[L4_TYPE_NOTIFICATION] = notification_destroy,
-	[L4_TYPE_VSPACE] = vspace_destroy,
 	[L4_TYPE_VCPU] = vcpu_destroy,
 	[L4_TYPE_GUESTSPACE] = guestspace_destroy,
 };
 
+/* Of those that may take long. */
+static bool (*const destroy_some[])(struct object *) = {
+	[L4_TYPE_CNODE] = cnode_destroy,
+	[L4_TYPE_ENDPOINT] = endpoint_destroy,
+	[L4_TYPE_NOTIFICATION] = notification_destroy,
+	[L4_TYPE_VSPACE] = vspace_destroy,
+	[L4_TYPE_GUESTSPACE] = NULL,
+};
+_Static_assert(sizeof(destroy) == sizeof(destroy_some), "every type with an object");
+
 static bool has_object(const struct slot *s)
 {
-	return s->type < sizeof(destroy) / sizeof(*destroy) && destroy[s->type];
+	return s->type < sizeof(destroy) / sizeof(*destroy) && (destroy[s->type] || destroy_some[s->type]);
 }
 
 static void link_after(struct slot *at, struct slot *s)
@@ -61,7 +72,7 @@ void slot_copy(struct slot *dst, struct slot *src, u8 rights, u64 badge, bool ch
 	dst->rights = src->rights & rights;
 	dst->size_bits = src->size_bits;
 	dst->kind = src->kind;
-	dst->use = FRAME_UNUSED;
+	dst->use = SLOT_UNUSED;
 	dst->object = src->object;
 	dst->badge = src->type == L4_TYPE_FRAME ? 0 : badge;
 	dst->vspace = NULL;
@@ -76,106 +87,170 @@ void slot_copy(struct slot *dst, struct slot *src, u8 rights, u64 badge, bool ch
 		irq_hold(dst->object);
 }
 
-/* Empty a slot from which nothing is derived. */
-static void delete_leaf(struct slot *s)
+/* A held slot was revoked and is empty now. */
+static void tell_holder(struct slot *held, enum slot_use use, u64 object)
 {
+	switch (use) {
+	case HELD_SPACE:
+		guestspace_lost(held);
+		break;
+	case HELD_IRQ:
+		irq_lost(held);
+		break;
+	case HELD_LOG:
+		log_lost();
+		break;
+	default:
+		thread_lost(held, use, object);
+	}
+}
+
+/* Does not recurse from CNode to CNode: what a CNode holds is taken later, by reap(). */
+static void drop_object(struct object *o)
+{
+	assert(o->refs);
+	if (--o->refs)
+		return;
+	if (destroy[o->type]) {
+		destroy[o->type](o);
+	} else if (o->type == L4_TYPE_CNODE || !destroy_some[o->type](o)) {
+		o->next_zombie = zombies;
+		zombies = o;
+	}
+}
+
+/*
+ * Empty a slot. What is derived from it stays behind, deeper than whatever precedes it; so this is for leaves, and for
+ * the first of what a revoke deletes, all of which is deeper than the slot that is revoked.
+ */
+static void delete_one(struct slot *s)
+{
+	enum slot_use use = s->use;
+	bool object = has_object(s);
+	struct slot was = *s;
+
 	if (s->prev)
 		s->prev->next = s->next;
 	if (s->next)
 		s->next->prev = s->prev;
-	if (s->type == L4_TYPE_FRAME && s->use != FRAME_UNUSED)
+	if (s->type == L4_TYPE_FRAME && use)
 		frame_release(s);
-
-	u8 type = s->type;
-	u64 object = s->object;
-
 	memset(s, 0, sizeof(*s));
-	if (type == L4_TYPE_IRQ_HANDLER) {
-		irq_release(object);
-	} else if (type < sizeof(destroy) / sizeof(*destroy) && destroy[type]) {
-		struct object *o = (struct object *)object;
-
-		if (--o->refs)
-			return;
-		if (type == L4_TYPE_CNODE)
-			list_add_tail(&zombies, &((struct cnode *)o)->zombie);
-		destroy[type](o);
-	}
+	if (was.type != L4_TYPE_FRAME && use)
+		tell_holder(s, use, was.object);
+	if (was.type == L4_TYPE_IRQ_HANDLER)
+		irq_release(was.object);
+	else if (object)
+		drop_object((struct object *)was.object);
 }
 
-static struct slot *leaf_of(struct slot *s)
+void slot_take(struct slot *s)
 {
-	while (slot_has_derived(s))
-		s = s->next;
-	return s;
+	delete_one(slot_has_derived(s) ? s->next : s);
 }
 
-/* Empty the slots of CNodes that have gone; false when interrupted. */
+void slot_hold(struct slot *held, struct slot *cap, enum slot_use use)
+{
+	assert(!held->type && !cap->use);
+	slot_copy(held, cap, L4_RIGHT_ALL, cap->badge, true);
+	held->use = use;
+}
+
+void slot_drop(struct slot *held)
+{
+	if (!held->type)
+		return;
+	assert(!slot_has_derived(held));
+	held->use = SLOT_UNUSED;
+	delete_one(held);
+}
+
+/* The budget is for steps of a few thousand instructions; one that may be expensive is followed by a look at once. */
+static bool interrupted(int *budget, bool expensive)
+{
+	if (!expensive && --*budget > 0)
+		return false;
+	*budget = BUDGET;
+	return arch_interrupt_pending();
+}
+
+static bool is_expensive(const struct slot *s)
+{
+	return s->type == L4_TYPE_GUESTSPACE || s->type == L4_TYPE_VSPACE || (s->type == L4_TYPE_FRAME && s->use);
+}
+
+/* The next step of an object's destruction? */
+static bool step_is_expensive(struct object *o)
+{
+	struct cnode *c = (struct cnode *)o;
+	struct slot *s = (struct slot *)c + c->cursor;
+
+	if (o->type != L4_TYPE_CNODE)
+		return o->type == L4_TYPE_VSPACE;
+	return c->cursor <= c->slots_mask && is_expensive(slot_has_derived(s) ? s->next : s);
+}
+
+/* Go on with the destruction of objects; false when interrupted. What a step adds comes first: it is on top. */
 static bool reap(int *budget)
 {
-	while (!list_empty(&zombies)) {
-		struct cnode *c = container_of(zombies.next, struct cnode, zombie);
+	while (zombies) {
+		struct object *o = zombies;
+		bool expensive = step_is_expensive(o);
 
-		while (c->cursor <= c->slots_mask) {
-			struct slot *s = (struct slot *)c + c->cursor;
-
-			if (!s->type) {
-				c->cursor++;
-				continue;
-			}
-			delete_leaf(leaf_of(s));
-			if (--*budget <= 0 && arch_interrupt_pending())
-				return false;
+		if (destroy_some[o->type](o)) {
+			assert(zombies == o);
+			zombies = o->next_zombie;
 		}
-		list_remove(&c->zombie);
+		if (interrupted(budget, expensive) && zombies)
+			return false;
 	}
 	return true;
 }
 
-void slot_drop(struct slot *s)
+error_t slot_reap(bool *again)
 {
-	delete_leaf(s);
+	int budget = BUDGET;
+
+	*again = !reap(&budget);
+	return L4_ERR_OK;
 }
 
-/* Would deleting what follows from s (and s itself) take the caller's thread, CNode or VSpace away? */
-static bool holds_caller(struct slot *s, bool self)
+/* Would the caller have no thread, CNode or VSpace without this capability? */
+static bool carries_caller(const struct slot *s)
 {
-	struct thread *t = this_cpu()->current;
-	const u64 object[] = { (u64)t, (u64)t->cnode, (u64)t->vspace };
-	u32 found[3] = { 0 };
-	struct slot *c = self ? s : s->next;
+	const struct thread *t = this_cpu()->current;
 
-	for (; c && (c == s || c->depth > s->depth); c = c->next)
-		for (int k = 0; k < 3; k++)
-			if (c->object == object[k] && has_object(c) &&
-			    ++found[k] == SLOT_OBJECT(c, object)->refs)
-				return true;
-	return false;
+	return s == &t->cnode_slot || s == &t->vspace_slot ||
+	       (s->type == L4_TYPE_THREAD && SLOT_OBJECT(s, thread) == t && t->obj.refs == 1);
 }
 
+/*
+ * The first of what is derived goes first: no search for a leaf, so each step costs the same however deep and wide the
+ * tree is, and a repeated call finds its place at once. When it stops in between, capabilities whose parent has gone
+ * count as derived from what precedes them; all of that is below s, and goes with s.
+ */
 error_t slot_revoke(struct slot *s, bool *again)
 {
-	int budget = 64;
+	int budget = BUDGET;
 
-	if (holds_caller(s, false))
-		return L4_ERR_BUSY;
-	while (slot_has_derived(s)) {
-		delete_leaf(leaf_of(s));
-		if (--budget <= 0 && arch_interrupt_pending()) {
-			*again = slot_has_derived(s) || !list_empty(&zombies);
-			if (*again)
+	do {
+		if (slot_has_derived(s)) {
+			bool expensive = is_expensive(s->next);
+
+			if (carries_caller(s->next))
+				return L4_ERR_BUSY;
+			delete_one(s->next);
+			if (interrupted(&budget, expensive) && (slot_has_derived(s) || zombies)) {
+				*again = true;
 				return L4_ERR_OK;
+			}
 		}
-		/* Emptied CNodes may hold what is derived from s. */
+		/* Emptied CNodes may hold what is derived from s, and s. */
 		if (!reap(&budget)) {
 			*again = true;
 			return L4_ERR_OK;
 		}
-	}
-	if (!reap(&budget)) {
-		*again = true;
-		return L4_ERR_OK;
-	}
+	} while (slot_has_derived(s));
 	if (s->type == L4_TYPE_UNTYPED) {
 		s->badge = 0;
 		s->clean = 0;
@@ -185,18 +260,17 @@ error_t slot_revoke(struct slot *s, bool *again)
 
 error_t slot_delete(struct slot *s, bool *again)
 {
-	int budget = 64;
+	error_t error;
 
-	if (holds_caller(s, true))
+	if (carries_caller(s))
 		return L4_ERR_BUSY;
-
-	error_t error = slot_revoke(s, again);
-
+	error = slot_revoke(s, again);
 	if (error || *again)
 		return error;
-	delete_leaf(s);
-	/* The slot is empty now, so repeating the call would fail: what is left is reaped by the next. */
-	while (!reap(&budget))
-		budget = 64;
-	return L4_ERR_OK;
+	if (!s->type)
+		return L4_ERR_OK;
+	if (carries_caller(s))
+		return L4_ERR_BUSY;
+	delete_one(s);
+	return slot_reap(again);
 }

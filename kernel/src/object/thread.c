@@ -15,7 +15,6 @@ void thread_init(void *memory, u8 size_bits)
 	struct thread *t = memory;
 
 	list_init(&t->link);
-	list_init(&t->in_cnode);
 	list_init(&t->in_vspace);
 	t->utcb = (struct l4_utcb *)((char *)memory + L4_PAGE_SIZE);
 	arch_thread_init(t);
@@ -41,6 +40,15 @@ void thread_stop(struct thread *t)
 	sched_block(t, THREAD_STOPPED);
 }
 
+/* The UTCB is mapped there already. */
+void thread_join_vspace(struct thread *t, struct slot *cap, u64 utcb_vaddr)
+{
+	slot_hold(&t->vspace_slot, cap, HELD_VSPACE);
+	t->vspace = SLOT_OBJECT(cap, vspace);
+	t->utcb_vaddr = utcb_vaddr;
+	list_add_tail(&t->vspace->threads, &t->in_vspace);
+}
+
 static void leave_vspace(struct thread *t)
 {
 	if (!t->vspace)
@@ -48,6 +56,67 @@ static void leave_vspace(struct thread *t)
 	vspace_unmap_page(t->vspace, t->utcb_vaddr);
 	list_remove(&t->in_vspace);
 	t->vspace = NULL;
+	slot_drop(&t->vspace_slot);
+}
+
+static void unbind_notification(struct thread *t)
+{
+	if (t->bound)
+		t->bound->bound = NULL;
+	t->bound = NULL;
+	slot_drop(&t->bound_slot);
+}
+
+static void disown(struct sched_context *sc)
+{
+	sc->owner = NULL;
+	sched_context_bind(sc, NULL);
+}
+
+/* Its own SchedContext, which may be with a server that it called. */
+static void unbind_sched(struct thread *t)
+{
+	if (t->sched_slot.type)
+		disown(SLOT_OBJECT(&t->sched_slot, sched_context));
+	slot_drop(&t->sched_slot);
+}
+
+void thread_lost(struct slot *held, enum slot_use use, u64 object)
+{
+	struct thread *t;
+
+	switch (use) {
+	case HELD_CNODE:
+		t = container_of(held, struct thread, cnode_slot);
+		thread_stop(t);
+		t->cnode = NULL;
+		break;
+	case HELD_VSPACE:
+		t = container_of(held, struct thread, vspace_slot);
+		thread_stop(t);
+		if (t->vcpu)
+			vcpu_unbind(t->vcpu);
+		leave_vspace(t);
+		thread_set_own_mode(t);
+		break;
+	case HELD_SCHED:
+		disown((struct sched_context *)object);
+		break;
+	case HELD_BOUND:
+		unbind_notification(container_of(held, struct thread, bound_slot));
+		break;
+	case HELD_VCPU:
+		vcpu_unbind((struct vcpu *)object);
+		break;
+	case HELD_FAULT:
+		t = container_of(held, struct thread, fault_slot);
+		if (t->state == THREAD_SEND && t->fault_label)
+			ipc_cancel(t, L4_ERR_CANCELLED);
+		break;
+	default:
+		assert(use == HELD_SEND);
+		ipc_cancel(container_of(held, struct thread, send_slot), L4_ERR_CANCELLED);
+	}
 }
 
 void thread_destroy(struct object *o)
@@ -57,14 +126,13 @@ void thread_destroy(struct object *o)
 	thread_stop(t);
 	if (t->vcpu)
 		vcpu_unbind(t->vcpu);
-	if (t->bound)
-		t->bound->bound = NULL;
+	unbind_notification(t);
+	unbind_sched(t);
 	if (t->sc)
 		sched_context_move(t->sc, NULL);
 	leave_vspace(t);
-	list_remove(&t->in_cnode);
-	if (t->fault_slot.type)
-		slot_drop(&t->fault_slot);
+	slot_drop(&t->cnode_slot);
+	slot_drop(&t->fault_slot);
 	arch_thread_destroy(t);
 }
 
@@ -102,18 +170,18 @@ static error_t configure(struct invocation *i, struct thread *t)
 		if (error)
 			return error;
 		leave_vspace(t);
+	} else {
+		/* The UTCB's mapping stays; by whose right is new. */
+		list_remove(&t->in_vspace);
+		slot_drop(&t->vspace_slot);
 	}
-	if (!t->vspace)
-		list_add_tail(&v->threads, &t->in_vspace);
-	t->vspace = v;
-	t->utcb_vaddr = utcb;
-	list_remove(&t->in_cnode);
+	thread_join_vspace(t, vspace, utcb);
+	slot_drop(&t->cnode_slot);
+	slot_hold(&t->cnode_slot, cnode, HELD_CNODE);
 	t->cnode = SLOT_OBJECT(cnode, cnode);
-	list_add_tail(&t->cnode->threads, &t->in_cnode);
-	if (t->fault_slot.type)
-		slot_drop(&t->fault_slot);
+	slot_drop(&t->fault_slot);
 	if (fault)
-		slot_copy(&t->fault_slot, fault, L4_RIGHT_ALL, fault->badge, true);
+		slot_hold(&t->fault_slot, fault, HELD_FAULT);
 	thread_set_own_mode(t);
 	return L4_ERR_OK;
 }
@@ -121,7 +189,7 @@ static error_t configure(struct invocation *i, struct thread *t)
 static error_t set_sched(struct invocation *i, struct thread *t)
 {
 	struct sched_context *sc = NULL;
-	struct slot *cap;
+	struct slot *cap = NULL;
 
 	if (i->arg[1] >= L4_PRIORITIES || i->arg[2] >= L4_PRIORITIES)
 		return L4_ERR_RANGE;
@@ -133,15 +201,21 @@ static error_t set_sched(struct invocation *i, struct thread *t)
 		if (error)
 			return error;
 		sc = SLOT_OBJECT(cap, sched_context);
-		if (sc->thread && sc->thread != t)
+		if ((sc->owner && sc->owner != t) || (sc->thread && sc->thread != t))
 			return L4_ERR_BUSY;
 	}
-	/* Without one of its own a thread keeps what a caller has lent it. */
-	if (t->sc != sc && (sc || !t->sc->replies)) {
-		if (t->sc)
+	if (t->sc != sc) {
+		unbind_sched(t);
+		/* Without one of its own a thread keeps what a caller has lent it. */
+		if (t->sc && (sc || !t->sc->replies))
 			sched_context_move(t->sc, NULL);
 		if (sc)
 			sched_context_bind(sc, t);
+	}
+	if (cap) {
+		slot_drop(&t->sched_slot);
+		slot_hold(&t->sched_slot, cap, HELD_SCHED);
+		sc->owner = t;
 	}
 	t->max_priority = i->arg[2];
 	if (t->priority != (int)i->arg[1]) {
@@ -160,6 +234,7 @@ static error_t registers(struct invocation *i, struct thread *t, bool write)
 	if (t->state != THREAD_STOPPED)
 		return L4_ERR_STATE;
 	if (write) {
+		t->restart = NULL;
 		memcpy(f, mr, sizeof(*f));
 		arch_frame_sanitise(f);
 	} else {
@@ -185,9 +260,7 @@ static error_t bind_notification(struct invocation *i, struct thread *t)
 	struct notification *n;
 
 	if (!i->arg[0]) {
-		if (t->bound)
-			t->bound->bound = NULL;
-		t->bound = NULL;
+		unbind_notification(t);
 		return L4_ERR_OK;
 	}
 
@@ -198,6 +271,7 @@ static error_t bind_notification(struct invocation *i, struct thread *t)
 	n = SLOT_OBJECT(cap, notification);
 	if (t->bound || n->bound || !list_empty(&n->queue))
 		return L4_ERR_BUSY;
+	slot_hold(&t->bound_slot, cap, HELD_BOUND);
 	t->bound = n;
 	n->bound = t;
 	notification_deliver_bound(t);
@@ -209,7 +283,11 @@ static error_t bind_vcpu(struct invocation *i, struct thread *t)
 	struct slot *cap;
 	error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_VCPU, L4_RIGHT_WRITE, &cap);
 
-	return error ? error : vcpu_bind(t, SLOT_OBJECT(cap, vcpu), i->arg[1]);
+	if (!error)
+		error = vcpu_bind(t, SLOT_OBJECT(cap, vcpu), i->arg[1]);
+	if (!error)
+		slot_hold(&t->vcpu_slot, cap, HELD_VCPU);
+	return error;
 }
 
 error_t thread_invoke(struct invocation *i)

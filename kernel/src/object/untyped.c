@@ -7,7 +7,10 @@
 #include <kernel/debug.h>
 #include <kernel/vspace.h>
 
-#define CLEAR_STEP 0x40000UL
+/* What is done between two looks for an interrupt. */
+#define CLEAR_STEP 0x10000UL
+#define CHECK_STEP 256
+#define MAKE_STEP  16
 
 struct maker {
 	void (*init)(void *memory, u8 size_bits);
@@ -70,6 +73,54 @@ static void make(struct slot *u, struct slot *dst, u8 type, u8 bits, u64 offset)
 	slot_insert_child(u, dst);
 }
 
+/* Are the slots [at, end) empty? A repeated call goes on where it stopped. */
+static error_t check_empty(struct invocation *i, struct cnode *c, u64 at, u64 end)
+{
+	struct thread *t = i->caller;
+
+	if (t->restart == i->slot && t->restart_at > at && t->restart_at <= end)
+		at = t->restart_at;
+	for (u64 k = 1; at < end; at++, k++) {
+		if (cnode_slot(c, at)->type)
+			return L4_ERR_OCCUPIED;
+		if (k % CHECK_STEP == 0 && arch_interrupt_pending()) {
+			i->again = true;
+			at++;
+			break;
+		}
+	}
+	t->restart = i->slot;
+	t->restart_at = at;
+	return L4_ERR_OK;
+}
+
+/*
+ * When it stops early, what is made is made: the Untyped's mark is behind it, and the arguments name the rest. So
+ * anybody may use the Untyped, the CNode and the new objects before the call is repeated.
+ */
+static error_t make_objects(struct invocation *i, struct cnode *c, u8 bits, u64 start)
+{
+	struct slot *u = i->slot;
+
+	for (u64 k = 1; i->arg[4]; k++) {
+		struct slot *dst = cnode_slot(c, i->arg[3]);
+
+		/* Somebody else was quicker. */
+		if (dst->type)
+			return L4_ERR_OCCUPIED;
+		make(u, dst, i->arg[0], bits, start);
+		start += BIT(bits);
+		u->badge = start;
+		i->arg[3]++;
+		i->arg[4]--;
+		if (k % MAKE_STEP == 0 && i->arg[4] && arch_interrupt_pending()) {
+			i->again = true;
+			break;
+		}
+	}
+	return L4_ERR_OK;
+}
+
 static error_t retype(struct invocation *i)
 {
 	struct slot *u = i->slot, *cap;
@@ -99,9 +150,9 @@ static error_t retype(struct invocation *i)
 
 	if (!cnode_slot(c, index) || n > c->slots_mask || !cnode_slot(c, index + n - 1))
 		return L4_ERR_RANGE;
-	for (u64 k = 0; k < n; k++)
-		if (cnode_slot(c, index + k)->type)
-			return L4_ERR_OCCUPIED;
+	error = check_empty(i, c, index, index + n);
+	if (error || i->again)
+		return error;
 
 	u64 start = align_up(u->badge, BIT(bits));
 
@@ -114,10 +165,10 @@ static error_t retype(struct invocation *i)
 		i->again = true;
 		return L4_ERR_OK;
 	}
-	u->badge = end;
-	for (u64 k = 0; k < n; k++)
-		make(u, cnode_slot(c, index + k), type, bits, start + (k << bits));
-	return L4_ERR_OK;
+	error = make_objects(i, c, bits, start);
+	if (!i->again)
+		i->caller->restart = NULL;
+	return error;
 }
 
 error_t untyped_invoke(struct invocation *i)
