@@ -201,8 +201,11 @@ static error_t set_sched(struct invocation *i, struct thread *t)
 		if (error)
 			return error;
 		sc = SLOT_OBJECT(cap, sched_context);
-		if ((sc->owner && sc->owner != t) || (sc->thread && sc->thread != t))
+		if (sc->thread && sc->thread != t)
 			return L4_ERR_BUSY;
+		/* Nobody runs on it: it changes hands. */
+		if (sc->owner && sc->owner != t)
+			unbind_sched(sc->owner);
 	}
 	if (t->sc != sc) {
 		unbind_sched(t);
