@@ -24,6 +24,7 @@ SERVERS = ("root", "console", "block", "net")
 KERNEL = "quoll.elf"
 KERNEL_TESTS = "ktest"
 KERNEL_BENCH = "kbench"
+KERNEL_ATTACK = "kattack"
 LIMIT = 900
 
 
@@ -66,7 +67,8 @@ def cross_file(arch: Arch) -> Path:
 def products(arch: Arch) -> list[str]:
     """Return the names of what is kept of a build."""
     kernels = {KERNEL, arch.kernel}
-    return sorted({*kernels, *map(traced, kernels), *map(checked, kernels), KERNEL_TESTS, KERNEL_BENCH, *SERVERS})
+    return sorted({*kernels, *map(traced, kernels), *map(checked, kernels), KERNEL_TESTS, KERNEL_BENCH,
+                   KERNEL_ATTACK, *SERVERS})
 
 
 def sources_key(arch: Arch) -> str:

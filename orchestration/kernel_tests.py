@@ -21,13 +21,17 @@ LIMIT = 300.0
 SILENCE_LIMIT = 60.0
 PROBE_LIMIT = 60.0
 GUEST_RAM = 2 << 20
+# From the name of the kernel that is shipped to that of another: build.traced, build.checked.
+Variant = Callable[[str], str]
 
 
 def run(arch: Arch, bare: Path, accel: str = "tcg", limit: float = LIMIT, extra: tuple[str, ...] = (),
-        program: str = build.KERNEL_TESTS, variant: Callable[[str], str] = str) -> tuple[ktap.Report, Path]:
+        program: str = build.KERNEL_TESTS, variant: Variant = str,
+        on_line: Callable[[str], None] = lambda line: None) -> tuple[ktap.Report, Path]:
     """Boot a program of ours instead of the root pager; return its report and the run's folder.
 
-    variant: name of the kernel to boot, of the usual one's: build.traced, build.checked.
+    variant: name of the kernel to boot, of the usual one's: build.traced, build.checked. on_line gets each line of the
+    log when it comes.
 
     Raises PanicError or HangError when it does not come to an end by itself within limit seconds (scaled).
     """
@@ -53,6 +57,7 @@ def run(arch: Arch, bare: Path, accel: str = "tcg", limit: float = LIMIT, extra:
                 break
             if message.line is not None and message.line.channel is Channel.LOG:
                 lines.append(message.line.text)
+                on_line(message.line.text)
                 meaning = interpret(message.line)
                 if meaning is not None and meaning.kind is Kind.KERNEL_PANIC_END:
                     raise PanicError(f"the L4 kernel gave up under {program}",

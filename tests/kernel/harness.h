@@ -122,6 +122,8 @@ struct helper *helper_fork(void (*run)(struct helper *), u64 arg, u64 priority);
 struct helper *helper_make_in(u64 vspace, u64 utcb, void (*run)(struct helper *), u64 arg, u64 priority);
 void helper_forget(void);
 void helper_settle(void); /* until no other helper can run */
+void helper_entry(struct helper *self); /* where a helper starts, and the end of its stack */
+u64 helper_stack(const struct helper *h);
 void helper_start(struct helper *h);
 void helper_join(struct helper *h); /* runs others until h is done; a fault fails the test */
 void helper_join_quietly(struct helper *h);

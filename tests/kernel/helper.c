@@ -42,12 +42,17 @@ u64 vspace_fork(void)
 	return vspace;
 }
 
-static void helper_main(struct helper *self)
+void helper_entry(struct helper *self)
 {
 	if (self->forked)
 		failures = 0;
 	self->run(self);
 	helper_exit(self);
+}
+
+u64 helper_stack(const struct helper *h)
+{
+	return (u64)stacks[h->index + 1];
 }
 
 void helper_exit(struct helper *self)
@@ -74,7 +79,7 @@ struct helper *helper_make_in(u64 vspace, u64 utcb, void (*run)(struct helper *)
 	fault = cap_mint(parent_endpoint, L4_RIGHT_WRITE | L4_RIGHT_GRANT, h->index + 1);
 	MUST(INV(h->thread, L4_THREAD_CONFIGURE, L4_ROOT_SLOT_CNODE, vspace, utcb, fault));
 	MUST(INV(h->thread, L4_THREAD_SET_SCHED, h->sched, priority, priority));
-	arch_frame_call((struct l4_frame *)&root_utcb->mr[8], helper_main, (u64)h, (u64)stacks[h->index + 1]);
+	arch_frame_call((struct l4_frame *)&root_utcb->mr[8], helper_entry, (u64)h, helper_stack(h));
 	MUST(INV(h->thread, L4_THREAD_WRITE_REGS));
 	return h;
 }

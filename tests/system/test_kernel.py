@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -19,7 +18,7 @@ from orchestration.session import Session
 
 @pytest.mark.parametrize("variant", [str, build.traced, build.checked],
                          ids=["kernel", "kernel that counts", "kernel that checks itself"])
-def test_kernel(arch: Arch, made: boot.Artefacts, subtests: pytest.Subtests, variant: Callable[[str], str]) -> None:
+def test_kernel(arch: Arch, made: boot.Artefacts, subtests: pytest.Subtests, variant: kernel_tests.Variant) -> None:
     # Time counts instructions, so that a busy host cannot take a thread's slice away.
     report, folder = kernel_tests.run(arch, made.bare, extra=counted(arch, Clock.INSTRUCTIONS),
                                       variant=variant)

@@ -9,7 +9,7 @@
  * The guest and its devices can change a frame in their memory at any time, so L4 decides nothing on it: why the CPU
  * came here is read from scause, stval and sstatus; on the way out status is read once, and only FS of it counts; no
  * pc gives a privilege. There is no indirect branch but RET (docs/architecture.md, "CPU hardening";
- * tests/unit/test_kernel_code.py).
+ * tests/system/test_kernel_memory.py).
  */
 #include <abi.h>
 #include <arch/cpu.h>

@@ -7,7 +7,7 @@
  * on it: the CPU pushes onto L4's own stack, from where the frame is copied to the guest; on the way out each word
  * is read once, into a register, and checked there; segments are constants.
  *
- * There is no indirect branch but RET (docs/architecture.md, "CPU hardening"; tests/unit/test_kernel_code.py). INT3
+ * There is no indirect branch but RET (docs/architecture.md, "CPU hardening"; tests/system/test_kernel_memory.py). INT3
  * behind each instruction that does not go on stops straight-line speculation.
  */
 #include <abi.h>

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The L4 kernel's own mappings, read from the page tables of a running machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+
+from orchestration import boot, build
+from orchestration.arch import Arch
+from orchestration.session import Session
+
+PAGE = 4096
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A mapping: virtual and physical address and size in bytes, and what the kernel and user mode may do."""
+
+    vaddr: int
+    pa: int
+    size: int
+    writable: bool
+    executable: bool
+    user: bool
+
+    def meets(self, start: int, end: int) -> bool:
+        return self.vaddr < end and start < self.vaddr + self.size
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Page tables of an architecture: where the kernel's begin, and how an entry is read."""
+
+    root: str             # symbol of the table
+    depth: int            # levels below the root's entries, the last included
+    first: int            # of the root's entries that are the kernel's
+    base: int             # virtual address of the root's entry 0
+    load: int             # physical address of the image's start
+    guard: str            # symbol of the page below the kernel's stack
+
+    def decode(self, entry: int, level: int) -> tuple[int, bool, bool, bool, bool] | None:
+        """Return physical address, leaf, writable, executable, user; None if the entry is not valid."""
+        raise NotImplementedError
+
+
+class X86(Tables):
+    def decode(self, entry: int, level: int) -> tuple[int, bool, bool, bool, bool] | None:
+        if not entry & 1:
+            return None
+        leaf = not level or bool(entry & 1 << 7)
+        return entry & 0xffffffffff000, leaf, bool(entry & 2), not entry >> 63, bool(entry & 4)
+
+
+class Riscv(Tables):
+    def decode(self, entry: int, level: int) -> tuple[int, bool, bool, bool, bool] | None:
+        if not entry & 1:
+            return None
+        return ((entry & 0x3ffffffffffc00) << 2, bool(entry & 0xe), bool(entry & 4), bool(entry & 8),
+                bool(entry & 16))
+
+
+class Arm(Tables):
+    def decode(self, entry: int, level: int) -> tuple[int, bool, bool, bool, bool] | None:
+        if not entry & 1:
+            return None
+        leaf = not level or not entry & 2
+        return entry & 0xfffffffff000, leaf, not entry & 1 << 7, not entry & 1 << 53, bool(entry & 1 << 6)
+
+
+TABLES: dict[str, Tables] = {
+    "x86_64": X86("boot_root", 4, 256, 0xffff000000000000, 0x200000, "boot_stack_guard"),
+    "riscv64": Riscv("boot_kernel_table", 3, 256, 0xffffff8000000000, 0x80200000, "boot_stack_guard"),
+    "aarch64": Arm("kernel_root", 4, 0, 0xffff000000000000, 0x40200000, "boot_cpu"),
+}
+
+
+def symbols(path: Path) -> dict[str, int]:
+    with path.open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".symtab")
+        return {symbol.name: symbol["st_value"] for symbol in table.iter_symbols()}
+
+
+def leaves(session: Session, tables: Tables, root: int, tmp_path: Path) -> Iterator[Leaf]:
+    """Walk the kernel's part of the tables at physical address root."""
+    monitor = session.machine.monitor
+    assert monitor is not None
+    copy = tmp_path / "page"
+
+    def walk(pa: int, level: int, base: int, first: int) -> Iterator[Leaf]:
+        monitor.execute("pmemsave", val=pa, size=PAGE, filename=str(copy))
+        page = copy.read_bytes()
+        for index in range(first, 512):
+            size = PAGE << 9 * level
+            seen = tables.decode(int.from_bytes(page[index * 8:index * 8 + 8], "little"), level)
+            if seen is None:
+                continue
+            to, leaf, *allowed = seen
+            if leaf:
+                yield Leaf(base + index * size, to, size, *allowed)
+            else:
+                yield from walk(to, level - 1, base + index * size, 0)
+
+    yield from walk(root, tables.depth - 1, tables.base, tables.first)
+
+
+def test_no_mapping_of_the_kernel_is_writable_and_executable(guest: Session, made: boot.Artefacts, arch: Arch,
+                                                             tmp_path: Path) -> None:
+    tables = TABLES[arch.name]
+    names = symbols(made.bare / build.KERNEL)
+    start = names["kernel_start"]
+    found = list(leaves(guest, tables, names[tables.root] - start + tables.load, tmp_path))
+    assert not [leaf for leaf in found if leaf.user]
+    assert not [leaf for leaf in found if leaf.writable and leaf.executable]
+    text = range(start, names["kernel_const"])
+    executable = [leaf for leaf in found if leaf.executable]
+    assert executable
+    assert all(leaf.vaddr in text and leaf.size == PAGE for leaf in executable)
+    # Whichever address they have: text and constants, and the direct map's view of them.
+    constant = range(tables.load, tables.load + names["kernel_data"] - start)
+    seen = [leaf for leaf in found if leaf.pa < constant.stop and constant.start < leaf.pa + leaf.size]
+    assert len(seen) >= 2 * len(constant) // PAGE
+    assert not [leaf for leaf in seen if leaf.writable]
+    guard = names[tables.guard]
+    assert not [leaf for leaf in found if leaf.meets(guard, guard + PAGE)]
+    assert [leaf for leaf in found if leaf.meets(guard + PAGE, guard + 2 * PAGE)]
