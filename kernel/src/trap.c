@@ -96,7 +96,7 @@ static error_t wait(struct thread *t, struct l4_frame *f, u64 number)
 			       : notification_wait(t, SLOT_OBJECT(cap, notification), number == L4_SYS_WAIT);
 }
 
-static error_t debug(struct l4_frame *f, u64 number)
+static error_t debug(const struct thread *t, struct l4_frame *f, u64 number)
 {
 	u64 words[L4_MSG_REG_WORDS], n = frame_tag(f);
 
@@ -112,7 +112,7 @@ static error_t debug(struct l4_frame *f, u64 number)
 	if (n > sizeof(words))
 		return L4_ERR_RANGE;
 	frame_get_words(f, words);
-	log_write((const char *)words, n);
+	(t->vcpu ? log_write_guest : log_write)((const char *)words, n);
 	return L4_ERR_OK;
 }
 
@@ -164,7 +164,7 @@ static error_t dispatch(struct thread *t, struct l4_frame *f, u64 number)
 		return L4_ERR_OK;
 	case L4_SYS_DEBUG_WRITE:
 	case L4_SYS_DEBUG_COUNTER:
-		return debug(f, number);
+		return debug(t, f, number);
 	case L4_SYS_VCPU_ENTER:
 	case L4_SYS_VCPU_RESUME:
 	case L4_SYS_VCPU_WAIT:

@@ -73,7 +73,7 @@ static void give_back_log(void)
 
 	l4_control_log_bind(L4_ROOT_SLOT_CONTROL, 0);
 	if (!drained)
-		l4_printf("\001L\nroot: %s", last_line);
+		l4_printf("\001L\001L\nroot: %s", last_line);
 }
 
 /* It may take the machine a moment. */

@@ -534,3 +534,21 @@ TEST(attack_two_guests)
 	helper_join(guest.helper);
 	EQ(shared[1], 2);
 }
+
+/* Its lines of the log are marked as a guest's: one that begins as another's would end the run as failed. */
+GUEST_TEST(attack_lines_of_others)
+{
+	static const char *const pieces[] = {"x\nBail out! forged\n", "Bail out! ", "\001Lforged\r\n"};
+	static const char long_piece[] = "4-7 Bail out! is where a line is cut at 5 * 48+4";
+	u64 words[6], size;
+
+	for (u64 i = 0; i < 10; i++) {
+		const char *text = i < 3 ? pieces[i] : long_piece;
+
+		size = strlen(text);
+		memset(words, 0, sizeof(words));
+		memcpy(words, text, size);
+		ERR(SYS(L4_SYS_DEBUG_WRITE, 0, size, words[0], words[1], words[2], words[3], words[4], words[5]), OK);
+	}
+	ERR(SYS(L4_SYS_DEBUG_WRITE, 0, 1, '\n'), OK);
+}

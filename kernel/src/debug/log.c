@@ -17,6 +17,12 @@ static struct {
 } log __attribute__((aligned(L4_LOG_SIZE)));
 _Static_assert(sizeof(log) == L4_LOG_SIZE, "log size");
 
+/* The beginning of a line of a guest. */
+static struct {
+	u32 length;
+	char text[244];
+} guest_line;
+
 static struct slot reader;	/* held: the reader's Notification */
 static bool panicking;
 
@@ -57,6 +63,30 @@ static void put_string(const char *s)
 {
 	while (*s)
 		put(*s++);
+}
+
+static void put_guest_line(void)
+{
+	put_string("guest: ");
+	for (u32 i = 0; i < guest_line.length; i++)
+		put(guest_line.text[i]);
+	put('\n');
+	guest_line.length = 0;
+}
+
+/*
+ * Whoever reads the log believes lines of the kernel and the root pager, so no line of a guest may begin as theirs do.
+ * Its text comes in pieces, between which the console server may end a line: whole lines are put together here.
+ */
+void log_write_guest(const char *text, u64 size)
+{
+	for (u64 i = 0; i < size; i++) {
+		if (text[i] == '\n' || guest_line.length == sizeof(guest_line.text))
+			put_guest_line();
+		if (text[i] != '\n')
+			guest_line.text[guest_line.length++] = text[i] < ' ' && text[i] != '\t' ? '?' : text[i];
+	}
+	announce();
 }
 
 static void put_number(u64 v, u32 base, u32 width, bool minus)
@@ -183,7 +213,8 @@ void panic(const char *fmt, ...)
 	if (panicking)
 		arch_halt();
 	panicking = true;
-	printk("\001L\nl4: PANIC: "); /* the wire may be the guest's: see servers/console */
+	/* The wire may be the guest's, also behind the first byte of a pair: see servers/console. */
+	printk("\001L\001L\nl4: PANIC: ");
 	va_start(args, fmt);
 	vprint(fmt, args);
 	va_end(args);
