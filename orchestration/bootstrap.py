@@ -150,8 +150,9 @@ def prepared(arguments: list[str]) -> int | None:
         print(INTERRUPTED, file=sys.stderr)
         return EXIT_INTERRUPTED
     except OSError as error:
-        where = f"cannot use {error.filename}" if error.filename else "cannot write to standard output"
-        print(f"orchestrate: {where}: {error.strerror}", file=sys.stderr)
+        said = doctor.refused(error) if error.filename else None
+        print("\n".join(said.lines() if said is not None else [
+            f"orchestrate: cannot write to standard output: {error.strerror}"]), file=sys.stderr)
         # What is still to be printed would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return InfrastructureError.exit_code

@@ -6,6 +6,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import shutil
@@ -33,6 +34,8 @@ TEST_PACKAGES = ["shellcheck", "gdb-multiarch"]
 OLDER_NAMES = {"12": {"qemu-system-riscv": "qemu-system-misc"}}
 # Bytes: Linux's tree with its objects; a run, with what its guest writes to the disk.
 SPACE_NEEDED, SPACE_OF_RUN = 6 << 30, 512 << 20
+# What the system says of a file system that is full, and of one that is not ours to write.
+FULL, REFUSED = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM, errno.EROFS)
 # Seconds: a slow mirror is no hang.
 APT_LIMIT = 1800
 
@@ -158,6 +161,20 @@ def check_space(needed: int = SPACE_OF_RUN) -> None:
         raise InfrastructureError(
             f"only {free >> 20} MiB are free for {cache_root()}, {needed >> 20} MiB are needed",
             "make room, or set XDG_CACHE_HOME to a folder on a larger file system")
+
+
+def refused(error: OSError) -> InfrastructureError | None:
+    """Return what is to be said of a file that cannot be written; None when it may be a bug of ours."""
+    place = f" at {error.filename}" if error.filename else ""
+    cache = cache_root()
+    if error.errno in FULL:
+        return InfrastructureError(f"no space left{place}: {error.strerror}", "make room, or set XDG_CACHE_HOME")
+    if error.errno in REFUSED and error.filename:
+        inside = str(error.filename).startswith(str(cache))
+        return InfrastructureError(f"cannot use {error.filename}: {error.strerror}",
+                          f"if that was made by root: sudo chown -R $(id -un) {cache}; or set XDG_CACHE_HOME"
+                          if inside else "")
+    return None
 
 
 def accelerator() -> str:

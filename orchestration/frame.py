@@ -42,7 +42,6 @@ ELSEWHERE = {"faults": ("orchestration.faults.cli", "faults"),
              "report": ("orchestration.bench.cli", "report_command")}
 # Seconds after which a signal comes again that came during an import.
 IMPORT_PAUSE = 0.05
-FULL, REFUSED = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class OutputError(QuollError):
@@ -180,20 +179,6 @@ def one_line(error: typer.TyperException) -> str:
     return text
 
 
-def refused(error: OSError) -> QuollError | None:
-    """Return what is to be said of a file that cannot be written; None when it may be a bug of ours."""
-    place = f" at {error.filename}" if error.filename else ""
-    cache = doctor.cache_root()
-    if error.errno in FULL:
-        return QuollError(f"no space left{place}: {error.strerror}", "make room, or set XDG_CACHE_HOME")
-    if error.errno in REFUSED and error.filename:
-        inside = str(error.filename).startswith(str(cache))
-        return QuollError(f"cannot use {error.filename}: {error.strerror}",
-                          f"if that was made by root: sudo chown -R $(id -un) {cache}; or set XDG_CACHE_HOME"
-                          if inside else "")
-    return None
-
-
 def explained(work: Callable[[], int | None]) -> int:
     """Run something; return its exit code, or explain its failure and return that."""
     try:
@@ -216,7 +201,7 @@ def explained(work: Callable[[], int | None]) -> int:
         print(INTERRUPTED, file=sys.stderr)
         return EXIT_INTERRUPTED
     except OSError as error:
-        said = refused(error)
+        said = doctor.refused(error)
         if said is None:
             return bug()
         print(*said.lines(), sep="\n", file=sys.stderr)

@@ -8,6 +8,7 @@ there. The command `server NAME` chooses by hand, for a breakpoint in one that d
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import gdb
@@ -21,9 +22,9 @@ def load(name: str) -> None:
     if [name] == LOADED:
         return
     for old in LOADED:
-        gdb.execute(f"remove-symbol-file {FACTS['servers'][old]}", to_string=True)
+        gdb.execute(f"remove-symbol-file {shlex.quote(FACTS['servers'][old])}", to_string=True)
     LOADED[:] = [name]
-    gdb.execute(f"add-symbol-file {FACTS['servers'][name]}", to_string=True)
+    gdb.execute(f"add-symbol-file {shlex.quote(FACTS['servers'][name])}", to_string=True)
     gdb.write(f"[symbols of server {name}]\n")
 
 

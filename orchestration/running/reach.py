@@ -261,10 +261,10 @@ def gdb(entry: registry.Entry, arguments: list[str]) -> int:
     facts_file = Path(entry.sockets) / "gdb.json"
     facts_file.write_text(json.dumps(facts))
     argv = [program("gdb-multiarch"), "-q", "-ex", "set confirm off", "-ex", "set pagination off",
-            "-ex", f"set architecture {GDB_ARCH[arch.name]}", "-ex", f"file {entry.kernel}"]
+            "-ex", f"set architecture {GDB_ARCH[arch.name]}", "-ex", f"file {shlex.quote(entry.kernel)}"]
     if Path(entry.linux).exists():
-        argv += ["-ex", f"add-symbol-file {entry.linux}"]
-    argv += ["-ex", f"python QUOLL_FACTS = '{facts_file}'", "-x", str(GDB_SCRIPT),
+        argv += ["-ex", f"add-symbol-file {shlex.quote(entry.linux)}"]
+    argv += ["-ex", f"python QUOLL_FACTS = {str(facts_file)!r}", "-x", str(GDB_SCRIPT),
              "-ex", f"target remote {entry.sockets}/gdb", *arguments]
     os.execv(argv[0], argv)
 

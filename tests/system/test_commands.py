@@ -64,6 +64,34 @@ def test_a_command_passes_its_output_and_status(root: Path, arch: Arch) -> None:
     assert "e\n" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["with space, comma and 'quotes\"", "x" * 95])
+def test_an_odd_temporary_folder_is_as_good(root: Path, arch: Arch, tmp_path: Path, name: str) -> None:
+    """Paths in it reach QEMU's options, debugfs' commands and addresses of sockets."""
+    place = tmp_path / name
+    place.mkdir()
+    done = orchestrate(root, "boot", arch.name, "--append", 'quoll="a b"', "--", "cat", "/proc/cmdline",
+                       env={**os.environ, "TMPDIR": str(place)})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(' quoll="a b"\n')
+    assert list(place.iterdir()) == []
+
+
+def test_a_detached_boot_that_is_interrupted_leaves_nothing(root: Path, arch: Arch) -> None:
+    process = subprocess.Popen([str(root / "orchestrate"), "boot", arch.name, "--detach"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    deadline = time.monotonic() + 120
+    while not (new := started_by(process.pid)):
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    assert err.count("interrupted") == 1 and err.endswith("orchestrate: interrupted\n"), err
+    assert not new & qemus()
+
+
 def test_without_terminal_it_says_ready_and_builds_nothing(root: Path, made: boot.Artefacts, arch: Arch) -> None:
     logs = [path for path in made.bare.parent.parent.glob(f"build/*{arch.name}*.log") if "native" not in path.name]
     before = {path: path.stat().st_mtime_ns for path in logs}

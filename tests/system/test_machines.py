@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -79,7 +78,6 @@ def test_the_console_has_a_shell(root: Path, machine: str) -> None:
         process.wait()
 
 
-@pytest.mark.skipif(shutil.which("gdb-multiarch") is None, reason="no gdb-multiarch")
 def test_gdb_knows_kernel_servers_and_linux(root: Path, machine: str) -> None:
     done = orchestrate(root, "gdb", machine, "--", "-batch", "-ex", "info symbol schedule", "-ex", "server block",
                        "-ex", "info symbol l4_backend_push", "-ex", "info line thread_stop", "-ex", "bt 2", "-ex",
