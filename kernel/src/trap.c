@@ -118,8 +118,6 @@ static error_t debug(const struct thread *t, struct l4_frame *f, u64 number)
 
 static error_t vcpu_call(struct thread *t, struct l4_frame *f, u64 number)
 {
-	u64 words[L4_MSG_REG_WORDS];
-
 	if (unlikely(!t->vcpu))
 		return L4_ERR_UNBOUND;
 	switch (number) {
@@ -132,8 +130,7 @@ static error_t vcpu_call(struct thread *t, struct l4_frame *f, u64 number)
 	case L4_SYS_VCPU_TIMER:
 		return vcpu_timer(t, frame_tag(f));
 	default:
-		frame_get_words(f, words);
-		return vcpu_flush(t, words[0], words[1]);
+		return vcpu_flush(t);
 	}
 }
 

@@ -124,9 +124,12 @@ u64 enter(u64 space)
 {
 	u64 reason;
 
-	vcpu->irq_enabled = 0;
-	reason = arch_vcpu_enter((struct l4_vcpu_page *)vcpu, space);
-	EQ(vcpu->irq_enabled, 0);
+	/* L4 was interrupted before the flush queue was empty. */
+	do {
+		vcpu->irq_enabled = 0;
+		reason = arch_vcpu_enter((struct l4_vcpu_page *)vcpu, space);
+		EQ(vcpu->irq_enabled, 0);
+	} while (reason == L4_EXIT_EVENT && !vcpu->pending && vcpu->flush_count);
 	if (reason < ENTER_FAILED)
 		EQ(vcpu->exit_reason, reason);
 	return reason;

@@ -293,8 +293,14 @@ GUEST_TEST(vcpu_kernel_table_fills_the_own_space)
 	EQ(arch_try_load(NO_VADDR + 0x40000000, &value), 1);
 	vcpu->kernel_root = GUEST_RAM;
 	EQ(arch_try_load(NO_VADDR + 0x50000000, &value), 1);
-	vcpu->kernel_root = 8;
-	EQ(arch_try_load(NO_VADDR + 0x60000000, &value), 1);
+	/* a root that is not aligned, though what would be read of it is valid */
+	for (u64 i = 0; i < 511; i++)
+		((u64 *)gp(page))[i] = (*(u64 *)gp(root) & L4_PTE_ADDR_MASK) | L4_PTE_VALID;
+	vcpu->kernel_root = page;
+	EQ(arch_try_load(NO_VADDR + 0x5000, &value), 0);
+	ERR(SYS(L4_SYS_VCPU_FLUSH, 0, 0, NO_VADDR, NO_VADDR + 0x10000), OK);
+	vcpu->kernel_root = page + 8;
+	EQ(arch_try_load(NO_VADDR + 0x5000, &value), 1);
 }
 
 GUEST_TEST(vcpu_kernel_table_cannot_replace_mappings)
@@ -454,6 +460,44 @@ TEST(vcpu_bad_user_entry_hurts_only_the_guest)
 	guest_make(bad_user_entry);
 	helper_start(guest.helper);
 	CHECK(LABEL(helper_fault(guest.helper).tag) != 0);
+}
+
+static void with_unmapped_entry(struct helper *self)
+{
+	vcpu->kernel_entry = NO_VADDR + 0x1000;
+	*(volatile u64 *)NO_VADDR = 1;
+}
+
+/* An upcall entry that faults itself would be entered for ever: its pager is told. */
+TEST(vcpu_entry_that_faults_goes_to_the_fault_endpoint)
+{
+	struct sys r;
+
+	guest_make(with_unmapped_entry);
+	helper_start(guest.helper);
+	r = helper_fault(guest.helper);
+	EQ(LABEL(r.tag), L4_FAULT_VCPU);
+	EQ(r.m[0], L4_EXIT_FAULT);
+	EQ(r.m[1], NO_VADDR + 0x1000);
+	EQ(r.m[2], NO_VADDR + 0x1000);
+	EQ(r.m[3], 1);
+}
+
+static int resolve_third(void)
+{
+	return upcall.count % 3 == 0;
+}
+
+/* Faults that are answered by VCPU_RESUME may come from one place as often as they like. */
+GUEST_TEST(vcpu_faults_at_one_place_are_upcalls)
+{
+	u64 value;
+
+	upcall.resolve = resolve_third;
+	for (int i = 0; i < 40; i++)
+		EQ(arch_try_load(NO_VADDR, &value), 1);
+	upcall.resolve = 0;
+	CHECK(upcall.count >= 40);
 }
 
 /* binding, and threads without a vCPU */

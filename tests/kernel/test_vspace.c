@@ -72,7 +72,7 @@ TEST(vspace_map_errors_change_nothing)
 	ERR(MAP(v, big, TEST_VADDR, RW, 0), MAPPED);
 	ERR(INV(run, L4_FRAME_UNMAP), UNMAPPED);
 	ERR(INV(big, L4_FRAME_UNMAP), UNMAPPED);
-	ERR(MAP(v, g, TEST_VADDR + 0x1000, RW, 1), OK);
+	ERR(MAP(v, g, TEST_VADDR + 0x1000, RW, 0), OK);
 	ERR(MAP(v, big, TEST_VADDR + 0x200000, RW, 0), OK);
 	ERR(MAP(v, run, TEST_VADDR + 0x201000, RW, 0), MAPPED); /* inside a large page */
 	ERR(INV(cap_copy(v, L4_RIGHT_WRITE), L4_VSPACE_INFO), RIGHTS);

@@ -40,17 +40,22 @@ static inline void mmu_flush_asid(u64 asid)
 	dsb(nsh);
 }
 
-/* No barrier after it: the kernel uses no user address, and the return to user mode is one. */
+/*
+ * The new table is in use before its ASID is flushed: while the old one of the same ASID is, the CPU may go on and
+ * fill its translations by speculation. The kernel uses no user address, and the return to user mode is the barrier
+ * that a change without a flush needs.
+ */
 static inline void mmu_load(struct arch_cpu *c, u64 root)
 {
 	u64 *last = &c->asid_root[root_asid(root)];
 
+	c->root = root;
+	write_sysreg(root, ttbr0_el1);
 	if (unlikely(*last != root)) {
+		isb();
 		mmu_flush_asid(root_asid(root));
 		*last = root;
 	}
-	c->root = root;
-	write_sysreg(root, ttbr0_el1);
 }
 
 /* plat/virt */

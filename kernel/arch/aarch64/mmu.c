@@ -9,6 +9,7 @@
  * one that was marked stale (its note is 0) because it changed while it was not in use.
  */
 #include <kernel/debug.h>
+#include <kernel/paging.h>
 #include <virt.h>
 #include "arm.h"
 
@@ -79,7 +80,7 @@ void arch_flush_page(u64 vaddr)
 	dsb(nsh);
 }
 
-void arch_filled(void) { dsb(nshst); }
+void arch_filled(u64 root) { dsb(nshst); }
 
 /* Until the direct map is there: tables of the kernel's own are in its image. */
 static u64 *kernel_table(u64 *e)
@@ -99,8 +100,8 @@ static void map(u64 pa, u64 end, u64 attributes)
 		u64 *table = kernel_root;
 
 		for (int level = 3;; level--) {
-			u64 size = BIT(L4_PAGE_BITS + 9 * level);
-			u64 *e = &table[pa >> (L4_PAGE_BITS + 9 * level) & 511];
+			u64 size = level_span(level);
+			u64 *e = &table[level_index(pa, level)];
 
 			if (level < 3 && pte_valid(*e) && pte_leaf(*e, level)) {
 				pa = align_down(pa, size) + size;

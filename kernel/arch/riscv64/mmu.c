@@ -11,11 +11,39 @@
 u64 arch_user_top;
 int arch_levels;
 
+#define TAGS 4096	/* more roots than that are not expected to live at a time */
+
 /*
- * Tags (ASIDs) are given away once. A root for which none is left has tag 0, and then every switch forgets all
- * translations; the same on a CPU without tags.
+ * Tags (ASIDs) come back when their roots are destroyed. A root for which none is left has tag 0, and while there is
+ * such a root every switch forgets all translations; the same on a CPU without tags.
  */
-static u64 mode, image_offset, last_tag, most_tags;
+static u64 mode, image_offset, most_tags, untagged_roots;
+static u64 tags_used[TAGS / 64] = { 1 };
+
+static u64 tag_take(void)
+{
+	for (u32 w = 0; w < TAGS / 64; w++) {
+		u64 tag = w * 64 + (~tags_used[w] ? __builtin_ctzl(~tags_used[w]) : 64);
+
+		if (tag > most_tags)
+			break;
+		if (~tags_used[w]) {
+			tags_used[w] |= BIT(tag % 64);
+			return tag;
+		}
+	}
+	untagged_roots++;
+	this_cpu()->arch.stale = this_cpu()->arch.untagged = true;
+	return 0;
+}
+
+static void tag_give_back(u64 tag)
+{
+	if (tag)
+		tags_used[tag / 64] &= ~BIT(tag % 64);
+	else
+		this_cpu()->arch.untagged = --untagged_roots;
+}
 
 void *arch_ptr(u64 pa) { return (void *)(pa + KERNEL_DIRECT); }
 
@@ -67,11 +95,7 @@ u64 arch_root_init(u64 *table)
 
 	for (u32 i = ARCH_ROOT_ENTRIES; i < 512; i++)
 		table[i] = from[i];
-	if (last_tag == most_tags) {
-		this_cpu()->arch.stale = this_cpu()->arch.untagged = true;
-		return arch_pa(table) >> L4_PAGE_BITS | mode;
-	}
-	return arch_pa(table) >> L4_PAGE_BITS | ++last_tag << SATP_ASID_SHIFT | mode;
+	return arch_pa(table) >> L4_PAGE_BITS | tag_take() << SATP_ASID_SHIFT | mode;
 }
 
 void arch_root_destroy(u64 root)
@@ -81,6 +105,7 @@ void arch_root_destroy(u64 root)
 	c->stale = true;
 	if (c->root == root)
 		load_root(c, c->kernel_root);
+	tag_give_back(root >> SATP_ASID_SHIFT & SATP_ASID_MASK);
 }
 
 void arch_root_flush(u64 root)
@@ -96,11 +121,7 @@ void arch_root_flush(u64 root)
 void arch_flush_page(u64 vaddr) { __asm__ volatile("sfence.vma %0" : : "r"(vaddr) : "memory"); }
 
 /* Invalid entries may be cached, too (4.2.1). */
-void arch_filled(void)
-{
-	this_cpu()->arch.stale = true;
-	flush_root(this_cpu()->arch.root);
-}
+void arch_filled(u64 root) { arch_root_flush(root); }
 
 /* Instruction fetches are not ordered with stores (unprivileged ISA, chapter 3); one fence serves all addresses. */
 void arch_code_written(void *p, u64 size) { __asm__ volatile("fence.i" : : : "memory"); }

@@ -36,7 +36,7 @@ static inline void flush_root(u64 root)
 	__asm__ volatile("sfence.vma zero, %0" : : "r"(root >> SATP_ASID_SHIFT & SATP_ASID_MASK) : "memory");
 }
 
-/* Every root has a tag of its own, so its translations may stay, but for what changed while it was not in use. */
+/* No two roots have the same tag, so translations may stay, but for what changed while it was not in use. */
 static inline void load_root(struct arch_cpu *c, u64 root)
 {
 	c->root = root;

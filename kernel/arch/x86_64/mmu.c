@@ -49,7 +49,7 @@ void arch_root_flush(u64 root)
 void arch_flush_page(u64 vaddr) { __asm__ volatile("invlpg (%0)" : : "r"(vaddr) : "memory"); }
 
 /* Invalid entries are never cached (SDM vol. 3, 4.10.2.3). */
-void arch_filled(void) {}
+void arch_filled(u64 root) {}
 
 /* Stores are seen by instruction fetches (SDM vol. 3, 12.6). */
 void arch_code_written(void *p, u64 size) {}

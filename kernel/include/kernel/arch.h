@@ -20,7 +20,7 @@ u64 arch_root_init(u64 *table);		/* the kernel's part of a new root table; retur
 void arch_root_destroy(u64 root);	/* the CPU must not stay on it, and forgets all of it */
 void arch_root_flush(u64 root);		/* forget its translations, at the latest when it is used again */
 void arch_flush_page(u64 vaddr);	/* of the root in use: forget one page, after a change */
-void arch_filled(void);			/* of any root: entries that were invalid are valid now */
+void arch_filled(u64 root);		/* entries that were invalid are valid now */
 void arch_code_written(void *p, u64 size);	/* by the kernel, and user mode is to execute it */
 
 /* One access to a device's register, aligned, of 1, 2 or 4 bytes. False: the CPU says that nothing is there. */

@@ -30,6 +30,7 @@ enum slot_use {
 	SLOT_UNUSED,
 	FRAME_MAPPED,	/* Frame */
 	FRAME_ATTACHED,
+	FRAME_DETACHING,
 	HELD_CNODE,	/* held slots: by a thread */
 	HELD_VSPACE,
 	HELD_SCHED,
@@ -41,6 +42,8 @@ enum slot_use {
 	HELD_IRQ,
 	HELD_LOG,
 };
+
+struct work;
 
 struct slot {
 	u8 type;		/* L4_TYPE_* */
@@ -143,7 +146,7 @@ void sched_context_destroy(struct object *o);
 void reply_destroy(struct object *o);
 void vcpu_destroy(struct object *o);
 void guestspace_destroy(struct object *o);
-void frame_release(struct slot *s);
+bool frame_release(struct slot *s, struct work *work);
 void irq_release(u64 irq);
 
 /* A held slot, empty now, was revoked: end what object was used for. */

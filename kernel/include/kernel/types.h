@@ -31,4 +31,10 @@ void *memset(void *d, int c, size_t n);
 void *memcpy(void *d, const void *s, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
 
+/*
+ * Copy a structure from memory that a guest, a device or another CPU may write. The barrier keeps the compiler from
+ * reading the source once more where the copy is used.
+ */
+#define read_shared(d, s) do { *(d) = *(s); __asm__ volatile("" : : : "memory"); } while (0)
+
 #endif

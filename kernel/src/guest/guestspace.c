@@ -5,6 +5,7 @@
  */
 #include <kernel/arch.h>
 #include <kernel/debug.h>
+#include <kernel/paging.h>
 #include <kernel/vspace.h>
 
 #define AROUND 16	/* pages, aligned, that one miss may fill */
@@ -20,39 +21,61 @@ void guestspace_init(void *memory, u8 size_bits)
 	g->root_reg = arch_root_init(g->root);
 }
 
-/* Also called when its VSpace's capability is revoked; then it is no longer configured. */
-void guestspace_destroy(struct object *o)
+/* Its VSpace's capability is revoked, or it goes itself: it is no longer configured. */
+static void leave(struct guestspace *g)
 {
-	struct guestspace *g = (struct guestspace *)o;
+	for (struct list *l = g->vspace->vcpus.next; l != &g->vspace->vcpus; l = l->next) {
+		struct vcpu *c = container_of(l, struct vcpu, link);
 
-	if (!g->vspace)
-		return;
-	for (struct list *l = g->vspace->threads.next; l != &g->vspace->threads; l = l->next) {
-		struct thread *t = container_of(l, struct thread, in_vspace);
-
-		if (t->in_guest_user && t->vcpu->space == g)
-			vcpu_leave_user(t, L4_EXIT_ERROR, L4_ERR_CANCELLED);
+		if (c->thread->in_guest_user && c->space == g)
+			vcpu_leave_user(c->thread, L4_EXIT_ERROR, L4_ERR_CANCELLED);
 	}
 	guestspace_reset(g);
 	list_remove(&g->link);
 	g->vspace = NULL;
+	g->epoch = 0;
 	g->guest_root = NEVER;
 	slot_drop(&g->vspace_slot);
 }
 
 void guestspace_lost(struct slot *held)
 {
-	guestspace_destroy(&container_of(held, struct guestspace, vspace_slot)->obj);
+	leave(container_of(held, struct guestspace, vspace_slot));
 }
 
-void guestspace_flush(struct guestspace *g, u64 start, u64 end)
+void guestspace_destroy(struct object *o)
 {
-	event(EVENT_FLUSH, start, end);
-	if (!start && end >= ARCH_USER_TOP)
+	struct guestspace *g = (struct guestspace *)o;
+
+	if (g->vspace)
+		leave(g);
+	arch_root_destroy(g->root_reg);
+}
+
+/*
+ * An operation of the flush queue. False: preempted, and *start is where to go on. Until it is done nobody may
+ * enter the space.
+ */
+bool guestspace_flush(struct guestspace *g, u32 op, u64 *start, u64 end, struct work *work)
+{
+	bool done = true;
+
+	if (op == L4_FLUSH_ROOT) {
 		guestspace_reset(g);
-	else if (g->tables && start < end)
-		table_clear_range(g->root, start, end, false);
+		g->guest_root = aligned(*start, L4_PAGE_SIZE) &&
+					vspace_guest_memory(g->vspace, *start, L4_PAGE_SIZE, NULL) ? *start : NEVER;
+		return true;
+	}
+	event(EVENT_FLUSH, *start, end);
+	if (op == L4_FLUSH_RANGE && !*start && end >= ARCH_USER_TOP) {
+		guestspace_reset(g);
+		return true;
+	}
+	if (g->tables)
+		done = table_change(g->vspace, g->root, start, end,
+				    op == L4_FLUSH_PROTECT ? TABLE_PROTECT : TABLE_CLEAR, work);
 	arch_root_flush(g->root_reg);
+	return done;
 }
 
 static inline u32 guest_rights(u64 e)
@@ -68,7 +91,7 @@ static inline u32 guest_rights(u64 e)
 static u64 *guest_walk(struct vspace *v, u64 table_gpa, u64 vaddr, u64 *value, int *level)
 {
 	for (int l = 3; l >= 0; l--) {
-		u64 index = vaddr >> (L4_PAGE_BITS + 9 * l) & 511;
+		u64 index = level_index(vaddr, l);
 		u64 *table = vspace_guest_memory(v, table_gpa, L4_PAGE_SIZE, NULL);
 		u64 e;
 
@@ -89,10 +112,29 @@ static u64 *guest_walk(struct vspace *v, u64 table_gpa, u64 vaddr, u64 *value, i
 	return NULL;
 }
 
-/* Install one translation; false when the pool is empty or a mapped Frame is in the way. */
+/*
+ * Entry for a leaf of vaddr that maps memory at *pa. Where the memory is not aligned for a large leaf, or small ones
+ * are there already (which are correct or flushed), a small leaf of the page does: *level and *pa are changed then.
+ * NULL: a larger leaf is in the way, or the pool is empty.
+ */
+static u64 *leaf_entry(struct vspace *v, struct guestspace *g, u64 vaddr, u64 *pa, int *level)
+{
+	u64 *root = g ? g->root : v->root, *e;
+
+	if (*level) {
+		e = aligned(*pa, level_span(*level)) ? table_entry(v, g, root, vaddr, *level, true) : NULL;
+		if (e && (!pte_valid(*e) || pte_leaf(*e, *level)))
+			return e;
+		*pa += align_down(vaddr & (level_span(*level) - 1), L4_PAGE_SIZE);
+		*level = 0;
+	}
+	return table_entry(v, g, root, vaddr, 0, true);
+}
+
+/* Install one translation; false: see leaf_entry(), or a mapped Frame is in the way. */
 static bool install(struct vspace *v, struct guestspace *g, u64 vaddr, u64 guest_pte, int level)
 {
-	u64 size = 1UL << (L4_PAGE_BITS + 9 * level), pa, *e;
+	u64 size = level_span(level), pa, *e;
 	u32 rights = guest_rights(guest_pte);
 
 	if (!vspace_guest_memory(v, guest_pte & L4_PTE_ADDR_MASK & ~(size - 1), size, &pa))
@@ -100,26 +142,9 @@ static bool install(struct vspace *v, struct guestspace *g, u64 vaddr, u64 guest
 	/* A clean page stays read-only, so that its first write is seen. */
 	if (!(guest_pte & L4_PTE_DIRTY))
 		rights &= ~L4_RIGHT_WRITE;
-	if (level && !aligned(pa, size)) {
-		pa += vaddr & (size - 1) & ~(L4_PAGE_SIZE - 1);
-		level = 0;
-	}
-	e = table_entry(v, g, g ? g->root : v->root, vaddr, level, true);
-	if (!e && level) {
-		pa += vaddr & (size - 1) & ~(L4_PAGE_SIZE - 1);
-		level = 0;
-		e = table_entry(v, g, g ? g->root : v->root, vaddr, 0, true);
-	}
+	e = leaf_entry(v, g, vaddr, &pa, &level);
 	if (!e)
 		return false;
-	if (level && pte_valid(*e) && !pte_leaf(*e, level)) {
-		/* Small leaves were there before; they are correct or flushed, keep to small ones. */
-		pa += vaddr & (size - 1) & ~(L4_PAGE_SIZE - 1);
-		level = 0;
-		e = table_entry(v, g, g ? g->root : v->root, vaddr, 0, true);
-		if (!e)
-			return false;
-	}
 	if (*e & ARCH_PTE_FRAME)
 		return false;
 	/* The CPU must not see one valid translation turn into another (Arm ARM, D8.14: break before make). */
@@ -174,27 +199,23 @@ bool guest_fill(struct vspace *v, struct guestspace *g, u64 guest_root, u64 vadd
 	int level;
 
 	*present = 0;
-	if (vaddr >= ARCH_USER_TOP || guest_root == NEVER)
+	if (vaddr >= ARCH_USER_TOP || !aligned(guest_root, L4_PAGE_SIZE))	/* NEVER is not aligned */
 		return false;
-	do {
-		leaf = guest_walk(v, guest_root, vaddr, &e, &level);
-		if (!leaf)
+	leaf = guest_walk(v, guest_root, vaddr, &e, &level);
+	if (!leaf)
+		return false;
+	*present = 1;
+	size = level_span(level);
+	if (!!(e & L4_PTE_USER) != !!g || (guest_rights(e) & access) != access ||
+	    !vspace_guest_memory(v, e & L4_PTE_ADDR_MASK & ~(size - 1), size, NULL))
+		return false;
+	wanted = e | L4_PTE_ACCESSED | (access & L4_RIGHT_WRITE ? L4_PTE_DIRTY : 0);
+	/* If somebody else has changed the entry, the access is repeated and finds what is there then. */
+	if (wanted != e && !__atomic_compare_exchange_n(leaf, &e, wanted, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		return true;
+	while (!install(v, g, vaddr, wanted, level))
+		if (!table_make_place(v, g, vaddr))
 			return false;
-		*present = 1;
-		size = 1UL << (L4_PAGE_BITS + 9 * level);
-		if (!!(e & L4_PTE_USER) != !!g || (guest_rights(e) & access) != access ||
-		    !vspace_guest_memory(v, e & L4_PTE_ADDR_MASK & ~(size - 1), size, NULL))
-			return false;
-		wanted = e | L4_PTE_ACCESSED | (access & L4_RIGHT_WRITE ? L4_PTE_DIRTY : 0);
-	} while (wanted != e && !__atomic_compare_exchange_n(leaf, &e, wanted, false, __ATOMIC_SEQ_CST,
-							     __ATOMIC_SEQ_CST));
-	while (!install(v, g, vaddr, wanted, level)) {
-		int l;
-		u64 *old = table_lookup(g ? g->root : v->root, vaddr, &l);
-
-		if ((old && (*old & ARCH_PTE_FRAME)) || !table_make_room(v, g))
-			return false;
-	}
 	event(EVENT_FILL, vaddr, wanted);
 	if (g && !level)
 		fill_around(v, g, vaddr, leaf);
@@ -219,44 +240,43 @@ void guestspace_hint(struct guestspace *g, u64 vaddr, u64 pages)
 	}
 }
 
-static error_t set_root(struct guestspace *g, u64 gpa)
-{
-	if (gpa != NEVER) {
-		if (!aligned(gpa, L4_PAGE_SIZE))
-			return L4_ERR_ALIGN;
-		if (!vspace_guest_memory(g->vspace, gpa, L4_PAGE_SIZE, NULL))
-			return L4_ERR_RANGE;
-	}
-	guestspace_reset(g);
-	g->guest_root = gpa;
-	return L4_ERR_OK;
-}
-
 error_t guestspace_invoke(struct invocation *i)
 {
 	struct guestspace *g = SLOT_OBJECT(i->slot, guestspace);
+	struct work work = WORK_PREEMPTIBLE;
 	struct slot *cap;
-	error_t error;
 
 	if (i->op > L4_GUESTSPACE_FLUSH)
 		return L4_ERR_OP;
 	if (!(i->slot->rights & L4_RIGHT_WRITE))
 		return L4_ERR_RIGHTS;
 	if (i->op == L4_GUESTSPACE_CONFIGURE) {
-		error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_VSPACE, L4_RIGHT_WRITE, &cap);
+		error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_VSPACE, L4_RIGHT_WRITE, &cap);
+
 		if (error)
 			return error;
 		if (g->vspace)
 			return L4_ERR_BUSY;
 		slot_hold(&g->vspace_slot, cap, HELD_SPACE);
 		g->vspace = SLOT_OBJECT(cap, vspace);
+		g->epoch = g->vspace->epoch;
 		list_add_tail(&g->vspace->spaces, &g->link);
 		return L4_ERR_OK;
 	}
 	if (!g->vspace)
 		return L4_ERR_UNBOUND;
-	if (i->op == L4_GUESTSPACE_SET_ROOT)
-		return set_root(g, i->arg[0]);
-	guestspace_flush(g, i->arg[0], i->arg[1]);
+	if (g->epoch != g->vspace->epoch)
+		guestspace_reset(g);
+	if (i->op == L4_GUESTSPACE_FLUSH) {
+		i->again = !guestspace_flush(g, L4_FLUSH_RANGE, &i->arg[0], i->arg[1], &work);
+		return L4_ERR_OK;
+	}
+	if (i->arg[0] != NEVER) {
+		if (!aligned(i->arg[0], L4_PAGE_SIZE))
+			return L4_ERR_ALIGN;
+		if (!vspace_guest_memory(g->vspace, i->arg[0], L4_PAGE_SIZE, NULL))
+			return L4_ERR_RANGE;
+	}
+	guestspace_flush(g, L4_FLUSH_ROOT, &i->arg[0], 0, &work);
 	return L4_ERR_OK;
 }

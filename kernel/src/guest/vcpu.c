@@ -9,6 +9,14 @@
 
 _Static_assert(sizeof(struct vcpu) <= L4_PAGE_SIZE, "vcpu size");
 
+/*
+ * Faults in a row at one instruction, without VCPU_RESUME or VCPU_ENTER between them, that are taken for faults of the
+ * upcall entry itself. Few, so that an entry whose stack pointer moves down at each does not leave a guard page.
+ */
+#define ENTRY_FAULTS 4
+
+#define DRAIN_STEPS 256		/* what an entry of the flush queue counts for at least: see guestspace_reset() */
+
 static void timer_fired(struct timer *timer)
 {
 	struct vcpu *v = container_of(timer, struct vcpu, timer);
@@ -26,6 +34,7 @@ void vcpu_init(void *memory, u8 size_bits)
 	v->page->kernel_root = NEVER;
 	v->page->user_top = ARCH_USER_TOP;
 	arch_cpu_id(v->page->cpu_id);
+	list_init(&v->link);
 	list_init(&v->timer.link);
 	v->timer.fire = timer_fired;
 }
@@ -44,11 +53,15 @@ error_t vcpu_bind(struct thread *t, struct vcpu *v, u64 vaddr)
 		return L4_ERR_ALIGN;
 	if (vaddr >= ARCH_USER_TOP - L4_PAGE_SIZE)
 		return L4_ERR_RANGE;
+	if (t->vspace->vcpu_count == VSPACE_VCPUS)
+		return L4_ERR_MEMORY;
 	error = vspace_map_page(t->vspace, vaddr, arch_pa(v->page), L4_RIGHT_READ | L4_RIGHT_WRITE);
 	if (error)
 		return error;
 	v->thread = t;
 	v->page_vaddr = vaddr;
+	list_add_tail(&t->vspace->vcpus, &v->link);
+	t->vspace->vcpu_count++;
 	t->vcpu = v;
 	thread_set_own_mode(t);
 	return L4_ERR_OK;
@@ -63,8 +76,10 @@ void vcpu_unbind(struct vcpu *v)
 		return;
 	thread_stop(t);
 	timer_cancel(&v->timer);
-	if (t->vspace)
-		vspace_unmap_page(t->vspace, v->page_vaddr);
+	assert(t->vspace);
+	vspace_unmap_page(t->vspace, v->page_vaddr);
+	list_remove(&v->link);
+	t->vspace->vcpu_count--;
 	t->vcpu = NULL;
 	t->exit_work = false;
 	thread_set_own_mode(t);
@@ -92,18 +107,31 @@ void vcpu_leave_user(struct thread *t, u32 reason, u32 code)
 	thread_set_own_mode(t);
 }
 
-/* Guest kernel, wherever it was -> guest kernel at kernel_entry. */
-static void upcall(struct thread *t, u32 reason)
+/* An upcall for a fault: does it come from the upcall entry itself, again and again? */
+static bool entry_faults(struct vcpu *v, u64 ip)
+{
+	if (v->fault_ip != ip)
+		v->fault_count = 0;
+	v->fault_ip = ip;
+	if (++v->fault_count < ENTRY_FAULTS)
+		return false;
+	v->fault_count = 0;
+	return true;
+}
+
+/* Guest kernel, wherever it was -> guest kernel at kernel_entry. addr is what a report to the pager names. */
+static void upcall(struct thread *t, u32 reason, u64 addr)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
-	u64 entry = READ_ONCE(p->kernel_entry);
+	u64 entry = READ_ONCE(p->kernel_entry), ip = frame_ip(thread_frame(t));
+	bool none = entry - 1 >= ARCH_USER_TOP - 1;
 
-	if (entry - 1 >= ARCH_USER_TOP - 1) {
-		ipc_fault(t, L4_FAULT_VCPU, reason, p->fault_addr, frame_ip(thread_frame(t)), 0);
+	if (none || (reason != L4_EXIT_EVENT && entry_faults(t->vcpu, ip))) {
+		ipc_fault(t, L4_FAULT_VCPU, reason, addr, ip, !none);
 		return;
 	}
 	event(EVENT_UPCALL, reason, 0);
-	p->kernel_irq = p->irq_enabled;
+	p->kernel_irq = READ_ONCE(p->irq_enabled);
 	p->irq_enabled = 0;
 	p->exit_reason = reason;
 	p->kernel_frame = *thread_frame(t);
@@ -121,7 +149,7 @@ void vcpu_exit_work(struct thread *t)
 	if (t->in_guest_user)
 		vcpu_leave_user(t, L4_EXIT_EVENT, 0);
 	else if (READ_ONCE(p->irq_enabled))
-		upcall(t, L4_EXIT_EVENT);
+		upcall(t, L4_EXIT_EVENT, 0);
 }
 
 void vcpu_event(struct thread *t, u64 bits)
@@ -156,7 +184,7 @@ void vcpu_page_fault(struct thread *t, u64 addr, u32 access)
 	if (user)
 		vcpu_leave_user(t, L4_EXIT_FAULT, 0);
 	else
-		upcall(t, L4_EXIT_FAULT);
+		upcall(t, L4_EXIT_FAULT, addr);
 }
 
 void vcpu_exception(struct thread *t, u32 vector, u64 error, u64 addr)
@@ -169,10 +197,20 @@ void vcpu_exception(struct thread *t, u32 vector, u64 error, u64 addr)
 	if (t->in_guest_user)
 		vcpu_leave_user(t, L4_EXIT_EXCEPTION, vector);
 	else
-		upcall(t, L4_EXIT_EXCEPTION);
+		upcall(t, L4_EXIT_EXCEPTION, addr);
 }
 
-/* A GuestSpace of the caller's own guest. */
+/* Cold paths are out of line so that the hot path spills nothing. */
+__attribute__((noinline))
+static error_t stale_space(struct thread *t, struct guestspace *g)
+{
+	if (g->vspace != t->vspace)
+		return L4_ERR_UNBOUND;
+	guestspace_reset(g);
+	return L4_ERR_OK;
+}
+
+/* A GuestSpace of the caller's own guest, ready for use. An epoch is of one VSpace only. */
 static inline error_t own_space(struct thread *t, u64 slot, struct guestspace **g)
 {
 	struct slot *cap;
@@ -181,41 +219,51 @@ static inline error_t own_space(struct thread *t, u64 slot, struct guestspace **
 	if (unlikely(error))
 		return error;
 	*g = SLOT_OBJECT(cap, guestspace);
-	return likely((*g)->vspace == t->vspace) ? L4_ERR_OK : L4_ERR_UNBOUND;
+	return likely((*g)->epoch == t->vspace->epoch) ? L4_ERR_OK : stale_space(t, *g);
 }
 
-/* Entries that name nothing of the guest's are skipped: the queue has no place for an error. */
-static void drain_flushes(struct thread *t, struct l4_vcpu_page *p)
+/* False: preempted, and e->start is where to go on. */
+static bool flush_one(struct thread *t, struct l4_flush_entry *e, struct work *work)
 {
-	u32 n = READ_ONCE(p->flush_count);
+	struct guestspace *g;
 
-	for (u32 k = 0; k < n && k < L4_GUEST_FLUSH_QUEUE; k++) {
-		struct l4_flush_entry e = p->flush[k];
-		struct guestspace *g;
+	if (e->op == L4_FLUSH_SIGNAL)
+		notification_signal_slot(t, e->space);
+	else if (e->op <= L4_FLUSH_PROTECT && !own_space(t, e->space, &g))
+		return guestspace_flush(g, e->op, &e->start, e->end, work);
+	return true;
+}
 
-		if (e.op == L4_FLUSH_SIGNAL) {
-			notification_signal_slot(t, e.space);
-			continue;
-		}
-		if (own_space(t, e.space, &g))
-			continue;
-		if (e.op == L4_FLUSH_RANGE) {
-			guestspace_flush(g, e.start, e.end);
-		} else if (e.op == L4_FLUSH_PROTECT) {
-			event(EVENT_FLUSH, e.start, e.end);
-			table_protect_range(g->root, e.start, e.end);
-			arch_root_flush(g->root_reg);
-		} else if (e.op == L4_FLUSH_ROOT) {
-			guestspace_reset(g);
-			g->guest_root = aligned(e.start, L4_PAGE_SIZE) &&
-						vspace_guest_memory(t->vspace, e.start, L4_PAGE_SIZE, NULL)
-						? e.start : NEVER;
+/*
+ * Entries that name nothing of the guest's are skipped: the queue has no place for an error. False: preempted, and
+ * what is left has become the head of the queue. A guest that changes it meanwhile changes its own flushes.
+ */
+__attribute__((noinline))
+static bool drain_flushes(struct thread *t, struct l4_vcpu_page *p)
+{
+	u32 n = min_u64(READ_ONCE(p->flush_count), L4_GUEST_FLUSH_QUEUE), k = 0;
+	struct work work = WORK_PREEMPTIBLE;
+	bool preempted = false;
+
+	while (k < n && !preempted) {
+		const struct l4_flush_entry *q = &p->flush[k];
+		struct l4_flush_entry e = { READ_ONCE(q->space), READ_ONCE(q->op), READ_ONCE(q->start),
+					    READ_ONCE(q->end) };
+
+		if (unlikely(!flush_one(t, &e, &work))) {
+			p->flush[k].start = e.start;
+			preempted = true;
+		} else {
+			k++;
+			preempted = work_preempted(&work, DRAIN_STEPS);
 		}
 	}
-	p->flush_count = 0;
+	for (u32 to = 0; k + to < n && k; to++)
+		p->flush[to] = p->flush[k + to];
+	WRITE_ONCE(p->flush_count, n - k);
+	return k == n;
 }
 
-/* What few entries need is out of line, so that the others save no registers for it. */
 __attribute__((noinline))
 static error_t refuse(struct thread *t, u32 reason, u32 code)
 {
@@ -223,20 +271,22 @@ static error_t refuse(struct thread *t, u32 reason, u32 code)
 	return L4_ERR_OK;
 }
 
+/* Flush queue and map hint. False: preempted before the queue was empty. */
 __attribute__((noinline))
-static void prepare(struct thread *t, struct l4_vcpu_page *p, u64 slot)
+static bool prepare(struct thread *t, struct l4_vcpu_page *p, u64 slot)
 {
 	struct guestspace *g;
 	u32 hint;
 
-	if (READ_ONCE(p->flush_count))
-		drain_flushes(t, p);
+	if (READ_ONCE(p->flush_count) && !drain_flushes(t, p))
+		return false;
 	hint = READ_ONCE(p->hint_count);
 	if (!hint || own_space(t, slot, &g))
-		return;
+		return true;
 	p->hint_count = 0;
-	if (p->hint_space == slot && hint <= L4_GUEST_HINT_MAX)
+	if (READ_ONCE(p->hint_space) == slot && hint <= L4_GUEST_HINT_MAX)
 		guestspace_hint(g, align_down(READ_ONCE(p->hint_addr), L4_PAGE_SIZE), hint);
+	return true;
 }
 
 /*
@@ -252,8 +302,8 @@ error_t vcpu_enter(struct thread *t, u64 slot)
 	error_t error;
 
 	event(EVENT_GUEST_ENTER, slot, p->frame_gpa);
-	if (unlikely(READ_ONCE(p->flush_count) | READ_ONCE(p->hint_count)))
-		prepare(t, p, slot);
+	if (unlikely(READ_ONCE(p->flush_count) | READ_ONCE(p->hint_count)) && !prepare(t, p, slot))
+		return refuse(t, L4_EXIT_EVENT, 0);
 	error = own_space(t, slot, &g);
 	if (unlikely(error))
 		return refuse(t, L4_EXIT_ERROR, error);
@@ -270,11 +320,12 @@ error_t vcpu_enter(struct thread *t, u64 slot)
 		return refuse(t, L4_EXIT_EXCEPTION, ARCH_VECTOR_BAD_IP);
 	}
 	/* Least recently entered spaces are evicted first. */
-	if (t->vspace->spaces.prev != &g->link) {
+	if (t->vspace->holders.prev != &g->link && g->tables) {
 		list_remove(&g->link);
-		list_add_tail(&t->vspace->spaces, &g->link);
+		list_add_tail(&t->vspace->holders, &g->link);
 	}
 	v->space = g;
+	v->fault_count = 0;
 	t->in_guest_user = true;
 	t->frame_end = (u64)(f + 1);
 	t->root = g->root_reg;
@@ -289,7 +340,8 @@ error_t vcpu_resume(struct thread *t)
 	struct l4_frame *f = thread_frame(t);
 	u32 irq = READ_ONCE(p->kernel_irq);
 
-	*f = p->kernel_frame;
+	t->vcpu->fault_count = 0;
+	read_shared(f, &p->kernel_frame);
 	arch_frame_sanitise(f);
 	p->irq_enabled = irq;
 	if (irq && READ_ONCE(p->pending))
@@ -297,12 +349,19 @@ error_t vcpu_resume(struct thread *t)
 	return L4_ERR_OK;
 }
 
+/* The queue is not empty yet: the guest kernel takes the interrupt, and repeats its call. */
+static error_t repeat(struct thread *t)
+{
+	frame_repeat_syscall(thread_frame(t));
+	return L4_ERR_OK;
+}
+
 error_t vcpu_wait(struct thread *t)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
 
-	if (READ_ONCE(p->flush_count))
-		drain_flushes(t, p);
+	if (READ_ONCE(p->flush_count) && !drain_flushes(t, p))
+		return repeat(t);
 	if (!READ_ONCE(p->pending))
 		sched_block(t, THREAD_VCPU_WAIT);
 	return L4_ERR_OK;
@@ -317,14 +376,25 @@ error_t vcpu_timer(struct thread *t, u64 when)
 	return L4_ERR_OK;
 }
 
-error_t vcpu_flush(struct thread *t, u64 start, u64 end)
+/* m0 of the guest kernel's registers, where its own range starts, moves on with each repetition. */
+__attribute__((noinline))
+error_t vcpu_flush(struct thread *t)
 {
-	drain_flushes(t, t->vcpu->page);
-	if (start < end) {
-		table_clear_range(t->vspace->root, start, end, true);
-		arch_root_flush(t->vspace->root_reg);
-	}
-	return L4_ERR_OK;
+	struct work work = WORK_PREEMPTIBLE;
+	u64 words[L4_MSG_REG_WORDS];
+	bool done;
+
+	if (!drain_flushes(t, t->vcpu->page))
+		return repeat(t);
+	frame_get_words(thread_frame(t), words);
+	if (words[0] >= words[1])
+		return L4_ERR_OK;
+	done = table_change(t->vspace, t->vspace->root, &words[0], words[1], TABLE_CLEAR_FILLED, &work);
+	arch_root_flush(t->vspace->root_reg);
+	if (done)
+		return L4_ERR_OK;
+	frame_set_words(thread_frame(t), words);
+	return repeat(t);
 }
 
 /*

@@ -2,9 +2,12 @@
 /* VSpace: mapping of Frames, and the ranges of memory that belong to its guest. */
 #include <kernel/arch.h>
 #include <kernel/debug.h>
+#include <kernel/paging.h>
 #include <kernel/vspace.h>
 
 #define FRAMES_AT_ONCE 64
+
+static u64 last_epoch;	/* of all VSpaces */
 
 /* Header and descriptors, root table, pool; descriptors take as many pages as they need. */
 void vspace_init(void *memory, u8 size_bits)
@@ -19,7 +22,10 @@ void vspace_init(void *memory, u8 size_bits)
 	v->pool_pages = v->pool_free = pages - head - 1;
 	list_init(&v->frames);
 	list_init(&v->threads);
+	list_init(&v->vcpus);
 	list_init(&v->spaces);
+	list_init(&v->holders);
+	v->epoch = ++last_epoch;
 	v->root_reg = arch_root_init(v->root);
 }
 
@@ -31,7 +37,7 @@ bool vspace_destroy(struct object *o)
 {
 	struct vspace *v = (struct vspace *)o;
 
-	assert(list_empty(&v->threads) && list_empty(&v->spaces));
+	assert(list_empty(&v->threads) && list_empty(&v->spaces) && list_empty(&v->holders));
 	for (u32 k = 0; k < FRAMES_AT_ONCE && !list_empty(&v->frames); k++) {
 		struct slot *s = container_of(v->frames.next, struct slot, in_vspace);
 
@@ -50,68 +56,46 @@ bool vspace_destroy(struct object *o)
 /* Entry for a Frame's leaf. A larger leaf filled from a guest's table gives way. */
 static error_t leaf_for_map(struct vspace *v, u64 vaddr, int level, u64 **e)
 {
-	while (unlikely(!(*e = table_entry(v, NULL, v->root, vaddr, level, true)))) {
-		int l;
-		u64 *larger = table_lookup(v->root, vaddr, &l);
+	int l;
 
-		if (larger && (*larger & ARCH_PTE_FRAME))
-			return L4_ERR_MAPPED;
-		if (larger) {
-			*larger = 0;
-			arch_root_flush(v->root_reg);
-		} else if (!table_make_room(v, NULL)) {
-			return L4_ERR_MEMORY;
-		}
-	}
+	while (unlikely(!(*e = table_entry(v, NULL, v->root, vaddr, level, true))))
+		if (!table_make_place(v, NULL, vaddr))
+			return table_lookup(v->root, vaddr, &l) ? L4_ERR_MAPPED : L4_ERR_MEMORY;
 	return **e & ARCH_PTE_FRAME ? L4_ERR_MAPPED : L4_ERR_OK;
-}
-
-/* Is any Frame mapped in [start, end)? */
-static bool occupied(u64 *table, int level, u64 start, u64 end)
-{
-	u64 size = 1UL << (L4_PAGE_BITS + 9 * level);
-
-	for (u64 at = start; at < end;) {
-		u64 next = min_u64(align_down(at, size) + size, end);
-		u64 e = table[at >> (L4_PAGE_BITS + 9 * level) & 511];
-
-		if (pte_valid(e)) {
-			if (pte_leaf(e, level) ? !!(e & ARCH_PTE_FRAME)
-					       : occupied(arch_ptr(pte_addr(e)), level - 1, at, next))
-				return true;
-		}
-		at = next;
-	}
-	return false;
 }
 
 static error_t map_range(struct vspace *v, u64 vaddr, u64 pa, u64 size, u32 rights, bool uncached)
 {
 	int level = size >= BIT(L4_LARGE_PAGE_BITS) ? 1 : 0;
-	u64 step = level ? BIT(L4_LARGE_PAGE_BITS) : L4_PAGE_SIZE;
+	u64 step = level_span(level), *e = NULL;
 
-	/* One page is checked where it is written. */
-	if (size > L4_PAGE_SIZE && occupied(v->root, ARCH_LEVELS - 1, vaddr, vaddr + size))
-		return L4_ERR_MAPPED;
+	/* One page is checked, and what was filled there cleared, where it is written. */
+	if (size > L4_PAGE_SIZE) {
+		if (table_has_frames(v, v->root, ARCH_LEVELS - 1, vaddr, vaddr + size))
+			return L4_ERR_MAPPED;
+		table_make_way(v, vaddr, vaddr + size, level);
+	}
 	for (u64 done = 0; done < size; done += step) {
-		u64 *e;
-		error_t error = leaf_for_map(v, vaddr + done, level, &e);
+		error_t error = L4_ERR_OK;
 
-		if (error) {
-			table_clear_range(v->root, vaddr, vaddr + done, false);
-			return error;
-		}
-		/* What was filled from a guest's table goes before the Frame comes: see install(). */
-		if (unlikely(pte_valid(*e))) {
-			if (pte_leaf(*e, level))
-				*e = 0;
-			else
-				table_make_way(v, e);
+		/* The next entry of the same table is at hand: there is a Frame in it, so it has stayed. */
+		if (done && level_index(vaddr + done, level))
+			table_note_use(v, ++e);
+		else
+			error = leaf_for_map(v, vaddr + done, level, &e);
+		/* The CPU must not see one translation turn into another: see install(). */
+		if (unlikely(!error && pte_valid(*e))) {
+			*e = 0;
 			arch_root_flush(v->root_reg);
 		}
-		*e = pte_make(pa + done, rights, uncached, level) | ARCH_PTE_FRAME;
+		if (error) {
+			table_clear_range(v, v->root, vaddr, vaddr + done);
+			arch_root_flush(v->root_reg);
+			return error;
+		}
+		table_set_frame(v, e, pte_make(pa + done, rights, uncached, level), level);
 	}
-	arch_filled();
+	arch_filled(v->root_reg);
 	return L4_ERR_OK;
 }
 
@@ -122,7 +106,7 @@ error_t vspace_map_page(struct vspace *v, u64 vaddr, u64 pa, u32 rights)
 
 void vspace_unmap_page(struct vspace *v, u64 vaddr)
 {
-	table_clear_range(v->root, vaddr, vaddr + L4_PAGE_SIZE, false);
+	table_clear_range(v, v->root, vaddr, vaddr + L4_PAGE_SIZE);
 	arch_root_flush(v->root_reg);
 }
 
@@ -161,6 +145,9 @@ static error_t map(struct invocation *i, struct vspace *v)
 		return L4_ERR_ARG;
 	if (rights & ~(frame->rights | (u64)L4_RIGHT_GRANT))
 		return L4_ERR_RIGHTS;
+	/* Cached and uncached views of the same memory disagree: what L4 cleared may not have left the cache. */
+	if (i->arg[3] && frame->kind != L4_MEM_DEVICE)
+		return L4_ERR_ARG;
 	size = BIT(frame->size_bits);
 	if (!aligned(vaddr, frame->size_bits >= L4_LARGE_PAGE_BITS ? BIT(L4_LARGE_PAGE_BITS) : L4_PAGE_SIZE))
 		return L4_ERR_ALIGN;
@@ -202,7 +189,11 @@ static error_t attach(struct invocation *i, struct vspace *v)
 	return L4_ERR_OK;
 }
 
-/* The guest loses this memory: no translation to it and no register frame in it may stay. */
+/*
+ * The guest loses this memory: no translation to it and no register frame in it may stay. Nothing new can name it
+ * from here on, and GuestSpaces are reset before their next use; what was filled into the VSpace's own tree is left
+ * for frame_release() to clear.
+ */
 static void detach(struct vspace *v, struct slot *s)
 {
 	u32 r = 0;
@@ -210,32 +201,37 @@ static void detach(struct vspace *v, struct slot *s)
 	while (v->region[r].slot != s)
 		r++;
 	v->region[r] = v->region[--v->region_count];
-	for (struct list *l = v->threads.next; l != &v->threads; l = l->next) {
-		struct thread *t = container_of(l, struct thread, in_vspace);
+	for (struct list *l = v->vcpus.next; l != &v->vcpus; l = l->next) {
+		struct thread *t = container_of(l, struct vcpu, link)->thread;
 
 		if (t->in_guest_user)
 			vcpu_leave_user(t, L4_EXIT_ERROR, L4_ERR_RANGE);
 	}
-	for (struct list *l = v->spaces.next; l != &v->spaces; l = l->next)
-		guestspace_reset(container_of(l, struct guestspace, link));
-	table_clear_range(v->root, 0, ARCH_USER_TOP, true);
-	arch_root_flush(v->root_reg);
+	v->epoch = ++last_epoch;
+	v->sweep_at = 0;
+	s->use = FRAME_DETACHING;
 }
 
-void frame_release(struct slot *s)
+/* Undo MAP or ATTACH. False: preempted; call it again before the Frame is used for anything else. */
+bool frame_release(struct slot *s, struct work *work)
 {
 	struct vspace *v = s->vspace;
+	bool done = true;
 
-	if (s->use == FRAME_MAPPED) {
-		table_clear_range(v->root, s->badge, s->badge + BIT(s->size_bits), false);
-		arch_root_flush(v->root_reg);
-	} else {
+	if (s->use == FRAME_ATTACHED)
 		detach(v, s);
-	}
+	if (s->use == FRAME_MAPPED)
+		table_clear_range(v, v->root, s->badge, s->badge + BIT(s->size_bits));
+	else
+		done = table_change(v, v->root, &v->sweep_at, ARCH_USER_TOP, TABLE_CLEAR_FILLED, work);
+	arch_root_flush(v->root_reg);
+	if (!done)
+		return false;
 	list_remove(&s->in_vspace);
 	s->use = SLOT_UNUSED;
 	s->vspace = NULL;
 	s->badge = 0;
+	return true;
 }
 
 /* For a driver that has no registers in its address space, where a stray store would reach them. */
@@ -260,12 +256,13 @@ static error_t access(struct invocation *i, bool store)
 error_t frame_invoke(struct invocation *i)
 {
 	struct slot *s = i->slot;
+	struct work work = WORK_PREEMPTIBLE;
 
 	switch (i->op) {
 	case L4_FRAME_UNMAP:
 		if (s->use == SLOT_UNUSED)
 			return L4_ERR_UNMAPPED;
-		frame_release(s);
+		i->again = !frame_release(s, &work);
 		return L4_ERR_OK;
 	case L4_FRAME_INFO:
 		if (!(s->rights & L4_RIGHT_READ))

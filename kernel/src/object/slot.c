@@ -3,6 +3,7 @@
 #include <kernel/arch.h>
 #include <kernel/debug.h>
 #include <kernel/irq.h>
+#include <kernel/preempt.h>
 
 #define BUDGET 16	/* steps between two looks for an interrupt */
 
@@ -121,29 +122,32 @@ static void drop_object(struct object *o)
 
 /*
  * Empty a slot. What is derived from it stays behind, deeper than whatever precedes it; so this is for leaves, and for
- * the first of what a revoke deletes, all of which is deeper than the slot that is revoked.
+ * the first of what a revoke deletes, all of which is deeper than the slot that is revoked. False: interrupted while a
+ * Frame was taken out of its VSpace, and the slot is still there.
  */
-static void delete_one(struct slot *s)
+static bool delete_one(struct slot *s)
 {
-	enum slot_use use = s->use;
+	struct work work = WORK_PREEMPTIBLE;
 	bool object = has_object(s);
 	struct slot was = *s;
 
+	if (s->type == L4_TYPE_FRAME && s->use && !frame_release(s, &work))
+		return false;
 	if (s->prev)
 		s->prev->next = s->next;
 	if (s->next)
 		s->next->prev = s->prev;
-	if (s->type == L4_TYPE_FRAME && use)
-		frame_release(s);
 	memset(s, 0, sizeof(*s));
-	if (was.type != L4_TYPE_FRAME && use)
-		tell_holder(s, use, was.object);
+	if (was.type != L4_TYPE_FRAME && was.use)
+		tell_holder(s, was.use, was.object);
 	if (was.type == L4_TYPE_IRQ_HANDLER)
 		irq_release(was.object);
 	else if (object)
 		drop_object((struct object *)was.object);
+	return true;
 }
 
+/* Or does a part of it, when it is interrupted. */
 void slot_take(struct slot *s)
 {
 	delete_one(slot_has_derived(s) ? s->next : s);
@@ -239,8 +243,8 @@ error_t slot_revoke(struct slot *s, bool *again)
 
 			if (carries_caller(s->next))
 				return L4_ERR_BUSY;
-			delete_one(s->next);
-			if (interrupted(&budget, expensive) && (slot_has_derived(s) || zombies)) {
+			if (!delete_one(s->next) ||
+			    (interrupted(&budget, expensive) && (slot_has_derived(s) || zombies))) {
 				*again = true;
 				return L4_ERR_OK;
 			}
@@ -271,6 +275,9 @@ error_t slot_delete(struct slot *s, bool *again)
 		return L4_ERR_OK;
 	if (carries_caller(s))
 		return L4_ERR_BUSY;
-	delete_one(s);
+	if (!delete_one(s)) {
+		*again = true;
+		return L4_ERR_OK;
+	}
 	return slot_reap(again);
 }

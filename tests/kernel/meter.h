@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * How long L4 keeps interrupts off: a thread more urgent than all others runs 100 us of 300 and notes the longest time
+ * in which it did not run. Under -icount one instruction is one ns, so the figures are exact.
+ */
+#ifndef METER_H
+#define METER_H
+
+#include "harness.h"
+
+#define METER_LIMIT_US 200 /* what nobody may exceed */
+
+void meter_start(void);
+void meter_stop(void); /* before the page that it writes to goes */
+
+/* Since the last call, or the start: how much later than it should a wake-up came at most. Any side may ask. */
+u64 meter_latest_us(void);
+
+#define METER_CHECK(what)                                                                                    \
+	do {                                                                                                 \
+		u64 us_ = meter_latest_us();                                                                 \
+		print("# bench latency-%s %lu us\n", what, us_);                                             \
+		CHECK(us_ < METER_LIMIT_US);                                                                 \
+	} while (0)
+
+#endif
