@@ -223,7 +223,7 @@ static void guest_call(const struct l4_msg *msg)
 
 static void __attribute__((noreturn)) guest_fault(const struct l4_msg *msg)
 {
-	static const char *const names[] = {"?", "page fault", "exception", "fault without an upcall entry"};
+	static const char *const names[] = {"?", "page fault", "exception", "fault without an upcall entry that works"};
 	unsigned long label = l4_tag_label(msg->tag);
 
 	say("guest fault: %s, %lx %lx %lx %lx\n", names[label < 4 ? label : 0], msg->words[0], msg->words[1],

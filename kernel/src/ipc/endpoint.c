@@ -35,7 +35,7 @@ static error_t check_message(struct thread *t, u64 tag, bool grant)
 		return L4_ERR_ARG;
 	for (u64 k = 0; k < TAG_CAPS(tag); k++) {
 		struct slot *s;
-		error_t error = cap_lookup(t, t->utcb->caps[k], &s);
+		error_t error = cap_lookup(t, READ_ONCE(t->utcb->caps[k]), &s);
 
 		if (error)
 			return error;
@@ -50,12 +50,12 @@ static error_t check_message(struct thread *t, u64 tag, bool grant)
 /* Returns how many capabilities arrived. The sender's slots may have changed since the check. */
 static u64 transfer_caps(struct thread *from, struct thread *to, u64 n)
 {
-	u64 first = to->utcb->recv_slot, k;
+	u64 first = READ_ONCE(to->utcb->recv_slot), k;
 
 	for (k = 0; k < n && first; k++) {
 		struct slot *src, *dst = to->cnode ? cnode_slot(to->cnode, first + k) : NULL;
 
-		if (!dst || dst->type || cap_lookup(from, from->utcb->caps[k], &src) ||
+		if (!dst || dst->type || cap_lookup(from, READ_ONCE(from->utcb->caps[k]), &src) ||
 		    src->type == L4_TYPE_UNTYPED)
 			break;
 		slot_copy(dst, src, L4_RIGHT_ALL, src->badge, true);

@@ -238,7 +238,7 @@ static error_t registers(struct invocation *i, struct thread *t, bool write)
 		return L4_ERR_STATE;
 	if (write) {
 		t->restart = NULL;
-		memcpy(f, mr, sizeof(*f));
+		read_shared(f, (const struct l4_frame *)mr);
 		arch_frame_sanitise(f);
 	} else {
 		memcpy(mr, f, sizeof(*f));
