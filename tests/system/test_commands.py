@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from screen import Screen
 
 from orchestration import boot
 from orchestration.arch import Arch
@@ -100,48 +99,54 @@ def test_without_terminal_it_says_ready_and_builds_nothing(root: Path, made: boo
     assert {path: path.stat().st_mtime_ns for path in logs} == before
 
 
+def test_commands_come_from_standard_input(root: Path, arch: Arch) -> None:
+    done = subprocess.run([str(root / "orchestrate"), "boot", arch.name], input="echo sum $((40+2))\nexit 5\n",
+                          capture_output=True, text=True, timeout=600, check=False)
+    assert (done.returncode, done.stdout) == (5, "sum 42\n"), done.stderr
+
+
 def test_the_shell_has_a_terminal_and_leaving_it_ends_the_machine(root: Path, arch: Arch) -> None:
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execv(str(root / "orchestrate"), ["orchestrate", "boot", arch.name])
-    seen = b""
-
-    def wait_for(text: bytes, limit: float) -> None:
-        nonlocal seen
-        deadline = time.monotonic() + limit
-        while text not in seen:
-            assert time.monotonic() < deadline, seen.decode(errors="replace")
-            if select.select([terminal], [], [], 0.5)[0]:
-                seen += os.read(terminal, 65536)
-
-    try:
-        wait_for(b"root@quoll", 300)
-        os.write(terminal, b"tty; stty size; echo sum $((40+2))\n")
-        wait_for(b"sum 42", 30)
-        assert b"/dev/pts/" in seen
-        os.write(terminal, b"exit 5\n")
-        deadline = time.monotonic() + 120
-        while True:
-            ended, status = os.waitpid(child, os.WNOHANG)
-            if ended:
-                break
-            assert time.monotonic() < deadline, seen.decode(errors="replace")
-            if select.select([terminal], [], [], 0.2)[0]:
-                try:
-                    seen += os.read(terminal, 65536)
-                except OSError:
-                    time.sleep(0.1)
-        while select.select([terminal], [], [], 0.2)[0]:
-            try:
-                seen += os.read(terminal, 65536)
-            except OSError:
-                break
-        assert os.waitstatus_to_exitcode(status) == 5, seen.decode(errors="replace")
-    finally:
-        os.close(terminal)
+    with Screen(root / "orchestrate", "boot", arch.name) as screen:
+        before = screen.modes()
+        screen.wait_for("root@quoll", 300)
+        screen.type("tty; echo sum $((40+2))\n")
+        screen.wait_for("/dev/pts/")
+        screen.wait_for("sum 42")
+        screen.type("exit 5\n")
+        assert screen.end() == 5, screen.text()
+        assert screen.modes() == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_panic_ends_the_shell_at_once(root: Path, arch: Arch) -> None:
+    """The same text from a program does not; what Linux said is in the run's folder."""
+    with Screen(root / "orchestrate", "boot", arch.name) as screen:
+        before = screen.modes()
+        screen.wait_for("root@quoll", 300)
+        screen.type("for f in console kmsg; do echo 'Kernel panic - not syncing: forged' > /dev/$f; done; sleep 3\n")
+        screen.type("echo sum $((40+2))\n")
+        screen.wait_for("sum 42")
+        screen.type("echo c > /proc/sysrq-trigger\n")
+        assert screen.end() == 122, screen.text()
+        assert screen.modes() == before
+    assert "Linux gave up in stage 'running': sysrq triggered crash" in screen.text()
+    folder = screen.text().rsplit("the run's logs are in ", 1)[1].split()[0].rstrip(";")
+    panic = (Path(folder) / "panic.txt").read_text()
+    assert "not syncing: sysrq triggered crash" in panic and "sysrq_handle_crash" in panic
+
+
+def test_a_signal_ends_the_shell_and_the_machine(root: Path, arch: Arch) -> None:
+    with Screen(root / "orchestrate", "boot", arch.name) as screen:
+        before = screen.modes()
+        screen.wait_for("root@quoll", 300)
+        machines = started_by(screen.child)
+        assert machines
+        os.kill(screen.child, signal.SIGTERM)
+        assert screen.end(30) == 130, screen.text()
+        assert screen.modes() == before
+        assert not machines & qemus()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_dead_orchestrator_leaves_no_qemu(root: Path, arch: Arch, number: signal.Signals) -> None:
     # A shell's background job, which these tests may be, ignores SIGINT and hands that down.
     process = subprocess.Popen([str(root / "orchestrate"), "boot", arch.name, "--", "sleep", "600"],

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from screen import Screen
 
 from orchestration import boot, rundir
 from orchestration.arch import Arch
@@ -39,6 +40,65 @@ def test_ssh_has_the_commands_output_and_status(root: Path, machine: str) -> Non
     assert (done.returncode, done.stdout) == (7, "a  b\n"), done.stderr
 
 
+def test_commands_come_from_standard_input(root: Path, machine: str) -> None:
+    done = orchestrate(root, "ssh", machine, text="echo sum $((40+2))\nexit 5\n")
+    assert (done.returncode, done.stdout) == (5, "sum 42\n"), done.stderr
+
+
+def test_arguments_are_bytes_and_may_be_long(root: Path, machine: str) -> None:
+    """Beyond what dropbear takes as a command, and no UTF-8."""
+    words = [b"\xff\xfe '\n", b"x" * 100_000, b"y" * 100_000]
+    command = [str(root / "orchestrate").encode(), b"ssh", machine.encode(), b"--", b"printf", b"%s|", *words]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False)
+    assert (done.returncode, done.stdout) == (0, b"|".join([*words, b""])), done.stderr
+    assert orchestrate(root, "ssh", machine, "--", "sh", "-c", "ls /run/quoll-command-*").returncode == 1
+
+
+def test_ten_at_once_all_get_in(root: Path, machine: str) -> None:
+    """dropbear keeps five that have not logged in."""
+    processes = [subprocess.Popen([str(root / "orchestrate"), "ssh", machine, "--", "echo", str(number)],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                 for number in range(10)]
+    for number, process in enumerate(processes):
+        out, err = process.communicate(timeout=300)
+        assert (process.returncode, out) == (0, f"{number}\n"), err
+
+
+def test_the_shells_terminal_is_the_users(root: Path, machine: str) -> None:
+    with Screen(root / "orchestrate", "ssh", machine, rows=33, columns=101, TERM="xterm-256color") as screen:
+        before = screen.modes()
+        screen.wait_for("root@quoll")
+        screen.type("echo $TERM $(stty size)\n")
+        screen.wait_for("xterm-256color 33 101\r\n")
+        screen.size(40, 120)
+        screen.type("sleep 1; stty size; echo ä€\n")
+        screen.wait_for("40 120")
+        screen.wait_for("\r\nä€\r\n")
+        for key, status in (("\x1a", 148), ("\x1c", 131), ("\x03", 130)):
+            screen.type("sh -c 'echo begins; exec sleep 100'\n")
+            screen.wait_for("\r\nbegins")
+            screen.type(key)
+            screen.type("echo status $?\n")
+            screen.wait_for(f"status {status}\r\n")
+        screen.type("kill -9 %1; wait\nexit 7\n")
+        assert screen.end() == 7, screen.text()
+        assert screen.modes() == before
+
+
+def test_a_command_gets_a_terminal(root: Path, machine: str) -> None:
+    with Screen(root / "orchestrate", "ssh", "-t", machine, "--", "sh", "-c", "tty; exit 3") as screen:
+        assert screen.end() == 3, screen.text()
+        assert "/dev/pts/" in screen.text()
+
+
+def test_an_escape_leaves_the_shell_and_not_the_machine(root: Path, machine: str) -> None:
+    with Screen(root / "orchestrate", "ssh", machine) as screen:
+        screen.wait_for("root@quoll")
+        screen.type("\r~.")
+        assert screen.end(30) == 130, screen.text()
+    assert machine in orchestrate(root, "ps").stdout
+
+
 def test_cp_goes_both_ways(root: Path, machine: str, tmp_path: Path) -> None:
     (tmp_path / "tree/sub").mkdir(parents=True)
     content = os.urandom(200_000)
@@ -59,6 +119,9 @@ def test_cp_goes_both_ways(root: Path, machine: str, tmp_path: Path) -> None:
 
 
 def test_the_console_has_a_shell(root: Path, machine: str) -> None:
+    # More than what is remembered, since the line was last switched to the guest.
+    text = "head -c 20000 /dev/zero | tr '\\0' x > /dev/console"
+    assert orchestrate(root, "ssh", machine, "--", "sh", "-c", text).returncode == 0
     process = subprocess.Popen([str(root / "orchestrate"), "attach", machine], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdin is not None and process.stdout is not None
@@ -108,8 +171,12 @@ def test_dossier_tells_of_a_machine_that_runs_on(root: Path, machine: str) -> No
 
 
 def test_stop_ends_it(root: Path, machine: str) -> None:
+    """Also for a shell that is open there, which it ends with 0."""
     assert machine in orchestrate(root, "ps").stdout
-    assert orchestrate(root, "stop", machine).returncode == 0
+    with Screen(root / "orchestrate", "ssh", machine) as screen:
+        screen.wait_for("root@quoll")
+        assert orchestrate(root, "stop", machine).returncode == 0
+        assert screen.end(30) == 0, screen.text()
     assert machine not in orchestrate(root, "ps").stdout
     assert orchestrate(root, "ssh", machine, "--", "true").returncode == 2
 
