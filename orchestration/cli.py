@@ -45,6 +45,14 @@ def boot(
     terminal: running_cli.TerminalOption = False,
 ) -> int:
     """Build what has changed, boot it, and open a shell in the guest (or run COMMAND there)."""
+    chosen = arches.find(arch)
+    if accel not in ACCELERATORS:
+        raise UsageError(f"unknown accelerator '{accel}'; valid: {', '.join(ACCELERATORS)}")
+    if detach and command:
+        raise UsageError("--detach leaves no command to run", "boot first, then: ./orchestrate ssh -- COMMAND")
+    if not quiet:
+        # Before the imports, which take longer than everybody waits for a sign.
+        print(f"{chosen.name}: building what has changed", file=sys.stderr)
     from orchestration import boot as booting
     from orchestration import kernel_tests, qemu
     from orchestration.cache import Cache
@@ -52,9 +60,6 @@ def boot(
     from orchestration.rundir import RunDirectory
     from orchestration.running import keeper
 
-    chosen = arches.find(arch)
-    if accel not in ACCELERATORS:
-        raise UsageError(f"unknown accelerator '{accel}'; valid: {', '.join(ACCELERATORS)}")
     doctor.ensure([chosen])
     doctor.check_space()
     progress = Progress(quiet)
@@ -64,13 +69,12 @@ def boot(
         with progress.step("probe KVM"):
             kernel_tests.probe(chosen, made.bare)
     run = RunDirectory(f"boot-{chosen.name}")
-    session = booting.prepare(made, progress, run, accel=accel, bootargs=append)
+    with progress.step("run's files"):
+        session = booting.prepare(made, progress, run, accel=accel, bootargs=append)
     if dry_run:
         print(shlex.join(qemu.arguments(chosen, session.machine.config, None, qemu.free_port())))
         return 0
     if detach:
-        if command:
-            raise UsageError("--detach leaves no command to run", "boot first, then: ./orchestrate ssh -- COMMAND")
         return keeper.detach(session, frame.explained)
     if console:
         session.machine.on_line = lambda line: print(f"{line.channel.name.lower():5} | {line.text}", file=sys.stderr)

@@ -18,8 +18,10 @@ from types import FrameType, TracebackType
 
 from orchestration.errors import EXIT_INTERRUPTED, INTERRUPTED, InfrastructureError
 
-# The descriptors that programs inherit.
+# The descriptors that programs inherit, and from which number on they are: shells know descriptors of one digit only,
+# and mmdebstrap relies on there being some of those.
 HELD: set[int] = set()
+FIRST_HELD = 100
 # How the names of temporary folders begin that are nowhere in the cache.
 PREFIX = "quoll-run-"
 # Bytes that the path of a temporary folder's parent may have: an address of AF_UNIX has 107, and the folder's own name
@@ -43,10 +45,19 @@ def temporary() -> Path:
                               f"set TMPDIR to a folder whose path has at most {PARENT_LENGTH} bytes")
 
 
+def open_high(path: Path, flags: int) -> int:
+    """Open a file under a number that is out of the way of programs that inherit it."""
+    low = os.open(path, flags, 0o666)
+    try:
+        return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, FIRST_HELD)
+    finally:
+        os.close(low)
+
+
 @contextmanager
 def lock(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold the lock that a file stands for; waiting is called when someone else has it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = open_high(path, os.O_RDWR | os.O_CREAT)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -75,7 +86,7 @@ class OwnFolder:
         """Make it in parent; its name begins with prefix."""
         while True:
             self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-            self.descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            self.descriptor = open_high(self.path, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(self.descriptor, fcntl.LOCK_EX)
             # Until it was locked, it could be taken for a dead owner's.
             if same_place(self.descriptor, self.path):

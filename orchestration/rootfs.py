@@ -18,7 +18,7 @@ from orchestration.arch import Arch
 from orchestration.bootstrap import ROOT
 from orchestration.cache import TREE, Cache, files_below, key_of, noted_hash
 from orchestration.errors import InfrastructureError, QuollError
-from orchestration.ownership import OwnFolder
+from orchestration.ownership import PREFIX, OwnFolder, temporary
 
 SUITE = "trixie"
 # mmdebstrap's own choice is this and the suites of updates; those change daily, and a mirror may lag behind in one
@@ -64,16 +64,20 @@ def packages(arch: Arch, cache: Cache, spec: Spec) -> Path:
         argv = [*pretend, "mmdebstrap", "--mode=root", "--variant=extract", f"--architectures={arch.debian}",
                 f"--include={','.join(names)}", SUITE, str(archive)]
         what = f"fetching Debian {SUITE} packages"
-        try:
-            tools.run(argv, log, what, FETCH_LIMIT)
-        except QuollError:
-            archive.unlink(missing_ok=True)
+        with OwnFolder(temporary(), PREFIX) as folder:
+            # apt fetches as a user of its own.
+            folder.chmod(0o711)
+            env = {"TMPDIR": str(folder)}
             try:
-                tools.run([*argv, RELEASE], log, what, FETCH_LIMIT)
-            except QuollError as error:
-                raise InfrastructureError(
-                    f"cannot fetch {', '.join(names)} for {arch.debian} from Debian {SUITE}: {error.message}",
-                    f"see whether apt reaches its mirror, and {log}", error.details) from error
+                tools.run(argv, log, what, FETCH_LIMIT, env=env)
+            except QuollError:
+                archive.unlink(missing_ok=True)
+                try:
+                    tools.run([*argv, RELEASE], log, what, FETCH_LIMIT, env=env)
+                except QuollError as error:
+                    raise InfrastructureError(
+                        f"cannot fetch {', '.join(names)} for {arch.debian} from Debian {SUITE}: {error.message}",
+                        f"see whether apt reaches its mirror, and {log}", error.details) from error
 
     return cache.get("packages", key_of(SUITE, arch.debian, *names), make) / "packages.tar"
 

@@ -140,6 +140,15 @@ class Runner:
             self.stopping = True
             for group in self.groups:
                 os.killpg(group, signal.SIGTERM)
+        killer = threading.Timer(KILL_GRACE, self.kill)
+        killer.daemon = True
+        killer.start()
+
+    def kill(self) -> None:
+        """End what did not end when it was told to."""
+        with self.lock:
+            for group in self.groups:
+                os.killpg(group, signal.SIGKILL)
 
     def run_cell(self, result: CellResult) -> None:
         """Run a cell until it passes or its attempts are used up."""

@@ -100,7 +100,7 @@ def test_a_failure_is_explained_not_traced(monkeypatch: pytest.MonkeyPatch, caps
         raise BuildError("it broke", "do this", ("last line",))
 
     monkeypatch.setattr(doctor, "ensure", fail)
-    assert cli.main(["boot", "x86_64"]) == 121
+    assert cli.main(["boot", "x86_64", "--quiet"]) == 121
     assert capsys.readouterr().err == "  | last line\norchestrate: it broke\n  hint: do this\n"
 
 
@@ -110,7 +110,7 @@ def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
     monkeypatch.setattr(doctor, "ensure", interrupt)
     assert cli.main(["boot", "x86_64"]) == 130
-    assert capsys.readouterr().err == "orchestrate: interrupted\n"
+    assert capsys.readouterr().err == "x86_64: building what has changed\norchestrate: interrupted\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -118,6 +118,17 @@ def test_what_ended_by_itself_is_no_longer_unfinished(tmp_path: Path) -> None:
     assert mark.exists()
 
 
+def test_what_a_program_inherits_is_out_of_its_way(tmp_path: Path) -> None:
+    """mmdebstrap gives apt a shell's command with the number of its next descriptor, and shells know one digit."""
+    with ownership.lock(tmp_path / "a"), ownership.lock(tmp_path / "b"), ownership.OwnFolder(tmp_path, "c") as folder:
+        tools.run(["sh", "-c", "readlink -f /proc/$$/fd/* > found; exec 3>&1; ls /proc/$$/fd > numbers"],
+                  tmp_path / "log", "it", 5, cwd=tmp_path)
+        assert {str(tmp_path / "a"), str(tmp_path / "b"), str(folder)} <= set((tmp_path / "found").read_text().split())
+    numbers = {int(word) for word in (tmp_path / "numbers").read_text().split()}
+    assert not numbers & set(range(4, 10))
+    assert len([number for number in numbers if number >= ownership.FIRST_HELD]) == 3
+
+
 def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
     tools.run(["sh", "-c", "sleep 300 & echo $! > id"], tmp_path / "log", "it", 5, cwd=tmp_path)
     assert eventually(lambda: not alive(int((tmp_path / "id").read_text())))
