@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import boot
+from orchestration import boot, tools
 from orchestration.arch import Arch
 from orchestration.progress import Progress
+from orchestration.qemu import value
 from orchestration.rundir import RunDirectory
 from orchestration.session import Session
 
@@ -91,3 +92,40 @@ def program(guest: Session, shared_guest: SharedGuest, compile_program: Callable
         return path
 
     return put
+
+
+class Writer:
+    """A machine's RAM in a file, and programs of the host that rewrite pages of it (attack/writer.c)."""
+
+    def __init__(self, program: Path, ram: Path) -> None:
+        self.program, self.ram = program, ram
+        self.writing: dict[int, subprocess.Popen[str]] = {}
+
+    def options(self, size: int) -> tuple[str, ...]:
+        """Return QEMU's options that put size bytes of RAM into the file."""
+        return ("-object", f"memory-backend-file,id=ram0,size={size},mem-path={value(self.ram)},share=on",
+                "-machine", "memory-backend=ram0")
+
+    def start(self, kind: int) -> None:
+        """Rewrite the page with this kind's mark as soon as there is one."""
+        self.writing[kind] = subprocess.Popen(
+            [tools.program("setpriv"), "--pdeathsig", "KILL", str(self.program), str(self.ram), str(kind)],
+            stdout=subprocess.PIPE, text=True)
+
+    def stop(self, kind: int) -> bool:
+        """End the program; return whether it has written."""
+        process = self.writing.pop(kind)
+        process.kill()
+        return process.communicate(timeout=30)[0] == "writing\n"
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Iterator[Writer]:
+    program, ram = tmp_path / "writer", tmp_path / "ram"
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE",
+                    str(Path(__file__).with_name("attack") / "writer.c"), "-o", str(program)], check=True, timeout=60)
+    made = Writer(program, ram)
+    yield made
+    for kind in list(made.writing):
+        made.stop(kind)
+    ram.unlink(missing_ok=True)

@@ -55,3 +55,16 @@ def test_the_trace_tells_what_happens(made: boot.Artefacts, progress: Progress) 
 
 def test_the_kernel_that_is_shipped_counts_nothing(guest: Session) -> None:
     assert guest.shell_run("cat /sys/hypervisor/counters").out == b""
+
+
+# CPUs that need other protections than the usual one: eager switching of the FPU; prediction restriction.
+OTHER_CPUS = {"x86_64": ("max,vendor=GenuineIntel", "FPU eager"), "aarch64": ("max", "SPECRES on"),
+              "riscv64": ("rv64,sv48=off", "hart 0, Sv39")}
+
+
+def test_kernel_on_another_cpu(arch: Arch, made: boot.Artefacts) -> None:
+    cpu, told = OTHER_CPUS[arch.name]
+    report, folder = kernel_tests.run(arch, made.bare, extra=(*counted(arch, Clock.INSTRUCTIONS), "-cpu", cpu),
+                                      variant=build.checked)
+    assert report.passed, f"{report.problems}, see {folder}"
+    assert told in (folder / "l4.log").read_text()

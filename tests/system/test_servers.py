@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import fdt
 import pytest
@@ -24,6 +25,9 @@ from orchestration.qemu import MIB, Config, Machine, arguments
 from orchestration.rundir import RunDirectory
 from orchestration.serial import SerialLine
 from orchestration.stages import time_scale
+
+if TYPE_CHECKING:
+    from tests.system.conftest import Writer
 
 HERE = Path(__file__).with_name("servers")
 LIBL4 = ROOT / "servers/libl4"
@@ -192,6 +196,19 @@ def test_buffers_that_overlap_do_not_silence_the_log(run: Callable[..., Outcome]
     assert "ok console after a reset" in outcome.guest
     assert outcome.died("console") <= 1
     assert any("guest broke the protocol: what was typed does not stay" in line for line in outcome.log)
+    assert "root: guest powers off, status 7" in outcome.log
+
+
+def test_rings_that_somebody_rewrites_harm_only_their_own(run: Callable[..., Outcome], writer: Writer) -> None:
+    """The page with a queue, and a device's page, rewritten all the time: the other devices and the root pager live."""
+    kinds = [1, 2, 3, 4]
+    for kind in kinds:
+        writer.start(kind)
+    outcome = run("w\nq", change=lambda config: replace(config, extra=writer.options(config.memory)))
+    assert [writer.stop(kind) for kind in kinds] == [True] * len(kinds)
+    assert [line for line in outcome.guest if line.startswith("attacked")] == [f"attacked {kind}" for kind in kinds]
+    assert outcome.deaths()["console"] == 0
+    assert not any(line.startswith("root: error: ") for line in outcome.log)
     assert "root: guest powers off, status 7" in outcome.log
 
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Writes into a page of a machine's RAM as fast as it can: writer FILE KIND. FILE is QEMU's memory backend, shared; KIND
- * is the number of the page's kind in tests/kernel/attack.c, whose mark tells the page. Ends by a signal only.
+ * is the number in the mark of a program in the machine (tests/kernel/attack.c, tests/system/servers/guest.c), which
+ * tells the page: at its start for kind 0, whose words are the page's last, else at its end. Ends by a signal only.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -49,7 +50,7 @@ static uint8_t *find(uint8_t *ram, int file, uint64_t kind)
 			}
 			start = end;
 		}
-		usleep(1000);
+		usleep(20000);
 	}
 }
 
@@ -62,9 +63,15 @@ int main(int argc, char **argv)
 	off_t size;
 	int file;
 
-	if (argc != 3 || (file = open(argv[1], O_RDWR)) < 0 || (size = lseek(file, 0, SEEK_END)) <= 0) {
+	if (argc != 3) {
 		fprintf(stderr, "usage: writer FILE KIND\n");
 		return 2;
+	}
+	/* QEMU makes the file. */
+	while ((file = open(argv[1], O_RDWR)) < 0 || (size = lseek(file, 0, SEEK_END)) <= 0) {
+		if (file >= 0)
+			close(file);
+		usleep(20000);
 	}
 	ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	if (ram == MAP_FAILED) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * In Linux's place: drives the three virtio devices by itself and says "ok ..." or "not ok ..." on the
- * console. Then it does what is typed: echo a line; q power off; p panic; f fault; o offer buffers that overlap.
+ * console. Then it does what is typed: echo a line; q power off; p panic; f fault; o offer buffers that overlap; w let
+ * the host's writer have rings and device pages.
  */
 #include <l4/invoke.h>
 #include <l4/lib.h>
@@ -239,6 +240,52 @@ static void test_overlap(void)
 	result(true, "console after a reset");
 }
 
+/*
+ * tests/system/attack/writer.c rewrites the page all the time, once it has found the mark and removed it. Meanwhile the
+ * server is told to look, and the device is connected anew: its server may refuse us, or die, and that is all.
+ */
+static void attack(unsigned int n, void *at, u64 kind)
+{
+	volatile u64 *mark = (u64 *)((char *)at + L4_PAGE_SIZE - 16);
+	struct l4_virtio_page *page = device(n);
+	unsigned int round, i, k;
+
+	connect(n, 128);
+	mark[1] = 0xa77ac4ed00000000 | kind << 8;
+	mark[0] = 0xa77ac4ed00000000;
+	while (mark[0] == 0xa77ac4ed00000000)
+		l4_yield();
+	for (round = 0; round < 200; round++) {
+		for (i = 0; i < 20; i++)
+			l4_signal(L4_GUEST_SLOT_KICK + n);
+		for (i = 0; i < 4; i++) {
+			static const u32 steps[] = {0, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER,
+						    STATUS_READY & ~VIRTIO_STATUS_DRIVER_OK, STATUS_READY};
+
+			for (k = 0; i == 3 && k < page->queue_count && k < 2; k++) {
+				page->queue[k].size = 128;
+				page->queue[k].desc = queues[n][k].desc_paddr;
+				page->queue[k].driver = queues[n][k].avail_paddr;
+				page->queue[k].device = queues[n][k].used_paddr;
+				page->queue[k].ready = 1;
+			}
+			l4_write_once(page->status, steps[i]);
+			l4_signal(L4_GUEST_SLOT_KICK + n);
+			for (k = 0; k < 50 && l4_read_once(page->status_ack) != steps[i]; k++)
+				l4_yield();
+		}
+	}
+	say("attacked %lu\n", kind);
+}
+
+static void attack_all(void)
+{
+	attack(L4_DEVICE_BLOCK, rings[L4_DEVICE_BLOCK][0], 1);
+	attack(L4_DEVICE_NET, rings[L4_DEVICE_NET][1], 2);
+	attack(L4_DEVICE_NET, rings[L4_DEVICE_NET][0], 3);
+	attack(L4_DEVICE_BLOCK, device(L4_DEVICE_BLOCK), 4);
+}
+
 static void obey(const char *line, u32 bytes)
 {
 	static const char text[] = "the test wants it";
@@ -255,6 +302,9 @@ static void obey(const char *line, u32 bytes)
 		break;
 	case 'o':
 		test_overlap();
+		break;
+	case 'w':
+		attack_all();
 		break;
 	case 'f':
 		__builtin_trap();
