@@ -4,18 +4,6 @@
 #include <kernel/debug.h>
 #include <kernel/vspace.h>
 
-static error_t (*const invokers[])(struct invocation *) = {
-	[L4_TYPE_UNTYPED] = untyped_invoke,
-	[L4_TYPE_CNODE] = cnode_invoke,
-	[L4_TYPE_THREAD] = thread_invoke,
-	[L4_TYPE_VSPACE] = vspace_invoke,
-	[L4_TYPE_FRAME] = frame_invoke,
-	[L4_TYPE_GUESTSPACE] = guestspace_invoke,
-	[L4_TYPE_IRQ_HANDLER] = irq_invoke,
-	[L4_TYPE_IOPORT] = arch_ioport_invoke,
-	[L4_TYPE_CONTROL] = control_invoke,
-};
-
 static error_t invoke(struct thread *t, struct l4_frame *f)
 {
 	struct invocation i = { .caller = t, .op = frame_tag(f) };
@@ -23,10 +11,8 @@ static error_t invoke(struct thread *t, struct l4_frame *f)
 
 	if (error)
 		return error;
-	if (i.slot->type >= sizeof(invokers) / sizeof(*invokers) || !invokers[i.slot->type])
-		return L4_ERR_OP;
 	frame_get_words(f, i.arg);
-	error = invokers[i.slot->type](&i);
+	error = object_invoke(&i);
 	if (i.again) {
 		/* The arguments may have become those of what is left to do. */
 		frame_set_words(f, i.arg);
@@ -112,7 +98,10 @@ static error_t debug(const struct thread *t, struct l4_frame *f, u64 number)
 	if (n > sizeof(words))
 		return L4_ERR_RANGE;
 	frame_get_words(f, words);
-	(t->vcpu ? log_write_guest : log_write)((const char *)words, n);
+	if (t->vcpu)
+		log_write_guest((const char *)words, n);
+	else
+		log_write((const char *)words, n);
 	return L4_ERR_OK;
 }
 

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The L4 kernel's own mappings, read from the page tables of a running machine."""
+"""The L4 kernel's own mappings, read from the page tables of a running machine; and the branches of its code."""
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from elftools.elf.elffile import ELFFile
 
 from orchestration import boot, build
@@ -127,3 +130,27 @@ def test_no_mapping_of_the_kernel_is_writable_and_executable(guest: Session, mad
     guard = names[tables.guard]
     assert not [leaf for leaf in found if leaf.meets(guard, guard + PAGE)]
     assert [leaf for leaf in found if leaf.meets(guard + PAGE, guard + 2 * PAGE)]
+
+# An instruction that branches to where a register or memory says, but a return. In riscv64's text a branch that is too
+# far for one instruction is AUIPC and JALR: its target is a constant.
+INDIRECT = {"x86_64": re.compile(r"\b(?:jmp|call)q?\s+\*"), "aarch64": re.compile(r"\bbl?r\s"),
+            "riscv64": re.compile(r"\b(?:jr|jalr)\s")}
+BEFORE_USER_MODE = {"long_mode", "at_el1"}
+OBJDUMP = {"x86_64": "objdump", "aarch64": "aarch64-linux-gnu-objdump", "riscv64": "riscv64-linux-gnu-objdump"}
+
+
+@pytest.mark.parametrize("kernel", [build.KERNEL, build.traced(build.KERNEL)])
+def test_the_kernel_has_no_indirect_branch(made: boot.Artefacts, arch: Arch, kernel: str) -> None:
+    """What user mode teaches the CPU of indirect branches finds none in the kernel (but at boot, before user mode)."""
+    done = subprocess.run([OBJDUMP[arch.name], "-d", "-j", ".text", "--no-show-raw-insn", str(made.bare / kernel)],
+                          capture_output=True, text=True, check=True, timeout=60)
+    function, found, instructions = "", [], 0
+    for line in done.stdout.splitlines():
+        if line.endswith(">:"):
+            function = line.split("<")[1].rstrip(">:")
+        elif "\t" in line:
+            instructions += 1
+            if INDIRECT[arch.name].search(line) and function not in BEFORE_USER_MODE:
+                found.append(f"{function}: {line.strip()}")
+    assert instructions > 5000
+    assert not found

@@ -115,6 +115,12 @@ struct invocation {
 	bool again;	/* not finished: repeat the system call */
 };
 
+/* types.c: by type. Of an object, type and size are set; object_destroy does a step, and returns true after the last. */
+bool type_has_object(u8 type);
+void object_init(struct object *o);
+bool object_destroy(struct object *o);
+error_t object_invoke(struct invocation *i);
+
 error_t untyped_invoke(struct invocation *i);
 error_t cnode_invoke(struct invocation *i);
 error_t thread_invoke(struct invocation *i);

@@ -68,10 +68,13 @@ struct thread {
 	struct arch_thread arch;		/* register frame, FPU state */
 };
 
+/* What a timer is part of, and so what it does when its time has come: no function pointer (types.c tells why). */
+enum timer_kind { TIMER_SCHED_CONTEXT, TIMER_VCPU };
+
 struct timer {
 	u64 when;		/* counter value */
 	struct list link;
-	void (*fire)(struct timer *);
+	u8 kind;
 };
 
 struct sched_context {
@@ -162,6 +165,8 @@ void sched_context_bind(struct sched_context *sc, struct thread *to);	/* the sam
 void sched_context_return(struct reply *r, struct thread *caller);	/* the call that r kept is over */
 error_t sched_context_configure(struct sched_context *sc, u64 budget_us, u64 period_us);
 
+void sched_context_refill(struct timer *t);
+void vcpu_timer_fired(struct timer *t);
 void timer_set(struct timer *t, u64 when);
 void timer_cancel(struct timer *t);
 void timer_interrupt(void);

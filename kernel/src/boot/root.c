@@ -59,13 +59,13 @@ void *boot_alloc(struct boot_machine *m, u32 bits)
 	panic("no memory for 2^%u bytes", bits);
 }
 
-static void *make(struct boot_machine *m, u8 type, u8 bits, void (*init)(void *, u8))
+static void *make(struct boot_machine *m, u8 type, u8 bits)
 {
 	struct object *o = boot_alloc(m, bits);
 
 	o->type = type;
 	o->size_bits = bits;
-	init(o, bits);
+	object_init(o);
 	return o;
 }
 
@@ -151,10 +151,10 @@ static void make_untypeds(struct cnode *c, struct l4_boot_info *info, const stru
 
 void boot_root_pager(struct boot_machine *m)
 {
-	struct cnode *c = make(m, L4_TYPE_CNODE, L4_ROOT_CNODE_BITS + L4_CNODE_SLOT_BITS, cnode_init);
-	struct vspace *v = make(m, L4_TYPE_VSPACE, ROOT_VSPACE_BITS, vspace_init);
-	struct thread *t = make(m, L4_TYPE_THREAD, L4_THREAD_BITS, thread_init);
-	struct sched_context *sc = make(m, L4_TYPE_SCHED_CONTEXT, L4_PAGE_BITS, sched_context_init);
+	struct cnode *c = make(m, L4_TYPE_CNODE, L4_ROOT_CNODE_BITS + L4_CNODE_SLOT_BITS);
+	struct vspace *v = make(m, L4_TYPE_VSPACE, ROOT_VSPACE_BITS);
+	struct thread *t = make(m, L4_TYPE_THREAD, L4_THREAD_BITS);
+	struct sched_context *sc = make(m, L4_TYPE_SCHED_CONTEXT, L4_PAGE_BITS);
 	struct l4_boot_info *info = boot_alloc(m, L4_PAGE_BITS);
 	u64 entry = load_program(m, v);
 

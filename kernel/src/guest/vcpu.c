@@ -17,7 +17,7 @@ _Static_assert(sizeof(struct vcpu) <= L4_PAGE_SIZE, "vcpu size");
 
 #define DRAIN_STEPS 256		/* what an entry of the flush queue counts for at least: see guestspace_reset() */
 
-static void timer_fired(struct timer *timer)
+void vcpu_timer_fired(struct timer *timer)
 {
 	struct vcpu *v = container_of(timer, struct vcpu, timer);
 
@@ -36,7 +36,7 @@ void vcpu_init(void *memory, u8 size_bits)
 	arch_cpu_id(v->page->cpu_id);
 	list_init(&v->link);
 	list_init(&v->timer.link);
-	v->timer.fire = timer_fired;
+	v->timer.kind = TIMER_VCPU;
 }
 
 error_t vcpu_bind(struct thread *t, struct vcpu *v, u64 vaddr)

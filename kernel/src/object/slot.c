@@ -13,29 +13,6 @@
  */
 static struct object *zombies;
 
-static void (*const destroy[])(struct object *) = {
-	[L4_TYPE_THREAD] = thread_destroy,
-	[L4_TYPE_SCHED_CONTEXT] = sched_context_destroy,
-	[L4_TYPE_REPLY] = reply_destroy,
-	[L4_TYPE_VCPU] = vcpu_destroy,
-	[L4_TYPE_GUESTSPACE] = guestspace_destroy,
-};
-
-/* Of those that may take long. */
-static bool (*const destroy_some[])(struct object *) = {
-	[L4_TYPE_CNODE] = cnode_destroy,
-	[L4_TYPE_ENDPOINT] = endpoint_destroy,
-	[L4_TYPE_NOTIFICATION] = notification_destroy,
-	[L4_TYPE_VSPACE] = vspace_destroy,
-	[L4_TYPE_GUESTSPACE] = NULL,
-};
-_Static_assert(sizeof(destroy) == sizeof(destroy_some), "every type with an object");
-
-static bool has_object(const struct slot *s)
-{
-	return s->type < sizeof(destroy) / sizeof(*destroy) && (destroy[s->type] || destroy_some[s->type]);
-}
-
 static void link_after(struct slot *at, struct slot *s)
 {
 	s->prev = at;
@@ -82,7 +59,7 @@ void slot_copy(struct slot *dst, struct slot *src, u8 rights, u64 badge, bool ch
 		slot_insert_child(src, dst);
 	else
 		slot_insert_sibling(src, dst);
-	if (has_object(dst))
+	if (type_has_object(dst->type))
 		SLOT_OBJECT(dst, object)->refs++;
 	else if (dst->type == L4_TYPE_IRQ_HANDLER)
 		irq_hold(dst->object);
@@ -112,9 +89,7 @@ static void drop_object(struct object *o)
 	assert(o->refs);
 	if (--o->refs)
 		return;
-	if (destroy[o->type]) {
-		destroy[o->type](o);
-	} else if (o->type == L4_TYPE_CNODE || !destroy_some[o->type](o)) {
+	if (o->type == L4_TYPE_CNODE || !object_destroy(o)) {
 		o->next_zombie = zombies;
 		zombies = o;
 	}
@@ -128,7 +103,7 @@ static void drop_object(struct object *o)
 static bool delete_one(struct slot *s)
 {
 	struct work work = WORK_PREEMPTIBLE;
-	bool object = has_object(s);
+	bool object = type_has_object(s->type);
 	struct slot was = *s;
 
 	if (s->type == L4_TYPE_FRAME && s->use && !frame_release(s, &work))
@@ -201,7 +176,7 @@ static bool reap(int *budget)
 		struct object *o = zombies;
 		bool expensive = step_is_expensive(o);
 
-		if (destroy_some[o->type](o)) {
+		if (object_destroy(o)) {
 			assert(zombies == o);
 			zombies = o->next_zombie;
 		}

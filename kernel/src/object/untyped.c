@@ -12,23 +12,21 @@
 #define CHECK_STEP 256
 #define MAKE_STEP  16
 
-struct maker {
-	void (*init)(void *memory, u8 size_bits);
-	u8 min_bits, max_bits;	/* equal: the type has one size */
-};
-
-static const struct maker makers[] = {
-	[L4_TYPE_UNTYPED] = { NULL, L4_UNTYPED_MIN_BITS, L4_UNTYPED_MAX_BITS },
-	[L4_TYPE_CNODE] = { cnode_init, L4_CNODE_SLOT_BITS + 1, L4_CNODE_SLOT_BITS + 16 },
-	[L4_TYPE_THREAD] = { thread_init, L4_THREAD_BITS, L4_THREAD_BITS },
-	[L4_TYPE_SCHED_CONTEXT] = { sched_context_init, L4_SCHED_CONTEXT_BITS, L4_SCHED_CONTEXT_BITS },
-	[L4_TYPE_ENDPOINT] = { endpoint_init, L4_ENDPOINT_BITS, L4_ENDPOINT_BITS },
-	[L4_TYPE_REPLY] = { reply_init, L4_REPLY_BITS, L4_REPLY_BITS },
-	[L4_TYPE_NOTIFICATION] = { notification_init, L4_NOTIFICATION_BITS, L4_NOTIFICATION_BITS },
-	[L4_TYPE_VSPACE] = { vspace_init, L4_VSPACE_MIN_BITS, L4_VSPACE_MAX_BITS },
-	[L4_TYPE_FRAME] = { NULL, L4_PAGE_BITS, L4_FRAME_MAX_BITS },
-	[L4_TYPE_VCPU] = { vcpu_init, L4_VCPU_BITS, L4_VCPU_BITS },
-	[L4_TYPE_GUESTSPACE] = { guestspace_init, L4_GUESTSPACE_BITS, L4_GUESTSPACE_BITS },
+/* Sizes of a type, as powers of two. Equal: the type has one size. */
+static const struct sizes {
+	u8 min_bits, max_bits;
+} sizes[] = {
+	[L4_TYPE_UNTYPED] = { L4_UNTYPED_MIN_BITS, L4_UNTYPED_MAX_BITS },
+	[L4_TYPE_CNODE] = { L4_CNODE_SLOT_BITS + 1, L4_CNODE_SLOT_BITS + 16 },
+	[L4_TYPE_THREAD] = { L4_THREAD_BITS, L4_THREAD_BITS },
+	[L4_TYPE_SCHED_CONTEXT] = { L4_SCHED_CONTEXT_BITS, L4_SCHED_CONTEXT_BITS },
+	[L4_TYPE_ENDPOINT] = { L4_ENDPOINT_BITS, L4_ENDPOINT_BITS },
+	[L4_TYPE_REPLY] = { L4_REPLY_BITS, L4_REPLY_BITS },
+	[L4_TYPE_NOTIFICATION] = { L4_NOTIFICATION_BITS, L4_NOTIFICATION_BITS },
+	[L4_TYPE_VSPACE] = { L4_VSPACE_MIN_BITS, L4_VSPACE_MAX_BITS },
+	[L4_TYPE_FRAME] = { L4_PAGE_BITS, L4_FRAME_MAX_BITS },
+	[L4_TYPE_VCPU] = { L4_VCPU_BITS, L4_VCPU_BITS },
+	[L4_TYPE_GUESTSPACE] = { L4_GUESTSPACE_BITS, L4_GUESTSPACE_BITS },
 };
 
 /* Make [from, to) of the Untyped zero, a step at a time; false when interrupted. */
@@ -57,13 +55,13 @@ static void make(struct slot *u, struct slot *dst, u8 type, u8 bits, u64 offset)
 	dst->kind = u->kind;
 	if (u->kind == L4_MEM_LOG)
 		dst->rights = L4_RIGHT_READ;
-	if (makers[type].init) {
+	if (type_has_object(type)) {
 		struct object *o = arch_ptr(pa);
 
 		o->type = type;
 		o->size_bits = bits;
 		o->refs = 1;
-		makers[type].init(o, bits);
+		object_init(o);
 		dst->object = (u64)o;
 	} else {
 		dst->object = pa;
@@ -126,10 +124,10 @@ static error_t retype(struct invocation *i)
 	struct slot *u = i->slot, *cap;
 	u64 type = i->arg[0], bits = i->arg[1], index = i->arg[3], n = i->arg[4];
 
-	if (type >= sizeof(makers) / sizeof(*makers) || !makers[type].max_bits || !n)
+	if (type >= sizeof(sizes) / sizeof(*sizes) || !sizes[type].max_bits || !n)
 		return L4_ERR_ARG;
 
-	const struct maker *m = &makers[type];
+	const struct sizes *m = &sizes[type];
 
 	if (m->min_bits == m->max_bits) {
 		if (bits)

@@ -227,7 +227,7 @@ void schedule(void)
 }
 
 /* The deadline of a used-up budget. An overrun, by a long system call, is paid from the next ones. */
-static void refill(struct timer *timer)
+void sched_context_refill(struct timer *timer)
 {
 	struct sched_context *sc = container_of(timer, struct sched_context, timer);
 
@@ -244,7 +244,7 @@ void sched_context_init(void *memory, u8 size_bits)
 	struct sched_context *sc = memory;
 
 	list_init(&sc->timer.link);
-	sc->timer.fire = refill;
+	sc->timer.kind = TIMER_SCHED_CONTEXT;
 }
 
 /* The current thread's SchedContext changes or goes: count until now; schedule() starts the clock anew. */

@@ -51,7 +51,10 @@ void timer_interrupt(void)
 		if (t->when > now)
 			break;
 		timer_cancel(t);
-		t->fire(t);
+		if (t->kind == TIMER_VCPU)
+			vcpu_timer_fired(t);
+		else
+			sched_context_refill(t);
 	}
 	/* What has ended, budget or slice, schedule() finds out. */
 	if (cpu->timed && cpu->slice_end <= now)
