@@ -25,6 +25,7 @@ KERNEL = "quoll.elf"
 KERNEL_TESTS = "ktest"
 KERNEL_BENCH = "kbench"
 KERNEL_ATTACK = "kattack"
+KERNEL_MODEL = "kmodel"
 LIMIT = 900
 
 
@@ -68,7 +69,7 @@ def products(arch: Arch) -> list[str]:
     """Return the names of what is kept of a build."""
     kernels = {KERNEL, arch.kernel}
     return sorted({*kernels, *map(traced, kernels), *map(checked, kernels), KERNEL_TESTS, KERNEL_BENCH,
-                   KERNEL_ATTACK, *SERVERS})
+                   KERNEL_ATTACK, KERNEL_MODEL, *SERVERS})
 
 
 def sources_key(arch: Arch) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from orchestration import build, image, ktap
@@ -27,17 +27,18 @@ Variant = Callable[[str], str]
 
 def run(arch: Arch, bare: Path, accel: str = "tcg", limit: float = LIMIT, extra: tuple[str, ...] = (),
         program: str = build.KERNEL_TESTS, variant: Variant = str,
+        blobs: Mapping[str, bytes] | None = None,
         on_line: Callable[[str], None] = lambda line: None) -> tuple[ktap.Report, Path]:
     """Boot a program of ours instead of the root pager; return its report and the run's folder.
 
-    variant: name of the kernel to boot, of the usual one's: build.traced, build.checked. on_line gets each line of the
-    log when it comes.
+    variant: name of the kernel to boot, of the usual one's: build.traced, build.checked. blobs: of the boot image, by
+    name. on_line gets each line of the log when it comes.
 
     Raises PanicError or HangError when it does not come to an end by itself within limit seconds (scaled).
     """
     folder = RunDirectory(f"{program}-{arch.name}")
     initrd = folder.file("boot.img")
-    initrd.write_bytes(image.pack(arch, build.abi(arch), {"root": bare / program}, {}, GUEST_RAM))
+    initrd.write_bytes(image.pack(arch, build.abi(arch), {"root": bare / program}, blobs or {}, GUEST_RAM))
     kernel = bare / variant(arch.kernel)
     machine = Machine(arch, Config(kernel=kernel, initrd=initrd, network=False, accel=accel,
                                    extra=extra), folder)

@@ -20,6 +20,7 @@ BUILDER = pytest.StashKey[ExitStack]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--examples", type=int, help="random cases of the kernel's model; a few hundred when not given")
     parser.addoption("--arch", action="append", help="an architecture of the system tests; all when not given")
 
 

@@ -64,8 +64,8 @@ static error_t recv(struct thread *t, struct l4_frame *f, bool block, bool answe
 	}
 	error = ipc_recv(t, cap, reply ? SLOT_OBJECT(reply, reply) : NULL, block);
 	/*
-	 * After an answer it cannot fail, so an error means that nothing was done: the right to read was checked, REPLY_RECV
-	 * blocks, and a Reply object never has both a caller and a receiver, so the answer has freed it.
+	 * After an answer it cannot fail, so an error means that nothing was done: the right to read was checked,
+	 * REPLY_RECV blocks, and a Reply object never has both a caller and a receiver, so the answer freed it.
 	 */
 	assert(!answer || !error);
 	if (answered)

@@ -142,8 +142,9 @@ def cells(matrix: Matrix) -> list[Cell]:
         for name, command in matrix.commands.items():
             listed.append((f"run {name}", ["boot", arch, "--quiet", "--", "sh", "-c", command]))
         for path in matrix.tests:
-            listed.append((f"test {path.removeprefix('tests/').removesuffix('.py')}",
-                           ["test", arch, path, "--junit-xml={folder}/junit.xml"]))
+            file, *options = path.split()
+            listed.append((f"test {file.removeprefix('tests/').removesuffix('.py')}",
+                           ["test", arch, file, *options, "--junit-xml={folder}/junit.xml"]))
         for name in matrix.bench.workloads:
             clocks = [word for clock in matrix.bench.clocks for word in ("--clock", clock)]
             listed.append((f"bench {name}", ["bench", arch, "--workload", name, *clocks, "--against",

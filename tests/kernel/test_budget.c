@@ -124,7 +124,7 @@ static void runs_and_sleeps_at_random(struct helper *self)
 	}
 }
 
-/* In every interval: at most its share of it, and budget * (1 - budget / period). 20 us are the cost of switches. */
+/* In every interval: at most its share, and budget * (1 - budget / period). 20 us are the cost of switches. */
 static void check_bandwidth(u64 budget_us, u64 period_us)
 {
 	u64 burst = budget_us * US * (period_us - budget_us) / period_us + 20 * US;

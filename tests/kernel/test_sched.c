@@ -272,7 +272,8 @@ static void notes_time(struct helper *self)
 /* Who comes to the queue of a thread that runs by a budget gets its turn after a slice, not after the budget. */
 TEST(sched_limited_thread_has_slices)
 {
-	struct helper *limited = helper_make(starts_peer_and_spins, 1, 100), *peer = helper_make(notes_time, 2, 100);
+	struct helper *limited = helper_make(starts_peer_and_spins, 1, 100);
+	struct helper *peer = helper_make(notes_time, 2, 100);
 
 	MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, limited->sched, 50000, 60000));
 	limited->arg[1] = (u64)peer;

@@ -30,7 +30,10 @@ struct cpu {
 
 #define NEVER (~0UL)
 
-/* Must trap_exit() be called before user mode? False on most ways out of the hot entries, which therefore ask first. */
-static inline bool trap_exit_needed(const struct cpu *cpu) { return cpu->current->exit_work | cpu->need_resched; }
+/* Must trap_exit() come before user mode? For hot entries, where it seldom must. */
+static inline bool trap_exit_needed(const struct cpu *cpu)
+{
+	return cpu->current->exit_work | cpu->need_resched;
+}
 
 #endif

@@ -161,7 +161,7 @@ void schedule(void);
 void sched_switch(struct thread *to);		/* run now; the caller has checked priorities */
 bool sched_may_switch(struct thread *to);	/* would schedule() choose it among all others? */
 void sched_context_move(struct sched_context *sc, struct thread *to);	/* to has none; NULL: nobody's */
-void sched_context_bind(struct sched_context *sc, struct thread *to);	/* the same, and no caller gets it back */
+void sched_context_bind(struct sched_context *sc, struct thread *to);	/* and no caller gets it back */
 void sched_context_return(struct reply *r, struct thread *caller);	/* the call that r kept is over */
 error_t sched_context_configure(struct sched_context *sc, u64 budget_us, u64 period_us);
 
@@ -184,7 +184,7 @@ void ipc_fault(struct thread *t, u64 label, u64 w0, u64 w1, u64 w2, u64 w3);
 error_t notification_wait(struct thread *t, struct notification *n, bool block);
 void notification_signal(struct notification *n, u64 bits);
 error_t notification_signal_slot(struct thread *t, u64 slot); /* what t's capability there says */
-void notification_deliver_bound(struct thread *t);	/* if t waits in RECV and its bound Notification has a word */
+void notification_deliver_bound(struct thread *t);	/* if t waits in RECV and its Notification has a word */
 
 /* object/thread.c */
 void thread_stop(struct thread *t);

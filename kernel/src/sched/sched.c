@@ -5,9 +5,9 @@
  * Benno scheduling: every thread on a ready queue can run, the running thread is on none. A thread can run
  * when its state is THREAD_RUN and its SchedContext has budget left.
  *
- * Round robin: a thread goes to the head of its queue when it is preempted, and keeps the rest of its slice; in every
- * other case it goes to the tail. So whatever a thread does, it runs for at most one slice before its peers have run.
- * Slices count while there are peers.
+ * Round robin: a thread goes to the head of its queue when it is preempted, and keeps the rest of its slice; in
+ * every other case it goes to the tail. So whatever a thread does, it runs for at most one slice before its
+ * peers have run. Slices count while there are peers.
  *
  * Budgets: a constant-bandwidth server, see start_period().
  */
@@ -87,8 +87,8 @@ static void charge(struct cpu *cpu)
 }
 
 /*
- * The rule of the constant-bandwidth server, at each start: with more left than its share of the time until the deadline,
- * a SchedContext gets a new period, which starts now. So in any time L it runs for at most
+ * The rule of the constant-bandwidth server, at each start: with more left than its share of the time until the
+ * deadline, a SchedContext gets a new period, which starts now. So in any time L it runs for at most
  * L * budget / period + budget * (1 - budget / period), which is never more than its budget at a stretch.
  */
 static void start_period(struct sched_context *sc, u64 now)
