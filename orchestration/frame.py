@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -40,8 +41,8 @@ ELSEWHERE = {"faults": ("orchestration.faults.cli", "faults"),
              "ci": ("orchestration.matrix.cli", "ci_command"),
              "bench": ("orchestration.bench.cli", "app"),
              "report": ("orchestration.bench.cli", "report_command")}
-# Seconds after which a signal comes again that came during an import.
-IMPORT_PAUSE = 0.05
+# Seconds after which a signal comes again that came during an import, and in which another one is the same one.
+IMPORT_PAUSE, TWICE = 0.05, 0.5
 
 
 class OutputError(QuollError):
@@ -229,21 +230,30 @@ def importing(frame: FrameType | None) -> bool:
     return frame is not None
 
 
-def interrupt(number: int, frame: FrameType | None) -> None:
-    """Make SIGTERM and SIGHUP end like Ctrl-C: through every clean-up."""
-    if importing(frame):
-        # An exception there may be shown and forgotten.
-        if not HELD:
-            leave(number, frame)
-        again = threading.Timer(IMPORT_PAUSE, os.kill, (os.getpid(), number))
-        again.daemon = True
-        again.start()
-    else:
-        raise KeyboardInterrupt
+class Interrupter:
+    """Makes SIGINT, SIGTERM and SIGHUP end a command through every clean-up."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.last = float("-inf")
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Raise KeyboardInterrupt where that is sure to arrive, and once: timeout sends its signal twice."""
+        if importing(frame):
+            # An exception there may be shown and forgotten.
+            if not HELD:
+                leave(number, frame)
+            again = threading.Timer(IMPORT_PAUSE, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+        elif time.monotonic() - self.last > TWICE:
+            self.last = time.monotonic()
+            raise KeyboardInterrupt
 
 
 def heed_signals() -> None:
     """Have signals end a command, but for those that whoever started us ignores."""
+    handler = Interrupter()
     for number in INTERRUPTS:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
+            signal.signal(number, handler)

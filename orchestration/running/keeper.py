@@ -6,6 +6,7 @@ The parent waits until the guest is ready and shows all progress; what fails unt
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -16,11 +17,18 @@ from orchestration.errors import EXIT_INTERRUPTED, InfrastructureError, QuollErr
 from orchestration.progress import Progress
 from orchestration.session import Session
 
+PR_SET_PDEATHSIG = 1
+
 
 def keep(session: Session) -> None:
     """Follow a machine to its end."""
     while not session.ended:
         session.wait(1.0)
+
+
+def end_with_parent(number: int) -> None:
+    """Have the system send this process a signal when its parent ends; 0: none."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
 def detach(session: Session, child: Callable[[Callable[[], int]], int]) -> int:
@@ -46,12 +54,15 @@ def detach(session: Session, child: Callable[[Callable[[], int]], int]) -> int:
             raise
     os.close(reading)
     os.setsid()
+    # Until somebody has the machine's name.
+    end_with_parent(signal.SIGTERM)
 
     def work() -> int:
         session.machine.run.adopt()
         try:
             with session:
                 assert session.registered is not None
+                end_with_parent(0)
                 os.write(writing, (json.loads(session.registered.read_text())["name"] + "\n").encode())
                 os.close(writing)
                 nowhere = os.open(os.devnull, os.O_RDWR)

@@ -126,6 +126,17 @@ def test_an_interruption_while_modules_are_imported_is_no_traceback(root: Path, 
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "orchestrate: interrupted\n")
 
 
+def test_a_signal_that_comes_twice_interrupts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one would interrupt the clean-up."""
+    handler = frame.Interrupter()
+    with pytest.raises(KeyboardInterrupt):
+        handler(signal.SIGINT, None)
+    handler(signal.SIGINT, None)
+    monkeypatch.setattr(frame, "TWICE", 0)
+    with pytest.raises(KeyboardInterrupt):
+        handler(signal.SIGINT, None)
+
+
 def test_what_our_caller_ignores_stays_ignored(root: Path) -> None:
     """Such as SIGHUP of nohup, and SIGINT of a job in the background."""
     script = ("import os, signal; from orchestration import doctor, cli; "
