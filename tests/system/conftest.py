@@ -70,7 +70,7 @@ def compile_program(arch: Arch, tmp_path_factory: pytest.TempPathFactory) -> Cal
 
     def compile_one(name: str) -> Path:
         if name not in built:
-            target = folder / name
+            target = folder / Path(name).name
             subprocess.run([arch.compiler, "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-pthread",
                             f"-I{PROGRAMS / 'arch' / arch.name}", f"-I{PROGRAMS}", str(PROGRAMS / f"{name}.c"),
                             "-o", str(target), "-lm"], check=True, timeout=120)
@@ -85,7 +85,7 @@ def program(guest: Session, shared_guest: SharedGuest, compile_program: Callable
     """Put a test program into the shared guest and return its path there."""
 
     def put(name: str) -> str:
-        path = f"/var/tmp/{name}"
+        path = f"/var/tmp/{Path(name).name}"
         if name not in shared_guest.pushed:
             guest.push(compile_program(name), path)
             shared_guest.pushed.add(name)

@@ -17,6 +17,7 @@ import pytest
 from orchestration.arch import Arch
 from orchestration.session import Session
 
+GUEST_PROGRAMS = Path(__file__).parent / "guest"
 PROGRAMS = ("fork_exec", "signals", "registers", "threads", "memory", "trace", "clocks", "sockets")
 
 
@@ -53,6 +54,16 @@ def test_output_and_errors_stay_apart(guest: Session) -> None:
 def test_program(guest: Session, program: Callable[[str], str], name: str) -> None:
     done = guest.run([program(name)], limit=300.0)
     assert (done.status, done.text) == (0, "ok"), done.err.decode(errors="replace")
+
+
+def test_programs_of_the_cpu(guest: Session, arch: Arch, program: Callable[[str], str]) -> None:
+    """Run what tests/system/guest/arch has for this CPU alone."""
+    failed = {}
+    for path in sorted((GUEST_PROGRAMS / "arch" / arch.name).glob("*.c")):
+        done = guest.run([program(f"arch/{arch.name}/{path.stem}")], limit=300.0)
+        if (done.status, done.text) != (0, "ok"):
+            failed[path.stem] = f"{done.status} {done.text} {done.err.decode(errors='replace')}"
+    assert not failed
 
 
 def test_a_hostile_program_only_harms_itself(guest: Session, program: Callable[[str], str]) -> None:
