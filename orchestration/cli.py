@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated
 
@@ -15,7 +16,8 @@ from typer._completion_classes import completion_init
 from orchestration import arch as arches
 from orchestration import doctor, frame
 from orchestration.bootstrap import ROOT
-from orchestration.errors import UsageError
+from orchestration.console import Line
+from orchestration.errors import UsageError, printable
 from orchestration.frame import EPILOG
 from orchestration.running import cli as running_cli
 
@@ -77,11 +79,18 @@ def boot(
     if detach:
         return keeper.detach(session, frame.explained)
     if console:
-        session.machine.on_line = lambda line: print(f"{line.channel.name.lower():5} | {line.text}", file=sys.stderr)
+        session.machine.on_line = show_line
     with session:
         status = session.serve(command or [], terminal)
     booting.discard_large_files(run)
     return status
+
+
+def show_line(line: Line) -> None:
+    """Print a line of the serial line, also while a shell has made the terminal raw, and if there is one."""
+    with suppress(OSError):
+        print(f"{line.channel.name.lower():5} | {printable(line.text)}", file=sys.stderr,
+              end="\r\n" if sys.stderr.isatty() else "\n")
 
 
 @app.command(epilog=EPILOG)

@@ -10,6 +10,11 @@ import signal
 from typing import ClassVar
 
 
+def printable(text: str) -> str:
+    """Return a guest's text without what a terminal would act on, or answer as if the user had typed it."""
+    return "".join(one if one.isprintable() or one == "\t" else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
 class QuollError(Exception):
     """A failure that is explained to the user instead of shown as a traceback."""
 
@@ -25,7 +30,7 @@ class QuollError(Exception):
 
     def lines(self) -> list[str]:
         """Return what to print: details, then the message, then the hint."""
-        out = [f"  | {line}" for line in self.details]
+        out = [f"  | {printable(line)}" for line in self.details]
         out.append(f"orchestrate: {self.message}")
         if self.hint:
             out.append(f"  hint: {self.hint}")

@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.status import Status
 
 
 class Progress:
-    """Lines of finished steps, and on a terminal a spinner with the step that is going on."""
+    """Lines of finished steps, and on a terminal a spinner with the step that is going on.
+
+    What cannot be written, such as to a terminal that has hung up, is left out: the end of a machine must not fail for
+    it.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
         """Write to standard error, or nowhere."""
@@ -21,7 +25,14 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print one line, which begins at the left also while a shell has made the terminal raw."""
-        self.console.print(text, markup=False, end="\r\n" if self.console.is_terminal else "\n")
+        end = "\r\n" if self.console.is_terminal else "\n"
+        self.show(lambda: self.console.print(text, markup=False, end=end))
+
+    @staticmethod
+    def show(write: Callable[[], None]) -> None:
+        """Write something, if that is possible."""
+        with suppress(OSError):
+            write()
 
     def doing(self, text: str) -> None:
         """Show what is going on, where there is a terminal for it."""
@@ -29,19 +40,19 @@ class Progress:
             return
         if self.status is None:
             self.status = self.console.status(text)
-            self.status.start()
+            self.show(self.status.start)
         else:
             self.status.update(text)
 
     def stop(self) -> None:
         """Take the spinner away."""
         if self.status is not None:
-            self.status.stop()
-            self.status = None
+            status, self.status = self.status, None
+            self.show(status.stop)
 
     def done(self, text: str, seconds: float) -> None:
         """Print a finished step with its time."""
-        self.console.print(f"  {text:<12} {seconds:7.1f} s", markup=False)
+        self.show(lambda: self.console.print(f"  {text:<12} {seconds:7.1f} s", markup=False))
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from orchestration import session as sessions
 from orchestration.arch import ARCHES
@@ -112,3 +114,25 @@ def test_a_machine_that_is_off_before_it_is_up_is_no_hang(tmp_path: Path, monkey
     with pytest.raises(InfrastructureError, match="switched itself off in stage"):
         made.boot()
     assert [json.loads(line)["event"] for line in made.machine.run.file("events.jsonl").read_text().splitlines()]
+
+
+def test_a_terminal_that_has_hung_up_keeps_no_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = session(tmp_path)
+    full = open("/dev/full", "w", buffering=1)  # noqa: SIM115 - closed below
+    made.progress = Progress()
+    made.progress.console = Console(file=full, force_terminal=True)
+    closed = []
+    monkeypatch.setattr(made.machine, "close", lambda: closed.append(True))
+    made.progress.doing("x")
+    made.progress.say("x")
+    made.progress.done("x", 1)
+    made.finish(None)
+    assert closed
+    assert made.machine.run.file("result.json").exists()
+    monkeypatch.setattr(full, "flush", lambda: None)
+    with suppress(OSError):
+        full.close()
+
+
+def test_a_guests_words_do_nothing_to_a_terminal() -> None:
+    assert PanicError("x", details=("a\x1b[6n\x9b0cä\t\r",)).lines()[0] == "  | a\ufffd[6n\ufffd0cä\t\ufffd"
