@@ -24,7 +24,7 @@ static void measure(struct helper *self)
 	}
 }
 
-static u64 microseconds(u64 ticks)
+u64 meter_microseconds(u64 ticks)
 {
 	return ticks * 1000000 / HZ;
 }
@@ -49,7 +49,7 @@ void meter_start(void)
 	helper_start(meter);
 	longest();
 	QUIET = longest();
-	CHECK(microseconds(QUIET) > PERIOD_US - 2 * BUDGET_US && microseconds(QUIET) < PERIOD_US);
+	CHECK(meter_microseconds(QUIET) > PERIOD_US - 2 * BUDGET_US && meter_microseconds(QUIET) < PERIOD_US);
 }
 
 void meter_stop(void)
@@ -61,5 +61,5 @@ u64 meter_latest_us(void)
 {
 	u64 gap = longest();
 
-	return gap > QUIET ? microseconds(gap - QUIET) : 0;
+	return gap > QUIET ? meter_microseconds(gap - QUIET) : 0;
 }

@@ -15,6 +15,7 @@ void meter_stop(void); /* before the page that it writes to goes */
 
 /* Since the last call, or the start: how much later than it should a wake-up came at most. Any side may ask. */
 u64 meter_latest_us(void);
+u64 meter_microseconds(u64 ticks);
 
 #define METER_CHECK(what)                                                                                    \
 	do {                                                                                                 \

@@ -1,69 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * How long L4 keeps interrupts off: a thread more urgent than ours runs 100 us of 300 and notes the longest time in
- * which it did not run. One instruction is one ns here, so the figures are exact.
- */
-#include "harness.h"
+/* How long calls of the root pager's keep interrupts off. */
+#include "meter.h"
 
 #define ROOT	   L4_ROOT_SLOT_CNODE
-#define LIMIT_US   200
 #define MANY	   60000UL
 #define CHAIN	   16000UL
 #define THREADS	   1000UL
 #define FRAMES	   2000UL
 #define CNODE_BITS (16 + L4_CNODE_SLOT_BITS)
-
-static u64 quiet_gap;
-static struct helper *meter_helper;
-
-static void meter(struct helper *self)
-{
-	u64 last = l4_counter();
-
-	for (;;) {
-		u64 now = l4_counter();
-
-		if (now - last > shared[4])
-			shared[4] = now - last;
-		last = now;
-	}
-}
-
-static u64 microseconds(u64 ticks) { return ticks * 1000000 / boot_info->counter_hz; }
-
-static void spin_ms(u64 ms)
-{
-	u64 end = l4_counter() + ms * boot_info->counter_hz / 1000;
-
-	while (l4_counter() < end)
-		;
-}
-
-static u64 longest_gap(void)
-{
-	u64 gap;
-
-	spin_ms(3);
-	gap = shared[4];
-	shared[4] = 0;
-	return gap;
-}
-
-static void meter_start(void)
-{
-	meter_helper = helper_make(meter, 0, 255);
-	MUST(INV(meter_helper->thread, L4_THREAD_SET_SCHED, sched_new(100, 300), 255, 255));
-	helper_start(meter_helper);
-	longest_gap();
-	quiet_gap = longest_gap();
-	CHECK(microseconds(quiet_gap) > 100 && microseconds(quiet_gap) < 300);
-}
-
-/* Before the page that it writes to goes. */
-static void meter_stop(void)
-{
-	MUST(INV(meter_helper->thread, L4_THREAD_SUSPEND));
-}
 
 /* One call, with its result, and how long it and its preemption took. */
 static u64 check_call(const char *what, struct sys (*call)(u64, u64), u64 a, u64 b, u64 error)
@@ -72,10 +16,9 @@ static u64 check_call(const char *what, struct sys (*call)(u64, u64), u64 a, u64
 
 	EQ(call(a, b).error, error);
 	took = l4_counter() - start;
-	gap = longest_gap();
-	gap = gap > quiet_gap ? microseconds(gap - quiet_gap) : 0;
-	print("# bench latency-%s %lu us in a call of %lu us\n", what, gap, microseconds(took));
-	CHECK(gap < LIMIT_US);
+	gap = meter_latest_us();
+	print("# bench latency-%s %lu us in a call of %lu us\n", what, gap, meter_microseconds(took));
+	CHECK(gap < METER_LIMIT_US);
 	return took;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * ASIDs are a hash of a table's address (kernel/arch/aarch64/mmu.c): spaces that share one, changes to a space that
- * is not in use, and memory that becomes another table must not leave old translations behind.
+ * Tags of translations. aarch64's are a hash of a table's address, riscv64's run out: spaces that share one, changes to a
+ * space that is not in use, and memory that becomes another table must not leave old translations behind.
  */
 #include "guest.h"
 
