@@ -79,7 +79,7 @@ struct timer {
 
 struct sched_context {
 	struct object obj;
-	bool limited;		/* budget below period */
+	bool unlimited;		/* configured, and its budget is its period */
 	struct thread *thread;	/* that runs on it now */
 	struct thread *owner;	/* that is configured with it */
 	u64 budget, period;	/* counter ticks; budget 0: not configured */

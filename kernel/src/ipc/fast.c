@@ -5,6 +5,7 @@
  * both threads with unlimited time of their own, nobody more urgent. Otherwise they change nothing and say no.
  */
 #include <kernel/arch.h>
+#include <kernel/debug.h>
 
 /* Type and rights are neighbours in a slot; together they tell what a capability allows. */
 static inline struct slot *lookup(struct thread *t, u64 index, u8 type, u8 rights)
@@ -25,8 +26,9 @@ static inline bool simple_target(struct cpu *cpu, struct thread *from, struct th
 {
 	struct sched_context *sc = to->sc;
 
-	return likely(sc) && likely(!sc->limited) && likely(sc->remaining) && likely(to->priority > cpu->ready_top) &&
-	       likely(!to->exit_work) && likely(from->sc) && likely(!from->sc->limited);
+	assert(from->sc);
+	return likely(sc) && likely(sc->unlimited) && likely(to->priority > cpu->ready_top) &&
+	       likely(!to->exit_work) && likely(from->sc->unlimited);
 }
 
 static inline void deliver(struct l4_frame *d, const struct l4_frame *s, u64 badge, u64 tag)
@@ -64,9 +66,9 @@ bool ipc_fast_call(struct cpu *cpu, struct thread *t, struct l4_frame *f)
 	if (unlikely(!reply) || !simple_target(cpu, t, r))
 		return false;
 
+	reply_unbind(r);
 	list_remove(&r->link);
 	r->endpoint = NULL;
-	reply_unbind(r);
 	reply->caller = t;
 	t->reply = reply;
 	thread_set_state(t, THREAD_REPLY);

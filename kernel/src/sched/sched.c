@@ -72,7 +72,7 @@ static void charge(struct cpu *cpu)
 	/* At least one tick: else who runs between two ticks only would run for nothing. */
 	used = now > cpu->charged_at ? now - cpu->charged_at : 1;
 	cpu->charged_at = now;
-	if (sc->limited) {
+	if (!sc->unlimited) {
 		sc->remaining -= used;
 		if (sc->remaining <= 0)
 			timer_set(&sc->timer, sc->deadline);
@@ -113,10 +113,10 @@ static void start_clock(struct cpu *cpu)
 	if (!sc)
 		return;
 	cpu->sliced = !list_empty(&cpu->ready[t->priority]);
-	if (!cpu->sliced && !sc->limited)
+	if (!cpu->sliced && sc->unlimited)
 		return;
 	now = arch_counter();
-	if (sc->limited) {
+	if (!sc->unlimited) {
 		start_period(sc, now);
 		end = now + sc->remaining;
 	}
@@ -265,7 +265,7 @@ error_t sched_context_configure(struct sched_context *sc, u64 budget_us, u64 per
 
 	stop_clock(sc);
 	timer_cancel(&sc->timer);
-	sc->limited = budget_us < period_us;
+	sc->unlimited = budget_us == period_us;
 	sc->budget = sc->remaining = budget_us * per_us;
 	sc->period = period_us * per_us;
 	sc->deadline = 0;
