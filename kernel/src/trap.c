@@ -197,7 +197,7 @@ void trap_page_fault(struct thread *t, u64 addr, u32 access, bool present)
 	if (t->vcpu)
 		vcpu_page_fault(t, addr, access);
 	else
-		ipc_fault(t, L4_FAULT_PAGE, addr, access, frame_ip(thread_frame(t)), present);
+		ipc_fault(t, L4_FAULT_PAGE, arch_untagged(addr), access, frame_ip(thread_frame(t)), present);
 	trap_exit();
 }
 

@@ -57,9 +57,6 @@ void arm_irq(void)
 	trap_exit();
 }
 
-/* The top byte of a user address is ignored by the CPU, so L4 does not look at it. */
-static u64 untagged(u64 addr) { return (u64)((long)(addr << 8) >> 8); }
-
 void arm_trap(u64 esr, u64 far)
 {
 	struct thread *t = this_cpu()->current;
@@ -71,7 +68,7 @@ void arm_trap(u64 esr, u64 far)
 		u32 access = ec == EC_FETCH ? L4_RIGHT_EXEC
 			   : (esr & (ISS_WNR | ISS_CM)) == ISS_WNR ? L4_RIGHT_WRITE : L4_RIGHT_READ;
 
-		trap_page_fault(t, untagged(far), access, FSC(esr) == FSC_PERMISSION);
+		trap_page_fault(t, far, access, FSC(esr) == FSC_PERMISSION);
 	} else {
 		trap_exception(t, ec, esr, ec == EC_DATA || ec == EC_FETCH || ec == EC_PC ? far : 0);
 	}

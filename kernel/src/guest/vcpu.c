@@ -164,17 +164,19 @@ void vcpu_event(struct thread *t, u64 bits)
 		sched_wake(t);
 }
 
+/* addr is what the program used: a guest that tells its programs of faults wants the bits that the CPU ignores. */
 void vcpu_page_fault(struct thread *t, u64 addr, u32 access)
 {
+	u64 place = arch_untagged(addr);
 	struct vcpu *v = t->vcpu;
 	struct l4_vcpu_page *p = v->page;
 	bool user = t->in_guest_user;
 	u32 present;
-	bool done = user ? guest_fill(t->vspace, v->space, v->space->guest_root, addr, access, &present)
-			 : guest_fill(t->vspace, NULL, READ_ONCE(p->kernel_root), addr, access, &present);
+	bool done = user ? guest_fill(t->vspace, v->space, v->space->guest_root, place, access, &present)
+			 : guest_fill(t->vspace, NULL, READ_ONCE(p->kernel_root), place, access, &present);
 
 	if (likely(done)) {
-		arch_flush_page(addr);
+		arch_flush_page(place);
 		return;
 	}
 	event(EVENT_GUEST_FAULT, addr, access);

@@ -271,7 +271,7 @@ GUEST_TEST(aarch64_user_instructions)
 	EQ(vcpu->fault_access, L4_RIGHT_WRITE);
 }
 
-/* The top byte of an address is ignored, for accesses and in what L4 looks up. */
+/* The top byte of an address is ignored, for accesses and in what L4 looks up; the guest is told it with a fault. */
 GUEST_TEST(aarch64_tagged_addresses)
 {
 	u64 data = page_new(), value;
@@ -283,7 +283,7 @@ GUEST_TEST(aarch64_tagged_addresses)
 	CHECK(user_store(guest.space[0], DATA_VADDR + 8 + (0xffUL << 56), 43));
 	EQ(*(u64 *)gp(data + 8), 43);
 	CHECK(!user_load(guest.space[0], NO_VADDR + (0x12UL << 56), &value));
-	EQ(vcpu->fault_addr, NO_VADDR);
+	EQ(vcpu->fault_addr, NO_VADDR + (0x12UL << 56));
 }
 
 GUEST_TEST(aarch64_alignment)

@@ -22,6 +22,9 @@
 #define PTE_UXN		BIT(54)
 #define PTE_ADDR	0x0000fffffffff000UL
 
+/* The CPU ignores the top byte of a user address (TCR_EL1.TBI0; Arm ARM, D8.8). */
+static inline u64 arch_untagged(u64 addr) { return (u64)((long)(addr << 8) >> 8); }
+
 static inline bool pte_valid(u64 e) { return e & PTE_V; }
 static inline bool pte_leaf(u64 e, int level) { return !level || !(e & PTE_TABLE); }
 static inline u64 pte_addr(u64 e) { return e & PTE_ADDR; }

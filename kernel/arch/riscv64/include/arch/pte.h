@@ -26,6 +26,9 @@ extern int arch_levels;
 #define PTE_D	BIT(7)
 #define PTE_PPN	0x003ffffffffffc00UL
 
+/* The CPU looks at every bit of an address. */
+static inline u64 arch_untagged(u64 addr) { return addr; }
+
 static inline bool pte_valid(u64 e) { return e & PTE_V; }
 static inline bool pte_leaf(u64 e, int level) { return e & (PTE_R | PTE_W | PTE_X); }
 static inline u64 pte_addr(u64 e) { return (e & PTE_PPN) << 2; }

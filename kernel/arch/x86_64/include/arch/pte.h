@@ -21,6 +21,9 @@
 #define PTE_NX	BIT(63)
 #define PTE_ADDR 0x000ffffffffff000UL
 
+/* The CPU looks at every bit of an address. */
+static inline u64 arch_untagged(u64 addr) { return addr; }
+
 static inline bool pte_valid(u64 e) { return e & PTE_P; }
 static inline bool pte_leaf(u64 e, int level) { return !level || (e & PTE_PS); }
 static inline u64 pte_addr(u64 e) { return e & PTE_ADDR; }
