@@ -9,8 +9,13 @@ import pytest
 
 from orchestration import boot, qemu
 from orchestration.errors import HangError, InfrastructureError, PanicError
+from orchestration.faults import inject
+from orchestration.gdbstub import Stub
 from orchestration.progress import Progress
 from orchestration.rundir import RunDirectory
+from orchestration.symbols import Symbols
+
+THREAD_SIZE = 16384
 
 
 def test_data_survives_power_off(made: boot.Artefacts, progress: Progress, tmp_path: Path) -> None:
@@ -41,6 +46,23 @@ def test_a_guest_panic_is_a_panic_with_a_dossier(made: boot.Artefacts, progress:
     else:
         stack = session.machine.run.file("hang.txt").read_text().split("== stack of Linux")[1].split("\n\n")[0]
         assert "<panic+" in stack and "sysrq" in stack
+
+
+@pytest.mark.parametrize(("where", "what"), [("end", "kernel stack overflow"),
+                                             ("nowhere", "bad kernel stack pointer")])
+def test_a_kernel_without_a_stack_says_so(made: boot.Artefacts, progress: Progress, where: str, what: str) -> None:
+    """A debugger takes the stack pointer of a task in the guest's kernel to the end of its stack, or to nowhere."""
+    entry = next(start for start, _, name in Symbols(made.linux / "vmlinux").symbols if name == "write_sysrq_trigger")
+    session = boot.prepare(made, progress, RunDirectory("stack"))
+    with pytest.raises(PanicError) as caught, session:  # noqa: PT012 - where the machine panics is not known
+        session.shell_run("(sleep 3; echo h > /proc/sysrq-trigger) > /dev/null 2>&1 &")
+        with Stub(session.machine) as stub, stub.breakpoint(entry):
+            assert stub.resume(60.0)
+            name = inject.CODES[made.arch.name].sp
+            stub.set_register(name, stub.register(name) // THREAD_SIZE * THREAD_SIZE if where == "end" else 0x1000)
+        session.shell_run("sleep 60", limit=90.0)
+    assert str(caught.value).endswith(what)
+    assert any(f"BUG: {what}: sp " in line for line in caught.value.details)
 
 
 def test_restart_ends_the_machine(made: boot.Artefacts, progress: Progress) -> None:

@@ -18,7 +18,8 @@ from orchestration.arch import Arch
 from orchestration.session import Session
 
 GUEST_PROGRAMS = Path(__file__).parent / "guest"
-PROGRAMS = ("fork_exec", "signals", "registers", "threads", "memory", "trace", "clocks", "sockets")
+PROGRAMS = ("fork_exec", "signals", "registers", "threads", "memory", "trace", "clocks", "sockets", "user_end",
+            "page_age", "page_rights", "pointer_tags", "barriers", "notify")
 
 
 def test_it_is_linux_6_12(guest: Session, arch: Arch) -> None:
@@ -146,6 +147,17 @@ def test_out_of_memory_kills_the_culprit_only(guest: Session) -> None:
 
 def test_the_clock_is_right(guest: Session) -> None:
     assert abs(int(guest.run(["date", "+%s"]).text) - time.time()) < 60
+
+
+def test_a_wake_up_need_not_be_far_off(guest: Session) -> None:
+    """The least time that the clock event device takes, which a sleep that ends soon waits for."""
+    done = guest.shell_run("sed -n 's/^ min_delta_ns: *//p' /proc/timer_list")
+    assert 0 < int(done.text.split()[0]) <= 2000
+
+
+def test_what_l4_counts_is_for_root_only(guest: Session) -> None:
+    assert guest.run(["stat", "-c", "%a %U", "/sys/hypervisor/counters"]).text == "400 root"
+    assert guest.run(["cat", "/sys/hypervisor/counters"]).status == 0
 
 
 def test_only_ssh_listens(guest: Session) -> None:

@@ -19,6 +19,11 @@
 
 enum { isa_single_steps = 1, isa_illegal_code = ILL_ILLOPC };
 
+/* May a page of PROT_EXEC alone be read; which bits of a pointer the CPU ignores; the code of a function that returns. */
+enum { isa_code_is_readable = 1 };
+static const unsigned long isa_ignored_bits = 0xffUL << 56;
+static const unsigned char isa_return[] = {0xc0, 0x03, 0x5f, 0xd6};
+
 #define ISA_ILLEGAL "udf #0"
 #define ISA_PRIVILEGED "msr daifset, #2"
 

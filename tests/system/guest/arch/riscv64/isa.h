@@ -17,6 +17,11 @@
 /* Linux has no single step where the CPU has none. */
 enum { isa_single_steps = 0, isa_illegal_code = ILL_ILLOPC };
 
+/* May a page of PROT_EXEC alone be read; which bits of a pointer the CPU ignores; the code of a function that returns. */
+enum { isa_code_is_readable = 0 };
+static const unsigned long isa_ignored_bits = 0;
+static const unsigned char isa_return[] = {0x82, 0x80};
+
 #define ISA_ILLEGAL ".word 0"
 #define ISA_PRIVILEGED "csrr t0, satp"
 

@@ -16,6 +16,11 @@
 
 enum { isa_single_steps = 1, isa_illegal_code = ILL_ILLOPN };
 
+/* May a page of PROT_EXEC alone be read; which bits of a pointer the CPU ignores; the code of a function that returns. */
+enum { isa_code_is_readable = 1 };
+static const unsigned long isa_ignored_bits = 0;
+static const unsigned char isa_return[] = {0xc3};
+
 #define ISA_ILLEGAL "ud2"
 #define ISA_PRIVILEGED "cli"
 
