@@ -462,44 +462,6 @@ TEST(vcpu_bad_user_entry_hurts_only_the_guest)
 	CHECK(LABEL(helper_fault(guest.helper).tag) != 0);
 }
 
-static void with_unmapped_entry(struct helper *self)
-{
-	vcpu->kernel_entry = NO_VADDR + 0x1000;
-	*(volatile u64 *)NO_VADDR = 1;
-}
-
-/* An upcall entry that faults itself would be entered for ever: its pager is told. */
-TEST(vcpu_entry_that_faults_goes_to_the_fault_endpoint)
-{
-	struct sys r;
-
-	guest_make(with_unmapped_entry);
-	helper_start(guest.helper);
-	r = helper_fault(guest.helper);
-	EQ(LABEL(r.tag), L4_FAULT_VCPU);
-	EQ(r.m[0], L4_EXIT_FAULT);
-	EQ(r.m[1], NO_VADDR + 0x1000);
-	EQ(r.m[2], NO_VADDR + 0x1000);
-	EQ(r.m[3], 1);
-}
-
-static int resolve_third(void)
-{
-	return upcall.count % 3 == 0;
-}
-
-/* Faults that are answered by VCPU_RESUME may come from one place as often as they like. */
-GUEST_TEST(vcpu_faults_at_one_place_are_upcalls)
-{
-	u64 value;
-
-	upcall.resolve = resolve_third;
-	for (int i = 0; i < 40; i++)
-		EQ(arch_try_load(NO_VADDR, &value), 1);
-	upcall.resolve = 0;
-	CHECK(upcall.count >= 40);
-}
-
 /* binding, and threads without a vCPU */
 
 static void idle(struct helper *self) {}

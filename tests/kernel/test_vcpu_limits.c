@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* vCPU: upcall entries that fault themselves, and how many vCPUs a VSpace has. */
+#include "guest.h"
+
+static void with_unmapped_entry(struct helper *self)
+{
+	vcpu->kernel_entry = NO_VADDR + 0x1000;
+	*(volatile u64 *)NO_VADDR = 1;
+}
+
+/* An upcall entry that faults itself would be entered for ever: its pager is told. */
+TEST(vcpu_entry_that_faults_goes_to_the_fault_endpoint)
+{
+	struct sys r;
+
+	guest_make(with_unmapped_entry);
+	helper_start(guest.helper);
+	r = helper_fault(guest.helper);
+	EQ(LABEL(r.tag), L4_FAULT_VCPU);
+	EQ(r.m[0], L4_EXIT_FAULT);
+	EQ(r.m[1], NO_VADDR + 0x1000);
+	EQ(r.m[2], NO_VADDR + 0x1000);
+	EQ(r.m[3], 1);
+}
+
+static int resolve_third(void)
+{
+	return upcall.count % 3 == 0;
+}
+
+/* Faults that are answered by VCPU_RESUME may come from one place as often as they like. */
+GUEST_TEST(vcpu_faults_at_one_place_are_upcalls)
+{
+	u64 value;
+
+	upcall.resolve = resolve_third;
+	for (int i = 0; i < 40; i++)
+		EQ(arch_try_load(NO_VADDR, &value), 1);
+	upcall.resolve = 0;
+	CHECK(upcall.count >= 40);
+}
+
+#define VCPUS 64
+
+/* So that taking guest memory away, which stops all of them, is bounded. */
+TEST(vcpu_most_of_one_vspace)
+{
+	u64 vspace = obj_new(L4_TYPE_VSPACE, 18), thread = slots_new(VCPUS + 1), cpu = slots_new(VCPUS + 1);
+
+	MUST(retype(test_untyped, L4_TYPE_THREAD, 0, thread, VCPUS + 1));
+	MUST(retype(test_untyped, L4_TYPE_VCPU, 0, cpu, VCPUS + 1));
+	for (u64 i = 0; i <= VCPUS; i++) {
+		u64 page = TEST_VADDR + 2 * i * L4_PAGE_SIZE;
+
+		MUST(INV(thread + i, L4_THREAD_CONFIGURE, L4_ROOT_SLOT_CNODE, vspace, page, 0));
+		EQ(INV(thread + i, L4_THREAD_BIND_VCPU, cpu + i, page + L4_PAGE_SIZE).error,
+		   i < VCPUS ? L4_ERR_OK : L4_ERR_MEMORY);
+	}
+	ERR(slot_delete(cpu), OK);
+	ERR(INV(thread + VCPUS, L4_THREAD_BIND_VCPU, cpu + VCPUS, TEST_VADDR + (2 * VCPUS + 1) * L4_PAGE_SIZE), OK);
+}
