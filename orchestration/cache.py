@@ -132,6 +132,17 @@ class Cache:
             return str(error)
         return ""
 
+    def settle(self, fresh: Path, entry: Path) -> None:
+        """Give a new entry its name. Another one may have come there all the same: locks can be deleted while held."""
+        try:
+            fresh.rename(entry)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            if self.fault(entry):
+                shutil.rmtree(entry)
+                fresh.rename(entry)
+
     def get(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
         """Return the entry's folder; when it is not there or damaged, have make fill a new one."""
         entry = self.folder(kind, key)
@@ -148,7 +159,7 @@ class Cache:
                     make(fresh)
                     noted = {str(path.relative_to(fresh)): note(path) for path in files_below(fresh)}
                     (fresh / MANIFEST).write_text(json.dumps(noted, indent=1))
-                    fresh.rename(entry)
+                    self.settle(fresh, entry)
                 except OSError as error:
                     if error.errno == errno.ENOSPC:
                         raise InfrastructureError(f"no space left while making {kind} in {self.root}",

@@ -86,6 +86,23 @@ def test_a_file_with_holes_is_known_by_what_is_in_it(tmp_path: Path) -> None:
     assert "disk" in cache.fault(disk.parent)
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_an_entry_that_someone_else_made_meanwhile_is_taken(tmp_path: Path, damaged: bool) -> None:
+    """Everything in the cache can be deleted at any time, a lock that is held as well."""
+    first, second, make = Cache(tmp_path), Cache(tmp_path), Maker()
+
+    def slow(entry: Path) -> None:
+        (tmp_path / "locks/kind-key").unlink()
+        other = second.get("kind", "key", make)
+        if damaged:
+            (other / "sub/file").write_text("Content")
+        make(entry)
+
+    assert (first.get("kind", "key", slow) / "sub/file").read_text() == "content"
+    assert make.calls == 2
+    assert [path.name for path in (tmp_path / "kind").iterdir()] == ["key"]
+
+
 def test_a_failed_make_leaves_nothing(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
 
