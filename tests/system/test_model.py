@@ -66,6 +66,8 @@ OF_WORKERS = {"call": 8, "send": 2, "nb_send": 1, "answer": 3, "recv": 5, "nb_re
               "configure": 1, "bind": 1, "delete": 1}
 OF_ROOT = {"settle": 10, "nb_send": 1, "answer": 2, "nb_recv": 1, "signal": 2, "poll": 1, "suspend": 3, "resume": 5,
            "own": 2, "passive": 4, "set_sched": 2, "configure": 1, "bind": 1, "delete": 1, "delete_thread": 1}
+OF_CHAINS = {"settle": 6, "signal": 3, "answer": 3, "suspend": 5, "resume": 6, "own": 2, "set_sched": 2, "delete": 2,
+             "delete_thread": 1, "nb_send": 1}
 
 
 @st.composite
@@ -75,6 +77,31 @@ def cases(draw: st.DrawFn) -> Case:
     made = draw(st.tuples(*[st.builds(Worker, PRIORITIES, script) for _ in range(workers)]))
     root = draw(st.lists(steps(OF_ROOT, workers), max_size=25))
     return Case(made, (Step("settle"), *root, Step("settle")))
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> Case:
+    """Passive servers that call each other, their clients, and whatever ends their calls."""
+    servers = draw(st.integers(1, 2))
+    workers = servers + draw(st.integers(1, KINDS["T"][1] - servers))
+    made = []
+    for index in range(workers):
+        at, kept = f"E{index}", f"R{index}"
+        calls = st.builds(Step, st.just("call"), name("E"), st.just("-"), st.integers(1, 99))
+        script = [Step("call", "E0", value=9), *draw(st.lists(calls, max_size=3))]
+        if index < servers:
+            waits = st.builds(Step, st.just("wait"), name("N"))
+            answers = st.just(Step("reply_recv", at, kept, 1 + index))
+            held = Step("call", f"E{index + 1}", value=50) if index + 1 < servers else draw(waits)
+            work = draw(st.lists(st.one_of(answers, calls, waits), min_size=1, max_size=8))
+            script = [Step("recv", at, kept), held, *work]
+        made.append(Worker(draw(PRIORITIES), tuple(script)))
+    clients = [f"T{index}" for index in range(servers, workers)]
+    begin = [*[Step("suspend", client) for client in clients], Step("settle"),
+             *[Step("set_sched", f"T{index}", "-", made[index].priority) for index in range(servers)],
+             *[Step("resume", client) for client in clients], Step("settle")]
+    root = draw(st.lists(steps(OF_CHAINS, workers), max_size=20))
+    return Case(tuple(made), (*begin, *root, Step("settle")))
 
 
 def disagreement(case: Case, place: Placed, lines: list[list[int]]) -> str:
@@ -127,7 +154,7 @@ def over_cases(test: Callable[[Case], None], number: int, *phases: Phase) -> Non
     @seed(1)
     @settings(max_examples=number, phases=[Phase.explicit, Phase.generate, *phases], deadline=None, database=None,
               suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-    @given(case=cases())
+    @given(case=st.one_of(cases(), chains()))
     def each(case: Case) -> None:
         test(case)
 
