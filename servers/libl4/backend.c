@@ -78,7 +78,7 @@ static u64 own_seal(const struct l4_backend *backend)
 {
 	return (u64)backend->info * 3 + (u64)backend->page * 5 + backend->features * 7 + backend->status * 11UL +
 	       backend->event_idx * 13UL + backend->queue_count * 17UL + backend->queue_size * 19UL +
-	       (u64)backend->kept * 23 + 1;
+	       (u64)backend->kept * 23 + backend->negotiated * 29 + 1;
 }
 
 /*
@@ -156,10 +156,36 @@ static void interrupt(struct l4_backend *backend)
 	l4_signal(L4_SERVER_SLOT_GUEST);
 }
 
+/* What the guest has chosen may change until it starts the device, and never does for us afterwards. */
+static void agree(struct l4_backend *backend)
+{
+	if (!(backend->pending & VIRTIO_STATUS_FEATURES_OK))
+		return;
+	backend->negotiated = l4_read_once(backend->page->driver_features);
+	backend->event_idx = backend->negotiated & VIRTIO_F_EVENT_IDX;
+	if (!(backend->negotiated & ~backend->features))
+		return;
+	backend->negotiated = 0;
+	backend->pending &= ~(u32)VIRTIO_STATUS_FEATURES_OK;
+	l4_write_once(backend->page->status, backend->pending);
+}
+
+/* NULL, or why not. */
+static const char *attach_all(struct l4_backend *backend)
+{
+	unsigned int i;
+
+	for (i = 0; i < backend->queue_count; i++)
+		if (!attach(backend, i))
+			return "queue out of memory";
+	return NULL;
+}
+
 enum l4_backend_action l4_backend_poll(struct l4_backend *backend)
 {
 	struct l4_virtio_page *page = backend->page;
-	u32 status = l4_load_acquire(&page->status), i;
+	u32 status = l4_load_acquire(&page->status);
+	const char *why;
 	bool running = backend->status != STATUS_UNKNOWN && (backend->status & VIRTIO_STATUS_DRIVER_OK);
 
 	if (backend->seal && backend->seal != own_seal(backend))
@@ -171,19 +197,16 @@ enum l4_backend_action l4_backend_poll(struct l4_backend *backend)
 		detach(backend);
 		return L4_BACKEND_STOP;
 	}
-	if ((status & VIRTIO_STATUS_FEATURES_OK) && !running &&
-	    (l4_read_once(page->driver_features) & ~backend->features)) {
-		backend->pending = status & ~(u32)VIRTIO_STATUS_FEATURES_OK;
-		l4_write_once(page->status, backend->pending);
-	}
+	if (!running)
+		agree(backend);
 	if ((backend->pending & VIRTIO_STATUS_DRIVER_OK) && !running) {
-		backend->event_idx = l4_read_once(page->driver_features) & VIRTIO_F_EVENT_IDX;
-		for (i = 0; i < backend->queue_count; i++)
-			if (!attach(backend, i)) {
-				l4_backend_break(backend, "queue out of memory");
-				l4_backend_done(backend);
-				return L4_BACKEND_STOP;
-			}
+		why = backend->pending & VIRTIO_STATUS_FEATURES_OK ? attach_all(backend)
+								   : "started without features that the device has";
+		if (why) {
+			l4_backend_break(backend, why);
+			l4_backend_done(backend);
+			return L4_BACKEND_STOP;
+		}
 		/* Our predecessor may have died between giving back a request and saying so. */
 		if (backend->info->restarts)
 			interrupt(backend);

@@ -44,6 +44,7 @@ _Static_assert(L4_CHAIN_MAX <= L4_VIRTQUEUE_LONGEST, "a table holds any request 
 #define PATIENCE 2 /* signs of life with progress that no interrupt told of */
 #define IDLE_PATIENCE 1000 /* interrupts without a request done: a line that stays raised leaves nobody time */
 #define DEVICE_PATIENCE 30 /* pings for which a device may keep a request: a busy disk takes long, as Linux knows */
+#define WATCHED_PARTS 10 /* of a second for which it is watched before such a ping counts */
 
 static void stop(void)
 {
@@ -59,8 +60,7 @@ static void start(void)
 	u16 i, size;
 
 	stop();
-	if (!l4_virtio_pci_negotiate(&pci, (l4_read_once(backend.page->driver_features) & class->features) |
-					       indirect | VIRTIO_F_VERSION_1))
+	if (!l4_virtio_pci_negotiate(&pci, (backend.negotiated & class->features) | indirect | VIRTIO_F_VERSION_1))
 		l4_die("device refuses its own features");
 	for (i = 0; i < class->queue_count; i++) {
 		size = l4_virtio_pci_queue_size(&pci, i);
@@ -205,6 +205,20 @@ static u16 in_device(const struct flight *out)
 }
 
 /*
+ * Watch a device that has not got on since the last ping: an emulator's clock may leap over the time in which the whole
+ * machine waits for a disk of the host, and then pings tell nothing. It does not leap while we run.
+ */
+static bool done_while_watched(u16 number)
+{
+	u64 start = l4_counter();
+
+	while (!l4_virtqueue_done(&ring[number]))
+		if (l4_counter() - start >= info->counter_hz / WATCHED_PARTS)
+			return false;
+	return true;
+}
+
+/*
  * Before we say that we are well: are we? What a wild store has done, to us, to the rings or to the device, shows as a
  * state that contradicts itself, a device that gave up, or work that does not get on. Our end is the cure.
  */
@@ -227,7 +241,7 @@ static void examine(bool progress)
 			l4_die("queue %u contradicts itself", i);
 		if (!is_work(i) || flight[i].first == flight[i].next || flight[i].first != seen.first[i])
 			seen.stuck[i] = 0;
-		else if (++seen.stuck[i] > DEVICE_PATIENCE)
+		else if (!done_while_watched(i) && ++seen.stuck[i] > DEVICE_PATIENCE)
 			l4_die("queue %u does not get on", i);
 		seen.first[i] = flight[i].first;
 		l4_virtqueue_ring(&ring[i]);

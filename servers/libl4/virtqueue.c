@@ -183,13 +183,18 @@ void l4_virtqueue_kick(struct l4_virtqueue *queue)
 		*queue->doorbell = queue->number;
 }
 
+bool l4_virtqueue_done(const struct l4_virtqueue *queue)
+{
+	return l4_load_acquire(&queue->used->idx) != queue->used_idx;
+}
+
 bool l4_virtqueue_get(struct l4_virtqueue *queue, u16 *token, u32 *written)
 {
 	u64 found = 0;
 	u32 head;
 	u16 at, i;
 
-	if (l4_load_acquire(&queue->used->idx) == queue->used_idx)
+	if (!l4_virtqueue_done(queue))
 		return false;
 	head = l4_read_once(queue->used->ring[queue->used_idx % queue->size].id);
 	*written = l4_read_once(queue->used->ring[queue->used_idx % queue->size].len);

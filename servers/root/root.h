@@ -121,7 +121,7 @@ struct server {
 	unsigned int number;  /* DEVICE_... */
 	unsigned long memory; /* Untyped of all that goes when it dies */
 	unsigned long first_slot, next_slot;
-	unsigned long thread, vspace, cnode;
+	unsigned long thread, vspace, cnode, sched;
 	/* These outlive it. */
 	unsigned long event, irq, dma, irq_event, call, fault, guest_event, ping;
 	unsigned long regs_cap; /* of registers that are not mapped; 0: none */
@@ -132,6 +132,8 @@ struct server {
 	struct l4_frame last; /* registers with which it died, for its successor */
 	u64 restarts, deaths, started_at;
 	u64 log_position; /* where in the kernel's log a console goes on that finds nothing of a predecessor */
+	u64 used, waits; /* of its SchedContext, at the last tick */
+	u64 used_of_tick;
 	unsigned int pings;	 /* that it has still to answer */
 	unsigned int unanswered; /* ticks */
 	unsigned int pause;	 /* ticks until it is started again; 0: it runs */

@@ -13,6 +13,9 @@
 #define DMA_BITS       16
 #define SLOTS	       160
 #define PINGS	       2 /* unanswered, after which it counts as dead */
+#define BUDGET_US      9000 /* of PERIOD_US, so that the others live with one that takes all it gets */
+#define FULL_TENTHS    5 /* of the time: with more, one that never waits for FULL_TICKS counts as dead */
+#define FULL_TICKS     4
 #define DEATHS	       6 /* of a server that has never been ready, after which the guest starts without it */
 #define PINGS_OUT      2 /* that a server may have to answer: one that it has taken, one that waits */
 #define SILENT	       15 /* ticks in which none of them answers, after which all count as dead */
@@ -243,7 +246,6 @@ static void ping(struct server *server)
 void server_start(struct server *server)
 {
 	struct l4_frame frame;
-	unsigned long sched;
 
 	server->next_slot = server->first_slot;
 	server->ready = false;
@@ -251,10 +253,11 @@ void server_start(struct server *server)
 	server->unanswered = 0;
 	server->pause = 0;
 	server->started_at = l4_counter();
+	server->used = server->waits = server->used_of_tick = 0;
 	server->vspace = make(server, L4_TYPE_VSPACE, VSPACE_BITS);
 	server->thread = make(server, L4_TYPE_THREAD, 0);
 	server->cnode = make(server, L4_TYPE_CNODE, CNODE_BITS);
-	sched = make(server, L4_TYPE_SCHED_CONTEXT, 0);
+	server->sched = make(server, L4_TYPE_SCHED_CONTEXT, 0);
 	load(server);
 	map_memory(server);
 	map_stack(server);
@@ -268,12 +271,12 @@ void server_start(struct server *server)
 	if (server->pci.config)
 		pci_start(server);
 
-	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, sched, PERIOD_US, PERIOD_US),
+	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, server->sched, BUDGET_US, PERIOD_US),
 	      "time for a server");
 	check(l4_thread_configure(server->thread, server->cnode, server->vspace, L4_SERVER_UTCB_VADDR,
 				  server->fault),
 	      "thread of a server");
-	check(l4_thread_set_sched(server->thread, sched, SERVER_PRIORITY, SERVER_PRIORITY),
+	check(l4_thread_set_sched(server->thread, server->sched, SERVER_PRIORITY, SERVER_PRIORITY),
 	      "priority of a server");
 	l4_frame_init(&frame, image_entry(server->name), L4_SERVER_STACK_TOP - sizeof(server->last),
 		      L4_SERVER_INFO_VADDR, L4_SERVER_UTCB_VADDR, 0);
@@ -355,6 +358,53 @@ bool server_fault(struct server *server, const struct l4_msg *msg)
 	return true;
 }
 
+/* Since the last tick. Returns the sum; *first is the one that used most without waiting once, NULL: none. */
+static u64 time_used(struct server **first)
+{
+	struct l4_sched_context_info info;
+	unsigned int i;
+	u64 sum = 0;
+
+	*first = NULL;
+	for (i = 0; i < L4_DEVICES; i++) {
+		struct server *server = &servers[i];
+
+		server->used_of_tick = 0;
+		if (server->pause)
+			continue;
+		check(l4_sched_context_info(server->sched, &info), "time of a server");
+		server->used_of_tick = info.used - server->used;
+		sum += server->used_of_tick;
+		if (info.waits == server->waits && (!*first || server->used_of_tick > (*first)->used_of_tick))
+			*first = server;
+		server->used = info.used;
+		server->waits = info.waits;
+	}
+	return sum;
+}
+
+/*
+ * A server works for the guest and its device, and waits for them thousands of times a second when it has much to do.
+ * One that uses what the others want to have and never waits is at fault, whatever it answers. Returns whether the
+ * servers used nearly all of the time, so that one of them may have had none.
+ */
+static bool find_hog(void)
+{
+	static unsigned int full;
+	static u64 last;
+	struct server *first;
+	u64 now = l4_counter(), used = time_used(&first);
+	bool is_full = used > (now - last) / 10 * FULL_TENTHS;
+
+	last = now;
+	full = is_full && first ? full + 1 : 0;
+	if (full >= FULL_TICKS) {
+		full = 0;
+		server_died(first, "takes the time of all and never waits");
+	}
+	return is_full;
+}
+
 static void server_tick(struct server *server, bool counts)
 {
 	if (server->pause) {
@@ -374,18 +424,21 @@ static void server_tick(struct server *server, bool counts)
 /*
  * Servers of one priority take turns, so while one hangs the others answer, and are its witnesses. When none does, it
  * is rather the machine that has had no time for any of them: an emulator on a busy host. That counts too, but later.
+ * Who got no time, while others took all, cannot have answered.
  */
 void servers_tick(void)
 {
 	static unsigned int silent;
-	bool heard = false;
+	bool heard = false, full;
 	unsigned int i;
 
 	for (i = 0; i < L4_DEVICES; i++)
 		heard |= servers[i].ready && !servers[i].unanswered;
 	silent = heard ? 0 : silent + 1;
+	full = find_hog();
 	for (i = 0; i < L4_DEVICES; i++)
-		server_tick(&servers[i], heard || silent > SILENT);
+		server_tick(&servers[i],
+			    (heard || silent > SILENT) && !(full && !servers[i].used_of_tick));
 }
 
 void servers_stop_all_but(const struct server *server)

@@ -38,6 +38,45 @@ TEST(sched_budget_limits)
 	CHECK(shared[1] < 3 * shared[2]);
 }
 
+static void sends(struct helper *self)
+{
+	spins_until(self);
+	for (int i = 0; i < 3; i++)
+		ERR(SYS(L4_SYS_SEND, shared[1], 0), OK);
+}
+
+static void receives(struct helper *self)
+{
+	for (int i = 0; i < 3; i++)
+		ERR(recv(shared[1], 0), OK);
+}
+
+/* What has run is counted as long as there is a limit, and its owner can tell. A used-up budget is no wait. */
+TEST(budget_is_accounted)
+{
+	struct helper *h = helper_make(sends, 2, 100), *low = helper_make(receives, 0, 50);
+	u64 weak = cap_copy(h->sched, L4_RIGHT_WRITE);
+	struct sys info;
+
+	ERR(INV(h->sched, L4_SCHED_CONTEXT_INFO + 1), OP);
+	ERR(INV(weak, L4_SCHED_CONTEXT_INFO), RIGHTS);
+	info = INV(h->sched, L4_SCHED_CONTEXT_INFO);
+	EQ(info.error, L4_ERR_OK);
+	EQ(info.m[0], 0);
+	EQ(info.m[1], 0);
+	shared[1] = obj_new(L4_TYPE_ENDPOINT, 0);
+	configure(h->sched, 2000, 10000);
+	h->arg[1] = 50000 * US;
+	helper_start(h);
+	helper_start(low);
+	helper_join(h);
+	info = INV(h->sched, L4_SCHED_CONTEXT_INFO);
+	print("# of 50000 us: %lu, waits %lu\n", info.m[0] / US, info.m[1]);
+	CHECK(info.m[0] > 9000 * US && info.m[0] < 13000 * US);
+	CHECK(info.m[1] >= 2 && info.m[1] <= 5); /* the first message may find the receiver waiting */
+	helper_join(low);
+}
+
 static void configures_itself(struct helper *self)
 {
 	u64 start;

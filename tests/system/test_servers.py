@@ -18,6 +18,8 @@ import pytest
 
 from orchestration import build, dtb, image
 from orchestration.arch import Arch
+from orchestration.bench.sides import counted
+from orchestration.bench.workload import Clock
 from orchestration.bootstrap import ROOT
 from orchestration.cache import Cache
 from orchestration.console import Channel
@@ -33,7 +35,9 @@ HERE = Path(__file__).with_name("servers")
 LIBL4 = ROOT / "servers/libl4"
 RAM = 256 * MIB
 BLOCKS = 2048
-ATTACKS = 10
+SLOW = "throttling.iops-total=8"
+"""A disk whose requests take an eighth of a second each."""
+ATTACKS = 13
 """Of servers/hostile.c."""
 LIVES = 2
 """That make them: after a third death the root pager pauses."""
@@ -89,9 +93,17 @@ def compile_bare(arch: Arch, tmp_path_factory: pytest.TempPathFactory) -> Callab
 
 
 @pytest.fixture(scope="module")
-def test_guest(arch: Arch, compile_bare: Callable[..., Path]) -> Path:
-    return compile_bare("linux", HERE / "guest.ld", [HERE / arch.name / "start.S", HERE / "guest.c",
-                                                     LIBL4 / "lib.c", LIBL4 / "virtqueue.c"])
+def compile_guest(arch: Arch, compile_bare: Callable[..., Path]) -> Callable[..., Path]:
+    def make(name: str, *options: str) -> Path:
+        sources = [HERE / arch.name / "start.S", HERE / "guest.c", LIBL4 / "lib.c", LIBL4 / "virtqueue.c"]
+        return compile_bare(name, HERE / "guest.ld", sources, *options)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def test_guest(compile_guest: Callable[..., Path]) -> Path:
+    return compile_guest("linux")
 
 
 @pytest.fixture(scope="module")
@@ -134,11 +146,11 @@ def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..
 
     def boot(type_line: str = "q", servers: dict[str, Path] | None = None, ram: int = RAM,
              change: Callable[[Config], Config] = lambda config: config, archive: bytes = b"",
-             answers: Mapping[str, str] = MappingProxyType({})) -> Outcome:
+             answers: Mapping[str, str] = MappingProxyType({}), guest: Path = test_guest) -> Outcome:
         abi = build.abi(arch)
         disk, initrd = tmp_path / "disk", tmp_path / "boot.img"
         disk.write_bytes(b"".join(n.to_bytes(4, "little").ljust(4096, b"\0") for n in range(BLOCKS)))
-        programs = {name: bare / name for name in build.SERVERS} | (servers or {}) | {"linux": test_guest}
+        programs = {name: bare / name for name in build.SERVERS} | (servers or {}) | {"linux": guest}
         tree = dtb.compile_tree(abi, "", ram, bytes(64))
         blobs = {"dtb": tree} | ({image.INITRD: archive} if archive else {})
         initrd.write_bytes(image.pack(arch, abi, programs, blobs, ram))
@@ -230,7 +242,21 @@ def test_a_server_that_hangs_is_restarted(run: Callable[..., Outcome], crashing:
     assert results(outcome) == PASSED
 
 
-@pytest.mark.parametrize("first", range(0, ATTACKS, LIVES))
+def test_a_slow_disk_is_not_taken_for_a_hang(run: Callable[..., Outcome], arch: Arch,
+                                             compile_guest: Callable[..., Path]) -> None:
+    """The clock leaps over the time in which all wait for the host's disk, so pings come as fast as they are served."""
+    def slow(config: Config) -> Config:
+        extra = (*counted(arch, Clock.INSTRUCTIONS),
+                 "-drive", f"if=none,id=hd0,format=raw,file={config.disk},{SLOW}",
+                 "-device", "virtio-blk-pci,drive=hd0,disable-legacy=on")
+        return replace(config, disk=None, extra=extra)
+
+    outcome = run(change=slow, guest=compile_guest("few-requests", "-DROUNDS=1"))
+    assert not outcome.died("block") - sum(line.endswith("or so it seems") for line in outcome.log), outcome.log
+    assert results(outcome) == PASSED
+
+
+@pytest.mark.parametrize("first", [*range(0, 10, LIVES), 10, 11])
 @pytest.mark.parametrize("name", ["block", "net", "console"])
 def test_a_hostile_server_harms_only_itself(run: Callable[..., Outcome], hostile: Callable[..., Path], name: str,
                                             first: int) -> None:

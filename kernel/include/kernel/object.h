@@ -124,6 +124,7 @@ error_t object_invoke(struct invocation *i);
 error_t untyped_invoke(struct invocation *i);
 error_t cnode_invoke(struct invocation *i);
 error_t thread_invoke(struct invocation *i);
+error_t sched_context_invoke(struct invocation *i);
 error_t vspace_invoke(struct invocation *i);
 error_t frame_invoke(struct invocation *i);
 error_t irq_invoke(struct invocation *i);

@@ -85,6 +85,7 @@ struct sched_context {
 	u64 budget, period;	/* counter ticks; budget 0: not configured */
 	long remaining;		/* of the budget; below 0: overrun, paid from the next one */
 	u64 deadline;		/* end of the period: the next budget if this one is used up */
+	u64 used, waits;	/* in all, while limited: time, and runs that ended because the thread could not go on */
 	u64 slice;		/* left of its turn among equals; 0: starts a new one when it runs */
 	struct timer timer;	/* replenishment, while remaining is not above 0 */
 	struct reply *replies;	/* stack of calls that lent it; none: it is its thread's own */

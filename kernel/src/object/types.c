@@ -88,6 +88,8 @@ error_t object_invoke(struct invocation *i)
 		return cnode_invoke(i);
 	case L4_TYPE_THREAD:
 		return thread_invoke(i);
+	case L4_TYPE_SCHED_CONTEXT:
+		return sched_context_invoke(i);
 	case L4_TYPE_VSPACE:
 		return vspace_invoke(i);
 	case L4_TYPE_FRAME:

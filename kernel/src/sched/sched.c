@@ -73,6 +73,8 @@ static void charge(struct cpu *cpu)
 	used = now > cpu->charged_at ? now - cpu->charged_at : 1;
 	cpu->charged_at = now;
 	if (!sc->unlimited) {
+		sc->used += used;
+		sc->waits += cpu->current->state != THREAD_RUN;
 		sc->remaining -= used;
 		if (sc->remaining <= 0)
 			timer_set(&sc->timer, sc->deadline);
@@ -271,6 +273,17 @@ error_t sched_context_configure(struct sched_context *sc, u64 budget_us, u64 per
 	sc->deadline = 0;
 	if (sc->thread)
 		sched_requeue(sc->thread);
+	return L4_ERR_OK;
+}
+
+error_t sched_context_invoke(struct invocation *i)
+{
+	if (i->op != L4_SCHED_CONTEXT_INFO)
+		return L4_ERR_OP;
+	if (!(i->slot->rights & L4_RIGHT_READ))
+		return L4_ERR_RIGHTS;
+	i->result[0] = SLOT_OBJECT(i->slot, sched_context)->used;
+	i->result[1] = SLOT_OBJECT(i->slot, sched_context)->waits;
 	return L4_ERR_OK;
 }
 

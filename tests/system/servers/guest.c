@@ -10,7 +10,9 @@
 
 #define GPA(pointer) ((u64)(pointer)-L4_GUEST_RAM_VADDR)
 #define REQUESTS     32
-#define ROUNDS	     50
+#ifndef ROUNDS
+#define ROUNDS 50
+#endif
 #define BLOCK_BYTES  4096
 #define FRAME_BYTES  60
 #define HEADER_BYTES 12

@@ -113,6 +113,28 @@ static void touch_everything(void)
 		(void)*at;
 }
 
+/* It is well, it says, and takes all the time that it gets. */
+static void take_time(void)
+{
+	unsigned long bits;
+
+	for (;;)
+		if (!l4_poll(L4_SERVER_SLOT_EVENT, &bits) && (bits & L4_SERVER_EVENT_PING))
+			l4_server_pong(0);
+}
+
+/* As before, and the guest is interrupted all the time. */
+static void interrupt_guest(void)
+{
+	unsigned long bits;
+
+	for (;;) {
+		l4_signal(L4_SERVER_SLOT_GUEST);
+		if (!l4_poll(L4_SERVER_SLOT_EVENT, &bits) && (bits & L4_SERVER_EVENT_PING))
+			l4_server_pong(0);
+	}
+}
+
 /* One of its system calls, with whatever arguments: all but those by which it would wait for ever. */
 static void any_call(void)
 {
@@ -156,7 +178,8 @@ static const struct {
 } attacks[] = {
     {call_pong, false},	     {flood, false},		     {unknown_label, false},	{guests_requests, true},
     {ready_again, false},    {ready_with_error, true},	     {take_interrupt_away, false},
-    {touch_everything, false}, {fuzz, true},		     {fuzz, false},
+    {touch_everything, false}, {fuzz, true},		     {fuzz, false},		{take_time, false},
+    {interrupt_guest, false}, {take_time, true},
 };
 _Static_assert(sizeof(attacks) / sizeof(attacks[0]) == HOSTILE_ATTACKS, "each attack is made");
 

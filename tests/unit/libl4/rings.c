@@ -320,6 +320,16 @@ static void test_features(void)
 	page->status = 11;
 	expect(l4_backend_poll(&backend) == L4_BACKEND_NONE);
 	expect(page->status == 3 && page->status_ack == 3);
+
+	/* Nor may it start the device with them, or with others than those that were agreed on. */
+	page->status = 15;
+	expect(l4_backend_poll(&backend) == L4_BACKEND_STOP);
+	expect(page->needs_reset && !(page->status_ack & VIRTIO_STATUS_FEATURES_OK));
+	l4_virtqueue_init(&driver, ram + RING_GPA, RING_GPA, 0, SIZE, &doorbell);
+	page->driver_features = VIRTIO_F_VERSION_1 | 1UL << 9;
+	guest_resets();
+	page->driver_features = ~0UL;
+	expect(backend.negotiated == (VIRTIO_F_VERSION_1 | 1UL << 9));
 }
 
 static void test_interrupts(void)

@@ -43,6 +43,7 @@ struct l4_backend {
 	const struct l4_server_info *info;
 	struct l4_virtio_page *page;
 	u64 features;
+	u64 negotiated; /* those that the guest chose, read once when it started the device: some of features */
 	u32 status;	/* on which we have acted */
 	bool event_idx; /* the guest says by index, not by flag, when it wants interrupts */
 	bool settled;	/* older than a sign of life */

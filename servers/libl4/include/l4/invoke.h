@@ -13,6 +13,10 @@ struct l4_frame_info {
 	unsigned long paddr, size_bits;
 };
 
+struct l4_sched_context_info {
+	unsigned long used, waits;
+};
+
 struct l4_vspace_info {
 	unsigned long pool_pages, pool_free;
 };
@@ -149,6 +153,15 @@ static inline unsigned long l4_frame_info(unsigned long frame, struct l4_frame_i
 	unsigned long error = l4_invoke(frame, L4_FRAME_INFO, 0, 0, 0, 0, 0, 0, result);
 
 	*info = (struct l4_frame_info){result[0], result[1]};
+	return error;
+}
+
+static inline unsigned long l4_sched_context_info(unsigned long sched, struct l4_sched_context_info *info)
+{
+	unsigned long result[L4_MSG_REG_WORDS];
+	unsigned long error = l4_invoke(sched, L4_SCHED_CONTEXT_INFO, 0, 0, 0, 0, 0, 0, result);
+
+	*info = (struct l4_sched_context_info){result[0], result[1]};
 	return error;
 }
 

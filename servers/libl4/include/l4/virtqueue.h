@@ -65,6 +65,9 @@ bool l4_virtqueue_sound(const struct l4_virtqueue *queue, u16 count);
 /* Ring, whether or not the device asks for it. */
 void l4_virtqueue_ring(struct l4_virtqueue *queue);
 
+/* Whether there is a finished request. */
+bool l4_virtqueue_done(const struct l4_virtqueue *queue);
+
 /* Take one finished request; false when there is none. */
 bool l4_virtqueue_get(struct l4_virtqueue *queue, u16 *token, u32 *written);
 
