@@ -57,6 +57,7 @@ void plat_irq_mask(u64 irq, u32 line, bool level, bool masked);
 error_t plat_irq_msi(u64 irq, u64 *address, u64 *data);
 u64 plat_irq_msi_first(void);		/* above the last: the board has none */
 u64 plat_irq_msi_last(void);
+void plat_irq_msi_pause(bool on);	/* the CPU takes no messages; lines may be held, too */
 void plat_power_off(void);
 void plat_restart(void);
 

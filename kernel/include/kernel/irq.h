@@ -12,6 +12,7 @@ struct irq {
 	bool level, msi;
 	bool masked;		/* since it was delivered, until ACK */
 	bool latched;		/* came again while masked */
+	u8 messages;		/* that came again */
 	u32 line;
 	struct slot bound;	/* held: the Notification; empty: not bound */
 };

@@ -77,9 +77,10 @@ _Static_assert(sizeof(struct cnode) <= sizeof(struct slot), "cnode header");
 
 #define SLOT_OBJECT(slot, kind) ((struct kind *)(slot)->object)
 
+/* The mask is for guesses of the CPU, as index_nospec. */
 static inline struct slot *cnode_slot(struct cnode *c, u64 index)
 {
-	return index && index <= c->slots_mask ? (struct slot *)c + index : NULL;
+	return index && index <= c->slots_mask ? (struct slot *)c + (index & c->slots_mask) : NULL;
 }
 
 void slot_insert_child(struct slot *parent, struct slot *child);

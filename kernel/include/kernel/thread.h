@@ -69,7 +69,7 @@ struct thread {
 };
 
 /* What a timer is part of, and so what it does when its time has come: no function pointer (types.c tells why). */
-enum timer_kind { TIMER_SCHED_CONTEXT, TIMER_VCPU };
+enum timer_kind { TIMER_SCHED_CONTEXT, TIMER_VCPU, TIMER_IRQ_PAUSE };
 
 struct timer {
 	u64 when;		/* counter value */
@@ -168,6 +168,7 @@ error_t sched_context_configure(struct sched_context *sc, u64 budget_us, u64 per
 
 void sched_context_refill(struct timer *t);
 void vcpu_timer_fired(struct timer *t);
+void irq_pause_over(void);
 void timer_set(struct timer *t, u64 when);
 void timer_cancel(struct timer *t);
 void timer_interrupt(void);

@@ -59,9 +59,12 @@ void apic_init(void)
 
 void apic_eoi(void) { lapic_write(EOI, 0); }
 
+static bool paused;
+
+/* What the CPU would take now: while it pauses, only what is above the messages' priority. */
 bool apic_pending(void)
 {
-	for (u32 i = 1; i < 8; i++)
+	for (u32 i = paused ? VECTOR_TIMER / 32 : 1; i < 8; i++)
 		if (lapic_read(IRR + 16 * i))
 			return true;
 	return false;
@@ -110,7 +113,7 @@ error_t plat_irq_line(u64 line, bool level, u64 *irq)
 {
 	if (line >= LINES)
 		return L4_ERR_RANGE;
-	*irq = VECTOR_LINE + line;
+	*irq = VECTOR_LINE + index_nospec(line, LINES);
 	return L4_ERR_OK;
 }
 
@@ -123,6 +126,14 @@ void plat_irq_mask(u64 irq, u32 line, bool level, bool masked)
 
 u64 plat_irq_msi_first(void) { return VECTOR_MSI; }
 u64 plat_irq_msi_last(void) { return VECTOR_MSI_LAST; }
+
+/* SDM vol. 3, 11.8.3.1: the CPU takes no vector whose upper four bits are not above the task priority's. */
+void plat_irq_msi_pause(bool on)
+{
+	_Static_assert(VECTOR_TIMER >> 4 > VECTOR_MSI_LAST >> 4, "the timer ends the pause");
+	paused = on;
+	lapic_write(TPR, on ? VECTOR_MSI_LAST & 0xf0 : 0);
+}
 
 /* SDM vol. 3, 11.11: fixed delivery to this CPU, edge. */
 error_t plat_irq_msi(u64 irq, u64 *address, u64 *data)

@@ -219,7 +219,7 @@ error_t plat_irq_line(u64 line, bool level, u64 *irq)
 {
 	if (line < PRIVATE || line >= lines || line >= IRQ_MAX)
 		return L4_ERR_RANGE;
-	*irq = line;
+	*irq = index_nospec(line, IRQ_MAX);
 	return L4_ERR_OK;
 }
 
@@ -244,4 +244,5 @@ void plat_irq_mask(u64 irq, u32 line, bool level, bool masked)
 /* Messages would need an ITS or a v2m frame: the board's devices use lines. */
 u64 plat_irq_msi_first(void) { return 1; }
 u64 plat_irq_msi_last(void) { return 0; }
+void plat_irq_msi_pause(bool on) {}
 error_t plat_irq_msi(u64 irq, u64 *address, u64 *data) { return L4_ERR_RANGE; }

@@ -78,17 +78,17 @@ void plic_interrupt(void)
 	if (!irq || irq >= IRQ_MAX)
 		return;
 	claimed[irq] = true;
-	irq_deliver(irq);
-	/* The next edge is to be seen, too. */
+	/* The next edge is to be seen, too; and an edge that is completed can be masked. */
 	if (!level_triggered[irq])
 		complete(irq);
+	irq_deliver(irq);
 }
 
 error_t plat_irq_line(u64 line, bool level, u64 *irq)
 {
 	if (!line || line > sources)
 		return L4_ERR_RANGE;
-	*irq = line;
+	*irq = index_nospec(line, sources + 1UL);
 	return L4_ERR_OK;
 }
 
@@ -103,4 +103,5 @@ void plat_irq_mask(u64 irq, u32 line, bool level, bool masked)
 
 u64 plat_irq_msi_first(void) { return 1; }
 u64 plat_irq_msi_last(void) { return 0; }
+void plat_irq_msi_pause(bool on) {}
 error_t plat_irq_msi(u64 irq, u64 *address, u64 *data) { return L4_ERR_MEMORY; }

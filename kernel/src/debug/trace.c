@@ -69,6 +69,7 @@ error_t trace_counter(u64 index, u64 *value, char name[TRACE_NAME])
 {
 	if (index >= TRACE_KINDS)
 		return L4_ERR_RANGE;
+	index = index_nospec(index, TRACE_KINDS);
 	*value = trace.count[index];
 	memcpy(name, trace.name[index], TRACE_NAME);
 	return L4_ERR_OK;

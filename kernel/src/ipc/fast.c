@@ -11,7 +11,7 @@
 static inline struct slot *lookup(struct thread *t, u64 index, u8 type, u8 rights)
 {
 	struct cnode *c = t->cnode;
-	struct slot *s = (struct slot *)c + index;
+	struct slot *s = (struct slot *)c + (index & c->slots_mask);	/* see cnode_slot */
 
 	if (unlikely(index - 1 >= c->slots_mask) || unlikely(s->type != type) ||
 	    unlikely((s->rights & rights) != rights))

@@ -117,6 +117,9 @@ void *vspace_guest_memory(struct vspace *v, u64 gpa, u64 size, u64 *pa)
 		u64 offset = gpa - v->region[r].gpa;
 
 		if (likely(offset < v->region[r].size && size <= v->region[r].size - offset)) {
+			/* Tables: what a guess of the CPU reads there would lead it on. Register frames are only loaded. */
+			if (size == L4_PAGE_SIZE)
+				offset = index_nospec(offset, v->region[r].size);
 			if (pa)
 				*pa = v->region[r].pa + offset;
 			return arch_ptr(v->region[r].pa + offset);
@@ -246,7 +249,10 @@ static error_t access(struct invocation *i, bool store)
 		return L4_ERR_ARG;
 	if (!aligned(offset, width))
 		return L4_ERR_ALIGN;
-	if (offset >= BIT(s->size_bits) || !arch_device_access(s->object + offset, width, store, &value))
+	if (offset >= BIT(s->size_bits))
+		return L4_ERR_RANGE;
+	offset = index_nospec(offset, BIT(s->size_bits));
+	if (!arch_device_access(s->object + offset, width, store, &value))
 		return L4_ERR_RANGE;
 	if (!store)
 		i->result[0] = value;

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * IrqHandler: one interrupt, delivered as a signal. After delivery it is masked until ACK. What cannot be
- * masked in hardware (edges, messages) is latched: one that comes meanwhile is delivered at the ACK.
+ * IrqHandler: one interrupt, delivered as a signal. After delivery it is masked until ACK. An edge or a message that comes
+ * meanwhile is latched and delivered at the ACK. Further ones would tell nothing new, and must not take the CPU: an
+ * edge is masked in hardware then; messages cannot be, so the CPU takes none of them for a while when they are many.
  */
 #include <kernel/arch.h>
 #include <kernel/irq.h>
 
+#define MESSAGES_MAX	64	/* of one interrupt that may come until ACK before the pause */
+#define PAUSE_US	1000
+
 static struct irq irqs[IRQ_MAX];
+
+static struct timer pause = { .link = { &pause.link, &pause.link }, .kind = TIMER_IRQ_PAUSE };
+
+void irq_pause_over(void) { plat_irq_msi_pause(false); }
 
 bool irq_taken(u64 irq) { return irqs[irq].refs; }
 
@@ -43,6 +51,19 @@ void irq_lost(struct slot *held)
 	mask(container_of(held, struct irq, bound) - irqs, true);
 }
 
+/* It came again before its ACK. */
+static void latch(u64 irq, struct irq *q)
+{
+	q->latched = true;
+	if (!q->msi) {
+		plat_irq_mask(irq, q->line, q->level, true);
+	} else if (++q->messages >= MESSAGES_MAX) {
+		q->messages = 0;
+		plat_irq_msi_pause(true);
+		timer_set(&pause, arch_counter() + arch_counter_hz() / 1000000 * PAUSE_US);
+	}
+}
+
 void irq_deliver(u64 irq)
 {
 	struct irq *q = &irqs[irq];
@@ -50,7 +71,7 @@ void irq_deliver(u64 irq)
 	if (!q->bound.type)
 		return;
 	if (q->masked) {
-		q->latched = true;
+		latch(irq, q);
 		return;
 	}
 	mask(irq, true);
@@ -69,6 +90,7 @@ static error_t bind(struct invocation *i, struct irq *q)
 	slot_hold(&q->bound, cap, HELD_IRQ);
 	q->masked = true;
 	q->latched = false;
+	q->messages = 0;
 	return L4_ERR_OK;
 }
 
@@ -94,6 +116,7 @@ error_t irq_invoke(struct invocation *i)
 	if (!q->msi)
 		plat_irq_mask(irq, q->line, q->level, false);
 	q->masked = false;
+	q->messages = 0;
 	if (q->latched) {
 		q->latched = false;
 		irq_deliver(irq);

@@ -222,7 +222,7 @@ static error_t set_sched(struct invocation *i, struct thread *t)
 	}
 	t->max_priority = i->arg[2];
 	if (t->priority != (int)i->arg[1]) {
-		t->priority = i->arg[1];
+		t->priority = index_nospec(i->arg[1], L4_PRIORITIES);
 		sched_requeue(t);
 	}
 	notification_deliver_bound(t);

@@ -124,11 +124,14 @@ static error_t retype(struct invocation *i)
 	struct slot *u = i->slot, *cap;
 	u64 type = i->arg[0], bits = i->arg[1], index = i->arg[3], n = i->arg[4];
 
-	if (type >= sizeof(sizes) / sizeof(*sizes) || !sizes[type].max_bits || !n)
+	if (type >= sizeof(sizes) / sizeof(*sizes))
 		return L4_ERR_ARG;
+	i->arg[0] = type = index_nospec(type, sizeof(sizes) / sizeof(*sizes));
 
 	const struct sizes *m = &sizes[type];
 
+	if (!m->max_bits || !n)
+		return L4_ERR_ARG;
 	if (m->min_bits == m->max_bits) {
 		if (bits)
 			return L4_ERR_ARG;

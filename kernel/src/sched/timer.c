@@ -53,6 +53,8 @@ void timer_interrupt(void)
 		timer_cancel(t);
 		if (t->kind == TIMER_VCPU)
 			vcpu_timer_fired(t);
+		else if (t->kind == TIMER_IRQ_PAUSE)
+			irq_pause_over();
 		else
 			sched_context_refill(t);
 	}

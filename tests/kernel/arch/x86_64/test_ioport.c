@@ -5,6 +5,7 @@
 #define IO	       L4_ROOT_SLOT_IOPORT
 #define CMOS_INDEX     0x70
 #define CMOS_DATA      0x71
+#define PIT_LINE 2 /* of the I/O APIC */
 #define RTC_LINE       8
 #define RTC_B	       0x0b
 #define RTC_C	       0x0c
@@ -78,6 +79,39 @@ TEST(ioport_errors)
 	ERR(INV(to, L4_IOPORT_IN, 0x70, 1), RANGE);
 	ERR(slot_delete(cmos), OK);
 	EQ(slot_type_error(to), L4_ERR_CAP);
+}
+
+static u64 rounds_in(u64 ms)
+{
+	u64 end = l4_counter() + ms * boot_info->counter_hz / 1000, rounds = 0;
+
+	for (; l4_counter() < end; rounds++)
+		arch_relax();
+	return rounds;
+}
+
+/* A source of edges that never stops takes no time from anybody while its driver does not ask for more. */
+TEST(irq_storm_of_edges_waits_for_the_acknowledgement)
+{
+	u64 irq = slot_new(), n = obj_new(L4_TYPE_NOTIFICATION, 0), quiet = rounds_in(5), stormy;
+
+	MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_IRQ_LINE, PIT_LINE, 0, L4_ROOT_SLOT_CNODE, irq));
+	MUST(INV(irq, L4_IRQ_HANDLER_BIND, n));
+	ERR(INV(irq, L4_IRQ_HANDLER_ACK), OK);
+	MUST(INV(IO, L4_IOPORT_OUT, 0x43, 1, 0x34)); /* channel 0, both bytes, rate generator */
+	MUST(INV(IO, L4_IOPORT_OUT, 0x40, 1, 4));
+	MUST(INV(IO, L4_IOPORT_OUT, 0x40, 1, 0));
+	ERR(SYS(L4_SYS_WAIT, n, 0), OK);
+	stormy = rounds_in(5);
+	print("# bench rounds quiet %lu, in a storm %lu\n", quiet, stormy);
+	CHECK(stormy * 100 > quiet * 99);
+	/* what came meanwhile is told at the ACK */
+	ERR(SYS(L4_SYS_POLL, n, 0), AGAIN);
+	ERR(INV(irq, L4_IRQ_HANDLER_ACK), OK);
+	ERR(SYS(L4_SYS_POLL, n, 0), OK);
+	/* slow again, and unbound */
+	MUST(INV(IO, L4_IOPORT_OUT, 0x43, 1, 0x30));
+	ERR(INV(irq, L4_IRQ_HANDLER_UNBIND), OK);
 }
 
 TEST(irq_is_delivered_until_acknowledged)
