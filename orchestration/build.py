@@ -25,6 +25,7 @@ KERNEL = "quoll.elf"
 KERNEL_TESTS = "ktest"
 KERNEL_BENCH = "kbench"
 KERNEL_ATTACK = "kattack"
+KERNEL_FUZZ = "kfuzz"
 KERNEL_MODEL = "kmodel"
 LIMIT = 900
 
@@ -69,7 +70,7 @@ def products(arch: Arch) -> list[str]:
     """Return the names of what is kept of a build."""
     kernels = {KERNEL, arch.kernel}
     return sorted({*kernels, *map(traced, kernels), *map(checked, kernels), KERNEL_TESTS, KERNEL_BENCH,
-                   KERNEL_ATTACK, KERNEL_MODEL, *SERVERS})
+                   KERNEL_ATTACK, KERNEL_FUZZ, KERNEL_MODEL, *SERVERS})
 
 
 def sources_key(arch: Arch) -> str:

@@ -57,9 +57,20 @@ def test_the_kernel_that_is_shipped_counts_nothing(guest: Session) -> None:
     assert guest.shell_run("cat /sys/hypervisor/counters").out == b""
 
 
-# CPUs that need other protections than the usual one: eager switching of the FPU; prediction restriction.
+def test_random_calls(arch: Arch, made: boot.Artefacts, subtests: pytest.Subtests) -> None:
+    """Whatever a thread does with objects of every type, the kernel's invariants hold and all memory comes back."""
+    report, folder = kernel_tests.run(arch, made.bare, extra=counted(arch, Clock.INSTRUCTIONS),
+                                      program=build.KERNEL_FUZZ, variant=build.checked)
+    for result in report.results:
+        with subtests.test(result.name):
+            assert result.outcome == "pass", "\n".join(result.diagnostics)
+    assert not report.problems, f"{report.problems}, see {folder}"
+    assert report.results
+
+
+# CPUs that need something else than the usual one: eager switching of the FPU; prediction restriction; SBI's timer.
 OTHER_CPUS = {"x86_64": ("max,vendor=GenuineIntel", "FPU eager"), "aarch64": ("max", "SPECRES on"),
-              "riscv64": ("rv64,sv48=off", "hart 0, Sv39")}
+              "riscv64": ("rv64,sstc=off", "hart 0, Sv48")}
 
 
 def test_kernel_on_another_cpu(arch: Arch, made: boot.Artefacts) -> None:
