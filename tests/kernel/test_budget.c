@@ -83,8 +83,8 @@ static void configures_itself(struct helper *self)
 
 	while (l4_counter() < shared[1])
 		arch_relax();
-	configure(self->sched, 1000, 100000);
 	start = l4_counter();
+	configure(self->sched, 1000, 100000);
 	while (l4_counter() - start < 500 * US)
 		arch_relax();
 	shared[2] = l4_counter() - start;
