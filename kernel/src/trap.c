@@ -82,26 +82,33 @@ static error_t wait(struct thread *t, struct l4_frame *f, u64 number)
 			       : notification_wait(t, SLOT_OBJECT(cap, notification), number == L4_SYS_WAIT);
 }
 
-static error_t debug(const struct thread *t, struct l4_frame *f, u64 number)
+static error_t debug(struct thread *t, struct l4_frame *f, u64 number)
 {
-	u64 words[L4_MSG_REG_WORDS], n = frame_tag(f);
+	u64 words[L4_MSG_REG_WORDS], rest[L4_MSG_REG_WORDS] = { 0 }, n = frame_tag(f), done;
+	struct slot *cap;
+	error_t error;
 
 	if (number == L4_SYS_DEBUG_COUNTER) {
-		error_t error;
-
 		frame_get_words(f, words);
 		error = trace_counter(n, &words[0], (char *)&words[1]);
 		if (!error)
 			frame_set_words(f, words);
 		return error;
 	}
+	error = cap_lookup_type(t, frame_cap(f), L4_TYPE_CONTROL, L4_RIGHT_READ, &cap);
+	if (error)
+		return error;
 	if (n > sizeof(words))
 		return L4_ERR_RANGE;
 	frame_get_words(f, words);
-	if (t->vcpu)
-		log_write_guest((const char *)words, n);
-	else
-		log_write((const char *)words, n);
+	done = t->vcpu ? log_write_guest((const char *)words, n) : log_write((const char *)words, n);
+	if (done < n) {
+		/* The rest is written by a repeated call. */
+		memcpy(rest, (const char *)words + done, n - done);
+		frame_set_words(f, rest);
+		frame_set_tag(f, n - done);
+		frame_repeat_syscall(f);
+	}
 	return L4_ERR_OK;
 }
 

@@ -111,6 +111,7 @@ void guest_create(void)
 	check(l4_cnode_mint(cnode, L4_GUEST_SLOT_ROOT, L4_ROOT_SLOT_CNODE, root_endpoint, L4_RIGHT_WRITE,
 			    BADGE_CALL | BADGE_GUEST),
 	      "Endpoint for the guest");
+	check(l4_cnode_copy(cnode, L4_SLOT_LOG, L4_ROOT_SLOT_CNODE, L4_SLOT_LOG, L4_RIGHT_READ), "log for the guest");
 	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, sched, PERIOD_US, PERIOD_US),
 	      "time for the guest");
 	check(l4_thread_configure(

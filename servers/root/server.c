@@ -265,6 +265,7 @@ void server_start(struct server *server)
 	give(server, L4_SERVER_SLOT_GUEST, server->guest_event, L4_RIGHT_WRITE);
 	give(server, L4_SERVER_SLOT_IRQ, server->irq, L4_RIGHT_READ);
 	give(server, L4_SERVER_SLOT_ROOT, server->call, L4_RIGHT_WRITE);
+	give(server, L4_SLOT_LOG, L4_SLOT_LOG, L4_RIGHT_READ);
 	if (server->regs_cap)
 		give(server, L4_SERVER_SLOT_REGS, server->regs_cap, RW);
 	start_events(server);

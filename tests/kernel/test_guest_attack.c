@@ -548,7 +548,7 @@ GUEST_TEST(attack_lines_of_others)
 		size = strlen(text);
 		memset(words, 0, sizeof(words));
 		memcpy(words, text, size);
-		ERR(SYS(L4_SYS_DEBUG_WRITE, 0, size, words[0], words[1], words[2], words[3], words[4], words[5]), OK);
+		ERR(SYS(L4_SYS_DEBUG_WRITE, L4_SLOT_LOG, size, words[0], words[1], words[2], words[3], words[4], words[5]), OK);
 	}
-	ERR(SYS(L4_SYS_DEBUG_WRITE, 0, 1, '\n'), OK);
+	ERR(SYS(L4_SYS_DEBUG_WRITE, L4_SLOT_LOG, 1, '\n'), OK);
 }

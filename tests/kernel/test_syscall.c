@@ -13,11 +13,19 @@ TEST(syscall_unknown_numbers)
 
 TEST(syscall_debug_write)
 {
+	u64 n = obj_new(L4_TYPE_NOTIFICATION, 0);
+
 	l4_flush();
-	ERR(SYS(L4_SYS_DEBUG_WRITE, 0, 0), OK);
-	ERR(SYS(L4_SYS_DEBUG_WRITE, 0, 2, 0x0a23), OK); /* "#\n" */
-	CHECK(SYS(L4_SYS_DEBUG_WRITE, 0, 49).error != L4_ERR_OK);
-	CHECK(SYS(L4_SYS_DEBUG_WRITE, 0, ~0UL).error != L4_ERR_OK);
+	ERR(SYS(L4_SYS_DEBUG_WRITE, L4_SLOT_LOG, 0), OK);
+	ERR(SYS(L4_SYS_DEBUG_WRITE, L4_SLOT_LOG, 2, 0x0a23), OK); /* "#\n" */
+	ERR(SYS(L4_SYS_DEBUG_WRITE, L4_SLOT_LOG, 49), RANGE);
+	ERR(SYS(L4_SYS_DEBUG_WRITE, L4_SLOT_LOG, ~0UL), RANGE);
+	/* only with a capability for it, which allows nothing else */
+	ERR(SYS(L4_SYS_DEBUG_WRITE, 0, 2, 0x0a23), CAP);
+	ERR(SYS(L4_SYS_DEBUG_WRITE, n, 2, 0x0a23), TYPE);
+	ERR(SYS(L4_SYS_DEBUG_WRITE, cap_copy(L4_ROOT_SLOT_CONTROL, L4_RIGHT_WRITE), 2, 0x0a23), RIGHTS);
+	ERR(INV(L4_SLOT_LOG, L4_CONTROL_LOG_BIND, n), RIGHTS);
+	ERR(INV(L4_SLOT_LOG, L4_CONTROL_POWER_OFF, 1), RIGHTS);
 }
 
 TEST(syscall_debug_counters)

@@ -51,7 +51,8 @@ void arch_timer_set(u64 when);
 bool arch_interrupt_pending(void);
 
 /* Board. */
-void plat_console_write(char c);
+bool plat_console_ready(void);
+void plat_console_write(char c);	/* whether it is ready or not */
 error_t plat_irq_line(u64 line, bool level, u64 *irq);
 void plat_irq_mask(u64 irq, u32 line, bool level, bool masked);
 error_t plat_irq_msi(u64 irq, u64 *address, u64 *data);

@@ -9,8 +9,9 @@ struct slot;
 
 /* %s %c %d %u %x %lu %lx %p; a line of the log. */
 __attribute__((format(printf, 1, 2))) void printk(const char *fmt, ...);
-void log_write(const char *text, u64 size);
-void log_write_guest(const char *text, u64 size);
+/* Both return how much they took: less when an interrupt waits. */
+u64 log_write(const char *text, u64 size);
+u64 log_write_guest(const char *text, u64 size);
 void log_bind(struct slot *notification);	/* NULL: nobody */
 u64 log_paddr(void);
 

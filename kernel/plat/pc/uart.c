@@ -15,12 +15,6 @@ void console_init(void)
 	outb(COM1 + 4, 3);
 }
 
-void plat_console_write(char c)
-{
-	if (c == '\n')
-		plat_console_write('\r');
-	/* A console that takes nothing must not stop the kernel. */
-	for (u32 i = 0; i < 100000 && !(inb(COM1 + 5) & 0x20); i++)
-		;
-	outb(COM1, c);
-}
+bool plat_console_ready(void) { return inb(COM1 + 5) & 0x20; }
+
+void plat_console_write(char c) { outb(COM1, c); }

@@ -10,7 +10,6 @@
 #define LCR_H_8N1_FIFO	0x70
 #define CR_ON		0x301	/* enabled, transmit, receive */
 #define FR_TXFF		0x20
-#define PATIENCE	100000	/* a console that takes nothing must not stop the kernel */
 
 static char *registers;
 static bool pl011;
@@ -58,15 +57,15 @@ static void write(u32 v)
 		mmio_write8(registers, v);
 }
 
+bool plat_console_ready(void)
+{
+	return !registers || (pl011 ? !(read(PL011_FR) & FR_TXFF) : read(NS16550_LSR) & LSR_THRE);
+}
+
 void plat_console_write(char c)
 {
-	if (c == '\n')
-		plat_console_write('\r');
-	if (!registers) {
+	if (registers)
+		write(c);
+	else
 		firmware_console_write(c);
-		return;
-	}
-	for (u32 i = 0; i < PATIENCE && (pl011 ? read(PL011_FR) & FR_TXFF : !(read(NS16550_LSR) & LSR_THRE)); i++)
-		;
-	write(c);
 }

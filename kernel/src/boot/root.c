@@ -178,6 +178,8 @@ void boot_root_pager(struct boot_machine *m)
 	give(c, L4_ROOT_SLOT_THREAD, L4_TYPE_THREAD, (u64)t);
 	give(c, L4_ROOT_SLOT_SCHED, L4_TYPE_SCHED_CONTEXT, (u64)sc);
 	give(c, L4_ROOT_SLOT_CONTROL, L4_TYPE_CONTROL, 0);
+	give(c, L4_SLOT_LOG, L4_TYPE_CONTROL, 0);
+	cnode_slot(c, L4_SLOT_LOG)->rights = L4_RIGHT_READ;
 	if (ARCH_IOPORTS)
 		give(c, L4_ROOT_SLOT_IOPORT, L4_TYPE_IOPORT, 0);
 	slot_hold(&t->cnode_slot, cnode_slot(c, L4_ROOT_SLOT_CNODE), HELD_CNODE);

@@ -26,6 +26,15 @@ static struct {
 static struct slot reader;	/* held: the reader's Notification */
 static bool panicking;
 
+/*
+ * A console that takes nothing must not stop the kernel. So many looks whether it is ready are left: for a message of
+ * the kernel's, and for a piece of a system call, which is repeated with interrupts on in between.
+ */
+#define PATIENCE	30000
+#define PATIENCE_CALL	1000
+#define REPEATS		100
+static u32 patience = PATIENCE;
+
 u64 log_paddr(void) { return arch_pa(&log); }
 
 void log_bind(struct slot *notification)
@@ -38,25 +47,54 @@ void log_bind(struct slot *notification)
 /* The slot is empty: from now on the log goes to the board's console again. */
 void log_lost(void) {}
 
+static bool console_ready(void)
+{
+	while (!plat_console_ready() && patience)
+		patience--;
+	return patience;
+}
+
+static void console_write(char c)
+{
+	if (panicking)
+		patience = PATIENCE;
+	if (c == '\n')
+		console_write('\r');
+	console_ready();
+	plat_console_write(c);
+}
+
 static void put(char c)
 {
 	log.text[log.header.head % L4_LOG_TEXT_SIZE] = c;
 	WRITE_ONCE(log.header.head, log.header.head + 1);
 	if (!reader.type || panicking)
-		plat_console_write(c);
+		console_write(c);
 }
 
 static void announce(void)
 {
+	patience = PATIENCE;
 	if (reader.type && !panicking)
 		notification_signal(SLOT_OBJECT(&reader, notification), reader.badge ? reader.badge : 1);
 }
 
-void log_write(const char *text, u64 size)
+u64 log_write(const char *text, u64 size)
 {
-	for (u64 i = 0; i < size; i++)
-		put(text[i]);
+	static u32 repeats;
+	u64 done = 0;
+
+	while (done < size) {
+		patience = PATIENCE_CALL;
+		if (!reader.type && !console_ready() && ++repeats < REPEATS)
+			break;
+		repeats = 0;
+		put(text[done++]);
+		if (!reader.type && arch_interrupt_pending())
+			break;
+	}
 	announce();
+	return done;
 }
 
 static void put_string(const char *s)
@@ -78,7 +116,7 @@ static void put_guest_line(void)
  * Whoever reads the log believes lines of the kernel and the root pager, so no line of a guest may begin as theirs do.
  * Its text comes in pieces, between which the console server may end a line: whole lines are put together here.
  */
-void log_write_guest(const char *text, u64 size)
+u64 log_write_guest(const char *text, u64 size)
 {
 	for (u64 i = 0; i < size; i++) {
 		if (text[i] == '\n' || guest_line.length == sizeof(guest_line.text))
@@ -87,6 +125,7 @@ void log_write_guest(const char *text, u64 size)
 			guest_line.text[guest_line.length++] = text[i] < ' ' && text[i] != '\t' ? '?' : text[i];
 	}
 	announce();
+	return size;
 }
 
 static void put_number(u64 v, u32 base, u32 width, bool minus)

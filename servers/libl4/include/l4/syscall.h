@@ -86,7 +86,7 @@ static inline unsigned long l4_yield(void)
 	return l4_syscall(L4_SYS_YIELD, 0, 0, &msg);
 }
 
-/* At most 48 bytes. */
+/* At most 48 bytes, by the capability that the root pager gives everybody who may. */
 static inline unsigned long l4_debug_write(const char *text, unsigned long bytes)
 {
 	struct l4_msg msg = {.tag = bytes};
@@ -94,7 +94,7 @@ static inline unsigned long l4_debug_write(const char *text, unsigned long bytes
 
 	for (i = 0; i < bytes && i < sizeof(msg.words); i++)
 		msg.words[i / 8] |= (unsigned long)(unsigned char)text[i] << 8 * (i % 8);
-	return l4_syscall(L4_SYS_DEBUG_WRITE, 0, 0, &msg);
+	return l4_syscall(L4_SYS_DEBUG_WRITE, L4_SLOT_LOG, 0, &msg);
 }
 
 static inline unsigned long l4_debug_counter(unsigned long index, unsigned long *value)
