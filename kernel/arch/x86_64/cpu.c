@@ -120,7 +120,7 @@ void cpu_init(void)
 
 	cpu->arch.self = cpu;
 	cpu->arch.stack = (u64)boot_stack_top;
-	cpu->arch.root = arch_pa(boot_root);
+	mmu_load(&cpu->arch, arch_pa(boot_root));
 	cpu->programmed = cpu->slice_end = NEVER;
 	cpu->ready_top = -1;
 	list_init(&cpu->timers);
@@ -170,15 +170,12 @@ static inline bool load_mode(struct arch_cpu *c, struct thread *t)
 {
 	u64 root = t->root;
 
-	if (unlikely(!root))
-		return false;
 	c->frame_end = t->frame_end;
 	c->entry = t->entry;
 	if (unlikely(c->root == root))
 		return false;
 	event(EVENT_SPACE_SWITCH, root, 0);
-	c->root = root;
-	write_cr3(root);
+	mmu_load(c, root);
 	return true;
 }
 
@@ -227,7 +224,7 @@ static void switch_to_guest(struct arch_cpu *c, struct thread *to)
 
 /*
  * Threads of one address space share their selectors; no other space sees them. No branch predictor goes from one guest
- * to another. The idle loop has no root, so it leaves address space and FPU as they are.
+ * to another. The idle loop's root is always the one in use, so it leaves address space and FPU as they are.
  */
 void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 {
@@ -238,7 +235,7 @@ void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 		switch_to_guest(c, to);
 	if (unlikely(selectors_used() | to->arch.selectors_used))
 		switch_selectors(&from->arch, &to->arch);
-	if (unlikely(c->fpu_off != (c->fpu_owner != to)) && likely(to->root))
+	if (unlikely(c->fpu_off != (c->fpu_owner != to)) && likely(to != &cpu->idle))
 		fpu_switch(to);
 }
 

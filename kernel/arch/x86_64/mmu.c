@@ -31,10 +31,8 @@ void arch_root_destroy(u64 root)
 {
 	struct cpu *cpu = this_cpu();
 
-	if (cpu->arch.root == root) {
-		cpu->arch.root = arch_pa(boot_root);
-		write_cr3(cpu->arch.root);
-	}
+	if (cpu->arch.root == root)
+		mmu_load(&cpu->arch, arch_pa(boot_root));
 	/* Another VSpace may come to be where this one was. */
 	cpu->arch.guest = NULL;
 }

@@ -118,6 +118,14 @@ static inline void cpuid(u32 leaf, u32 sub, u32 out[4])
 	__asm__ volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3]) : "a"(leaf), "c"(sub));
 }
 
+/* The idle loop stays in whatever address space is in use: its root is kept equal. */
+static inline void mmu_load(struct arch_cpu *c, u64 root)
+{
+	c->root = root;
+	container_of(c, struct cpu, arch)->idle.root = root;
+	write_cr3(root);
+}
+
 extern u64 boot_root[512], boot_pdpt[512], boot_pdpt_kernel[512], boot_pd[2048];
 
 void cpu_init(void);

@@ -140,6 +140,21 @@ static inline error_t cap_lookup_type(struct thread *t, u64 index, u8 type, u8 r
 	return L4_ERR_OK;
 }
 
+/*
+ * The same for hot paths: NULL for whatever is wrong. t runs, so it has a CNode. Type and rights are neighbours in a
+ * slot; an empty one has no type.
+ */
+static inline struct slot *cap_find(struct thread *t, u64 index, u8 type, u8 rights)
+{
+	struct cnode *c = t->cnode;
+	struct slot *s = (struct slot *)c + (index & c->slots_mask);	/* see cnode_slot */
+
+	if (unlikely(index - 1 >= c->slots_mask) || unlikely(s->type != type) ||
+	    unlikely((s->rights & rights) != rights))
+		return NULL;
+	return s;
+}
+
 static inline struct l4_frame *thread_frame(struct thread *t) { return &t->arch.frame; }
 
 /* Every change of a thread's state; who calls this sees to queues. */

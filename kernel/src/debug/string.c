@@ -36,7 +36,9 @@ void *memcpy(void *d, const void *s, size_t n)
 	char *p = d;
 	const char *q = s;
 
-	/* Register frames are copied on hot paths. */
+	/* Register frames are copied on hot paths; text of the log may lie anywhere. */
+	if (unlikely(((u64)p | (u64)q) % sizeof(u64)))
+		goto bytes;
 	for (; n >= 32; n -= 32, p += 32, q += 32) {
 		const u64 *from = (const u64 *)q;
 		u64 *to = (u64 *)p, a = from[0], b = from[1], c = from[2], e = from[3];
@@ -48,6 +50,7 @@ void *memcpy(void *d, const void *s, size_t n)
 	}
 	for (; n >= 8; n -= 8, p += 8, q += 8)
 		*(u64 *)p = *(const u64 *)q;
+bytes:
 	while (n--)
 		*p++ = *q++;
 	return d;

@@ -301,14 +301,20 @@ error_t vcpu_enter(struct thread *t, u64 slot)
 	struct l4_vcpu_page *p = v->page;
 	struct guestspace *g;
 	struct l4_frame *f;
-	error_t error;
+	struct slot *cap;
 
 	event(EVENT_GUEST_ENTER, slot, p->frame_gpa);
 	if (unlikely(READ_ONCE(p->flush_count) | READ_ONCE(p->hint_count)) && !prepare(t, p, slot))
 		return refuse(t, L4_EXIT_EVENT, 0);
-	error = own_space(t, slot, &g);
-	if (unlikely(error))
-		return refuse(t, L4_EXIT_ERROR, error);
+	cap = cap_find(t, slot, L4_TYPE_GUESTSPACE, L4_RIGHT_WRITE);
+	if (unlikely(!cap) || unlikely(SLOT_OBJECT(cap, guestspace)->epoch != t->vspace->epoch)) {
+		error_t error = own_space(t, slot, &g);
+
+		if (error)
+			return refuse(t, L4_EXIT_ERROR, error);
+	} else {
+		g = SLOT_OBJECT(cap, guestspace);
+	}
 	if (unlikely(READ_ONCE(p->pending)))
 		return refuse(t, L4_EXIT_EVENT, 0);
 	f = vspace_guest_memory(t->vspace, READ_ONCE(p->frame_gpa), sizeof(*f), NULL);

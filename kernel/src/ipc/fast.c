@@ -7,18 +7,6 @@
 #include <kernel/arch.h>
 #include <kernel/debug.h>
 
-/* Type and rights are neighbours in a slot; together they tell what a capability allows. */
-static inline struct slot *lookup(struct thread *t, u64 index, u8 type, u8 rights)
-{
-	struct cnode *c = t->cnode;
-	struct slot *s = (struct slot *)c + (index & c->slots_mask);	/* see cnode_slot */
-
-	if (unlikely(index - 1 >= c->slots_mask) || unlikely(s->type != type) ||
-	    unlikely((s->rights & rights) != rights))
-		return NULL;
-	return s;
-}
-
 static inline bool simple_message(u64 tag) { return likely((tag & 0xffff) <= L4_MSG_REG_WORDS); }
 
 /* Would the scheduler run `to` next, without any bookkeeping of time? */
@@ -50,7 +38,7 @@ static inline void run(struct cpu *cpu, struct thread *from, struct thread *to)
 
 bool ipc_fast_call(struct cpu *cpu, struct thread *t, struct l4_frame *f)
 {
-	struct slot *cap = lookup(t, frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_WRITE);
+	struct slot *cap = cap_find(t, frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_WRITE);
 	u64 tag = frame_tag(f);
 	struct endpoint *ep;
 	struct thread *r;
@@ -80,8 +68,8 @@ bool ipc_fast_call(struct cpu *cpu, struct thread *t, struct l4_frame *f)
 
 bool ipc_fast_reply_recv(struct cpu *cpu, struct thread *t, struct l4_frame *f)
 {
-	struct slot *cap = lookup(t, frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_READ);
-	struct slot *reply_cap = lookup(t, frame_reply(f), L4_TYPE_REPLY, L4_RIGHT_WRITE);
+	struct slot *cap = cap_find(t, frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_READ);
+	struct slot *reply_cap = cap_find(t, frame_reply(f), L4_TYPE_REPLY, L4_RIGHT_WRITE);
 	u64 tag = frame_tag(f);
 	struct endpoint *ep;
 	struct reply *reply;
