@@ -16,9 +16,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
-from types import TracebackType
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeAlias
 
+import fabric
 import paramiko
 
 from orchestration.errors import HangError, InfrastructureError, QuollError
@@ -36,6 +36,9 @@ COMMAND_MAX = 8000
 SCRIPT = "/run/quoll-command-"
 # paramiko's words for a connection that ended, or a server that was silent, before the key was judged.
 AUTH_CUT_OFF = re.compile("transport shut down|saw EOF|timeout", re.IGNORECASE)
+
+# To the guest behind a port of this host; a context manager.
+Connection: TypeAlias = fabric.Connection
 
 # Raises when the machine is lost; tells whether it has switched itself off.
 Check = Callable[[], bool]
@@ -86,42 +89,23 @@ def running() -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class Connection:
-    """An open connection to the guest behind a port of this host. Use as a context manager, or close it."""
-
-    client: paramiko.SSHClient
-    port: int
-
-    def __enter__(self) -> Connection:
-        """Return itself."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        """Close it."""
-        self.close()
-
-    def close(self) -> None:
-        """End it, with all that runs on it."""
-        self.client.close()
-
-
 def connect(port: int, client: paramiko.PKey, host: paramiko.PKey) -> Connection:
     """Return an open connection, or raise what paramiko raises (the guest may not be up yet)."""
     # What fails before the guest answers is expected; the tracebacks would only confuse.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-    connection = paramiko.SSHClient()
-    connection.set_missing_host_key_policy(paramiko.RejectPolicy())
-    connection.get_host_keys().add(f"[127.0.0.1]:{port}", host.get_name(), host)
+    connection = fabric.Connection(
+        "127.0.0.1", user="root", port=port, config=fabric.Config(lazy=True), connect_timeout=HANDSHAKE_LIMIT,
+        connect_kwargs={"pkey": client, "look_for_keys": False, "allow_agent": False,
+                        "banner_timeout": HANDSHAKE_LIMIT, "auth_timeout": HANDSHAKE_LIMIT,
+                        "channel_timeout": HANDSHAKE_LIMIT})
+    connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    connection.client.get_host_keys().add(f"[127.0.0.1]:{port}", host.get_name(), host)
     try:
-        connection.connect("127.0.0.1", port, "root", pkey=client, look_for_keys=False, allow_agent=False,
-                           timeout=HANDSHAKE_LIMIT, banner_timeout=HANDSHAKE_LIMIT, auth_timeout=HANDSHAKE_LIMIT,
-                           channel_timeout=HANDSHAKE_LIMIT)
+        connection.open()
     except BaseException:
-        connection.close()
+        connection.client.close()
         raise
-    return Connection(connection, port)
+    return connection
 
 
 def wait_until_open(port: int, client: paramiko.PKey, host: paramiko.PKey, limit: Callable[[], float], check: Check

@@ -62,7 +62,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def connection(port: int, transport: object = None) -> ssh.Connection:
-    return ssh.Connection(SimpleNamespace(get_transport=lambda: transport), port)
+    made = ssh.Connection("127.0.0.1", port=port)
+    made.client = SimpleNamespace(get_transport=lambda: transport)
+    return made
 
 
 @pytest.mark.usefixtures("quick")
