@@ -4,43 +4,51 @@
  * machine's RAM mapped (tests/system/attack/writer.c) and stands for a device of the guest's or another CPU. L4 must
  * decide nothing on it, whatever way in or out the guest takes meanwhile: nothing that is written there stops L4.
  *
- * A test marks the page and tells its kind in a line of the log; the writer finds the mark, removes it, and writes
- * until the next line. The guest does what it can and is started anew when it comes to grief.
+ * A test marks the page and tells its kind in a line of the log; the writer finds the mark, removes half of it, and
+ * writes until the other half goes as well, which it acknowledges: the memory will be something else then. The guest
+ * does what it can and is started anew when it comes to grief.
  */
 #include "guest.h"
 
 #define MARK 0xa77ac4ed00000000UL /* even: as an entry of a table it is invalid */
+#define GONE (MARK | 0xfe)
 #define S0   guest.space[0]
 
 enum kind { FRAME, VCPU_PAGE, TABLE, UTCB, KINDS };
 static const char *const names[] = {"frame", "vcpu-page", "table", "utcb"};
 
 /* Words of the page that guest and test share. */
-enum word { STARTED, WRITTEN, ROUNDS, RESTARTS, EXITS, LAST = EXITS + 8 };
+enum word { STARTED, WRITTEN, STOP, STOPPED, ROUNDS, RESTARTS, EXITS, LAST = EXITS + 8 };
 
 #define MOST_ROUNDS   20000UL
 #define MOST_RESTARTS 400UL
 
 static enum kind attacked;
 
-static void mark(void *page, u64 offset)
+static volatile u64 *mark_of(struct helper *self)
 {
-	volatile u64 *at = (volatile u64 *)((u8 *)page + offset);
+	void *const pages[] = {gp(FRAME_END_GPA - L4_PAGE_SIZE), (void *)L4_GUEST_VCPU_VADDR, gp(LARGE_GPA),
+			       self->utcb};
 
-	at[1] = MARK | (u64)attacked << 8;
-	at[0] = MARK;
+	return (volatile u64 *)((u8 *)pages[attacked] + (attacked == FRAME ? 0 : L4_PAGE_SIZE - 16));
+}
+
+static void publish(volatile u64 *mark)
+{
+	mark[1] = MARK | (u64)attacked << 8;
+	mark[0] = MARK;
 	shared[STARTED] = 1;
-	while (at[0] == MARK)
+	while (mark[0] == MARK)
 		SYS(L4_SYS_YIELD, 0, 0);
 	shared[WRITTEN] = 1;
 }
 
-static void publish(struct helper *self)
+static void withdraw(volatile u64 *mark)
 {
-	void *const pages[] = {gp(FRAME_END_GPA - L4_PAGE_SIZE), (void *)L4_GUEST_VCPU_VADDR, gp(user_root),
-			       self->utcb};
-
-	mark(pages[attacked], attacked == FRAME ? 0 : L4_PAGE_SIZE - 16);
+	mark[1] = 0;
+	while (mark[0] != GONE)
+		SYS(L4_SYS_YIELD, 0, 0);
+	shared[STOPPED] = 1;
 }
 
 /* One way into user mode and out of it. */
@@ -93,9 +101,14 @@ static void calls(u64 round)
 
 static void victim(struct helper *self)
 {
-	table_map(user_root, DATA_VADDR, page_new(), LEAF_RW);
+	/* The table that is attacked: its entries are of large pages or name last-level tables. */
+	*table_entry(user_root, DATA_VADDR, 2) = LARGE_GPA | L4_PTE_VALID;
 	if (!shared[STARTED])
-		publish(self);
+		table_map(user_root, DATA_VADDR, page_new(), LEAF_RW);
+	if (shared[STOP])
+		withdraw(mark_of(self));
+	else if (!shared[STARTED])
+		publish(mark_of(self));
 	for (;;) {
 		u64 round = shared[ROUNDS]++;
 
@@ -134,6 +147,12 @@ static void attack(enum kind kind)
 			idle = 0;
 			restart();
 		}
+	}
+	shared[STOP] = 1;
+	for (idle = 0; !shared[STOPPED]; idle++) {
+		if (idle % 8 == 0)
+			restart();
+		SYS(L4_SYS_YIELD, 0, 0);
 	}
 	MUST(INV(guest.helper->thread, L4_THREAD_SUSPEND));
 	MUST(INV(L4_ROOT_SLOT_THREAD, L4_THREAD_SET_SCHED, L4_ROOT_SLOT_SCHED, L4_ROOT_PRIORITY, L4_PRIORITIES - 1));

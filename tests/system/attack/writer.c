@@ -2,7 +2,8 @@
 /*
  * Writes into a page of a machine's RAM as fast as it can: writer FILE KIND. FILE is QEMU's memory backend, shared; KIND
  * is the number in the mark of a program in the machine (tests/kernel/attack.c, tests/system/servers/guest.c), which
- * tells the page: at its start for kind 0, whose words are the page's last, else at its end. Ends by a signal only.
+ * tells the page: at its start for kind 0, whose words are the page's last, else at its end. Writes until the mark's
+ * second word goes, acknowledges that in the first, and ends by a signal only.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -13,6 +14,7 @@
 
 #define PAGE 4096u
 #define MARK 0xa77ac4ed00000000u
+#define GONE (MARK | 0xfe)
 
 /* Values that would matter if L4 believed them: selectors and flags of x86, addresses of the kernel, of user mode. */
 static const uint64_t hostile[] = {
@@ -57,7 +59,7 @@ static uint8_t *find(uint8_t *ram, int file, uint64_t kind)
 int main(int argc, char **argv)
 {
 	uint64_t kind, state = 88172645463325252u;
-	volatile uint64_t *page;
+	volatile uint64_t *page, *mark;
 	unsigned first, count;
 	uint8_t *ram;
 	off_t size;
@@ -83,12 +85,16 @@ int main(int argc, char **argv)
 	/* A register frame ends its page; the others begin theirs. The mark's own words stay. */
 	first = kind ? 0 : 512 - 40;
 	count = kind ? 510 : 40;
+	mark = page + (kind ? 510 : 0);
 	printf("writing\n");
 	fflush(stdout);
-	for (;;) {
+	while (mark[1] == (MARK | kind << 8)) {
 		uint64_t r = next(&state);
 		uint64_t value = r >> 60 ? hostile[(r >> 32) % (sizeof(hostile) / sizeof(*hostile))] : next(&state);
 
 		page[first + r % count] = value;
 	}
+	mark[0] = GONE;
+	for (;;)
+		pause();
 }
