@@ -18,7 +18,7 @@ from orchestration.arch import Arch
 from orchestration.errors import InfrastructureError
 from orchestration.faults.inject import CODES
 from orchestration.gdbstub import Stub, Target
-from orchestration.kernel_objects import GUEST, Thread, guest_memory
+from orchestration.kernel_objects import GUEST, Thread, kernel_memory
 from orchestration.rundir import RunDirectory
 from orchestration.symbols import Symbols
 from orchestration.tools import tail
@@ -207,10 +207,9 @@ class Dossier:
 
     def saved_stack(self, stub: Stub, names: Symbols, thread: Thread) -> list[str]:
         """Return the stack of a guest kernel that does not run, from the guest's memory."""
-        gpa, size = thread.sp - self.abi.GUEST_RAM_VADDR, 8 * STACK_WORDS
-        data = guest_memory(stub, thread.regions, gpa, size)
-        if data is None:
+        data = kernel_memory(stub, self.abi, thread, thread.sp, 8 * STACK_WORDS)
+        if not data:
             return [f"sp  {thread.sp:016x} is not in the guest's memory"]
-        words = [int.from_bytes(data[at:at + 8], "little") for at in range(0, size, 8)]
+        words = [int.from_bytes(data[at:at + 8], "little") for at in range(0, len(data) // 8 * 8, 8)]
         return [f"pc  {thread.pc:016x}  <{names.name(thread.pc)}>", f"sp  {thread.sp:016x}",
                 *(f"    {word:016x}  <{name}>" for word in words if (name := names.name(word)))]

@@ -40,6 +40,8 @@ class Thread:
     registers: dict[str, int]
     """As they were saved; those of the thread that runs are the CPU's, unless it is in the kernel."""
     regions: tuple[tuple[int, int, int], ...] = ()
+    root: int = 0
+    """Of a guest's thread: guest-physical address of the guest kernel's own page table."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Reader:
         """Read the kernel's DWARF; raise InfrastructureError when it has none that serves."""
         self.stub, self.abi = stub, abi
         self.info = debuginfo.read(kernel)
-        if not {"thread", "slot", "cnode", "vspace", "region"} <= self.info.structs.keys() \
+        if not {"thread", "slot", "cnode", "vspace", "region", "vcpu"} <= self.info.structs.keys() \
                 or not {"boot_cpu", "root_cnode"} <= self.info.symbols.keys():
             raise InfrastructureError("the kernel has no debug information")
         self.thread = self.info.structs["thread"]
@@ -116,6 +118,11 @@ class Reader:
                                      vspace + fields["region"] + size * self.word(vspace + fields["region_count"], 4),
                                      size))
 
+    def kernel_root(self, address: int) -> int:
+        """Return where the own page table of a thread's guest kernel is."""
+        page = self.word(self.word(address + self.thread["vcpu"]) + self.info.structs["vcpu"]["page"])
+        return self.word(page + self.abi.STRUCTS["vcpu_page"][1]["kernel_root"][0])
+
     def read_thread(self, address: int, current: int) -> Thread:
         """Return one thread."""
         owner = self.owner(address)
@@ -129,7 +136,8 @@ class Reader:
         return Thread(address, owner, state, self.word(address + self.thread[waits]) if waits else 0,
                       self.word(address + self.thread["priority"], 4),
                       bool(self.word(address + self.thread["queued"], 1)), address == current, in_program,
-                      registers[self.pc], registers["sp"], registers, self.regions(address) if owner == GUEST else ())
+                      registers[self.pc], registers["sp"], registers,
+                      *((self.regions(address), self.kernel_root(address)) if owner == GUEST else ()))
 
     def read(self) -> Objects:
         """Return everything. An Endpoint or Notification is its receiver's; faults go to the root pager's Endpoint."""
@@ -162,3 +170,36 @@ def guest_memory(stub: Stub, regions: tuple[tuple[int, int, int], ...], gpa: int
         if start <= gpa and gpa + size <= start + length:
             return stub.read_physical(pa + gpa - start, size)
     return None
+
+
+def translate(stub: Stub, abi: SimpleNamespace, thread: Thread, vaddr: int) -> int | None:
+    """Return the guest-physical address of a guest kernel's own: of its linear map, or by its page table."""
+    gpa = int(vaddr - abi.GUEST_RAM_VADDR)
+    if any(start <= gpa < start + size for start, size, _ in thread.regions):
+        return gpa
+    table, bits = thread.root, abi.PAGE_BITS
+    for level in (3, 2, 1, 0):
+        index = vaddr >> (bits + 9 * level) & 511
+        data = guest_memory(stub, thread.regions, table + 8 * index, 8)
+        entry = int.from_bytes(data, "little") if data is not None else 0
+        if not entry & abi.PTE_VALID:
+            return None
+        size = 1 << (bits + 9 * level)
+        if entry & abi.PTE_LEAF:
+            return int(entry & abi.PTE_ADDR_MASK & ~(size - 1) | vaddr & (size - 1))
+        table = entry & abi.PTE_ADDR_MASK
+    return None
+
+
+def kernel_memory(stub: Stub, abi: SimpleNamespace, thread: Thread, vaddr: int, size: int) -> bytes:
+    """Return what a guest kernel has at vaddr, up to the first page that it has not."""
+    found = b""
+    while len(found) < size:
+        at = vaddr + len(found)
+        gpa = translate(stub, abi, thread, at)
+        part = min(size - len(found), abi.PAGE_SIZE - at % abi.PAGE_SIZE)
+        data = None if gpa is None else guest_memory(stub, thread.regions, gpa, part)
+        if data is None:
+            break
+        found += data
+    return found

@@ -20,8 +20,8 @@ static const char *const names[] = {"frame", "vcpu-page", "table", "utcb"};
 /* Words of the page that guest and test share. */
 enum word { STARTED, WRITTEN, STOP, STOPPED, ROUNDS, RESTARTS, EXITS, LAST = EXITS + 8 };
 
-#define MOST_ROUNDS   20000UL
-#define MOST_RESTARTS 400UL
+#define MOST_ROUNDS   10000UL
+#define MOST_RESTARTS 200UL
 
 static enum kind attacked;
 
@@ -159,7 +159,7 @@ static void attack(enum kind kind)
 	print("# %s: %lu rounds, %lu restarts; exits by system call %lu, fault %lu, event %lu, exception %lu\n",
 	      names[kind], shared[ROUNDS], shared[RESTARTS], shared[EXITS + L4_EXIT_SYSCALL],
 	      shared[EXITS + L4_EXIT_FAULT], shared[EXITS + L4_EXIT_EVENT], shared[EXITS + L4_EXIT_EXCEPTION]);
-	CHECK(shared[ROUNDS] > 1000 || shared[RESTARTS] > 100);
+	CHECK(shared[ROUNDS] >= MOST_ROUNDS || shared[RESTARTS] >= MOST_RESTARTS);
 }
 
 TEST(attack_register_frame)

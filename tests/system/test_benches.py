@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -115,7 +116,8 @@ def test_the_gate_is_kept(first_count: Record) -> None:
     ("echo cannot >&2; exit 3", "the workload one failed with status 3", WorkloadError),
     ("while :; do :; done", "the workload one did not end in", WorkloadError),
     ("true", "did not report value", WorkloadError),
-    ("echo c > /proc/sysrq-trigger", "gave up", PanicError),
+    # On the bare machine nobody hears of a panic but by the reset.
+    ("echo c > /proc/sysrq-trigger", "gave up|reset itself", PanicError),
 ])
 def test_a_machine_that_is_all_memory(arch: Arch, cache: Cache, progress: Progress, made: boot.Artefacts,
                                       tmp_path: Path, run: str, said: str, error: type[QuollError] | None) -> None:
@@ -127,7 +129,7 @@ def test_a_machine_that_is_all_memory(arch: Arch, cache: Cache, progress: Progre
     record = bench.measure(["native"])
     assert [sample.value for sample in record.samples] == ([] if error else [42, 42])
     assert [type(one) for one in bench.errors] == ([error] * 2 if error else [])
-    assert all(said in one.message for one in bench.errors)
+    assert all(re.search(said, one.message) for one in bench.errors)
     if error is WorkloadError and "cannot" in run:
         assert all("cannot" in one.details for one in bench.errors)
 
