@@ -113,14 +113,17 @@ static void touch_everything(void)
 		(void)*at;
 }
 
-/* It is well, it says, and takes all the time that it gets. */
+/*
+ * It is well, it says, and takes all the time that it gets. A console would lose lines of the log if it said that all
+ * is written (0): that is the one lie that nobody can tell.
+ */
 static void take_time(void)
 {
 	unsigned long bits;
 
 	for (;;)
 		if (!l4_poll(L4_SERVER_SLOT_EVENT, &bits) && (bits & L4_SERVER_EVENT_PING))
-			l4_server_pong(0);
+			l4_server_pong(1);
 }
 
 /* As before, and the guest is interrupted all the time. */
@@ -131,7 +134,7 @@ static void interrupt_guest(void)
 	for (;;) {
 		l4_signal(L4_SERVER_SLOT_GUEST);
 		if (!l4_poll(L4_SERVER_SLOT_EVENT, &bits) && (bits & L4_SERVER_EVENT_PING))
-			l4_server_pong(0);
+			l4_server_pong(1);
 	}
 }
 
