@@ -163,7 +163,8 @@ def run_copy(base: Path, disk: Path, host_key: bytes, client_key: str, log: Path
         commands = []
         for number, (target, content) in enumerate(files.items()):
             (folder / f"in-{number}").write_bytes(content)
-            commands += [f"write in-{number} {target}", f"set_inode_field {target} mode 0100600",
+            # A run that is repeated has the keys of the one before; debugfs does not write over a file.
+            commands += [f"rm {target}", f"write in-{number} {target}", f"set_inode_field {target} mode 0100600",
                          f"set_inode_field {target} uid 0", f"set_inode_field {target} gid 0",
                          f"dump {target} out-{number}"]
         (folder / "commands").write_text("\n".join(commands) + "\n")
