@@ -5,15 +5,15 @@
 #define NULL ((void *)0)
 
 /* Devicetree Specification 0.4, 5.2 and 5.4. */
-#define MAGIC		0xd00dfeed
-#define VERSION		17
-#define HEADER_SIZE	40
+#define MAGIC       0xd00dfeed
+#define VERSION     17
+#define HEADER_SIZE 40
 enum { TOTAL_SIZE = 4, OFF_STRUCT = 8, OFF_STRINGS = 12, COMPATIBLE_VERSION = 24, SIZE_STRINGS = 32, SIZE_STRUCT = 36 };
 enum { BEGIN_NODE = 1, END_NODE = 2, PROPERTY = 3, NOP = 4, END = 9 };
 
-#define DEPTH	16	/* of nodes; a deeper tree is no machine's */
-#define PATH_MAX 128	/* of a path to a node; a longer one is no machine's */
-#define BRIDGES 8	/* interrupt parents that point to interrupt parents */
+#define DEPTH    16  /* of nodes; a deeper tree is no machine's */
+#define PATH_MAX 128 /* of a path to a node; a longer one is no machine's */
+#define BRIDGES  8   /* interrupt parents that point to interrupt parents */
 
 static unsigned int be32(const unsigned char *p)
 {

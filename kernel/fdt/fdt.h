@@ -13,18 +13,18 @@
 
 struct fdt {
 	const unsigned char *structure, *strings;
-	int structure_size, strings_size;	/* bytes */
-	int size;				/* bytes of all of it */
+	int structure_size, strings_size; /* bytes */
+	int size;                         /* bytes of all of it */
 };
 
 /* 0, or -1 if the bytes are no device tree or it needs more than limit bytes. */
 int fdt_open(struct fdt *fdt, const void *blob, unsigned long limit);
 
 int fdt_root(const struct fdt *fdt);
-int fdt_child(const struct fdt *fdt, int node);		/* first one */
-int fdt_sibling(const struct fdt *fdt, int node);	/* next one */
+int fdt_child(const struct fdt *fdt, int node);   /* first one */
+int fdt_sibling(const struct fdt *fdt, int node); /* next one */
 int fdt_parent(const struct fdt *fdt, int node);
-int fdt_next(const struct fdt *fdt, int node);		/* in the order of the tree; from FDT_NONE: the root */
+int fdt_next(const struct fdt *fdt, int node); /* in the order of the tree; from FDT_NONE: the root */
 const char *fdt_name(const struct fdt *fdt, int node);
 
 /* "/soc/serial" finds the first serial or serial@... below soc. */

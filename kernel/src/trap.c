@@ -78,8 +78,7 @@ static error_t wait(struct thread *t, struct l4_frame *f, u64 number)
 	struct slot *cap;
 	error_t error = cap_lookup_type(t, frame_cap(f), L4_TYPE_NOTIFICATION, L4_RIGHT_READ, &cap);
 
-	return unlikely(error) ? error
-			       : notification_wait(t, SLOT_OBJECT(cap, notification), number == L4_SYS_WAIT);
+	return unlikely(error) ? error : notification_wait(t, SLOT_OBJECT(cap, notification), number == L4_SYS_WAIT);
 }
 
 static error_t debug(struct thread *t, struct l4_frame *f, u64 number)
@@ -193,7 +192,7 @@ void trap_syscall(struct cpu *cpu)
 
 	event(EVENT_SYSCALL, number, frame_cap(f));
 	if (number == L4_SYS_CALL ? ipc_fast_call(cpu, t, f)
-				  : number == L4_SYS_REPLY_RECV && ipc_fast_reply_recv(cpu, t, f))
+	                          : number == L4_SYS_REPLY_RECV && ipc_fast_reply_recv(cpu, t, f))
 		return;
 	slow_syscall(t, f);
 }
@@ -214,8 +213,7 @@ void trap_exception(struct thread *t, u32 vector, u64 error, u64 addr)
 	if (t->vcpu)
 		vcpu_exception(t, vector, error, addr);
 	else
-		ipc_fault(t, L4_FAULT_EXCEPTION, vector, error, frame_ip(thread_frame(t)),
-			  frame_sp(thread_frame(t)));
+		ipc_fault(t, L4_FAULT_EXCEPTION, vector, error, frame_ip(thread_frame(t)), frame_sp(thread_frame(t)));
 	trap_exit();
 }
 

@@ -76,7 +76,8 @@ int main(int argc, char **argv)
 	for (int i = 0; i < rounds; i++)
 		took[i] = once(argv + 3);
 	qsort(took, rounds, sizeof(*took), by_size);
-	printf("{\"metric\": \"%s\", \"value\": %" PRId64 ", \"min\": %" PRId64 ", \"max\": %" PRId64 ", \"rounds\": %d}\n",
+	printf("{\"metric\": \"%s\", \"value\": %" PRId64 ", \"min\": %" PRId64 ", \"max\": %" PRId64
+	       ", \"rounds\": %d}\n",
 	       argv[1], took[rounds / 2], took[0], took[rounds - 1], rounds);
 	return 0;
 }

@@ -31,13 +31,13 @@ static void limit_segments(u8 *config, u16 buffers)
 }
 
 const struct l4_forward_class block_class = {
-    .device_id = ID,
-    .features = 1UL << F_SIZE_MAX | 1UL << F_SEG_MAX | 1UL << F_GEOMETRY | 1UL << F_RO | 1UL << F_BLK_SIZE |
-		1UL << F_FLUSH | 1UL << F_TOPOLOGY | 1UL << F_DISCARD | 1UL << F_WRITE_ZEROES,
-    .config_bytes = CONFIG_BYTES,
-    .queue_size = 128,
-    .queue_count = 1,
-    .status = true,
-    .least = {{HEADER_BYTES, STATUS_BYTES}},
-    .limit = limit_segments,
+	.device_id = ID,
+	.features = 1UL << F_SIZE_MAX | 1UL << F_SEG_MAX | 1UL << F_GEOMETRY | 1UL << F_RO | 1UL << F_BLK_SIZE |
+	            1UL << F_FLUSH | 1UL << F_TOPOLOGY | 1UL << F_DISCARD | 1UL << F_WRITE_ZEROES,
+	.config_bytes = CONFIG_BYTES,
+	.queue_size = 128,
+	.queue_count = 1,
+	.status = true,
+	.least = { { HEADER_BYTES, STATUS_BYTES } },
+	.limit = limit_segments,
 };

@@ -23,19 +23,19 @@
 #define CONSOLE_ID   3 /* virtio 1.2, section 5.3 */
 #define CONFIG_BYTES 12
 #define QUEUE_SIZE   64
-#define RECEIVE	     0
+#define RECEIVE      0
 #define TRANSMIT     1
 
-#define MARK	   0x01
+#define MARK       0x01
 #define INPUT_SIZE 2048 /* a power of two; what the guest does not take stays in the UART */
 #define NO_REQUEST 0xffffffffU
-#define COPIES	   4
-#define TRIES	   3 /* memory that we share may change between two looks at it */
+#define COPIES     4
+#define TRIES      3 /* memory that we share may change between two looks at it */
 #define NO_COUNT   0xffffffffU
 
 /* What is about to be done with the UART, in a note; its step is above. */
 #define NOTE_STEP_SHIFT 9
-#define NOTE_GET	0x100U
+#define NOTE_GET        0x100U
 
 struct record {
 	u64 step; /* counts changes of the record */
@@ -64,7 +64,7 @@ struct state {
 	u64 given_back[2]; /* struct l4_backend's kept */
 };
 
-static const struct uart *const uarts[] = {[L4_UART_NS16550] = &ns16550, [L4_UART_PL011] = &pl011};
+static const struct uart *const uarts[] = { [L4_UART_NS16550] = &ns16550, [L4_UART_PL011] = &pl011 };
 static struct l4_backend backend;
 static struct state *const state = (void *)L4_SERVER_DMA_VADDR;
 static const struct l4_log_header *const log_header = (const void *)L4_SERVER_LOG_VADDR;
@@ -80,15 +80,9 @@ static struct request sending, receiving;
 /* The step that is being prepared. */
 static struct record work[2];
 
-static const struct uart *uart(void)
-{
-	return uarts[info->uart];
-}
+static const struct uart *uart(void) { return uarts[info->uart]; }
 
-static struct record *copy(unsigned int i)
-{
-	return &state->copy[i].record;
-}
+static struct record *copy(unsigned int i) { return &state->copy[i].record; }
 
 /* Of no record that is all zero, and another for each value of one word. */
 static u64 seal_of(const struct record *record)
@@ -102,10 +96,7 @@ static u64 seal_of(const struct record *record)
 	return sum;
 }
 
-static bool valid(const struct record *record)
-{
-	return l4_read_once(record->seal) == seal_of(record);
-}
+static bool valid(const struct record *record) { return l4_read_once(record->seal) == seal_of(record); }
 
 static bool equal(const struct record *a, const struct record *b)
 {
@@ -143,19 +134,16 @@ static void commit(void)
 }
 
 /* A field that all copies should have alike. */
-#define FIELD(name)                                                                                     \
-	({                                                                                              \
-		__typeof__(copy(0)->name) value_ = l4_read_once(copy(0)->name);                         \
-		if (value_ != l4_read_once(copy(1)->name))                                              \
-			l4_die(#name " was changed");                                                   \
-		value_;                                                                                 \
+#define FIELD(name)                                                             \
+	({                                                                      \
+		__typeof__(copy(0)->name) value_ = l4_read_once(copy(0)->name); \
+		if (value_ != l4_read_once(copy(1)->name))                      \
+			l4_die(#name " was changed");                           \
+		value_;                                                         \
 	})
 
 /* What to note of an access. One whose step was not made is our successor's to settle. */
-static inline u64 note_of(u64 step, u64 kind)
-{
-	return (step + 1) << NOTE_STEP_SHIFT | kind;
-}
+static inline u64 note_of(u64 step, u64 kind) { return (step + 1) << NOTE_STEP_SHIFT | kind; }
 
 static inline void check_note(u64 step)
 {
@@ -202,15 +190,9 @@ static bool take_request(unsigned int queue, struct request *request)
 }
 
 /* Requests of a queue are taken one by one. */
-static bool underway(unsigned int queue)
-{
-	return backend.queue[queue].avail_next != backend.queue[queue].used_next;
-}
+static bool underway(unsigned int queue) { return backend.queue[queue].avail_next != backend.queue[queue].used_next; }
 
-static void add_out(struct record *to, u8 byte)
-{
-	to->out |= (u64)byte << to->out_count++ * 8;
-}
+static void add_out(struct record *to, u8 byte) { to->out |= (u64)byte << to->out_count++ * 8; }
 
 /* A function of its own in the program: faults are made here (orchestration/faults/inject.py). */
 static __attribute__((noinline)) void emit(struct record *to, char channel, u8 byte)
@@ -231,10 +213,7 @@ static __attribute__((noinline)) void emit(struct record *to, char channel, u8 b
 }
 
 /* Whether what may become of another byte fits, once its channel is on. */
-static bool fits(const struct record *to)
-{
-	return to->out_count + 2U <= sizeof(to->out);
-}
+static bool fits(const struct record *to) { return to->out_count + 2U <= sizeof(to->out); }
 
 static bool next_of_log(struct record *to)
 {
@@ -327,15 +306,9 @@ static bool decide_on_guest(void)
 }
 
 /* What does not fit here stays in the UART, and its interrupt off: a line would ask for ever. */
-static bool input_fits(void)
-{
-	return FIELD(typed) - FIELD(taken) < INPUT_SIZE;
-}
+static bool input_fits(void) { return FIELD(typed) - FIELD(taken) < INPUT_SIZE; }
 
-static void want_interrupts(bool room, bool anew)
-{
-	uart()->want(input_fits(), room, anew);
-}
+static void want_interrupts(bool room, bool anew) { uart()->want(input_fits(), room, anew); }
 
 static void shift_out(void)
 {
@@ -364,7 +337,7 @@ static __attribute__((noinline)) bool put(void)
 	if (!FIELD(out_count))
 		l4_die("nothing is decided on");
 	l4_noted_invoke(L4_SERVER_SLOT_REGS, uart_store(), info->ioport_base, uart()->data_width, (u8)FIELD(out),
-			&state->note, note_of(step, 0));
+	                &state->note, note_of(step, 0));
 	shift_out();
 	return true;
 }
@@ -390,10 +363,7 @@ static bool transmit(void)
 }
 
 /* A byte typed: whose it is and that it is whole. */
-static u32 entry(u32 index, u8 byte)
-{
-	return byte | (u32)(u8)~byte << 8 | index << 16;
-}
+static u32 entry(u32 index, u8 byte) { return byte | (u32)(u8)~byte << 8 | index << 16; }
 
 static u8 byte_typed(u32 index)
 {
@@ -418,7 +388,7 @@ static void keep_typed(u8 byte)
 	for (i = 0; i < 2; i++) {
 		index = work[i].typed++;
 		l4_write_once(state->input[i][index % INPUT_SIZE],
-			      entry(index, i ? (u8)l4_read_once(state->note.done) : byte));
+		              entry(index, i ? (u8)l4_read_once(state->note.done) : byte));
 	}
 	index = FIELD(typed) % INPUT_SIZE;
 	if (l4_read_once(state->input[0][index]) != l4_read_once(state->input[1][index]))
@@ -435,7 +405,7 @@ static __attribute__((noinline)) bool get(void)
 	step = FIELD(step);
 	check_note(step);
 	keep_typed(l4_noted_invoke(L4_SERVER_SLOT_REGS, uart_load(), info->ioport_base, uart()->data_width, 0,
-				   &state->note, note_of(step, NOTE_GET)));
+	                           &state->note, note_of(step, NOTE_GET)));
 	return true;
 }
 
@@ -567,8 +537,9 @@ static bool inherit(void)
 
 static void start_anew(u64 position)
 {
-	struct record record = {.log_position = position, .channel = 'L', .request = NO_REQUEST,
-				.given_place = NO_REQUEST};
+	struct record record = {
+		.log_position = position, .channel = 'L', .request = NO_REQUEST, .given_place = NO_REQUEST
+	};
 
 	record.seal = seal_of(&record);
 	store_all(&record);

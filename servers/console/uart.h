@@ -36,15 +36,9 @@ extern const struct uart ns16550, pl011;
 static const struct l4_server_info *const info = (const void *)L4_SERVER_INFO_VADDR;
 
 /* IoPort IN and OUT, Frame LOAD and STORE: their arguments are alike, and a Frame's first register is at 0. */
-static inline unsigned long uart_load(void)
-{
-	return info->ioport_base ? L4_IOPORT_IN : L4_FRAME_LOAD;
-}
+static inline unsigned long uart_load(void) { return info->ioport_base ? L4_IOPORT_IN : L4_FRAME_LOAD; }
 
-static inline unsigned long uart_store(void)
-{
-	return info->ioport_base ? L4_IOPORT_OUT : L4_FRAME_STORE;
-}
+static inline unsigned long uart_store(void) { return info->ioport_base ? L4_IOPORT_OUT : L4_FRAME_STORE; }
 
 static inline u32 uart_in(unsigned long offset, unsigned long width)
 {

@@ -6,10 +6,7 @@
 
 #define STATUS_UNKNOWN 0xffffffffU
 
-void *l4_backend_memory(struct l4_backend *backend, u64 gpa)
-{
-	return (void *)(L4_SERVER_GUEST_VADDR + gpa);
-}
+void *l4_backend_memory(struct l4_backend *backend, u64 gpa) { return (void *)(L4_SERVER_GUEST_VADDR + gpa); }
 
 static bool in_guest(struct l4_backend *backend, u64 gpa, u64 bytes, u64 align)
 {
@@ -35,9 +32,8 @@ static void let_go(struct l4_backend_queue *queue)
 	queue->counts = counts(queue);
 }
 
-void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *info, u32 device_id,
-		     u64 features, unsigned int queue_count, u16 queue_size, const void *config,
-		     u32 config_bytes)
+void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *info, u32 device_id, u64 features,
+                     unsigned int queue_count, u16 queue_size, const void *config, u32 config_bytes)
 {
 	struct l4_virtio_page *page;
 	unsigned int i;
@@ -65,7 +61,7 @@ void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *in
 
 /* What has been checked is in a copy, in registers: no store that goes astray changes it before it is used. */
 static inline __attribute__((always_inline)) struct l4_backend_queue checked(struct l4_backend *backend,
-									unsigned int number)
+                                                                             unsigned int number)
 {
 	struct l4_backend_queue at = backend->queue[number];
 
@@ -201,7 +197,7 @@ enum l4_backend_action l4_backend_poll(struct l4_backend *backend)
 		agree(backend);
 	if ((backend->pending & VIRTIO_STATUS_DRIVER_OK) && !running) {
 		why = backend->pending & VIRTIO_STATUS_FEATURES_OK ? attach_all(backend)
-								   : "started without features that the device has";
+		                                                   : "started without features that the device has";
 		if (why) {
 			l4_backend_break(backend, why);
 			l4_backend_done(backend);
@@ -278,7 +274,7 @@ static const char *walk(struct l4_backend *backend, struct l4_backend_queue *que
 		else
 			chain->readable += desc.len;
 		chain->buffer[chain->count++] =
-		    (struct l4_buffer){desc.addr, desc.len, (desc.flags & VRING_DESC_WRITE) != 0};
+			(struct l4_buffer){ desc.addr, desc.len, (desc.flags & VRING_DESC_WRITE) != 0 };
 		if (!(desc.flags & VRING_DESC_NEXT))
 			return NULL;
 		at = desc.next;

@@ -41,10 +41,10 @@ _Static_assert(L4_CHAIN_MAX <= L4_VIRTQUEUE_LONGEST, "a table holds any request 
 /* The end of the DMA memory: what our successor is told. */
 #define KEPT_BYTES (sizeof(u64) * L4_FORWARD_QUEUES)
 
-#define PATIENCE 2 /* signs of life with progress that no interrupt told of */
-#define IDLE_PATIENCE 1000 /* interrupts without a request done: a line that stays raised leaves nobody time */
-#define DEVICE_PATIENCE 30 /* pings for which a device may keep a request: a busy disk takes long, as Linux knows */
-#define WATCHED_PARTS 10 /* of a second for which it is watched before such a ping counts */
+#define PATIENCE        2    /* signs of life with progress that no interrupt told of */
+#define IDLE_PATIENCE   1000 /* interrupts without a request done: a line that stays raised leaves nobody time */
+#define DEVICE_PATIENCE 30   /* pings for which a device may keep a request: a busy disk takes long, as Linux knows */
+#define WATCHED_PARTS   10   /* of a second for which it is watched before such a ping counts */
 
 static void stop(void)
 {
@@ -67,11 +67,11 @@ static void start(void)
 		if (!size || l4_virtqueue_bytes(size) > share - KEPT_BYTES)
 			l4_die("device has no queue %u", i);
 		l4_virtio_pci_queue(&pci, &ring[i], i, size, (void *)(L4_SERVER_DMA_VADDR + i * share),
-				    info->dma_paddr + i * share);
+		                    info->dma_paddr + i * share);
 		used = (l4_virtqueue_bytes(size) + L4_PAGE_SIZE - 1) & ~(L4_PAGE_SIZE - 1UL);
 		if (indirect && used + KEPT_BYTES <= share)
 			l4_virtqueue_tables(&ring[i], (void *)(L4_SERVER_DMA_VADDR + i * share + used),
-					    info->dma_paddr + i * share + used, share - KEPT_BYTES - used);
+			                    info->dma_paddr + i * share + used, share - KEPT_BYTES - used);
 	}
 	l4_virtio_pci_start(&pci);
 	running = true;
@@ -110,8 +110,7 @@ static bool submit(u16 number)
 	u16 token;
 
 	while ((found = peek(number)) > 0) {
-		if (chain.readable < class->least[number].readable ||
-		    chain.writable < class->least[number].writable ||
+		if (chain.readable < class->least[number].readable || chain.writable < class->least[number].writable ||
 		    chain.count > l4_virtqueue_longest(&ring[number])) {
 			l4_backend_break(&backend, "request of impossible size");
 			found = -1;
@@ -189,10 +188,7 @@ static void serve(void)
 }
 
 /* Of a queue that the guest fills with what is to be done; one that it fills with room waits for the world. */
-static bool is_work(u16 number)
-{
-	return class->least[number].readable;
-}
+static bool is_work(u16 number) { return class->least[number].readable; }
 
 /* Requests that the device has; one that it was done with before an earlier one is not, and not back yet either. */
 static u16 in_device(const struct flight *out)
@@ -237,7 +233,7 @@ static void examine(bool progress)
 	for (i = 0; i < class->queue_count; i++) {
 		if (!l4_virtqueue_sound(&ring[i], in_device(&flight[i])) ||
 		    (u16)(backend.queue[i].avail_next - backend.queue[i].used_next) !=
-			(u16)(flight[i].next - flight[i].first))
+		            (u16)(flight[i].next - flight[i].first))
 			l4_die("queue %u contradicts itself", i);
 		if (!is_work(i) || flight[i].first == flight[i].next || flight[i].first != seen.first[i])
 			seen.stuck[i] = 0;
@@ -264,7 +260,7 @@ static u16 gone(void)
 
 void l4_forward(const struct l4_forward_class *device_class)
 {
-	u8 config[L4_VIRTIO_CONFIG_SIZE] __attribute__((aligned(8))) = {0};
+	u8 config[L4_VIRTIO_CONFIG_SIZE] __attribute__((aligned(8))) = { 0 };
 	unsigned long bits = 0;
 	u64 features;
 	u16 i, buffers = L4_CHAIN_MAX, size, before;
@@ -285,7 +281,7 @@ void l4_forward(const struct l4_forward_class *device_class)
 	if (class->limit)
 		class->limit(config, buffers);
 	l4_backend_init(&backend, info, class->device_id, features & class->features, class->queue_count,
-			class->queue_size, config, class->config_bytes);
+	                class->queue_size, config, class->config_bytes);
 	backend.kept = (u64 *)(L4_SERVER_DMA_VADDR + info->dma_size - KEPT_BYTES);
 	l4_server_ready();
 	for (;;) {

@@ -107,7 +107,7 @@ static size_t format_number(char *end, unsigned long value, unsigned int base, b
 
 int l4_vsnprintf(char *to, size_t size, const char *format, va_list args)
 {
-	struct out out = {to, size, 0};
+	struct out out = { to, size, 0 };
 	char digits[24], *end = digits + sizeof(digits);
 
 	for (; *format; format++) {
@@ -143,15 +143,14 @@ int l4_vsnprintf(char *to, size_t size, const char *format, va_list args)
 		case 'd':
 		case 'i':
 			number = wide ? va_arg(args, long) : va_arg(args, int);
-			bytes = format_number(
-			    end, number < 0 ? -(unsigned long)number : (unsigned long)number, 10, number < 0);
+			bytes = format_number(end, number < 0 ? -(unsigned long)number : (unsigned long)number, 10,
+			                      number < 0);
 			put_padded(&out, end - bytes, bytes, width, pad, left);
 			break;
 		case 'u':
 		case 'x':
-			bytes = format_number(end,
-					      wide ? va_arg(args, unsigned long) : va_arg(args, unsigned int),
-					      *format == 'u' ? 10 : 16, false);
+			bytes = format_number(end, wide ? va_arg(args, unsigned long) : va_arg(args, unsigned int),
+			                      *format == 'u' ? 10 : 16, false);
 			put_padded(&out, end - bytes, bytes, width, pad, left);
 			break;
 		case 'p':
@@ -242,25 +241,25 @@ void l4_die(const char *format, ...)
 const char *l4_error_name(unsigned long error)
 {
 	static const char *const names[] = {
-	    [L4_ERR_OK] = "OK",
-	    [L4_ERR_SYSCALL] = "SYSCALL",
-	    [L4_ERR_CAP] = "CAP",
-	    [L4_ERR_TYPE] = "TYPE",
-	    [L4_ERR_OP] = "OP",
-	    [L4_ERR_RIGHTS] = "RIGHTS",
-	    [L4_ERR_ARG] = "ARG",
-	    [L4_ERR_RANGE] = "RANGE",
-	    [L4_ERR_ALIGN] = "ALIGN",
-	    [L4_ERR_MEMORY] = "MEMORY",
-	    [L4_ERR_OCCUPIED] = "OCCUPIED",
-	    [L4_ERR_MAPPED] = "MAPPED",
-	    [L4_ERR_UNMAPPED] = "UNMAPPED",
-	    [L4_ERR_BUSY] = "BUSY",
-	    [L4_ERR_UNBOUND] = "UNBOUND",
-	    [L4_ERR_AGAIN] = "AGAIN",
-	    [L4_ERR_CANCELLED] = "CANCELLED",
-	    [L4_ERR_STATE] = "STATE",
-	    [L4_ERR_PRIORITY] = "PRIORITY",
+		[L4_ERR_OK] = "OK",
+		[L4_ERR_SYSCALL] = "SYSCALL",
+		[L4_ERR_CAP] = "CAP",
+		[L4_ERR_TYPE] = "TYPE",
+		[L4_ERR_OP] = "OP",
+		[L4_ERR_RIGHTS] = "RIGHTS",
+		[L4_ERR_ARG] = "ARG",
+		[L4_ERR_RANGE] = "RANGE",
+		[L4_ERR_ALIGN] = "ALIGN",
+		[L4_ERR_MEMORY] = "MEMORY",
+		[L4_ERR_OCCUPIED] = "OCCUPIED",
+		[L4_ERR_MAPPED] = "MAPPED",
+		[L4_ERR_UNMAPPED] = "UNMAPPED",
+		[L4_ERR_BUSY] = "BUSY",
+		[L4_ERR_UNBOUND] = "UNBOUND",
+		[L4_ERR_AGAIN] = "AGAIN",
+		[L4_ERR_CANCELLED] = "CANCELLED",
+		[L4_ERR_STATE] = "STATE",
+		[L4_ERR_PRIORITY] = "PRIORITY",
 	};
 
 	return error < sizeof(names) / sizeof(names[0]) ? names[error] : "?";

@@ -29,30 +29,18 @@ enum {
 #define NO_VECTOR   0xffff
 #define RESET_TRIES 10000000
 
-static u8 read8(struct l4_virtio_pci *pci, unsigned int at)
-{
-	return pci->common[at];
-}
+static u8 read8(struct l4_virtio_pci *pci, unsigned int at) { return pci->common[at]; }
 
-static void write8(struct l4_virtio_pci *pci, unsigned int at, u8 value)
-{
-	pci->common[at] = value;
-}
+static void write8(struct l4_virtio_pci *pci, unsigned int at, u8 value) { pci->common[at] = value; }
 
-static u16 read16(struct l4_virtio_pci *pci, unsigned int at)
-{
-	return *(volatile u16 *)(pci->common + at);
-}
+static u16 read16(struct l4_virtio_pci *pci, unsigned int at) { return *(volatile u16 *)(pci->common + at); }
 
 static void write16(struct l4_virtio_pci *pci, unsigned int at, u16 value)
 {
 	*(volatile u16 *)(pci->common + at) = value;
 }
 
-static u32 read32(struct l4_virtio_pci *pci, unsigned int at)
-{
-	return *(volatile u32 *)(pci->common + at);
-}
+static u32 read32(struct l4_virtio_pci *pci, unsigned int at) { return *(volatile u32 *)(pci->common + at); }
 
 static void write32(struct l4_virtio_pci *pci, unsigned int at, u32 value)
 {
@@ -135,8 +123,8 @@ u16 l4_virtio_pci_queue_size(struct l4_virtio_pci *pci, u16 number)
 	return size;
 }
 
-void l4_virtio_pci_queue(struct l4_virtio_pci *pci, struct l4_virtqueue *queue, u16 number, u16 size,
-			 void *memory, u64 paddr)
+void l4_virtio_pci_queue(struct l4_virtio_pci *pci, struct l4_virtqueue *queue, u16 number, u16 size, void *memory,
+                         u64 paddr)
 {
 	u16 vector = pci->isr ? NO_VECTOR : 0;
 	volatile u8 *doorbell;

@@ -8,18 +8,12 @@
 
 /* Used ring after descriptors and available ring, each aligned as section 2.7 asks; the event fields count
  * too. */
-static size_t used_offset(u16 size)
-{
-	return (16UL * size + 6 + 2UL * size + 63) & ~63UL;
-}
+static size_t used_offset(u16 size) { return (16UL * size + 6 + 2UL * size + 63) & ~63UL; }
 
-size_t l4_virtqueue_bytes(u16 size)
-{
-	return used_offset(size) + 6 + 8UL * size;
-}
+size_t l4_virtqueue_bytes(u16 size) { return used_offset(size) + 6 + 8UL * size; }
 
 void l4_virtqueue_init(struct l4_virtqueue *queue, void *memory, u64 paddr, u16 number, u16 size,
-		       volatile u16 *doorbell)
+                       volatile u16 *doorbell)
 {
 	u16 i;
 
@@ -78,10 +72,10 @@ static u64 sum(const struct vring_desc *desc)
 static u64 put(struct vring_desc *desc, const struct l4_buffer *buffer, bool last, u16 next)
 {
 	struct vring_desc value = {
-	    .addr = buffer->addr,
-	    .len = buffer->bytes,
-	    .flags = (buffer->write ? VRING_DESC_WRITE : 0) | (last ? 0 : VRING_DESC_NEXT),
-	    .next = next,
+		.addr = buffer->addr,
+		.len = buffer->bytes,
+		.flags = (buffer->write ? VRING_DESC_WRITE : 0) | (last ? 0 : VRING_DESC_NEXT),
+		.next = next,
 	};
 
 	*desc = value;
@@ -93,9 +87,9 @@ static void add_table(struct l4_virtqueue *queue, u16 head, const struct l4_buff
 {
 	u16 number = queue->free_table[--queue->free_tables] % L4_VIRTQUEUE_TABLES, i;
 	struct vring_desc value = {
-	    .addr = queue->tables_paddr + number * sizeof(queue->tables[0]),
-	    .len = count * sizeof(value),
-	    .flags = VRING_DESC_INDIRECT,
+		.addr = queue->tables_paddr + number * sizeof(queue->tables[0]),
+		.len = count * sizeof(value),
+		.flags = VRING_DESC_INDIRECT,
 	};
 
 	queue->table[head] = number;
@@ -237,7 +231,4 @@ bool l4_virtqueue_sound(const struct l4_virtqueue *queue, u16 count)
 	return descriptors == queue->size && heads == count && tables == queue->table_count;
 }
 
-void l4_virtqueue_ring(struct l4_virtqueue *queue)
-{
-	*queue->doorbell = queue->number;
-}
+void l4_virtqueue_ring(struct l4_virtqueue *queue) { *queue->doorbell = queue->number; }

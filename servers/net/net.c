@@ -25,17 +25,17 @@ enum {
 	F_STATUS = 16,
 };
 
-#define BIT(n)	     (1UL << (n))
+#define BIT(n)       (1UL << (n))
 #define CONFIG_BYTES 12
 #define HEADER_BYTES 12 /* struct virtio_net_hdr, section 5.1.6 */
 
 const struct l4_forward_class net_class = {
-    .device_id = ID,
-    .features = BIT(F_CSUM) | BIT(F_GUEST_CSUM) | BIT(F_MTU) | BIT(F_MAC) | BIT(F_GUEST_TSO4) |
-		BIT(F_GUEST_TSO6) | BIT(F_GUEST_ECN) | BIT(F_GUEST_UFO) | BIT(F_HOST_TSO4) |
-		BIT(F_HOST_TSO6) | BIT(F_HOST_ECN) | BIT(F_HOST_UFO) | BIT(F_MRG_RXBUF) | BIT(F_STATUS),
-    .config_bytes = CONFIG_BYTES,
-    .queue_size = 256,
-    .queue_count = 2,
-    .least = {{0, HEADER_BYTES}, {HEADER_BYTES, 0}}, /* receive, transmit */
+	.device_id = ID,
+	.features = BIT(F_CSUM) | BIT(F_GUEST_CSUM) | BIT(F_MTU) | BIT(F_MAC) | BIT(F_GUEST_TSO4) | BIT(F_GUEST_TSO6) |
+	            BIT(F_GUEST_ECN) | BIT(F_GUEST_UFO) | BIT(F_HOST_TSO4) | BIT(F_HOST_TSO6) | BIT(F_HOST_ECN) |
+	            BIT(F_HOST_UFO) | BIT(F_MRG_RXBUF) | BIT(F_STATUS),
+	.config_bytes = CONFIG_BYTES,
+	.queue_size = 256,
+	.queue_count = 2,
+	.least = { { 0, HEADER_BYTES }, { HEADER_BYTES, 0 } }, /* receive, transmit */
 };

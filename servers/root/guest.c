@@ -5,7 +5,7 @@
 
 #define VSPACE_BITS 24 /* its pool holds the shadow tables of all its processes */
 #define CNODE_BITS  (8 + L4_CNODE_SLOT_BITS)
-#define DTB_MAX	    0x10000
+#define DTB_MAX     0x10000
 
 static unsigned long thread;
 
@@ -42,12 +42,11 @@ static void load(void)
 			if (segment->file_size > DTB_MAX)
 				fail("the device tree is larger than 64 KiB");
 			load_at(L4_GUEST_DTB_GPA, segment->file_size, image_data(segment), segment->file_size,
-				"the device tree");
+			        "the device tree");
 			have_dtb = true;
 		} else if (image_is(segment, "initrd") && segment->kind == L4_SEGMENT_BLOB) {
 			initrd = segment->vaddr;
-			load_at(initrd, segment->file_size, image_data(segment), segment->file_size,
-				"the initrd");
+			load_at(initrd, segment->file_size, image_data(segment), segment->file_size, "the initrd");
 		}
 	}
 	/* The device tree is below Linux. */
@@ -65,9 +64,8 @@ static void make_memory(unsigned long vspace)
 	for (i = 0; i < guest_memory.count; i++) {
 		const struct region *region = &guest_memory.region[i];
 
-		check(
-		    l4_vspace_map(vspace, cap_copy(region->frame), L4_GUEST_RAM_VADDR + region->gpa, RWX, 0),
-		    "map of guest RAM");
+		check(l4_vspace_map(vspace, cap_copy(region->frame), L4_GUEST_RAM_VADDR + region->gpa, RWX, 0),
+		      "map of guest RAM");
 		check(l4_vspace_attach(vspace, cap_copy(region->frame), region->gpa), "attach of guest RAM");
 		loader[i] = cap_copy(region->frame);
 		check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, loader[i], GUEST_VADDR + region->gpa, RW, 0),
@@ -85,8 +83,7 @@ static void make_spaces(unsigned long cnode, unsigned long vspace)
 
 	for (i = 0; i < L4_GUEST_SPACES; i++) {
 		check(l4_guestspace_configure(space + i, vspace), "configuration of a GuestSpace");
-		check(l4_cnode_copy(cnode, L4_GUEST_SLOT_SPACE + i, L4_ROOT_SLOT_CNODE, space + i,
-				    L4_RIGHT_WRITE),
+		check(l4_cnode_copy(cnode, L4_GUEST_SLOT_SPACE + i, L4_ROOT_SLOT_CNODE, space + i, L4_RIGHT_WRITE),
 		      "GuestSpace for the guest");
 		check(l4_cnode_delete(L4_ROOT_SLOT_CNODE, space + i), "delete of a GuestSpace's first capability");
 	}
@@ -105,28 +102,23 @@ void guest_create(void)
 	make_memory(vspace);
 	make_spaces(cnode, vspace);
 	for (i = 0; i < L4_DEVICES; i++)
-		check(l4_cnode_mint(cnode, L4_GUEST_SLOT_KICK + i, L4_ROOT_SLOT_CNODE, servers[i].event,
-				    L4_RIGHT_WRITE, L4_SERVER_EVENT_KICK),
+		check(l4_cnode_mint(cnode, L4_GUEST_SLOT_KICK + i, L4_ROOT_SLOT_CNODE, servers[i].event, L4_RIGHT_WRITE,
+		                    L4_SERVER_EVENT_KICK),
 		      "kick of a device");
 	check(l4_cnode_mint(cnode, L4_GUEST_SLOT_ROOT, L4_ROOT_SLOT_CNODE, root_endpoint, L4_RIGHT_WRITE,
-			    BADGE_CALL | BADGE_GUEST),
+	                    BADGE_CALL | BADGE_GUEST),
 	      "Endpoint for the guest");
 	check(l4_cnode_copy(cnode, L4_SLOT_LOG, L4_ROOT_SLOT_CNODE, L4_SLOT_LOG, L4_RIGHT_READ), "log for the guest");
-	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, sched, PERIOD_US, PERIOD_US),
-	      "time for the guest");
-	check(l4_thread_configure(
-		  thread, cnode, vspace, L4_GUEST_UTCB_VADDR,
-		  cap_mint(root_endpoint, L4_RIGHT_WRITE | L4_RIGHT_GRANT, BADGE_FAULT | BADGE_GUEST)),
+	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, sched, PERIOD_US, PERIOD_US), "time for the guest");
+	check(l4_thread_configure(thread, cnode, vspace, L4_GUEST_UTCB_VADDR,
+	                          cap_mint(root_endpoint, L4_RIGHT_WRITE | L4_RIGHT_GRANT, BADGE_FAULT | BADGE_GUEST)),
 	      "thread of the guest");
 	check(l4_thread_bind_vcpu(thread, vcpu, L4_GUEST_VCPU_VADDR), "vCPU of the guest");
 	check(l4_thread_bind_notification(thread, guest_notification), "events of the guest");
 	check(l4_thread_set_sched(thread, sched, GUEST_PRIORITY, GUEST_PRIORITY), "priority of the guest");
-	l4_frame_init(&frame, image_entry("linux"), 0, L4_GUEST_VCPU_VADDR,
-		      L4_GUEST_RAM_VADDR + L4_GUEST_DTB_GPA, plat_wallclock());
+	l4_frame_init(&frame, image_entry("linux"), 0, L4_GUEST_VCPU_VADDR, L4_GUEST_RAM_VADDR + L4_GUEST_DTB_GPA,
+	              plat_wallclock());
 	check(l4_thread_write_regs(thread, l4_utcb, &frame), "registers of the guest");
 }
 
-void guest_start(void)
-{
-	check(l4_thread_resume(thread), "start of the guest");
-}
+void guest_start(void) { check(l4_thread_resume(thread), "start of the guest"); }

@@ -16,12 +16,11 @@ static void map_image(void)
 		if (untyped->kind != L4_MEM_IMAGE)
 			continue;
 		slot = slot_alloc(1);
-		check(l4_untyped_retype(L4_ROOT_SLOT_UNTYPED + i, L4_TYPE_FRAME, untyped->size_bits,
-					L4_ROOT_SLOT_CNODE, slot, 1),
+		check(l4_untyped_retype(L4_ROOT_SLOT_UNTYPED + i, L4_TYPE_FRAME, untyped->size_bits, L4_ROOT_SLOT_CNODE,
+		                        slot, 1),
 		      "Frame of the boot image");
-		check(
-		    l4_vspace_map(L4_ROOT_SLOT_VSPACE, slot, IMAGE_VADDR + untyped->paddr, L4_RIGHT_READ, 0),
-		    "map of the boot image");
+		check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, slot, IMAGE_VADDR + untyped->paddr, L4_RIGHT_READ, 0),
+		      "map of the boot image");
 	}
 }
 
@@ -58,10 +57,7 @@ void image_init(void)
 		check_segment(&segments[i]);
 }
 
-u64 image_guest_ram(void)
-{
-	return header->guest_ram;
-}
+u64 image_guest_ram(void) { return header->guest_ram; }
 
 const struct l4_image_segment *image_segment(unsigned int index)
 {
@@ -73,10 +69,7 @@ bool image_is(const struct l4_image_segment *segment, const char *program)
 	return !strncmp((const char *)segment->program, program, sizeof(segment->program));
 }
 
-const void *image_data(const struct l4_image_segment *segment)
-{
-	return (const char *)header + segment->offset;
-}
+const void *image_data(const struct l4_image_segment *segment) { return (const char *)header + segment->offset; }
 
 u64 image_entry(const char *program)
 {

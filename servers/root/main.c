@@ -19,15 +19,12 @@ static char last_line[600];
 /* Whoever only sent a message, or was ended, waits for no answer: then this does nothing. */
 static void answer_through(unsigned long to, unsigned long label, unsigned long word)
 {
-	struct l4_msg msg = {.tag = l4_tag(label, 1, 0), .words = {word}};
+	struct l4_msg msg = { .tag = l4_tag(label, 1, 0), .words = { word } };
 
 	l4_send(to, &msg);
 }
 
-static void answer(unsigned long word)
-{
-	answer_through(reply, 0, word);
-}
+static void answer(unsigned long word) { answer_through(reply, 0, word); }
 
 /*
  * Let the console write what is in the log; it may be dead or hang, so only for a few ticks. The other servers stand
@@ -44,7 +41,7 @@ static bool drain_console(void)
 	servers_stop_all_but(console);
 	l4_signal(console->ping);
 	while (ticks < DRAIN_TICKS) {
-		msg = (struct l4_msg){0};
+		msg = (struct l4_msg){ 0 };
 		if (l4_recv(root_endpoint, drain_reply, &msg) != L4_ERR_OK)
 			return false;
 		if (msg.badge & BADGE_TICK) {
@@ -55,8 +52,7 @@ static bool drain_console(void)
 			if (!server_fault(console, &msg))
 				return false;
 			answer_through(drain_reply, 0, 0);
-		} else if (msg.badge == (BADGE_CALL | L4_DEVICE_CONSOLE) &&
-			   l4_tag_label(msg.tag) == L4_ROOT_PONG) {
+		} else if (msg.badge == (BADGE_CALL | L4_DEVICE_CONSOLE) && l4_tag_label(msg.tag) == L4_ROOT_PONG) {
 			if (!msg.words[0])
 				return true;
 		}
@@ -223,7 +219,8 @@ static void guest_call(const struct l4_msg *msg)
 
 static void __attribute__((noreturn)) guest_fault(const struct l4_msg *msg)
 {
-	static const char *const names[] = {"?", "page fault", "exception", "fault without an upcall entry that works"};
+	static const char *const names[] = { "?", "page fault", "exception",
+	                                     "fault without an upcall entry that works" };
 	unsigned long label = l4_tag_label(msg->tag);
 
 	say("guest fault: %s, %lx %lx %lx %lx\n", names[label < 4 ? label : 0], msg->words[0], msg->words[1],
@@ -235,7 +232,7 @@ static void __attribute__((noreturn)) guest_fault(const struct l4_msg *msg)
 static void serve(void)
 {
 	for (;;) {
-		struct l4_msg msg = {0};
+		struct l4_msg msg = { 0 };
 		unsigned long who;
 
 		check(l4_recv(root_endpoint, reply, &msg), "receive");

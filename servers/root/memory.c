@@ -42,9 +42,9 @@ void memory_init(void)
 	node_count = 1; /* 0 means none */
 	for (i = 0; i < boot_info->untyped_count; i++) {
 		if (untyped[i].kind == L4_MEM_DEVICE)
-			nodes[node_count++] = (struct node){.paddr = untyped[i].paddr,
-							    .cap = L4_ROOT_SLOT_UNTYPED + i,
-							    .bits = (u8)untyped[i].size_bits};
+			nodes[node_count++] = (struct node){ .paddr = untyped[i].paddr,
+			                                     .cap = L4_ROOT_SLOT_UNTYPED + i,
+			                                     .bits = (u8)untyped[i].size_bits };
 		if (untyped[i].kind != L4_MEM_RAM)
 			continue;
 		for (at = ram_count++; at && untyped[ram[at - 1]].size_bits > untyped[i].size_bits; at--)
@@ -73,7 +73,7 @@ void object_alloc_at(unsigned long slot, unsigned long type, unsigned long size_
 
 	for (i = 0; i < ram_count; i++) {
 		unsigned long error = l4_untyped_retype(L4_ROOT_SLOT_UNTYPED + ram[i], type, size_bits,
-							L4_ROOT_SLOT_CNODE, slot, count);
+		                                        L4_ROOT_SLOT_CNODE, slot, count);
 
 		if (error == L4_ERR_OK)
 			return;
@@ -120,9 +120,9 @@ static void split(struct node *node)
 	      "split of device memory");
 	node->child = (u16)node_count;
 	for (i = 0; i < 2; i++)
-		nodes[node_count++] = (struct node){.paddr = node->paddr + ((u64)i << (node->bits - 1)),
-						    .cap = (u32)(slot + i),
-						    .bits = (u8)(node->bits - 1)};
+		nodes[node_count++] = (struct node){ .paddr = node->paddr + ((u64)i << (node->bits - 1)),
+		                                     .cap = (u32)(slot + i),
+		                                     .bits = (u8)(node->bits - 1) };
 }
 
 unsigned long device_frame(u64 paddr, unsigned long size_bits)
@@ -161,8 +161,8 @@ void *device_map(u64 paddr, u64 bytes, bool uncached)
 	u64 page = paddr & ~(L4_PAGE_SIZE - 1UL), vaddr = device_next;
 
 	for (; page < paddr + bytes; page += L4_PAGE_SIZE, device_next += L4_PAGE_SIZE)
-		check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, cap_copy(device_frame(page, L4_PAGE_BITS)),
-				    device_next, RW, uncached),
+		check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, cap_copy(device_frame(page, L4_PAGE_BITS)), device_next, RW,
+		                    uncached),
 		      "map of device memory");
 	return (void *)(vaddr + paddr % L4_PAGE_SIZE);
 }
@@ -199,8 +199,8 @@ static unsigned int plan_run(unsigned int i, u64 bytes, bool make)
 	unsigned long bits;
 
 	for (; bytes; i++) {
-		if (i >= boot_info->untyped_count || untyped[i].kind != L4_MEM_RAM ||
-		    untyped[i].paddr != end || untyped[i].size_bits < L4_LARGE_PAGE_BITS)
+		if (i >= boot_info->untyped_count || untyped[i].kind != L4_MEM_RAM || untyped[i].paddr != end ||
+		    untyped[i].size_bits < L4_LARGE_PAGE_BITS)
 			return 0;
 		for (room = 1UL << untyped[i].size_bits; room && bytes; room -= 1UL << bits) {
 			struct region *region = &guest_memory.region[count];
@@ -213,9 +213,9 @@ static unsigned int plan_run(unsigned int i, u64 bytes, bool make)
 			if (count++ == L4_GUEST_REGIONS)
 				return 0;
 			if (make) {
-				*region = (struct region){slot_alloc(1), end - start, bits};
+				*region = (struct region){ slot_alloc(1), end - start, bits };
 				check(l4_untyped_retype(L4_ROOT_SLOT_UNTYPED + i, L4_TYPE_FRAME, bits,
-							L4_ROOT_SLOT_CNODE, region->frame, 1),
+				                        L4_ROOT_SLOT_CNODE, region->frame, 1),
 				      "guest RAM");
 			}
 			end += 1UL << bits;
@@ -235,14 +235,14 @@ void guest_memory_alloc(u64 bytes)
 			continue;
 		count = plan_run(i, bytes, false);
 		if (count && (!best_count || count < best_count ||
-			      (count == best_count && untyped[i].size_bits < untyped[best].size_bits))) {
+		              (count == best_count && untyped[i].size_bits < untyped[best].size_bits))) {
 			best = i;
 			best_count = count;
 		}
 	}
 	if (!best_count)
-		fail("not enough memory: the guest wants %lu MiB in one piece, the machine has %lu MiB",
-		     bytes >> 20, boot_info->ram_size >> 20);
+		fail("not enough memory: the guest wants %lu MiB in one piece, the machine has %lu MiB", bytes >> 20,
+		     boot_info->ram_size >> 20);
 	guest_memory.paddr = untyped[best].paddr;
 	guest_memory.bytes = bytes;
 	guest_memory.count = plan_run(best, bytes, true);

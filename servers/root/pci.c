@@ -26,16 +26,16 @@ enum {
 	CAPS = 52,
 	INTERRUPT_PIN = 61
 };
-#define COMMAND_MEMORY	2
-#define COMMAND_MASTER	4
+#define COMMAND_MEMORY  2
+#define COMMAND_MASTER  4
 #define COMMAND_NO_INTX 0x400
-#define STATUS_CAPS	0x10
-#define MULTI_FUNCTION	0x80
-#define BRIDGE		1
-#define BAR_IO		1
-#define BAR_TYPE_64	4
-#define BAR_FLAGS	0xfU
-#define BARS		6
+#define STATUS_CAPS     0x10
+#define MULTI_FUNCTION  0x80
+#define BRIDGE          1
+#define BAR_IO          1
+#define BAR_TYPE_64     4
+#define BAR_FLAGS       0xfU
+#define BARS            6
 
 #define CAP_VENDOR    9
 #define CAP_MSIX      0x11
@@ -46,40 +46,25 @@ enum {
 enum { CFG_TYPE = 3, CFG_BAR = 4, CFG_OFFSET = 8, CFG_LENGTH = 12, CFG_NOTIFY_MULTIPLIER = 16 };
 enum { TYPE_COMMON = 1, TYPE_NOTIFY = 2, TYPE_ISR = 3, TYPE_DEVICE = 4 };
 #define COMMON_DEVICE_STATUS 20
-#define PART_PAGES	     4 /* most pages of one of the four parts */
-#define RESET_TRIES	     1000000
+#define PART_PAGES           4 /* most pages of one of the four parts */
+#define RESET_TRIES          1000000
 
 #define MSIX_ENTRY_WORDS 4
-#define MSIX_MASKED	 1
+#define MSIX_MASKED      1
 
 static struct plat_pci host;
 static u64 window_used[PLAT_PCI_WINDOWS];
 static bool closed_bridge;
 
-static u8 get8(volatile u8 *config, unsigned int at)
-{
-	return config[at];
-}
+static u8 get8(volatile u8 *config, unsigned int at) { return config[at]; }
 
-static u16 get16(volatile u8 *config, unsigned int at)
-{
-	return *(volatile u16 *)(config + at);
-}
+static u16 get16(volatile u8 *config, unsigned int at) { return *(volatile u16 *)(config + at); }
 
-static u32 get32(volatile u8 *config, unsigned int at)
-{
-	return *(volatile u32 *)(config + at);
-}
+static u32 get32(volatile u8 *config, unsigned int at) { return *(volatile u32 *)(config + at); }
 
-static void set16(volatile u8 *config, unsigned int at, u16 value)
-{
-	*(volatile u16 *)(config + at) = value;
-}
+static void set16(volatile u8 *config, unsigned int at, u16 value) { *(volatile u16 *)(config + at) = value; }
 
-static void set32(volatile u8 *config, unsigned int at, u32 value)
-{
-	*(volatile u32 *)(config + at) = value;
-}
+static void set32(volatile u8 *config, unsigned int at, u32 value) { *(volatile u32 *)(config + at) = value; }
 
 static volatile u8 *map_bus(unsigned int bus)
 {
@@ -108,8 +93,7 @@ static bool find_on(unsigned int bus, u16 device_id, unsigned int depth, struct 
 	base = map_bus(bus);
 	for (number = 0; number < 256; number++) {
 		/* Function 0 says whether there are others. */
-		if (number % 8 &&
-		    !(get8(base + ((number & ~7UL) << FUNCTION_BITS), HEADER_TYPE) & MULTI_FUNCTION))
+		if (number % 8 && !(get8(base + ((number & ~7UL) << FUNCTION_BITS), HEADER_TYPE) & MULTI_FUNCTION))
 			continue;
 		config = base + ((u64)number << FUNCTION_BITS);
 		if (get16(config, VENDOR) == 0xffff)
@@ -264,8 +248,8 @@ static void set_up_line(struct server *server, const char *name)
 	server->irq_line = true;
 	error = l4_control_irq_line(L4_ROOT_SLOT_CONTROL, line, level, L4_ROOT_SLOT_CNODE, server->irq);
 	if (error == L4_ERR_BUSY)
-		fail("%s in PCI slot %u has interrupt line %lu, which another device uses: move it to another slot", name,
-		     number, line);
+		fail("%s in PCI slot %u has interrupt line %lu, which another device uses: move it to another slot",
+		     name, number, line);
 	check(error, "interrupt line of a PCI device");
 }
 
@@ -338,7 +322,8 @@ static void find(u16 device_id, const char *name, struct pci_device *device)
 	closed_bridge = false;
 	if (!find_on(host.first_bus, device_id, 0, device)) {
 		if (find_on(host.first_bus, device_id - TRANSITIONAL, 0, device))
-			fail("%s is a transitional device, and only modern ones are driven: add disable-legacy=on", name);
+			fail("%s is a transitional device, and only modern ones are driven: add disable-legacy=on",
+			     name);
 		fail("the machine has no %s%s", name,
 		     closed_bridge ? " on its first PCI bus, and no firmware has opened the bridges" : "");
 	}
@@ -363,8 +348,7 @@ void pci_claim_virtio(struct server *server, u16 device_id, const char *name)
 
 		if (get8(config, cap) == CAP_MSIX)
 			msix = cap;
-		if (get8(config, cap) != CAP_VENDOR || type < TYPE_COMMON || type > TYPE_DEVICE ||
-		    (found & 1U << type))
+		if (get8(config, cap) != CAP_VENDOR || type < TYPE_COMMON || type > TYPE_DEVICE || (found & 1U << type))
 			continue;
 		found |= 1U << type;
 		switch (type) {

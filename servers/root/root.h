@@ -17,8 +17,8 @@
 #define DEVICE_VADDR  0x3000000000UL
 
 #define SERVER_PRIORITY 200
-#define GUEST_PRIORITY	100
-#define PERIOD_US	10000
+#define GUEST_PRIORITY  100
+#define PERIOD_US       10000
 
 /* Badges of the Endpoint: who calls, and whose fault it is. */
 #define BADGE_GUEST L4_DEVICES
@@ -132,11 +132,11 @@ struct server {
 	struct l4_frame last; /* registers with which it died, for its successor */
 	u64 restarts, deaths, started_at;
 	u64 log_position; /* where in the kernel's log a console goes on that finds nothing of a predecessor */
-	u64 used, waits; /* of its SchedContext, at the last tick */
+	u64 used, waits;  /* of its SchedContext, at the last tick */
 	u64 used_of_tick;
-	unsigned int pings;	 /* that it has still to answer */
+	unsigned int pings;      /* that it has still to answer */
 	unsigned int unanswered; /* ticks */
-	unsigned int pause;	 /* ticks until it is started again; 0: it runs */
+	unsigned int pause;      /* ticks until it is started again; 0: it runs */
 	bool ready, ever_ready;
 	bool given_up; /* the guest does not wait for it; it is started again all the same */
 };

@@ -11,24 +11,24 @@
 #define VSPACE_BITS    17
 #define CNODE_BITS     (4 + L4_CNODE_SLOT_BITS)
 #define DMA_BITS       16
-#define SLOTS	       160
-#define PINGS	       2 /* unanswered, after which it counts as dead */
+#define SLOTS          160
+#define PINGS          2    /* unanswered, after which it counts as dead */
 #define BUDGET_US      9000 /* of PERIOD_US, so that the others live with one that takes all it gets */
-#define FULL_TENTHS    5 /* of the time: with more, one that never waits for FULL_TICKS counts as dead */
+#define FULL_TENTHS    5    /* of the time: with more, one that never waits for FULL_TICKS counts as dead */
 #define FULL_TICKS     4
-#define DEATHS	       6 /* of a server that has never been ready, after which the guest starts without it */
-#define PINGS_OUT      2 /* that a server may have to answer: one that it has taken, one that waits */
-#define SILENT	       15 /* ticks in which none of them answers, after which all count as dead */
-#define STEADY_SECONDS 2 /* of life, after which the deaths before no longer count */
-#define AT_ONCE	       2 /* deaths in a row after which it is started again without a pause */
-#define PAUSE_BITS     6 /* log2 of the longest pause, in ticks */
+#define DEATHS         6  /* of a server that has never been ready, after which the guest starts without it */
+#define PINGS_OUT      2  /* that a server may have to answer: one that it has taken, one that waits */
+#define SILENT         15 /* ticks in which none of them answers, after which all count as dead */
+#define STEADY_SECONDS 2  /* of life, after which the deaths before no longer count */
+#define AT_ONCE        2  /* deaths in a row after which it is started again without a pause */
+#define PAUSE_BITS     6  /* log2 of the longest pause, in ticks */
 
 unsigned long guest_notification;
 
 struct server servers[L4_DEVICES] = {
-    [L4_DEVICE_CONSOLE] = {.name = "console", .number = L4_DEVICE_CONSOLE},
-    [L4_DEVICE_BLOCK] = {.name = "block", .number = L4_DEVICE_BLOCK},
-    [L4_DEVICE_NET] = {.name = "net", .number = L4_DEVICE_NET},
+	[L4_DEVICE_CONSOLE] = { .name = "console", .number = L4_DEVICE_CONSOLE },
+	[L4_DEVICE_BLOCK] = { .name = "block", .number = L4_DEVICE_BLOCK },
+	[L4_DEVICE_NET] = { .name = "net", .number = L4_DEVICE_NET },
 };
 
 static unsigned long log_frame, log_event;
@@ -43,10 +43,7 @@ u64 regs_add(struct regs *regs, u64 paddr, u64 bytes)
 	return offset;
 }
 
-unsigned long server_log_position(void)
-{
-	return l4_load_acquire(&((struct l4_log_header *)LOG_VADDR)->head);
-}
+unsigned long server_log_position(void) { return l4_load_acquire(&((struct l4_log_header *)LOG_VADDR)->head); }
 
 bool server_log_line_open(void)
 {
@@ -69,10 +66,9 @@ static void log_init(void)
 		fail("the kernel shows no log");
 	frame = slot_alloc(1);
 	check(l4_untyped_retype(L4_ROOT_SLOT_UNTYPED + i, L4_TYPE_FRAME, boot_info->untyped[i].size_bits,
-				L4_ROOT_SLOT_CNODE, frame, 1),
+	                        L4_ROOT_SLOT_CNODE, frame, 1),
 	      "Frame of the log");
-	check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, cap_copy(frame), LOG_VADDR, L4_RIGHT_READ, 0),
-	      "map of the log");
+	check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, cap_copy(frame), LOG_VADDR, L4_RIGHT_READ, 0), "map of the log");
 	log_frame = frame;
 	log_event = cap_mint(servers[L4_DEVICE_CONSOLE].event, L4_RIGHT_WRITE, L4_SERVER_EVENT_LOG);
 }
@@ -137,22 +133,19 @@ static void map(struct server *server, unsigned long frame, u64 vaddr, unsigned 
 	check(l4_vspace_map(server->vspace, frame, vaddr, rights, uncached), "map for a server");
 }
 
-static void map_copy(struct server *server, unsigned long frame, u64 vaddr, unsigned long rights,
-		     bool uncached)
+static void map_copy(struct server *server, unsigned long frame, u64 vaddr, unsigned long rights, bool uncached)
 {
 	unsigned long slot = take_slot(server);
 
 	if (!slot)
 		fail("no slots left for server %s", server->name);
-	check(l4_cnode_copy(L4_ROOT_SLOT_CNODE, slot, L4_ROOT_SLOT_CNODE, frame, L4_RIGHT_ALL),
-	      "copy for a server");
+	check(l4_cnode_copy(L4_ROOT_SLOT_CNODE, slot, L4_ROOT_SLOT_CNODE, frame, L4_RIGHT_ALL), "copy for a server");
 	map(server, slot, vaddr, rights, uncached);
 }
 
 static void give(struct server *server, unsigned long index, unsigned long cap, unsigned long rights)
 {
-	check(l4_cnode_copy(server->cnode, index, L4_ROOT_SLOT_CNODE, cap, rights),
-	      "capability for a server");
+	check(l4_cnode_copy(server->cnode, index, L4_ROOT_SLOT_CNODE, cap, rights), "capability for a server");
 }
 
 /* What the image has of it; the rest of its segments comes on demand. */
@@ -168,8 +161,7 @@ static void load(struct server *server)
 		for (at = 0; at < segment->file_size; at += L4_PAGE_SIZE) {
 			unsigned long frame = make(server, L4_TYPE_FRAME, L4_PAGE_BITS);
 
-			part =
-			    segment->file_size - at < L4_PAGE_SIZE ? segment->file_size - at : L4_PAGE_SIZE;
+			part = segment->file_size - at < L4_PAGE_SIZE ? segment->file_size - at : L4_PAGE_SIZE;
 			page_fill(frame, 0, (const char *)image_data(segment) + at, part);
 			map(server, frame, segment->vaddr + at, segment->rights, false);
 		}
@@ -180,22 +172,22 @@ static void map_memory(struct server *server)
 {
 	struct l4_frame_info dma;
 	struct l4_server_info info = {
-	    .abi_hash = L4_ABI_HASH,
-	    .counter_hz = boot_info->counter_hz,
-	    .guest_size = guest_memory.bytes,
-	    .guest_paddr = guest_memory.paddr,
-	    .device_page = L4_GUEST_DEVICE_GPA + server->number * (u64)L4_PAGE_SIZE,
-	    .regs_size = server->regs.pages * (u64)L4_PAGE_SIZE,
-	    .common_offset = server->pci.common_offset,
-	    .notify_offset = server->pci.notify_offset,
-	    .notify_multiplier = server->pci.notify_multiplier,
-	    .isr_offset = server->pci.isr_offset,
-	    .device_offset = server->pci.device_offset,
-	    .dma_size = 1UL << DMA_BITS,
-	    .restarts = server->restarts,
-	    .ioport_base = server->ioport_base,
-	    .irq_line = server->irq_line,
-	    .uart = server->uart,
+		.abi_hash = L4_ABI_HASH,
+		.counter_hz = boot_info->counter_hz,
+		.guest_size = guest_memory.bytes,
+		.guest_paddr = guest_memory.paddr,
+		.device_page = L4_GUEST_DEVICE_GPA + server->number * (u64)L4_PAGE_SIZE,
+		.regs_size = server->regs.pages * (u64)L4_PAGE_SIZE,
+		.common_offset = server->pci.common_offset,
+		.notify_offset = server->pci.notify_offset,
+		.notify_multiplier = server->pci.notify_multiplier,
+		.isr_offset = server->pci.isr_offset,
+		.device_offset = server->pci.device_offset,
+		.dma_size = 1UL << DMA_BITS,
+		.restarts = server->restarts,
+		.ioport_base = server->ioport_base,
+		.irq_line = server->irq_line,
+		.uart = server->uart,
 	};
 	unsigned long frame = make(server, L4_TYPE_FRAME, L4_PAGE_BITS);
 	unsigned int i;
@@ -206,11 +198,11 @@ static void map_memory(struct server *server)
 	map(server, frame, L4_SERVER_INFO_VADDR, L4_RIGHT_READ, false);
 	map_copy(server, server->dma, L4_SERVER_DMA_VADDR, RW, false);
 	for (i = 0; i < guest_memory.count; i++)
-		map_copy(server, guest_memory.region[i].frame,
-			 L4_SERVER_GUEST_VADDR + guest_memory.region[i].gpa, RW, false);
+		map_copy(server, guest_memory.region[i].frame, L4_SERVER_GUEST_VADDR + guest_memory.region[i].gpa, RW,
+		         false);
 	for (i = 0; i < server->regs.pages; i++)
 		map_copy(server, device_frame(server->regs.page[i], L4_PAGE_BITS),
-			 L4_SERVER_REGS_VADDR + i * (u64)L4_PAGE_SIZE, RW, true);
+		         L4_SERVER_REGS_VADDR + i * (u64)L4_PAGE_SIZE, RW, true);
 	if (server->number == L4_DEVICE_CONSOLE)
 		map_copy(server, log_frame, L4_SERVER_LOG_VADDR, L4_RIGHT_READ, false);
 }
@@ -274,13 +266,12 @@ void server_start(struct server *server)
 
 	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, server->sched, BUDGET_US, PERIOD_US),
 	      "time for a server");
-	check(l4_thread_configure(server->thread, server->cnode, server->vspace, L4_SERVER_UTCB_VADDR,
-				  server->fault),
+	check(l4_thread_configure(server->thread, server->cnode, server->vspace, L4_SERVER_UTCB_VADDR, server->fault),
 	      "thread of a server");
 	check(l4_thread_set_sched(server->thread, server->sched, SERVER_PRIORITY, SERVER_PRIORITY),
 	      "priority of a server");
 	l4_frame_init(&frame, image_entry(server->name), L4_SERVER_STACK_TOP - sizeof(server->last),
-		      L4_SERVER_INFO_VADDR, L4_SERVER_UTCB_VADDR, 0);
+	              L4_SERVER_INFO_VADDR, L4_SERVER_UTCB_VADDR, 0);
 	check(l4_thread_write_regs(server->thread, l4_utcb, &frame), "registers of a server");
 	check(l4_thread_resume(server->thread), "start of a server");
 }
@@ -325,8 +316,7 @@ void server_died(struct server *server, const char *format, ...)
 	/* Each pause twice as long as the one before; the guest waits for this device, and the rest goes on. */
 	pause = (unsigned int)server->deaths - AT_ONCE - 1;
 	server->pause = 1U << (pause < PAUSE_BITS ? pause : PAUSE_BITS);
-	say("server %s waits: %lu deaths in a row, next try in %u s\n", server->name, server->deaths,
-	    server->pause);
+	say("server %s waits: %lu deaths in a row, next try in %u s\n", server->name, server->deaths, server->pause);
 }
 
 bool server_fault(struct server *server, const struct l4_msg *msg)
@@ -438,8 +428,7 @@ void servers_tick(void)
 	silent = heard ? 0 : silent + 1;
 	full = find_hog();
 	for (i = 0; i < L4_DEVICES; i++)
-		server_tick(&servers[i],
-			    (heard || silent > SILENT) && !(full && !servers[i].used_of_tick));
+		server_tick(&servers[i], (heard || silent > SILENT) && !(full && !servers[i].used_of_tick));
 }
 
 void servers_stop_all_but(const struct server *server)
@@ -451,7 +440,4 @@ void servers_stop_all_but(const struct server *server)
 			l4_thread_suspend(servers[i].thread);
 }
 
-void server_bind_log(void)
-{
-	check(l4_control_log_bind(L4_ROOT_SLOT_CONTROL, log_event), "bind of the log");
-}
+void server_bind_log(void) { check(l4_control_log_bind(L4_ROOT_SLOT_CONTROL, log_event), "bind of the log"); }

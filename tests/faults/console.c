@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define PACE_MS 10
-#define TEXT	32
+#define TEXT    32
 
 static void text(char *to, unsigned long n)
 {
@@ -44,7 +44,7 @@ int main(void)
 	char buffer[4096], want[128], out[512], random[TEXT + 1], byte;
 	unsigned long sequence = 0, received = 0, due = 0;
 	int line = open("/dev/hvc0", O_RDWR | O_NOCTTY);
-	struct pollfd polls[2] = {{.fd = line, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
+	struct pollfd polls[2] = { { .fd = line, .events = POLLIN }, { .fd = 0, .events = POLLIN } };
 	struct termios mode;
 	size_t have = 0;
 	ssize_t got;

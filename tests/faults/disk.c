@@ -19,11 +19,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define THREADS	 4
-#define SECTOR	 512
-#define BLOCK	 4096
-#define MAX_RUN	 16 /* blocks of one request */
-#define REPORT_MS 20
+#define THREADS    4
+#define SECTOR     512
+#define BLOCK      4096
+#define MAX_RUN    16 /* blocks of one request */
+#define REPORT_MS  20
 #define SYNC_EVERY 64
 
 struct sector {
@@ -83,7 +83,7 @@ static void transfer(int write, char *buffer, uint64_t block, unsigned int count
 {
 	size_t bytes = count * (size_t)BLOCK;
 	ssize_t got = write ? pwrite(file, buffer, bytes, (off_t)(block * BLOCK))
-			    : pread(file, buffer, bytes, (off_t)(block * BLOCK));
+	                    : pread(file, buffer, bytes, (off_t)(block * BLOCK));
 
 	if (got != (ssize_t)bytes)
 		say("error %s of %zu bytes at block %lu gave %zd: %s", write ? "write" : "read", bytes,
@@ -111,8 +111,8 @@ static void read_run(char *buffer, uint64_t block, unsigned int count)
 	transfer(0, buffer, block, count);
 	for (i = 0; i < count; i++)
 		for (s = 0; s < BLOCK / SECTOR; s++)
-			check((struct sector *)(buffer + i * BLOCK + s * SECTOR),
-			      (block + i) * (BLOCK / SECTOR) + s, versions[block + i]);
+			check((struct sector *)(buffer + i * BLOCK + s * SECTOR), (block + i) * (BLOCK / SECTOR) + s,
+			      versions[block + i]);
 }
 
 static void *work(void *arg)
@@ -164,7 +164,7 @@ static uint32_t crc_of_file(void)
 
 int main(int argc, char **argv)
 {
-	struct pollfd input = {.fd = 0, .events = POLLIN};
+	struct pollfd input = { .fd = 0, .events = POLLIN };
 	pthread_t thread[THREADS];
 	uint64_t told = 0, now;
 	uintptr_t i;

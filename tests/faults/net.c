@@ -17,9 +17,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PERIOD	 65521 /* a prime, so that no packet size divides it */
-#define CHUNK	 16384
-#define PACE_US	 8000
+#define PERIOD  65521 /* a prime, so that no packet size divides it */
+#define CHUNK   16384
+#define PACE_US 8000
 
 static unsigned char table[PERIOD + CHUNK];
 static int line;
@@ -62,7 +62,7 @@ static void *transmit(void *unused)
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET};
+	struct sockaddr_in to = { .sin_family = AF_INET };
 	static unsigned char buffer[CHUNK];
 	uint64_t at = 0;
 	pthread_t thread;

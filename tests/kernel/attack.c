@@ -15,7 +15,7 @@
 #define S0   guest.space[0]
 
 enum kind { FRAME, VCPU_PAGE, TABLE, UTCB, KINDS };
-static const char *const names[] = {"frame", "vcpu-page", "table", "utcb"};
+static const char *const names[] = { "frame", "vcpu-page", "table", "utcb" };
 
 /* Words of the page that guest and test share. */
 enum word { STARTED, WRITTEN, STOP, STOPPED, ROUNDS, RESTARTS, EXITS, LAST = EXITS + 8 };
@@ -28,8 +28,8 @@ static enum kind attacked;
 
 static volatile u64 *mark_of(struct helper *self)
 {
-	void *const pages[] = {gp(FRAME_END_GPA - L4_PAGE_SIZE), (void *)L4_GUEST_VCPU_VADDR, gp(LARGE_GPA),
-			       self->utcb};
+	void *const pages[] = { gp(FRAME_END_GPA - L4_PAGE_SIZE), (void *)L4_GUEST_VCPU_VADDR, gp(LARGE_GPA),
+	                        self->utcb };
 
 	return (volatile u64 *)((u8 *)pages[attacked] + (attacked == FRAME ? 0 : L4_PAGE_SIZE - 16));
 }
@@ -55,7 +55,7 @@ static void withdraw(volatile u64 *mark)
 /* One way into user mode and out of it. */
 static void enter_once(u64 round)
 {
-	static const u64 addresses[] = {CODE_VADDR, DATA_VADDR, DATA_VADDR + L4_PAGE_SIZE, ALL_ONES};
+	static const u64 addresses[] = { CODE_VADDR, DATA_VADDR, DATA_VADDR + L4_PAGE_SIZE, ALL_ONES };
 	u64 reason;
 
 	switch (round % 4) {
@@ -134,7 +134,8 @@ static void restart(void)
 {
 	MUST(INV(guest.helper->thread, L4_THREAD_SUSPEND));
 	shared[RESTARTS]++;
-	arch_frame_call((struct l4_frame *)&root_utcb->mr[8], helper_entry, (u64)guest.helper, helper_stack(guest.helper));
+	arch_frame_call((struct l4_frame *)&root_utcb->mr[8], helper_entry, (u64)guest.helper,
+	                helper_stack(guest.helper));
 	MUST(INV(guest.helper->thread, L4_THREAD_WRITE_REGS));
 	MUST(INV(guest.helper->thread, L4_THREAD_RESUME));
 }
@@ -155,7 +156,7 @@ static void attack(enum kind kind)
 		SYS(L4_SYS_YIELD, 0, 0);
 		idle = shared[ROUNDS] == last ? idle + 1 : 0;
 		last = shared[ROUNDS];
-		if (!sys(L4_SYS_NB_RECV, parent_endpoint, 0, (u64[6]){0}, reply).error || idle > 2) {
+		if (!sys(L4_SYS_NB_RECV, parent_endpoint, 0, (u64[6]){ 0 }, reply).error || idle > 2) {
 			idle = 0;
 			restart();
 		}
@@ -173,22 +174,10 @@ static void attack(enum kind kind)
 	      shared[EXITS + L4_EXIT_FAULT], shared[EXITS + L4_EXIT_EVENT], shared[EXITS + L4_EXIT_EXCEPTION]);
 }
 
-TEST(attack_register_frame)
-{
-	attack(FRAME);
-}
+TEST(attack_register_frame) { attack(FRAME); }
 
-TEST(attack_vcpu_page)
-{
-	attack(VCPU_PAGE);
-}
+TEST(attack_vcpu_page) { attack(VCPU_PAGE); }
 
-TEST(attack_guest_page_table)
-{
-	attack(TABLE);
-}
+TEST(attack_guest_page_table) { attack(TABLE); }
 
-TEST(attack_utcb)
-{
-	attack(UTCB);
-}
+TEST(attack_utcb) { attack(UTCB); }

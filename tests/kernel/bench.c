@@ -30,14 +30,14 @@ static void report(const char *name)
 	print("# bench %s %lu\n", name, m > overhead ? m - overhead : 0);
 }
 
-#define MEASURE(name, code)                                                                                  \
-	do {                                                                                                 \
-		for (u64 i_ = 0; i_ < SAMPLES; i_++) {                                                       \
-			u64 start_ = arch_cycles();                                                           \
-			code;                                                                                \
-			samples[i_] = arch_cycles() - start_;                                                 \
-		}                                                                                            \
-		report(name);                                                                                \
+#define MEASURE(name, code)                                   \
+	do {                                                  \
+		for (u64 i_ = 0; i_ < SAMPLES; i_++) {        \
+			u64 start_ = arch_cycles();           \
+			code;                                 \
+			samples[i_] = arch_cycles() - start_; \
+		}                                             \
+		report(name);                                 \
 	} while (0)
 
 /* The counter is read twice for each sample: what that alone costs. */
@@ -51,7 +51,7 @@ TEST(bench_overhead)
 TEST(bench_null_calls)
 {
 	notification = obj_new(L4_TYPE_NOTIFICATION, 0);
-	MEASURE("null-syscall", l4_syscall(L4_SYS_VCPU_FLUSH + 1, 0, 0, &(struct l4_msg){0}));
+	MEASURE("null-syscall", l4_syscall(L4_SYS_VCPU_FLUSH + 1, 0, 0, &(struct l4_msg){ 0 }));
 	MEASURE("null-invoke", l4_invoke(notification, 0, 0, 0, 0, 0, 0, 0, NULL));
 	MEASURE("yield-alone", l4_yield());
 	MEASURE("signal-nobody", l4_signal(notification));
@@ -67,7 +67,7 @@ static void fixture(void)
 
 static void echo(struct helper *self)
 {
-	struct l4_msg msg = {.tag = shared[10]};
+	struct l4_msg msg = { .tag = shared[10] };
 
 	l4_recv(ep, reply, &msg);
 	for (;;) {
@@ -78,7 +78,7 @@ static void echo(struct helper *self)
 
 static void caller(struct helper *self)
 {
-	struct l4_msg msg = {.tag = shared[10]};
+	struct l4_msg msg = { .tag = shared[10] };
 
 	for (int warm = 0; warm < 10; warm++) {
 		msg.tag = shared[10];
@@ -102,19 +102,13 @@ static void call_reply(const char *name, u64 words)
 	helper_join(client);
 }
 
-TEST(bench_call_reply_0)
-{
-	call_reply("call-reply-0", 0);
-}
+TEST(bench_call_reply_0) { call_reply("call-reply-0", 0); }
 
-TEST(bench_call_reply_10)
-{
-	call_reply("call-reply-10", 10);
-}
+TEST(bench_call_reply_10) { call_reply("call-reply-10", 10); }
 
 static void sink(struct helper *self)
 {
-	struct l4_msg msg = {0};
+	struct l4_msg msg = { 0 };
 
 	for (;;)
 		l4_recv(ep, 0, &msg);
@@ -122,7 +116,7 @@ static void sink(struct helper *self)
 
 static void sender(struct helper *self)
 {
-	struct l4_msg msg = {0};
+	struct l4_msg msg = { 0 };
 
 	MEASURE("send-to-higher", l4_send(ep, &msg));
 }
@@ -142,7 +136,7 @@ TEST(bench_send)
 
 static void one_way_receiver(struct helper *self)
 {
-	struct l4_msg msg = {0};
+	struct l4_msg msg = { 0 };
 
 	for (u64 i = 0; i < SAMPLES; i++) {
 		l4_recv(ep, 0, &msg);
@@ -153,7 +147,7 @@ static void one_way_receiver(struct helper *self)
 
 static void one_way_sender(struct helper *self)
 {
-	struct l4_msg msg = {0};
+	struct l4_msg msg = { 0 };
 
 	for (u64 i = 0; i < SAMPLES; i++) {
 		shared[12] = arch_cycles();
@@ -293,7 +287,7 @@ static void faults(struct helper *self)
  */
 static void fault_handler(struct helper *self)
 {
-	struct l4_msg msg = {0};
+	struct l4_msg msg = { 0 };
 
 	l4_recv(ep, reply, &msg);
 	for (u64 i = 0; i < SAMPLES; i++) {
@@ -326,19 +320,16 @@ TEST(bench_map)
 	MUST(retype(test_untyped, L4_TYPE_FRAME, L4_PAGE_BITS, frame, SAMPLES));
 	frame_map(frame, TEST_VADDR, L4_RIGHT_READ);
 	INV(frame, L4_FRAME_UNMAP);
-	MEASURE("map-4k", l4_vspace_map(L4_ROOT_SLOT_VSPACE, frame + i_, TEST_VADDR + i_ * L4_PAGE_SIZE,
-					L4_RIGHT_READ, 0));
+	MEASURE("map-4k",
+	        l4_vspace_map(L4_ROOT_SLOT_VSPACE, frame + i_, TEST_VADDR + i_ * L4_PAGE_SIZE, L4_RIGHT_READ, 0));
 	MEASURE("unmap-4k", l4_frame_unmap(frame + i_));
 	MEASURE("retype-endpoint",
-		l4_untyped_retype(test_untyped, L4_TYPE_ENDPOINT, 0, L4_ROOT_SLOT_CNODE, slots_new(1), 1));
+	        l4_untyped_retype(test_untyped, L4_TYPE_ENDPOINT, 0, L4_ROOT_SLOT_CNODE, slots_new(1), 1));
 }
 
 /* guests */
 
-static void prepare_syscall(void)
-{
-	user_call(PROGRAM(load), CODE_VADDR, 0);
-}
+static void prepare_syscall(void) { user_call(PROGRAM(load), CODE_VADDR, 0); }
 
 GUEST_TEST(bench_vcpu_syscall)
 {

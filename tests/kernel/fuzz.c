@@ -6,11 +6,11 @@
  */
 #include "guest.h"
 
-#define CALLS	   6000UL /* a seed; those that end the thread for good end it sooner */
-#define SLOT_BITS  8
-#define SLOTS	   (1UL << SLOT_BITS)
-#define FILLED	   64 /* slots from 1 on that may hold something when it starts */
-#define ATTEMPTS   40 /* new starts after a fault, or when it sleeps or is stopped */
+#define CALLS     6000UL /* a seed; those that end the thread for good end it sooner */
+#define SLOT_BITS 8
+#define SLOTS     (1UL << SLOT_BITS)
+#define FILLED    64 /* slots from 1 on that may hold something when it starts */
+#define ATTEMPTS  40 /* new starts after a fault, or when it sleeps or is stopped */
 
 enum word { DONE, SUCCEEDED, STARTS, STATE };
 
@@ -19,10 +19,36 @@ static u64 fuzz_cnode;
 /* Values that checks turn on: slots, sizes, rights, addresses at and around limits. */
 static u64 interesting(u64 *state)
 {
-	static const u64 values[] = {0, 1, 2, 3, 7, 12, 16, 21, 48, 64, 255, 256, 4095, 4096, 0x1fffff, 0x200000,
-				     L4_GUEST_RAM_VADDR, L4_GUEST_VCPU_VADDR, TEST_VADDR, UTCB_VADDR, SHARED_VADDR,
-				     0x400000, 1UL << 38, 1UL << 47, (1UL << 47) - 4096, 1UL << 63, ALL_ONES,
-				     ALL_ONES << 12, 0xffff800000000000, 0xffffffff80200000};
+	static const u64 values[] = { 0,
+	                              1,
+	                              2,
+	                              3,
+	                              7,
+	                              12,
+	                              16,
+	                              21,
+	                              48,
+	                              64,
+	                              255,
+	                              256,
+	                              4095,
+	                              4096,
+	                              0x1fffff,
+	                              0x200000,
+	                              L4_GUEST_RAM_VADDR,
+	                              L4_GUEST_VCPU_VADDR,
+	                              TEST_VADDR,
+	                              UTCB_VADDR,
+	                              SHARED_VADDR,
+	                              0x400000,
+	                              1UL << 38,
+	                              1UL << 47,
+	                              (1UL << 47) - 4096,
+	                              1UL << 63,
+	                              ALL_ONES,
+	                              ALL_ONES << 12,
+	                              0xffff800000000000,
+	                              0xffffffff80200000 };
 	u64 r = random64(state);
 
 	switch (r % 8) {
@@ -70,17 +96,17 @@ struct call {
 /* A call that makes sense as long as things are where they were. */
 static void sensible(struct call *c, u64 *state)
 {
-	static const u8 bits[] = {0, 0, 0, 12, 13, 16, 21, 7};
+	static const u8 bits[] = { 0, 0, 0, 12, 13, 16, 21, 7 };
 	u64 r = random64(state), any = 1 + (r >> 8) % (SLOTS - 1), empty = FREE + (r >> 16) % (SLOTS - FREE);
 	u64 six = (r >> 24) % 6, frame = r & 1UL << 40 ? FRAME + (r >> 41) % 2 : any;
 	u64 space = r & 1UL << 48 ? OWN_VSPACE : VSPACE, page = TEST_VADDR + (r >> 50) % 64 * L4_PAGE_SIZE;
 
-	*c = (struct call){.what = L4_SYS_INVOKE};
-#define CALL(c_cap, c_tag, ...) \
-	do { \
-		c->cap = c_cap; \
-		c->tag = c_tag; \
-		memcpy(c->words, (u64[6]){__VA_ARGS__}, sizeof(c->words)); \
+	*c = (struct call){ .what = L4_SYS_INVOKE };
+#define CALL(c_cap, c_tag, ...)                                              \
+	do {                                                                 \
+		c->cap = c_cap;                                              \
+		c->tag = c_tag;                                              \
+		memcpy(c->words, (u64[6]){ __VA_ARGS__ }, sizeof(c->words)); \
 	} while (0)
 	switch (r % 14) {
 	case 0:
@@ -97,8 +123,8 @@ static void sensible(struct call *c, u64 *state)
 		     r & 1UL << 49 ? ENDPOINTS + six : 0);
 		break;
 	case 4:
-		CALL(THREADS + six, L4_THREAD_SET_SCHED, r & 1UL << 49 ? SCHEDS + (r >> 50) % 6 : 0,
-		     (r >> 53) % 101, 100);
+		CALL(THREADS + six, L4_THREAD_SET_SCHED, r & 1UL << 49 ? SCHEDS + (r >> 50) % 6 : 0, (r >> 53) % 101,
+		     100);
 		break;
 	case 5:
 		CALL(THREADS + six, L4_THREAD_WRITE_REGS + r / 16 % 4);
@@ -176,8 +202,8 @@ static u64 next_slot(u64 *slot, u64 from)
 /* Objects of every type, capabilities with fewer rights and with badges, the thread's own. */
 static void fill(struct helper *self)
 {
-	static const u8 types[] = {L4_TYPE_ENDPOINT, L4_TYPE_NOTIFICATION, L4_TYPE_REPLY, L4_TYPE_GUESTSPACE,
-				   L4_TYPE_VCPU, L4_TYPE_THREAD, L4_TYPE_SCHED_CONTEXT};
+	static const u8 types[] = { L4_TYPE_ENDPOINT, L4_TYPE_NOTIFICATION, L4_TYPE_REPLY,        L4_TYPE_GUESTSPACE,
+	                            L4_TYPE_VCPU,     L4_TYPE_THREAD,       L4_TYPE_SCHED_CONTEXT };
 	u64 slot = 1, cap, line = slot_new();
 
 	next_slot(&slot, obj_new(L4_TYPE_UNTYPED, 21));
@@ -185,10 +211,10 @@ static void fill(struct helper *self)
 	for (u64 i = 0; i < sizeof(types); i++)
 		for (int k = 0; k < 3; k++) {
 			cap = types[i] == L4_TYPE_SCHED_CONTEXT ? sched_new(5000 + 5000 * k, 15000)
-								: obj_new(types[i], 0);
+			                                        : obj_new(types[i], 0);
 			MUST(INV(fuzz_cnode, L4_CNODE_MINT, slot++, L4_ROOT_SLOT_CNODE, cap,
-				 k ? L4_RIGHT_ALL : L4_RIGHT_READ,
-				 types[i] == L4_TYPE_ENDPOINT || types[i] == L4_TYPE_NOTIFICATION ? k : 0));
+			         k ? L4_RIGHT_ALL : L4_RIGHT_READ,
+			         types[i] == L4_TYPE_ENDPOINT || types[i] == L4_TYPE_NOTIFICATION ? k : 0));
 			next_slot(&slot, cap);
 		}
 	next_slot(&slot, obj_new(L4_TYPE_VSPACE, L4_VSPACE_MIN_BITS));
@@ -229,21 +255,20 @@ static void run(u64 seed)
 		SYS(L4_SYS_YIELD, 0, 0);
 		idle = shared[DONE] == last ? idle + 1 : 0;
 		last = shared[DONE];
-		if (!sys(L4_SYS_NB_RECV, parent_endpoint, 0, (u64[6]){0}, reply).error || idle > 2) {
+		if (!sys(L4_SYS_NB_RECV, parent_endpoint, 0, (u64[6]){ 0 }, reply).error || idle > 2) {
 			idle = 0;
 			going = start(h);
 		}
 	}
 	MUST(INV(L4_ROOT_SLOT_THREAD, L4_THREAD_SET_SCHED, L4_ROOT_SLOT_SCHED, L4_ROOT_PRIORITY, L4_PRIORITIES - 1));
-	print("# seed %lu: %lu calls, %lu succeeded, %lu starts\n", seed, shared[DONE], shared[SUCCEEDED], shared[STARTS]);
+	print("# seed %lu: %lu calls, %lu succeeded, %lu starts\n", seed, shared[DONE], shared[SUCCEEDED],
+	      shared[STARTS]);
 	CHECK(shared[SUCCEEDED] > 50);
 }
 
-#define SEED(n)                                                                                              \
-	TEST(fuzz_##n)                                                                                       \
-	{                                                                                                    \
-		run(n);                                                                                      \
-	}
+#define SEED(n) \
+	TEST(fuzz_##n) { run(n); }
 
-SEED(1) SEED(2) SEED(3) SEED(4) SEED(5) SEED(6) SEED(7) SEED(8) SEED(9) SEED(10) SEED(11) SEED(12)
-SEED(13) SEED(14) SEED(15) SEED(16) SEED(17) SEED(18) SEED(19) SEED(20) SEED(21) SEED(22) SEED(23) SEED(24)
+SEED(1)
+SEED(2) SEED(3) SEED(4) SEED(5) SEED(6) SEED(7) SEED(8) SEED(9) SEED(10) SEED(11) SEED(12) SEED(13) SEED(14) SEED(15)
+	SEED(16) SEED(17) SEED(18) SEED(19) SEED(20) SEED(21) SEED(22) SEED(23) SEED(24)

@@ -21,7 +21,7 @@ void guest_make(void (*body)(struct helper *))
 	u64 other = obj_new(L4_TYPE_VSPACE, L4_VSPACE_MIN_BITS);
 
 	guest_body = body;
-	upcall = (struct upcall){0};
+	upcall = (struct upcall){ 0 };
 	guest.vcpu = obj_new(L4_TYPE_VCPU, 0);
 	guest.ram = obj_new(L4_TYPE_FRAME, GUEST_RAM_BITS);
 	guest.attached = cap_copy(guest.ram, L4_RIGHT_ALL);
@@ -107,10 +107,7 @@ u64 *table_entry(u64 root, u64 vaddr, int level)
 	return &table[vaddr >> (12 + 9 * level) & 511];
 }
 
-void table_map(u64 root, u64 vaddr, u64 gpa, u64 flags)
-{
-	*table_entry(root, vaddr, 0) = gpa | flags;
-}
+void table_map(u64 root, u64 vaddr, u64 gpa, u64 flags) { *table_entry(root, vaddr, 0) = gpa | flags; }
 
 u64 table_new(void)
 {

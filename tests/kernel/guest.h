@@ -11,21 +11,21 @@
 
 #include "harness.h"
 
-#define GUEST_RAM_BITS	  22
-#define GUEST_RAM	  (1UL << GUEST_RAM_BITS)
+#define GUEST_RAM_BITS    22
+#define GUEST_RAM         (1UL << GUEST_RAM_BITS)
 #define GUEST_TEST_SPACES 3
-#define CODE_GPA	  0x1000UL
-#define FRAME_END_GPA	  0x3000UL
-#define HEAP_GPA	  0x10000UL
-#define LARGE_GPA	  0x200000UL /* second large page: not used by the heap */
+#define CODE_GPA          0x1000UL
+#define FRAME_END_GPA     0x3000UL
+#define HEAP_GPA          0x10000UL
+#define LARGE_GPA         0x200000UL /* second large page: not used by the heap */
 
 #define CODE_VADDR 0x10000UL /* user addresses */
 #define DATA_VADDR 0x40000000UL
 #define USER_STACK 0x7ff000UL
 
 #define ALL_ONES    (~0UL)
-#define LEAF_RW	    (L4_PTE_VALID | L4_PTE_LEAF | L4_PTE_USER | L4_PTE_READ | L4_PTE_WRITE)
-#define LEAF_RX	    (L4_PTE_VALID | L4_PTE_LEAF | L4_PTE_USER | L4_PTE_READ | L4_PTE_EXEC)
+#define LEAF_RW     (L4_PTE_VALID | L4_PTE_LEAF | L4_PTE_USER | L4_PTE_READ | L4_PTE_WRITE)
+#define LEAF_RX     (L4_PTE_VALID | L4_PTE_LEAF | L4_PTE_USER | L4_PTE_READ | L4_PTE_EXEC)
 #define LEAF_KERNEL (L4_PTE_VALID | L4_PTE_LEAF | L4_PTE_READ | L4_PTE_WRITE)
 #define PAGE_MASK   (L4_PAGE_SIZE - 1UL)
 
@@ -46,28 +46,25 @@ extern struct upcall upcall;
 static volatile struct l4_vcpu_page *const vcpu = (volatile struct l4_vcpu_page *)L4_GUEST_VCPU_VADDR;
 #define guest_frame ((struct l4_frame *)(L4_GUEST_RAM_VADDR + FRAME_END_GPA - sizeof(struct l4_frame)))
 
-#define GUEST_TEST(id)                                                                                       \
-	static void id##_body(struct helper *self);                                                          \
-	TEST(id)                                                                                             \
-	{                                                                                                    \
-		guest_make(id##_body);                                                                       \
-		helper_start(guest.helper);                                                                  \
-		helper_join(guest.helper);                                                                   \
-	}                                                                                                    \
+#define GUEST_TEST(id)                              \
+	static void id##_body(struct helper *self); \
+	TEST(id)                                    \
+	{                                           \
+		guest_make(id##_body);              \
+		helper_start(guest.helper);         \
+		helper_join(guest.helper);          \
+	}                                           \
 	static void id##_body(struct helper *self)
 
 /* In the root pager's place. */
 void guest_make(void (*body)(struct helper *));
 
 /* In the guest. */
-static inline void *gp(u64 gpa)
-{
-	return (void *)(L4_GUEST_RAM_VADDR + gpa);
-}
-void guest_init(void); /* kernel entry, programs, and one table with them for all spaces */
-extern u64 user_root;  /* that table */
-u64 page_new(void);    /* gpa of a zero page */
-u64 table_new(void);   /* a root table with the programs mapped */
+static inline void *gp(u64 gpa) { return (void *)(L4_GUEST_RAM_VADDR + gpa); }
+void guest_init(void);                            /* kernel entry, programs, and one table with them for all spaces */
+extern u64 user_root;                             /* that table */
+u64 page_new(void);                               /* gpa of a zero page */
+u64 table_new(void);                              /* a root table with the programs mapped */
 u64 *table_entry(u64 root, u64 vaddr, int level); /* makes the tables above; level 0 is the last */
 void table_map(u64 root, u64 vaddr, u64 gpa, u64 flags);
 u64 enter(u64 space); /* exit reason */

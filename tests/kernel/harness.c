@@ -8,8 +8,8 @@
 #include "harness.h"
 
 #define TEST_UNTYPED_SLOT 300
-#define TEST_SLOT	  512
-#define TEST_SLOT_END	  (1UL << L4_ROOT_CNODE_BITS)
+#define TEST_SLOT         512
+#define TEST_SLOT_END     (1UL << L4_ROOT_CNODE_BITS)
 
 extern const struct test *const __start_ktests[], *const __stop_ktests[];
 
@@ -33,10 +33,7 @@ static int on_root_stack(void)
 }
 
 /* Ends the current test, which has failed already, from anywhere in it. */
-void finish_test(void)
-{
-	__builtin_longjmp(resume_point, 1);
-}
+void finish_test(void) { __builtin_longjmp(resume_point, 1); }
 
 static const char *file_name(const char *file)
 {
@@ -107,10 +104,7 @@ u64 cap_mint(u64 slot, u64 rights, u64 badge)
 }
 
 /* Tells whether a slot is empty without changing it: an operation that no object has gives CAP or OP. */
-u64 slot_type_error(u64 slot)
-{
-	return INV(slot, 1000).error;
-}
+u64 slot_type_error(u64 slot) { return INV(slot, 1000).error; }
 
 u64 frame_map(u64 frame, u64 vaddr, u64 rights)
 {
@@ -200,5 +194,5 @@ int l4_main(void *info)
 	print("# Totals: pass:%lu fail:%lu skip:0\n", passed, count - passed);
 	INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_POWER_OFF, passed != count);
 	for (;;)
-		sys(L4_SYS_YIELD, 0, 0, (u64[6]){0}, 0);
+		sys(L4_SYS_YIELD, 0, 0, (u64[6]){ 0 }, 0);
 }

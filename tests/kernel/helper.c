@@ -37,7 +37,7 @@ u64 vspace_fork(void)
 	MUST(INV(vspace, L4_VSPACE_MAP, child, IMAGE_VADDR, L4_RIGHT_ALL));
 	/* The shared page's Frame is the first object that run_body makes after the helpers' three. */
 	MUST(INV(L4_ROOT_SLOT_CNODE, L4_CNODE_COPY, page, L4_ROOT_SLOT_CNODE, fault_reply + 1,
-		 L4_RIGHT_READ | L4_RIGHT_WRITE));
+	         L4_RIGHT_READ | L4_RIGHT_WRITE));
 	MUST(INV(vspace, L4_VSPACE_MAP, page, SHARED_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE));
 	return vspace;
 }
@@ -50,10 +50,7 @@ void helper_entry(struct helper *self)
 	helper_exit(self);
 }
 
-u64 helper_stack(const struct helper *h)
-{
-	return (u64)stacks[h->index + 1];
-}
+u64 helper_stack(const struct helper *h) { return (u64)stacks[h->index + 1]; }
 
 void helper_exit(struct helper *self)
 {
@@ -71,7 +68,7 @@ struct helper *helper_make_in(u64 vspace, u64 utcb, void (*run)(struct helper *)
 	u64 fault;
 
 	CHECK(helper_count < HELPERS);
-	*h = (struct helper){.index = helper_count++, .run = run, .arg = {arg}, .vspace = vspace};
+	*h = (struct helper){ .index = helper_count++, .run = run, .arg = { arg }, .vspace = vspace };
 	h->utcb = (struct l4_utcb *)utcb;
 	h->forked = vspace != L4_ROOT_SLOT_VSPACE;
 	h->thread = obj_new(L4_TYPE_THREAD, 0);
@@ -86,8 +83,7 @@ struct helper *helper_make_in(u64 vspace, u64 utcb, void (*run)(struct helper *)
 
 struct helper *helper_make(void (*run)(struct helper *), u64 arg, u64 priority)
 {
-	return helper_make_in(L4_ROOT_SLOT_VSPACE, UTCB_VADDR + helper_count * L4_PAGE_SIZE, run, arg,
-			      priority);
+	return helper_make_in(L4_ROOT_SLOT_VSPACE, UTCB_VADDR + helper_count * L4_PAGE_SIZE, run, arg, priority);
 }
 
 /* The copy is made last, so that the fork knows its own helper. */
@@ -96,7 +92,7 @@ struct helper *helper_fork(void (*run)(struct helper *), u64 arg, u64 priority)
 	struct helper *h = &helpers[helper_count];
 	u64 next = helper_count + 1;
 
-	*h = (struct helper){.index = helper_count, .run = run, .arg = {arg}, .forked = 1};
+	*h = (struct helper){ .index = helper_count, .run = run, .arg = { arg }, .forked = 1 };
 	h->utcb = (struct l4_utcb *)(UTCB_VADDR + helper_count * L4_PAGE_SIZE);
 	helper_make_in(vspace_fork(), (u64)h->utcb, run, arg, priority);
 	helper_count = next;
@@ -111,10 +107,7 @@ void helper_forget(void)
 	slot_delete(h->thread);
 }
 
-void helper_start(struct helper *h)
-{
-	MUST(INV(h->thread, L4_THREAD_RESUME));
-}
+void helper_start(struct helper *h) { MUST(INV(h->thread, L4_THREAD_RESUME)); }
 
 /* Takes messages at parent_endpoint until h has said that it is done, or has a fault that nobody expected. */
 void helper_join(struct helper *h)
@@ -130,8 +123,8 @@ void helper_join(struct helper *h)
 			helpers[r.m[0]].done = 1;
 			failures += r.m[1];
 		} else {
-			print("# thread %lu: fault %lu at 0x%lx, 0x%lx, ip 0x%lx\n", r.badge - 1,
-			      LABEL(r.tag), r.m[0], r.m[1], r.m[2]);
+			print("# thread %lu: fault %lu at 0x%lx, 0x%lx, ip 0x%lx\n", r.badge - 1, LABEL(r.tag), r.m[0],
+			      r.m[1], r.m[2]);
 			failures++;
 			helpers[r.badge - 1].done = 1;
 		}
@@ -171,7 +164,4 @@ struct sys helper_fault(struct helper *h)
 	return r;
 }
 
-void helper_answer(u64 tag)
-{
-	ERR(SYS(L4_SYS_SEND, fault_reply, tag), OK);
-}
+void helper_answer(u64 tag) { ERR(SYS(L4_SYS_SEND, fault_reply, tag), OK); }

@@ -6,8 +6,8 @@
 
 /* Forks ask, too, and have no boot_info. */
 #define LONGEST shared[100] /* ticks */
-#define QUIET	shared[101]
-#define HZ	shared[102]
+#define QUIET   shared[101]
+#define HZ      shared[102]
 
 static struct helper *meter;
 
@@ -24,10 +24,7 @@ static void measure(struct helper *self)
 	}
 }
 
-u64 meter_microseconds(u64 ticks)
-{
-	return ticks * 1000000 / HZ;
-}
+u64 meter_microseconds(u64 ticks) { return ticks * 1000000 / HZ; }
 
 /* Its next wake-ups are seen, too. */
 static u64 longest(void)
@@ -52,10 +49,7 @@ void meter_start(void)
 	CHECK(meter_microseconds(QUIET) > PERIOD_US - 2 * BUDGET_US && meter_microseconds(QUIET) < PERIOD_US);
 }
 
-void meter_stop(void)
-{
-	MUST(INV(meter->thread, L4_THREAD_SUSPEND));
-}
+void meter_stop(void) { MUST(INV(meter->thread, L4_THREAD_SUSPEND)); }
 
 u64 meter_latest_us(void)
 {

@@ -17,11 +17,11 @@ void meter_stop(void); /* before the page that it writes to goes */
 u64 meter_latest_us(void);
 u64 meter_microseconds(u64 ticks);
 
-#define METER_CHECK(what)                                                                                    \
-	do {                                                                                                 \
-		u64 us_ = meter_latest_us();                                                                 \
-		print("# bench latency-%s %lu us\n", what, us_);                                             \
-		CHECK(us_ < METER_LIMIT_US);                                                                 \
+#define METER_CHECK(what)                                        \
+	do {                                                     \
+		u64 us_ = meter_latest_us();                     \
+		print("# bench latency-%s %lu us\n", what, us_); \
+		CHECK(us_ < METER_LIMIT_US);                     \
 	} while (0)
 
 #endif

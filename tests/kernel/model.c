@@ -9,8 +9,8 @@
 #include "harness.h"
 
 #define IMAGE_VADDR  0x1000000000UL
-#define THREADS	     8
-#define STACK	     4096
+#define THREADS      8
+#define STACK        4096
 #define TRACE_MAX    8192
 #define UNTYPED_SLOT 1000 /* all objects of a case come from it */
 #define UNTYPED_BITS 20
@@ -94,7 +94,7 @@ static void start(u64 index, u64 slot)
 {
 	script[index].slot = slot;
 	MUST(INV(slot, L4_THREAD_CONFIGURE, L4_ROOT_SLOT_CNODE, L4_ROOT_SLOT_VSPACE,
-		 UTCB_VADDR + (HELPERS + index) * L4_PAGE_SIZE));
+	         UTCB_VADDR + (HELPERS + index) * L4_PAGE_SIZE));
 	arch_frame_call((struct l4_frame *)&root_utcb->mr[8], thread_main, index, (u64)stacks[index + 1]);
 	MUST(INV(slot, L4_THREAD_WRITE_REGS));
 }

@@ -10,9 +10,7 @@ static void counts(struct helper *self)
 		shared[1]++;
 }
 
-static void nothing(struct helper *self)
-{
-}
+static void nothing(struct helper *self) {}
 
 /* Let everything of priority 100 run that can: this helper is done after it gave up its time. */
 static void let_run(void)
@@ -102,10 +100,7 @@ static void serves(struct helper *self)
 		shared[1]++;
 }
 
-static void calls(struct helper *self)
-{
-	SYS(L4_SYS_CALL, ep, 0);
-}
+static void calls(struct helper *self) { SYS(L4_SYS_CALL, ep, 0); }
 
 /* Also when it is lent to a server. */
 TEST(authority_sched_context_that_is_lent)
@@ -196,10 +191,7 @@ TEST(authority_vspace_of_a_guestspace)
 	ERR(INV(space, L4_GUESTSPACE_CONFIGURE, v), OK);
 }
 
-static void faults(struct helper *self)
-{
-	*(volatile u64 *)NO_VADDR = 1;
-}
+static void faults(struct helper *self) { *(volatile u64 *)NO_VADDR = 1; }
 
 /* A fault that nobody has taken yet goes with the capability for it. */
 TEST(authority_fault_endpoint_of_a_thread)

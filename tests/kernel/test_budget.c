@@ -197,10 +197,7 @@ static void check_budget(void (*act)(struct helper *), u64 budget_us, u64 period
 }
 
 /* Most of a budget at the end of a period and the next one at once would be twice the budget at a stretch. */
-TEST(budget_is_not_doubled_at_the_end_of_a_period)
-{
-	check_budget(runs_late_in_its_period, 500, 1000);
-}
+TEST(budget_is_not_doubled_at_the_end_of_a_period) { check_budget(runs_late_in_its_period, 500, 1000); }
 
 TEST(budget_bounds_every_interval)
 {

@@ -2,12 +2,12 @@
 /* CNode: COPY, MINT, MOVE, DELETE, REVOKE, and the derivation of capabilities. */
 #include "harness.h"
 
-#define ROOT			      L4_ROOT_SLOT_CNODE
-#define COPY(to, from, rights)	      INV(ROOT, L4_CNODE_COPY, to, ROOT, from, rights)
+#define ROOT                          L4_ROOT_SLOT_CNODE
+#define COPY(to, from, rights)        INV(ROOT, L4_CNODE_COPY, to, ROOT, from, rights)
 #define MINT(to, from, rights, badge) INV(ROOT, L4_CNODE_MINT, to, ROOT, from, rights, badge)
-#define MOVE(to, from)		      INV(ROOT, L4_CNODE_MOVE, to, ROOT, from)
-#define EMPTY(slot)		      EQ(slot_type_error(slot), L4_ERR_CAP)
-#define FULL(slot)		      EQ(slot_type_error(slot), L4_ERR_OP)
+#define MOVE(to, from)                INV(ROOT, L4_CNODE_MOVE, to, ROOT, from)
+#define EMPTY(slot)                   EQ(slot_type_error(slot), L4_ERR_CAP)
+#define FULL(slot)                    EQ(slot_type_error(slot), L4_ERR_OP)
 
 TEST(cnode_copy)
 {
@@ -165,8 +165,7 @@ TEST(cnode_delete_of_own_things_is_busy)
 /* A CNode that goes takes its capabilities along, also one that holds itself and one in a ring. */
 TEST(cnode_destroyed_with_contents)
 {
-	u64 a = obj_new(L4_TYPE_CNODE, 10), b = obj_new(L4_TYPE_CNODE, 10),
-	    n = obj_new(L4_TYPE_NOTIFICATION, 0);
+	u64 a = obj_new(L4_TYPE_CNODE, 10), b = obj_new(L4_TYPE_CNODE, 10), n = obj_new(L4_TYPE_NOTIFICATION, 0);
 	u64 u = obj_new(L4_TYPE_UNTYPED, 16), derived = slot_new();
 
 	ERR(INV(a, L4_CNODE_MINT, 1, ROOT, n, 15, 1), OK);
@@ -186,8 +185,7 @@ TEST(cnode_destroyed_with_contents)
 /* Wide, deep and long trees: revoke is one call, however much there is. */
 TEST(cnode_revoke_big_trees)
 {
-	u64 n = obj_new(L4_TYPE_NOTIFICATION, 0), s = slots_new(2000), u = obj_new(L4_TYPE_UNTYPED, 24),
-	    count = 2000;
+	u64 n = obj_new(L4_TYPE_NOTIFICATION, 0), s = slots_new(2000), u = obj_new(L4_TYPE_UNTYPED, 24), count = 2000;
 
 	for (u64 i = 0; i < count; i++)
 		MUST(MINT(s + i, i ? s + i - 1 : n, 15, 0));

@@ -3,7 +3,7 @@
  * former). */
 #include "harness.h"
 
-#define CONTROL			  L4_ROOT_SLOT_CONTROL
+#define CONTROL                   L4_ROOT_SLOT_CONTROL
 #define SCHED(sc, budget, period) INV(CONTROL, L4_CONTROL_SCHED_CONFIGURE, sc, budget, period)
 
 TEST(control_sched_configure)

@@ -65,7 +65,7 @@ TEST(endpoint_nonblocking_forms)
 	fixture();
 	ERR(SYS(L4_SYS_NB_SEND, ep, 0), AGAIN);
 	ERR(SYS(L4_SYS_NB_RECV, ep, 0), AGAIN);
-	ERR(sys(L4_SYS_NB_RECV, ep, 0, (u64[6]){0}, reply), AGAIN);
+	ERR(sys(L4_SYS_NB_RECV, ep, 0, (u64[6]){ 0 }, reply), AGAIN);
 	h->arg[1] = ep;
 	helper_start(h);
 	helper_start(helper_make(sends, 2, 99)); /* to slot 0: fails and ends */
@@ -109,8 +109,8 @@ TEST(endpoint_rights_and_types)
 	ERR(SYS(L4_SYS_CALL, cap_copy(ep, L4_RIGHT_READ), 0), RIGHTS);
 	ERR(SYS(L4_SYS_RECV, cap_copy(ep, L4_RIGHT_WRITE), 0), RIGHTS);
 	ERR(SYS(L4_SYS_NB_RECV, cap_copy(ep, L4_RIGHT_WRITE), 0), RIGHTS);
-	ERR(sys(L4_SYS_REPLY_RECV, cap_copy(ep, L4_RIGHT_WRITE), 0, (u64[6]){0}, reply), RIGHTS);
-	ERR(sys(L4_SYS_RECV, ep, 0, (u64[6]){0}, cap_copy(reply, L4_RIGHT_READ)), RIGHTS);
+	ERR(sys(L4_SYS_REPLY_RECV, cap_copy(ep, L4_RIGHT_WRITE), 0, (u64[6]){ 0 }, reply), RIGHTS);
+	ERR(sys(L4_SYS_RECV, ep, 0, (u64[6]){ 0 }, cap_copy(reply, L4_RIGHT_READ)), RIGHTS);
 	ERR(SYS(L4_SYS_SEND, n, 0), TYPE);
 	ERR(SYS(L4_SYS_CALL, n, 0), TYPE);
 	ERR(SYS(L4_SYS_CALL, reply, 0), TYPE);
@@ -120,7 +120,7 @@ TEST(endpoint_rights_and_types)
 	ERR(SYS(L4_SYS_CALL, ~0UL, 0), CAP);
 	ERR(recv(ep, 4000), CAP);
 	ERR(recv(ep, n), TYPE);
-	ERR(sys(L4_SYS_REPLY_RECV, ep, 0, (u64[6]){0}, 0), CAP);
+	ERR(sys(L4_SYS_REPLY_RECV, ep, 0, (u64[6]){ 0 }, 0), CAP);
 	ERR(INV(ep, 0), OP);
 	ERR(INV(reply, 0), OP);
 }
@@ -164,10 +164,10 @@ TEST(endpoint_reply_recv)
 	helper_start(a);
 	helper_start(b);
 	/* the first REPLY_RECV has nobody to answer: it only receives */
-	r = sys(L4_SYS_REPLY_RECV, ep, 0, (u64[6]){0}, reply);
+	r = sys(L4_SYS_REPLY_RECV, ep, 0, (u64[6]){ 0 }, reply);
 	ERR(r, OK);
 	EQ(r.m[0], 10);
-	r = sys(L4_SYS_REPLY_RECV, ep, TAG(8, 1, 0), (u64[6]){40}, reply);
+	r = sys(L4_SYS_REPLY_RECV, ep, TAG(8, 1, 0), (u64[6]){ 40 }, reply);
 	ERR(r, OK);
 	EQ(r.m[0], 10);
 	ERR(SYS(L4_SYS_SEND, reply, TAG(8, 1, 0), 41), OK);
@@ -304,7 +304,7 @@ static void answers_badges(struct helper *self)
 	struct sys r = recv(ep, reply);
 
 	while (!r.error)
-		r = sys(L4_SYS_REPLY_RECV, ep, TAG(1, 1, 0), (u64[6]){r.badge}, reply);
+		r = sys(L4_SYS_REPLY_RECV, ep, TAG(1, 1, 0), (u64[6]){ r.badge }, reply);
 }
 
 static void calls_badged(struct helper *self)
@@ -352,7 +352,7 @@ TEST(endpoint_reply_recv_rights_when_a_caller_waits)
 	helper_start(h);
 	ERR(recv(ep, reply), OK);
 	shared[2] = 0;
-#define REPLY_RECV(ep, reply) sys(L4_SYS_REPLY_RECV, ep, 0, (u64[6]){0}, reply)
+#define REPLY_RECV(ep, reply) sys(L4_SYS_REPLY_RECV, ep, 0, (u64[6]){ 0 }, reply)
 	ERR(REPLY_RECV(cap_copy(ep, L4_RIGHT_WRITE), reply), RIGHTS);
 	ERR(REPLY_RECV(ep, cap_copy(reply, L4_RIGHT_READ)), RIGHTS);
 	ERR(REPLY_RECV(n, reply), TYPE);
@@ -369,7 +369,8 @@ TEST(endpoint_reply_recv_rights_when_a_caller_waits)
 TEST(endpoint_calls_across_priorities)
 {
 	static const u64 priority[][3] = {
-	    {100, 120, 110}, {120, 100, 110}, {100, 100, 100}, {100, 100, 101}, {100, 101, 100}};
+		{ 100, 120, 110 }, { 120, 100, 110 }, { 100, 100, 100 }, { 100, 100, 101 }, { 100, 101, 100 }
+	};
 
 	for (u64 i = 0; i < 5; i++) {
 		struct helper *server, *h, *third;

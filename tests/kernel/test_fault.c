@@ -99,8 +99,7 @@ TEST(fault_endpoint_deleted)
 
 	for (int answered = 0; answered < 2; answered++) {
 		h = helper_make(loads, 0, 100);
-		MUST(INV(h->thread, L4_THREAD_CONFIGURE, L4_ROOT_SLOT_CNODE, L4_ROOT_SLOT_VSPACE,
-			 (u64)h->utcb, ep));
+		MUST(INV(h->thread, L4_THREAD_CONFIGURE, L4_ROOT_SLOT_CNODE, L4_ROOT_SLOT_VSPACE, (u64)h->utcb, ep));
 		helper_start(h);
 		other = helper_make(nothing, 0, 50);
 		helper_start(other);
@@ -123,14 +122,12 @@ TEST(fault_capability_is_derived)
 	struct helper *h = helper_make(loads, 0, 100), *other;
 	u64 ep = obj_new(L4_TYPE_ENDPOINT, 0), badged = cap_mint(ep, 15, 33), moved = slot_new();
 
-	MUST(INV(h->thread, L4_THREAD_CONFIGURE, L4_ROOT_SLOT_CNODE, L4_ROOT_SLOT_VSPACE, (u64)h->utcb,
-		 badged));
+	MUST(INV(h->thread, L4_THREAD_CONFIGURE, L4_ROOT_SLOT_CNODE, L4_ROOT_SLOT_VSPACE, (u64)h->utcb, badged));
 	MUST(INV(L4_ROOT_SLOT_CNODE, L4_CNODE_MOVE, moved, L4_ROOT_SLOT_CNODE, badged));
 	helper_start(h);
 	EQ(recv(ep, obj_new(L4_TYPE_REPLY, 0)).badge, 33);
 	h = helper_make(loads, 0, 100);
-	MUST(INV(h->thread, L4_THREAD_CONFIGURE, L4_ROOT_SLOT_CNODE, L4_ROOT_SLOT_VSPACE, (u64)h->utcb,
-		 moved));
+	MUST(INV(h->thread, L4_THREAD_CONFIGURE, L4_ROOT_SLOT_CNODE, L4_ROOT_SLOT_VSPACE, (u64)h->utcb, moved));
 	ERR(slot_revoke(moved), OK);
 	helper_start(h);
 	other = helper_make(nothing, 0, 50);

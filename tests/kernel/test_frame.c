@@ -117,8 +117,7 @@ TEST(frame_of_the_boot_image)
 		EQ(*(volatile u64 *)TEST_VADDR, L4_IMAGE_MAGIC);
 		EQ(INV(f, L4_FRAME_INFO).m[0], boot_info->image_paddr);
 		/* it is not memory that a guest may have */
-		CHECK(INV(obj_new(L4_TYPE_VSPACE, L4_VSPACE_MIN_BITS), L4_VSPACE_ATTACH, f, 0).error !=
-		      L4_ERR_OK);
+		CHECK(INV(obj_new(L4_TYPE_VSPACE, L4_VSPACE_MIN_BITS), L4_VSPACE_ATTACH, f, 0).error != L4_ERR_OK);
 		ERR(slot_revoke(u), OK);
 		must_fault(L4_RIGHT_READ, TEST_VADDR, 0);
 		return;

@@ -8,14 +8,14 @@
 /* Leaves of every kind whose memory is not wholly the guest's. */
 GUEST_TEST(attack_leaf_outside_guest_memory)
 {
-	static const u64 bad[] = {GUEST_RAM,
-				  GUEST_RAM + 0x1000,
-				  0x40000000,
-				  0xfee00000,
-				  0x100000000,
-				  1UL << 47,
-				  (u64)L4_PTE_ADDR_MASK,
-				  (u64)L4_PTE_ADDR_MASK - 0xfff};
+	static const u64 bad[] = { GUEST_RAM,
+	                           GUEST_RAM + 0x1000,
+	                           0x40000000,
+	                           0xfee00000,
+	                           0x100000000,
+	                           1UL << 47,
+	                           (u64)L4_PTE_ADDR_MASK,
+	                           (u64)L4_PTE_ADDR_MASK - 0xfff };
 	u64 value = 0;
 
 	for (u64 i = 0; i < sizeof(bad) / 8; i++) {
@@ -35,13 +35,13 @@ GUEST_TEST(attack_leaf_outside_guest_memory)
 	*table_entry(user_root, DATA_VADDR + 0x50000000, 1) = (GUEST_RAM - L4_PAGE_SIZE) | LEAF_RW;
 	CHECK(!user_load(S0, DATA_VADDR + 0x50000000 + 0x1000, &value) || value == 0);
 	EQ(user_store(S0, DATA_VADDR + 0x50000000 + 0x1ff000, SECRET) &&
-	       *(u64 *)gp(GUEST_RAM - L4_PAGE_SIZE) != SECRET && *(u64 *)gp(LARGE_GPA + 0x1ff000) != SECRET,
+	           *(u64 *)gp(GUEST_RAM - L4_PAGE_SIZE) != SECRET && *(u64 *)gp(LARGE_GPA + 0x1ff000) != SECRET,
 	   0);
 }
 
 GUEST_TEST(attack_table_outside_guest_memory)
 {
-	static const u64 bad[] = {GUEST_RAM, 0x40000000, 1UL << 47, (u64)L4_PTE_ADDR_MASK};
+	static const u64 bad[] = { GUEST_RAM, 0x40000000, 1UL << 47, (u64)L4_PTE_ADDR_MASK };
 	u64 value;
 
 	for (int level = 1; level <= 3; level++) {
@@ -139,11 +139,10 @@ GUEST_TEST(attack_random_tables)
 				else
 					gpa = r & L4_PTE_ADDR_MASK;
 				r = random64(&seed);
-				*((u64 *)gp(table[i]) + n) = gpa | (r & 0xff) |
-							     (r >> 40 & 7 ? L4_PTE_VALID : 0) |
-							     (kind < 6	    ? 0
-							      : r >> 44 & 3 ? LEAF_RW
-									    : 0);
+				*((u64 *)gp(table[i]) + n) = gpa | (r & 0xff) | (r >> 40 & 7 ? L4_PTE_VALID : 0) |
+				                             (kind < 6      ? 0
+				                              : r >> 44 & 3 ? LEAF_RW
+				                                            : 0);
 				if (kind < 6)
 					*((u64 *)gp(table[i]) + n) &= ~(u64)L4_PTE_LEAF;
 			}
@@ -217,15 +216,15 @@ GUEST_TEST(attack_random_user_frames)
 /* The user of a guest sees neither the guest kernel's memory nor L4's. */
 GUEST_TEST(attack_user_reaches_no_kernel_address)
 {
-	static const u64 bad[] = {L4_GUEST_VCPU_VADDR,
-				  L4_GUEST_RAM_VADDR + GUEST_RAM,
-				  SHARED_VADDR,
-				  0x400000,
-				  L4_USER_TOP,
-				  0xffff800000000000,
-				  0xffffffff80000000,
-				  0xffffffffffffff00,
-				  1UL << 47};
+	static const u64 bad[] = { L4_GUEST_VCPU_VADDR,
+	                           L4_GUEST_RAM_VADDR + GUEST_RAM,
+	                           SHARED_VADDR,
+	                           0x400000,
+	                           L4_USER_TOP,
+	                           0xffff800000000000,
+	                           0xffffffff80000000,
+	                           0xffffffffffffff00,
+	                           1UL << 47 };
 	u64 value;
 
 	for (u64 i = 0; i < sizeof(bad) / 8; i++) {
@@ -404,25 +403,13 @@ static void delete_below(int what)
 	}
 }
 
-TEST(attack_space_deleted_below_user_mode)
-{
-	delete_below(0);
-}
+TEST(attack_space_deleted_below_user_mode) { delete_below(0); }
 
-TEST(attack_vcpu_deleted_below_user_mode)
-{
-	delete_below(1);
-}
+TEST(attack_vcpu_deleted_below_user_mode) { delete_below(1); }
 
-TEST(attack_vspace_deleted_below_user_mode)
-{
-	delete_below(2);
-}
+TEST(attack_vspace_deleted_below_user_mode) { delete_below(2); }
 
-TEST(attack_sched_context_deleted_below_user_mode)
-{
-	delete_below(3);
-}
+TEST(attack_sched_context_deleted_below_user_mode) { delete_below(3); }
 
 #define BAD_IP 0x8080000000000000 /* no address at all on any CPU */
 
@@ -470,15 +457,9 @@ static void change_frame(u64 different)
 	EQ(shared[2], 1);
 }
 
-TEST(attack_frame_changed_while_user_mode_is_preempted)
-{
-	change_frame(0);
-}
+TEST(attack_frame_changed_while_user_mode_is_preempted) { change_frame(0); }
 
-TEST(attack_frame_changed_to_different_values)
-{
-	change_frame(1);
-}
+TEST(attack_frame_changed_to_different_values) { change_frame(1); }
 
 /* Flushes that name what is not this guest's space change nothing there. */
 GUEST_TEST(attack_flush_queue_names_others)
@@ -538,7 +519,7 @@ TEST(attack_two_guests)
 /* Its lines of the log are marked as a guest's: one that begins as another's would end the run as failed. */
 GUEST_TEST(attack_lines_of_others)
 {
-	static const char *const pieces[] = {"x\nBail out! forged\n", "Bail out! ", "\001Lforged\r\n"};
+	static const char *const pieces[] = { "x\nBail out! forged\n", "Bail out! ", "\001Lforged\r\n" };
 	static const char long_piece[] = "4-7 Bail out! is where a line is cut at 5 * 48+4";
 	u64 words[6], size;
 
@@ -548,7 +529,9 @@ GUEST_TEST(attack_lines_of_others)
 		size = strlen(text);
 		memset(words, 0, sizeof(words));
 		memcpy(words, text, size);
-		ERR(SYS(L4_SYS_DEBUG_WRITE, L4_SLOT_LOG, size, words[0], words[1], words[2], words[3], words[4], words[5]), OK);
+		ERR(SYS(L4_SYS_DEBUG_WRITE, L4_SLOT_LOG, size, words[0], words[1], words[2], words[3], words[4],
+		        words[5]),
+		    OK);
 	}
 	ERR(SYS(L4_SYS_DEBUG_WRITE, L4_SLOT_LOG, 1, '\n'), OK);
 }

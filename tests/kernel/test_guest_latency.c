@@ -6,12 +6,12 @@
 #include "guest.h"
 #include "meter.h"
 
-#define S0	guest.space[0]
-#define LARGE	0x200000UL
-#define GIB	0x40000000UL
-#define LAST	0x1ff000UL /* last page of a large one */
-#define POOL    23	   /* log2 of the size of the guest's VSpace: some 2,000 table pages */
-#define TABLES	1800UL	   /* of them in use */
+#define S0     guest.space[0]
+#define LARGE  0x200000UL
+#define GIB    0x40000000UL
+#define LAST   0x1ff000UL /* last page of a large one */
+#define POOL   23         /* log2 of the size of the guest's VSpace: some 2,000 table pages */
+#define TABLES 1800UL     /* of them in use */
 
 static u64 shared_table, target;
 
@@ -106,10 +106,7 @@ static void run(void (*body)(struct helper *))
 	meter_stop();
 }
 
-TEST(latency_guest_flushes)
-{
-	run(flushes);
-}
+TEST(latency_guest_flushes) { run(flushes); }
 
 static void fill_own(u64 root, u64 tables)
 {
@@ -143,10 +140,7 @@ static void own_flushes(struct helper *self)
 	METER_CHECK("of-evicting-own-tables");
 }
 
-TEST(latency_guest_own_space)
-{
-	run(own_flushes);
-}
+TEST(latency_guest_own_space) { run(own_flushes); }
 
 /* Its last act: a page of memory is taken away, and then the rest. */
 static void is_detached(struct helper *self)

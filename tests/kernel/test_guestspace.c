@@ -6,15 +6,9 @@
 #define S0 guest.space[0]
 #define S1 guest.space[1]
 
-static u64 word(u64 gpa)
-{
-	return *(volatile u64 *)gp(gpa);
-}
+static u64 word(u64 gpa) { return *(volatile u64 *)gp(gpa); }
 
-static void set(u64 gpa, u64 value)
-{
-	*(volatile u64 *)gp(gpa) = value;
-}
+static void set(u64 gpa, u64 value) { *(volatile u64 *)gp(gpa) = value; }
 
 GUEST_TEST(space_accessed_and_dirty_bits)
 {
@@ -50,9 +44,8 @@ GUEST_TEST(space_accessed_and_dirty_bits)
 
 GUEST_TEST(space_needs_valid_user_and_the_right)
 {
-	static const u64 no_load[] = {0, L4_PTE_VALID | L4_PTE_LEAF | L4_PTE_READ,
-				      LEAF_RW & ~(u64)L4_PTE_VALID, LEAF_RW & ~(u64)L4_PTE_USER,
-				      LEAF_RW & ~(u64)L4_PTE_LEAF};
+	static const u64 no_load[] = { 0, L4_PTE_VALID | L4_PTE_LEAF | L4_PTE_READ, LEAF_RW & ~(u64)L4_PTE_VALID,
+	                               LEAF_RW & ~(u64)L4_PTE_USER, LEAF_RW & ~(u64)L4_PTE_LEAF };
 	u64 page = page_new(), value;
 
 	for (u64 i = 0; i < sizeof(no_load) / 8; i++) {
@@ -251,8 +244,8 @@ GUEST_TEST(space_hint)
 	vcpu->hint_count = 8;
 	CHECK(!user_load(S1, DATA_VADDR, &value));
 	for (u64 i = 0; i < 6; i++) {
-		static const u64 bad[] = {ALL_ONES,	      L4_USER_TOP, L4_USER_TOP - L4_PAGE_SIZE,
-					  0xffffffff80000000, 1,	   DATA_VADDR + 0x123};
+		static const u64 bad[] = { ALL_ONES,           L4_USER_TOP, L4_USER_TOP - L4_PAGE_SIZE,
+		                           0xffffffff80000000, 1,           DATA_VADDR + 0x123 };
 
 		vcpu->hint_space = i & 1 ? 0xffffffff : S0;
 		vcpu->hint_addr = bad[i];

@@ -2,7 +2,7 @@
 /* IrqHandler and the Control operations that make them; delivery is tested with a device of the board. */
 #include "harness.h"
 
-#define CONTROL			L4_ROOT_SLOT_CONTROL
+#define CONTROL                 L4_ROOT_SLOT_CONTROL
 #define LINE(line, level, slot) INV(CONTROL, L4_CONTROL_IRQ_LINE, line, level, L4_ROOT_SLOT_CNODE, slot)
 
 TEST(irq_line_errors)
@@ -18,8 +18,7 @@ TEST(irq_line_errors)
 	ERR(INV(CONTROL, L4_CONTROL_IRQ_LINE, ARCH_FREE_LINE, 0, 4000, slot), CAP);
 	ERR(INV(CONTROL, L4_CONTROL_IRQ_LINE, ARCH_FREE_LINE, 0, n, slot), TYPE);
 	ERR(INV(CONTROL, L4_CONTROL_IRQ_LINE, ARCH_FREE_LINE, 0, weak, slot), RIGHTS);
-	ERR(INV(cap_copy(CONTROL, L4_RIGHT_READ), L4_CONTROL_IRQ_LINE, ARCH_FREE_LINE, 0, L4_ROOT_SLOT_CNODE,
-		slot),
+	ERR(INV(cap_copy(CONTROL, L4_RIGHT_READ), L4_CONTROL_IRQ_LINE, ARCH_FREE_LINE, 0, L4_ROOT_SLOT_CNODE, slot),
 	    RIGHTS);
 	EQ(slot_type_error(slot), L4_ERR_CAP);
 	ERR(LINE(ARCH_FREE_LINE, 0, slot), OK);

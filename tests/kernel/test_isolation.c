@@ -34,9 +34,8 @@ static void touches(struct helper *self)
 
 TEST(isolation_kernel_addresses_fault)
 {
-	static const u64 bad[] = {L4_USER_TOP,	      0xffff800000000000, 0xffffffff80000000,
-				  0xffffffff80100000, 0xfffffffffffff000, 1UL << 47,
-				  0x8000000000000000};
+	static const u64 bad[] = { L4_USER_TOP,        0xffff800000000000, 0xffffffff80000000, 0xffffffff80100000,
+	                           0xfffffffffffff000, 1UL << 47,          0x8000000000000000 };
 
 	for (u64 i = 0; i < sizeof(bad) / 8; i++) {
 		for (u64 write = 0; write < 2; write++) {

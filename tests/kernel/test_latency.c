@@ -2,11 +2,11 @@
 /* How long calls of the root pager's keep interrupts off. */
 #include "meter.h"
 
-#define ROOT	   L4_ROOT_SLOT_CNODE
-#define MANY	   60000UL
-#define CHAIN	   16000UL
-#define THREADS	   1000UL
-#define FRAMES	   2000UL
+#define ROOT       L4_ROOT_SLOT_CNODE
+#define MANY       60000UL
+#define CHAIN      16000UL
+#define THREADS    1000UL
+#define FRAMES     2000UL
 #define CNODE_BITS (16 + L4_CNODE_SLOT_BITS)
 
 /* One call, with its result, and how long it and its preemption took. */
@@ -167,9 +167,7 @@ static void waits(u64 number_and_cap)
 		SYS(number_and_cap >> 32, number_and_cap & 0xffffffff, 0);
 }
 
-static void nothing(struct helper *self)
-{
-}
+static void nothing(struct helper *self) {}
 
 static u64 threads_new(u64 cnode, u64 vspace)
 {
@@ -205,8 +203,7 @@ static void queue_and_delete(const char *what, u64 type, u64 number)
 	for (u64 k = 0; k < THREADS; k++) {
 		MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, scs + k, 10000, 10000));
 		MUST(INV(threads + k, L4_THREAD_SET_SCHED, scs + k, 100, 100));
-		arch_frame_call((struct l4_frame *)&root_utcb->mr[8], waits, number << 32 | object,
-				(u64)(stack + 64));
+		arch_frame_call((struct l4_frame *)&root_utcb->mr[8], waits, number << 32 | object, (u64)(stack + 64));
 		MUST(INV(threads + k, L4_THREAD_WRITE_REGS));
 		MUST(INV(threads + k, L4_THREAD_RESUME));
 	}

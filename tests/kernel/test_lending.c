@@ -21,8 +21,7 @@ static void serves(struct helper *self)
 	struct sys r = recv(service, service_reply);
 
 	for (;;) {
-		r = sys(L4_SYS_REPLY_RECV, service, TAG(r.m[0] + 1, 1, 0), (u64[6]){r.m[0] * 2},
-			service_reply);
+		r = sys(L4_SYS_REPLY_RECV, service, TAG(r.m[0] + 1, 1, 0), (u64[6]){ r.m[0] * 2 }, service_reply);
 		if (r.error)
 			return;
 	}
@@ -226,10 +225,7 @@ TEST(lending_server_refuses_messages_without_time)
 	ERR(SYS(L4_SYS_SEND, service, TAG(0, 1, 0), 1), OK);
 }
 
-static void sends_once(struct helper *self)
-{
-	shared[2] = SYS(L4_SYS_SEND, service, TAG(0, 1, 0), 1).error;
-}
+static void sends_once(struct helper *self) { shared[2] = SYS(L4_SYS_SEND, service, TAG(0, 1, 0), 1).error; }
 
 static void calls_and_lets_others_queue(struct helper *self)
 {
@@ -265,7 +261,7 @@ static void takes_signal(struct helper *self)
 	shared[2] = r.badge;
 	shared[3] = r.tag;
 	for (;;)
-		r = sys(L4_SYS_REPLY_RECV, service, TAG(1, 1, 0), (u64[6]){0}, service_reply);
+		r = sys(L4_SYS_REPLY_RECV, service, TAG(1, 1, 0), (u64[6]){ 0 }, service_reply);
 }
 
 /* Signals of a bound Notification wait until the receiver has time of its own. */
@@ -330,7 +326,7 @@ static void forwards(struct helper *self)
 	recv(service, service_reply);
 	for (;;) {
 		shared[6] = SYS(L4_SYS_CALL, second, TAG(0, 0, 0)).error;
-		sys(L4_SYS_REPLY_RECV, service, TAG(0, 0, 0), (u64[6]){0}, service_reply);
+		sys(L4_SYS_REPLY_RECV, service, TAG(0, 0, 0), (u64[6]){ 0 }, service_reply);
 	}
 }
 
@@ -370,10 +366,7 @@ static void lend_twice(void)
 	helper_join(other);
 }
 
-static void stop(struct helper *h)
-{
-	MUST(INV(h->thread, L4_THREAD_SUSPEND));
-}
+static void stop(struct helper *h) { MUST(INV(h->thread, L4_THREAD_SUSPEND)); }
 
 /* What A gets back when its call ends is nobody else's any more, however B's call above it ends later. */
 TEST(lending_cancelled_in_the_middle)

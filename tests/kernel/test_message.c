@@ -46,7 +46,7 @@ TEST(message_of_every_length)
 static void sends_few(struct helper *self)
 {
 	for (u64 n = 0; n <= 6; n++) {
-		u64 w[6] = {1, 2, 3, 4, 5, 6};
+		u64 w[6] = { 1, 2, 3, 4, 5, 6 };
 		struct sys r = sys(self->arg[0], ep, TAG(0, n, 0), w, 0);
 
 		ERR(r, OK);
@@ -57,7 +57,7 @@ static void sends_few(struct helper *self)
 
 static void receives_few(struct helper *self)
 {
-	u64 w[6] = {11, 12, 13, 14, 15, 16};
+	u64 w[6] = { 11, 12, 13, 14, 15, 16 };
 	struct sys r = recv(ep, reply);
 
 	for (u64 n = 0; n <= 6; n++) {
@@ -70,7 +70,7 @@ static void receives_few(struct helper *self)
 /* Registers that are not part of the message do not travel: neither quickly nor slowly, neither there nor back. */
 TEST(message_registers_beyond_the_length_stay)
 {
-	static const u64 calls[] = {L4_SYS_CALL, L4_SYS_CALL, L4_SYS_SEND}, priority[] = {110, 90, 110};
+	static const u64 calls[] = { L4_SYS_CALL, L4_SYS_CALL, L4_SYS_SEND }, priority[] = { 110, 90, 110 };
 
 	for (u64 k = 0; k < 3; k++) {
 		struct helper *from, *to;

@@ -70,10 +70,7 @@ TEST(reply_deleted_cancels_the_caller)
 	EQ(shared[1], L4_ERR_CANCELLED);
 }
 
-static void receives(struct helper *self)
-{
-	shared[3] = recv(ep, reply).error;
-}
+static void receives(struct helper *self) { shared[3] = recv(ep, reply).error; }
 
 static void nothing(struct helper *self) {}
 
@@ -86,7 +83,7 @@ TEST(reply_deleted_cancels_the_receiver)
 	helper_start(h);
 	helper_start(later);
 	helper_join(later); /* so h waits by now */
-	ERR(sys(L4_SYS_NB_RECV, ep2, 0, (u64[6]){0}, reply), BUSY);
+	ERR(sys(L4_SYS_NB_RECV, ep2, 0, (u64[6]){ 0 }, reply), BUSY);
 	ERR(slot_delete(reply), OK);
 	helper_join(h);
 	EQ(shared[3], L4_ERR_CANCELLED);
@@ -102,7 +99,7 @@ TEST(reply_caller_deleted_frees_the_object)
 	ERR(recv(ep, reply), OK);
 	ERR(slot_delete(h->thread), OK);
 	ERR(SYS(L4_SYS_SEND, reply, 0), UNBOUND);
-	ERR(sys(L4_SYS_NB_RECV, ep, 0, (u64[6]){0}, reply), AGAIN);
+	ERR(sys(L4_SYS_NB_RECV, ep, 0, (u64[6]){ 0 }, reply), AGAIN);
 	EQ(shared[1], 0);
 }
 

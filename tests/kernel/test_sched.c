@@ -7,21 +7,18 @@
 static volatile u64 order[64];
 static volatile u64 order_count;
 
-static void writes_order(struct helper *self)
-{
-	order[order_count++] = self->arg[0];
-}
+static void writes_order(struct helper *self) { order[order_count++] = self->arg[0]; }
 
 TEST(sched_higher_priority_first)
 {
-	static const u64 priority[] = {50, 120, 80, 200, 10};
+	static const u64 priority[] = { 50, 120, 80, 200, 10 };
 	struct helper *h[5];
 
 	order_count = 0;
 	for (u64 i = 0; i < 5; i++)
 		helper_start(h[i] = helper_make(writes_order, priority[i], priority[i]));
 	for (u64 i = 0; i < 5; i++)
-		helper_join(h[(u64[]){3, 1, 2, 0, 4}[i]]);
+		helper_join(h[(u64[]){ 3, 1, 2, 0, 4 }[i]]);
 	for (u64 i = 1; i < 5; i++)
 		CHECK(order[i - 1] > order[i]);
 	EQ(order_count, 5);
@@ -227,10 +224,7 @@ static void is_preempted_often(struct helper *self)
 	shared[4] = shared[2];
 }
 
-TEST(sched_preempted_thread_keeps_its_slice)
-{
-	CHECK(peer_runs_beside(is_preempted_often, 100));
-}
+TEST(sched_preempted_thread_keeps_its_slice) { CHECK(peer_runs_beside(is_preempted_often, 100)); }
 
 static void changes_its_priority(struct helper *self)
 {
@@ -239,10 +233,7 @@ static void changes_its_priority(struct helper *self)
 	shared[4] = shared[2];
 }
 
-TEST(sched_change_of_priority_gives_no_turn_out_of_order)
-{
-	CHECK(peer_runs_beside(changes_its_priority, 101));
-}
+TEST(sched_change_of_priority_gives_no_turn_out_of_order) { CHECK(peer_runs_beside(changes_its_priority, 101)); }
 
 static void changes_its_context(struct helper *self)
 {
@@ -251,10 +242,7 @@ static void changes_its_context(struct helper *self)
 	shared[4] = shared[2];
 }
 
-TEST(sched_several_contexts_give_no_turn_out_of_order)
-{
-	CHECK(peer_runs_beside(changes_its_context, 100));
-}
+TEST(sched_several_contexts_give_no_turn_out_of_order) { CHECK(peer_runs_beside(changes_its_context, 100)); }
 
 static void starts_peer_and_spins(struct helper *self)
 {
@@ -264,10 +252,7 @@ static void starts_peer_and_spins(struct helper *self)
 		arch_relax();
 }
 
-static void notes_time(struct helper *self)
-{
-	shared[6] = l4_counter();
-}
+static void notes_time(struct helper *self) { shared[6] = l4_counter(); }
 
 /* Who comes to the queue of a thread that runs by a budget gets its turn after a slice, not after the budget. */
 TEST(sched_limited_thread_has_slices)

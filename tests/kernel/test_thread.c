@@ -33,8 +33,7 @@ TEST(thread_in_another_space)
 
 TEST(thread_configure_errors)
 {
-	u64 t = obj_new(L4_TYPE_THREAD, 0), ep = obj_new(L4_TYPE_ENDPOINT, 0),
-	    v = obj_new(L4_TYPE_VSPACE, 15);
+	u64 t = obj_new(L4_TYPE_THREAD, 0), ep = obj_new(L4_TYPE_ENDPOINT, 0), v = obj_new(L4_TYPE_VSPACE, 15);
 	u64 weak_ep = cap_copy(ep, L4_RIGHT_WRITE), weak_v = cap_copy(v, L4_RIGHT_READ);
 	u64 weak_c = cap_copy(L4_ROOT_SLOT_CNODE, L4_RIGHT_READ), weak_t = cap_copy(t, L4_RIGHT_READ);
 	u64 frame = obj_new(L4_TYPE_FRAME, 12);
@@ -76,8 +75,7 @@ TEST(thread_must_be_stopped)
 	struct helper *h = helper_make(note, 1, 100);
 
 	helper_start(h);
-	ERR(INV(h->thread, L4_THREAD_CONFIGURE, L4_ROOT_SLOT_CNODE, L4_ROOT_SLOT_VSPACE, UTCB_VADDR, 0),
-	    STATE);
+	ERR(INV(h->thread, L4_THREAD_CONFIGURE, L4_ROOT_SLOT_CNODE, L4_ROOT_SLOT_VSPACE, UTCB_VADDR, 0), STATE);
 	ERR(INV(h->thread, L4_THREAD_WRITE_REGS), STATE);
 	ERR(INV(h->thread, L4_THREAD_READ_REGS), STATE);
 	ERR(INV(L4_ROOT_SLOT_THREAD, L4_THREAD_READ_REGS), STATE);
@@ -172,7 +170,7 @@ TEST(thread_suspends_itself)
 
 static void blocks(struct helper *self)
 {
-	static const u64 numbers[] = {L4_SYS_SEND, L4_SYS_RECV, L4_SYS_CALL, L4_SYS_WAIT};
+	static const u64 numbers[] = { L4_SYS_SEND, L4_SYS_RECV, L4_SYS_CALL, L4_SYS_WAIT };
 
 	shared[1] = 1;
 	shared[2] = SYS(numbers[self->arg[0]], shared[3], 0).error;

@@ -2,10 +2,7 @@
 /* Untyped: RETYPE and INFO. */
 #include "harness.h"
 
-static u64 free_bytes(u64 untyped)
-{
-	return INV(untyped, L4_UNTYPED_INFO).m[2];
-}
+static u64 free_bytes(u64 untyped) { return INV(untyped, L4_UNTYPED_INFO).m[2]; }
 
 TEST(untyped_info)
 {
@@ -59,17 +56,17 @@ TEST(untyped_boot_info_agrees)
 static const struct {
 	u64 type, bits, size_bits;
 } kinds[] = {
-    {L4_TYPE_UNTYPED, 12, 12},
-    {L4_TYPE_CNODE, 10, 10},
-    {L4_TYPE_THREAD, 0, L4_THREAD_BITS},
-    {L4_TYPE_SCHED_CONTEXT, 0, L4_SCHED_CONTEXT_BITS},
-    {L4_TYPE_ENDPOINT, 0, L4_ENDPOINT_BITS},
-    {L4_TYPE_REPLY, 0, L4_REPLY_BITS},
-    {L4_TYPE_NOTIFICATION, 0, L4_NOTIFICATION_BITS},
-    {L4_TYPE_VSPACE, L4_VSPACE_MIN_BITS, L4_VSPACE_MIN_BITS},
-    {L4_TYPE_FRAME, 13, 13},
-    {L4_TYPE_VCPU, 0, L4_VCPU_BITS},
-    {L4_TYPE_GUESTSPACE, 0, L4_GUESTSPACE_BITS},
+	{ L4_TYPE_UNTYPED, 12, 12 },
+	{ L4_TYPE_CNODE, 10, 10 },
+	{ L4_TYPE_THREAD, 0, L4_THREAD_BITS },
+	{ L4_TYPE_SCHED_CONTEXT, 0, L4_SCHED_CONTEXT_BITS },
+	{ L4_TYPE_ENDPOINT, 0, L4_ENDPOINT_BITS },
+	{ L4_TYPE_REPLY, 0, L4_REPLY_BITS },
+	{ L4_TYPE_NOTIFICATION, 0, L4_NOTIFICATION_BITS },
+	{ L4_TYPE_VSPACE, L4_VSPACE_MIN_BITS, L4_VSPACE_MIN_BITS },
+	{ L4_TYPE_FRAME, 13, 13 },
+	{ L4_TYPE_VCPU, 0, L4_VCPU_BITS },
+	{ L4_TYPE_GUESTSPACE, 0, L4_GUESTSPACE_BITS },
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 

@@ -8,10 +8,7 @@ static u64 take_events(void)
 	return __atomic_exchange_n(&vcpu->events.word[0], 0, __ATOMIC_SEQ_CST);
 }
 
-static void timer_in(u64 ticks)
-{
-	ERR(SYS(L4_SYS_VCPU_TIMER, 0, l4_counter() + ticks), OK);
-}
+static void timer_in(u64 ticks) { ERR(SYS(L4_SYS_VCPU_TIMER, 0, l4_counter() + ticks), OK); }
 
 #define TICKS_LONG  (vcpu->counter_hz / 50)
 #define TICKS_SHORT (vcpu->counter_hz / 2000)
@@ -30,8 +27,7 @@ GUEST_TEST(vcpu_syscall_exit_keeps_registers)
 	EQ(*frame_arg0(guest_frame), *frame_arg0(&before));
 	EQ(*frame_arg1(guest_frame), 77);
 	EQ(*frame_sp(guest_frame), *frame_sp(&before));
-	CHECK(*frame_ip(guest_frame) > *frame_ip(&before) &&
-	      *frame_ip(guest_frame) < *frame_ip(&before) + 16);
+	CHECK(*frame_ip(guest_frame) > *frame_ip(&before) && *frame_ip(guest_frame) < *frame_ip(&before) + 16);
 }
 
 GUEST_TEST(vcpu_fault_exit_names_address_and_access)
@@ -340,11 +336,11 @@ GUEST_TEST(vcpu_resume_makes_the_next_upcall)
 
 /* refused enters */
 
-#define REFUSED(space, want)                                                                                 \
-	do {                                                                                                 \
-		vcpu->exit_code = 99;                                                                        \
-		EQ(enter(space), L4_EXIT_ERROR);                                                             \
-		want;                                                                                        \
+#define REFUSED(space, want)                     \
+	do {                                     \
+		vcpu->exit_code = 99;            \
+		EQ(enter(space), L4_EXIT_ERROR); \
+		want;                            \
 	} while (0)
 
 GUEST_TEST(vcpu_enter_refuses_bad_spaces)
@@ -361,18 +357,18 @@ GUEST_TEST(vcpu_enter_refuses_bad_spaces)
 
 GUEST_TEST(vcpu_enter_refuses_bad_frames)
 {
-	static const u64 bad[] = {GUEST_RAM,
-				  GUEST_RAM - 0x80,
-				  GUEST_RAM - 8,
-				  ALL_ONES,
-				  ALL_ONES - 7,
-				  1UL << 63,
-				  0x2f59,
-				  0x2f5c,
-				  0x3000 - sizeof(struct l4_frame) + 8,
-				  1UL << 52,
-				  0x000ffffffffff000,
-				  (1UL << 47) + 0x2f58};
+	static const u64 bad[] = { GUEST_RAM,
+	                           GUEST_RAM - 0x80,
+	                           GUEST_RAM - 8,
+	                           ALL_ONES,
+	                           ALL_ONES - 7,
+	                           1UL << 63,
+	                           0x2f59,
+	                           0x2f5c,
+	                           0x3000 - sizeof(struct l4_frame) + 8,
+	                           1UL << 52,
+	                           0x000ffffffffff000,
+	                           (1UL << 47) + 0x2f58 };
 	u64 good = vcpu->frame_gpa;
 
 	user_call(PROGRAM(load), CODE_VADDR, 0);
@@ -391,8 +387,7 @@ GUEST_TEST(vcpu_enter_refuses_bad_frames)
 
 GUEST_TEST(vcpu_enter_refuses_instruction_pointers_outside)
 {
-	static const u64 bad[] = {1UL << 47, 0xffff800000000000, ALL_ONES, 0x8000000000000000,
-				  0xffffffff80000000};
+	static const u64 bad[] = { 1UL << 47, 0xffff800000000000, ALL_ONES, 0x8000000000000000, 0xffffffff80000000 };
 
 	for (u64 i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		user_call(0, CODE_VADDR, 0);
@@ -495,8 +490,7 @@ TEST(vcpu_bind_errors)
 	/* none of these bound it */
 	ERR(INV(h->thread, L4_THREAD_BIND_VCPU, cpu, TEST_VADDR), OK);
 	ERR(INV(h->thread, L4_THREAD_BIND_VCPU, other, TEST_VADDR + L4_PAGE_SIZE), BUSY);
-	ERR(INV(helper_make(idle, 0, 100)->thread, L4_THREAD_BIND_VCPU, cpu, TEST_VADDR + L4_PAGE_SIZE),
-	    BUSY);
+	ERR(INV(helper_make(idle, 0, 100)->thread, L4_THREAD_BIND_VCPU, cpu, TEST_VADDR + L4_PAGE_SIZE), BUSY);
 	/* a zero page with the counter's rate in it */
 	EQ(((struct l4_vcpu_page *)TEST_VADDR)->counter_hz, boot_info->counter_hz);
 	EQ(((struct l4_vcpu_page *)TEST_VADDR)->frame_gpa, 0);

@@ -23,10 +23,7 @@ TEST(vcpu_entry_that_faults_goes_to_the_fault_endpoint)
 	EQ(r.m[3], 1);
 }
 
-static int resolve_third(void)
-{
-	return upcall.count % 3 == 0;
-}
+static int resolve_third(void) { return upcall.count % 3 == 0; }
 
 /* Faults that are answered by VCPU_RESUME may come from one place as often as they like. */
 GUEST_TEST(vcpu_faults_at_one_place_are_upcalls)

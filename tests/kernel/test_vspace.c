@@ -2,7 +2,7 @@
 /* VSpace: MAP, ATTACH, INFO, and what deletion does to its mappings. */
 #include "harness.h"
 
-#define RW				(L4_RIGHT_READ | L4_RIGHT_WRITE)
+#define RW                              (L4_RIGHT_READ | L4_RIGHT_WRITE)
 #define MAP(v, f, at, rights, uncached) INV(v, L4_VSPACE_MAP, f, at, rights, uncached)
 
 TEST(vspace_map_reads_and_writes)
@@ -67,7 +67,7 @@ TEST(vspace_map_errors_change_nothing)
 	EQ(INV(v, L4_VSPACE_INFO).m[0], INV(v, L4_VSPACE_INFO).m[1]);
 	ERR(MAP(v, f, TEST_VADDR, RW, 0), OK);
 	ERR(MAP(v, f, TEST_VADDR + 0x1000, RW, 0), MAPPED);   /* the capability is in use */
-	ERR(MAP(v, g, TEST_VADDR, RW, 0), MAPPED);	      /* the address is */
+	ERR(MAP(v, g, TEST_VADDR, RW, 0), MAPPED);            /* the address is */
 	ERR(MAP(v, run, TEST_VADDR - 0x1000, RW, 0), MAPPED); /* a part of it is */
 	ERR(MAP(v, big, TEST_VADDR, RW, 0), MAPPED);
 	ERR(INV(run, L4_FRAME_UNMAP), UNMAPPED);

@@ -8,10 +8,15 @@
 #include <kernel/boot.h>
 #include "layout.h"
 
-#define read_sysreg(name) ({ u64 v_; __asm__ volatile("mrs %0, " #name : "=r"(v_)); v_; })
+#define read_sysreg(name)                                      \
+	({                                                     \
+		u64 v_;                                        \
+		__asm__ volatile("mrs %0, " #name : "=r"(v_)); \
+		v_;                                            \
+	})
 #define write_sysreg(v, name) __asm__ volatile("msr " #name ", %x0" : : "rZ"((u64)(v)) : "memory")
-#define isb() __asm__ volatile("isb" : : : "memory")
-#define dsb(what) __asm__ volatile("dsb " #what : : : "memory")
+#define isb()                 __asm__ volatile("isb" : : : "memory")
+#define dsb(what)             __asm__ volatile("dsb " #what : : : "memory")
 
 /* Bits [at + 3, at] of an identification register. */
 #define ID_FIELD(name, at) (read_sysreg(name) >> (at) & 15)
@@ -25,7 +30,7 @@ void mmu_protect(void);
 void mmu_map_direct(u64 start, u64 end);
 void mmu_drop_identity(void);
 void timer_init(void);
-const char *kernel_stack_guard(void);	/* the page below the kernel's stack */
+const char *kernel_stack_guard(void); /* the page below the kernel's stack */
 extern u64 mmu_asid_mask;
 extern char kernel_start[], kernel_data[];
 extern u64 kernel_root[512], kernel_pages[512], boot_identity[512];
@@ -60,11 +65,11 @@ static inline void mmu_load(struct arch_cpu *c, u64 root)
 
 /* plat/virt */
 void gic_init(struct boot_machine *m);
-u32 gic_take(void);		/* number of the interrupt that is pending, now active; GIC_NONE */
+u32 gic_take(void); /* number of the interrupt that is pending, now active; GIC_NONE */
 void gic_end(u32 id);
-void gic_enable(u32 id);	/* one of this CPU's own */
-u32 gic_interrupt(int node, int index, const char *what);	/* by the device tree */
-#define GIC_NONE 1020		/* and above: not an interrupt */
+void gic_enable(u32 id);                                  /* one of this CPU's own */
+u32 gic_interrupt(int node, int index, const char *what); /* by the device tree */
+#define GIC_NONE 1020                                     /* and above: not an interrupt */
 void psci_init(void);
 
 /* Called by entry.S and boot.S. */

@@ -4,7 +4,7 @@
 #include <virt.h>
 #include "arm.h"
 
-#define FDT_WINDOW (2 * BIT(L4_LARGE_PAGE_BITS))	/* a tree has at most 2 MiB */
+#define FDT_WINDOW (2 * BIT(L4_LARGE_PAGE_BITS)) /* a tree has at most 2 MiB */
 
 static struct boot_machine machine;
 

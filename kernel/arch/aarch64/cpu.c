@@ -9,13 +9,13 @@ _Static_assert(offsetof(struct arch_cpu, entry) == CPU_ENTRY, "entry.S");
 _Static_assert(!offsetof(struct arch_thread, frame), "frames are aligned to 16 bytes");
 _Static_assert(offsetof(struct l4_vcpu_page, user_entry) == offsetof(struct l4_vcpu_page, kernel_sp) + 8, "entry.S");
 
-#define SCTLR_SPAN	BIT(23)
-#define MDSCR_TDCC	BIT(12)
-#define PMCR_E		BIT(0)
-#define PMCR_LC		BIT(6)
-#define PMUSERENR_CR	BIT(2)
-#define PMU_CYCLES	BIT(31)
-#define PMU_NONE	15
+#define SCTLR_SPAN   BIT(23)
+#define MDSCR_TDCC   BIT(12)
+#define PMCR_E       BIT(0)
+#define PMCR_LC      BIT(6)
+#define PMUSERENR_CR BIT(2)
+#define PMU_CYCLES   BIT(31)
+#define PMU_NONE     15
 
 /* The stack ends where struct cpu begins: entry.S. */
 struct {
@@ -42,7 +42,7 @@ static void harden_init(void)
 /* What one guest taught the predictors does not steer another: CFP, DVP, CPP for EL0, all ASIDs (GASID). */
 static void guest_changed(void)
 {
-	u64 all = BIT(26) | BIT(16);	/* NS, GASID; EL 0 */
+	u64 all = BIT(26) | BIT(16); /* NS, GASID; EL 0 */
 
 	if (!has_specres)
 		return;
@@ -91,7 +91,7 @@ void cpu_init(void)
 	/* The kernel never uses a user address: where the CPU can, it shall not even be able to. */
 	if (ID_FIELD(id_aa64mmfr1_el1, 20)) {
 		write_sysreg(read_sysreg(sctlr_el1) & ~SCTLR_SPAN, sctlr_el1);
-		__asm__ volatile(".inst 0xd500419f");	/* msr pan, #1 */
+		__asm__ volatile(".inst 0xd500419f"); /* msr pan, #1 */
 	}
 	write_sysreg(0, tpidrro_el0);
 	debug_init();
@@ -155,10 +155,10 @@ void arch_cpu_id(u64 *id)
 	id[L4_CPU_ID_PFR1] = 0;
 	id[L4_CPU_ID_ISAR0] = read_sysreg(id_aa64isar0_el1) & 0xf0fffffff0fffff0;
 	id[L4_CPU_ID_ISAR1] = read_sysreg(id_aa64isar1_el1) & 0x0ffff0ff00fff00f;
-	id[L4_CPU_ID_ISAR2] = read_sysreg(S3_0_C0_C6_2) & 0x00f0000000f000ff;	/* CSSC BC RPRES WFxT */
-	id[L4_CPU_ID_MMFR0] = read_sysreg(id_aa64mmfr0_el1) & 0xf000000000000000;	/* ECV */
-	id[L4_CPU_ID_MMFR1] = read_sysreg(id_aa64mmfr1_el1) & 0x0000f00000000000;	/* AFP */
-	id[L4_CPU_ID_MMFR2] = read_sysreg(S3_0_C0_C7_2) & 0x0000000f00000000;	/* AT */
+	id[L4_CPU_ID_ISAR2] = read_sysreg(S3_0_C0_C6_2) & 0x00f0000000f000ff;     /* CSSC BC RPRES WFxT */
+	id[L4_CPU_ID_MMFR0] = read_sysreg(id_aa64mmfr0_el1) & 0xf000000000000000; /* ECV */
+	id[L4_CPU_ID_MMFR1] = read_sysreg(id_aa64mmfr1_el1) & 0x0000f00000000000; /* AFP */
+	id[L4_CPU_ID_MMFR2] = read_sysreg(S3_0_C0_C7_2) & 0x0000000f00000000;     /* AT */
 }
 
 bool arch_frame_valid(const struct l4_frame *f) { return true; }

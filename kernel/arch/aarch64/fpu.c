@@ -6,8 +6,8 @@
 #include <kernel/debug.h>
 #include "arm.h"
 
-#define CPACR_EL1	BIT(20)
-#define CPACR_EL0	BIT(21)
+#define CPACR_EL1 BIT(20)
+#define CPACR_EL0 BIT(21)
 
 static void set_off(struct arch_cpu *c, bool off)
 {
@@ -24,6 +24,7 @@ void fpu_switch(struct thread *t)
 	set_off(c, c->fpu_owner != t);
 }
 
+// clang-format off
 #define ALL(op)                                                                                       \
 	op " q0, q1, [%0]\n\t" op " q2, q3, [%0, #32]\n\t" op " q4, q5, [%0, #64]\n\t"                \
 	op " q6, q7, [%0, #96]\n\t" op " q8, q9, [%0, #128]\n\t" op " q10, q11, [%0, #160]\n\t"       \
@@ -31,6 +32,7 @@ void fpu_switch(struct thread *t)
 	op " q18, q19, [%0, #288]\n\t" op " q20, q21, [%0, #320]\n\t" op " q22, q23, [%0, #352]\n\t"  \
 	op " q24, q25, [%0, #384]\n\t" op " q26, q27, [%0, #416]\n\t" op " q28, q29, [%0, #448]\n\t"  \
 	op " q30, q31, [%0, #480]"
+// clang-format on
 
 /* The thread wants the registers. */
 void fpu_trap(struct thread *t)
@@ -44,7 +46,9 @@ void fpu_trap(struct thread *t)
 	event(EVENT_FPU, (u64)t, 0);
 	if (owner) {
 		__asm__ volatile(".arch_extension fp\n\t.arch_extension simd\n\t" ALL("stp")
-				 : : "r"(owner->arch.fpu) : "memory");
+		                 :
+		                 : "r"(owner->arch.fpu)
+		                 : "memory");
 		owner->arch.fpcr = read_sysreg(fpcr);
 		owner->arch.fpsr = read_sysreg(fpsr);
 	}

@@ -76,7 +76,9 @@ void arch_flush_page(u64 vaddr)
 
 	dsb(nshst);
 	__asm__ volatile("tlbi vae1, %0"
-			 : : "r"(root_asid(root) << 48 | (vaddr >> L4_PAGE_BITS & (BIT(44) - 1))) : "memory");
+	                 :
+	                 : "r"(root_asid(root) << 48 | (vaddr >> L4_PAGE_BITS & (BIT(44) - 1)))
+	                 : "memory");
 	dsb(nsh);
 }
 
@@ -125,7 +127,7 @@ void mmu_protect(void)
 	map(arch_pa(kernel_start), arch_pa(kernel_data), PTE_V | PTE_AF | PTE_SH | PTE_PXN | PTE_UXN | PTE_RO);
 }
 
-#define DIRECT_TOP BIT(39)	/* all that is mapped: more needs no more than another look at TABLES */
+#define DIRECT_TOP BIT(39) /* all that is mapped: more needs no more than another look at TABLES */
 
 void mmu_map_direct(u64 start, u64 end)
 {

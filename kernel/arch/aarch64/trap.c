@@ -7,23 +7,23 @@
 #include "arm.h"
 
 /* Exception classes (D17.2.37). */
-#define EC_FP		0x07
-#define EC_FETCH	0x20
-#define EC_FETCH_EL1	0x21
-#define EC_PC		0x22
-#define EC_DATA		0x24
-#define EC_DATA_EL1	0x25
+#define EC_FP        0x07
+#define EC_FETCH     0x20
+#define EC_FETCH_EL1 0x21
+#define EC_PC        0x22
+#define EC_DATA      0x24
+#define EC_DATA_EL1  0x25
 
 /* Of a data abort: cache maintenance, which is no write whatever WNR says; write. */
-#define ISS_CM		BIT(8)
-#define ISS_WNR		BIT(6)
+#define ISS_CM  BIT(8)
+#define ISS_WNR BIT(6)
 /* Fault status without its level: address size, translation, access flag, permission. */
-#define FSC(esr)	((esr) >> 2 & 15)
-#define FSC_PERMISSION	3
+#define FSC(esr)       ((esr) >> 2 & 15)
+#define FSC_PERMISSION 3
 
-#define TIMER_VIRTUAL	2	/* of the interrupts of the timer's node */
-#define CNTKCTL_EL0VCTEN BIT(1)	/* user mode may read the virtual counter, and nothing else of the timer */
-#define ISR_I		BIT(7)
+#define TIMER_VIRTUAL    2      /* of the interrupts of the timer's node */
+#define CNTKCTL_EL0VCTEN BIT(1) /* user mode may read the virtual counter, and nothing else of the timer */
+#define ISR_I            BIT(7)
 
 static u32 timer_id;
 static u64 counter_hz;
@@ -65,8 +65,9 @@ void arm_trap(u64 esr, u64 far)
 	if (ec == EC_FP) {
 		fpu_trap(t);
 	} else if ((ec == EC_DATA || ec == EC_FETCH) && FSC(esr) <= FSC_PERMISSION) {
-		u32 access = ec == EC_FETCH ? L4_RIGHT_EXEC
-			   : (esr & (ISS_WNR | ISS_CM)) == ISS_WNR ? L4_RIGHT_WRITE : L4_RIGHT_READ;
+		u32 access = ec == EC_FETCH                          ? L4_RIGHT_EXEC
+		             : (esr & (ISS_WNR | ISS_CM)) == ISS_WNR ? L4_RIGHT_WRITE
+		                                                     : L4_RIGHT_READ;
 
 		trap_page_fault(t, far, access, FSC(esr) == FSC_PERMISSION);
 	} else {

@@ -92,9 +92,9 @@ void arch_halt(void)
 void arch_dump_frame(const struct l4_frame *f)
 {
 	const u64 *x = &f->pc;
-	static const char *const names[] = { "pc", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1",
-		"a2", "a3", "a4", "a5", "a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11",
-		"t3", "t4", "t5", "t6", "status" };
+	static const char *const names[] = { "pc", "ra", "sp", "gp", "tp",  "t0",  "t1", "t2", "s0", "s1", "a0",
+	                                     "a1", "a2", "a3", "a4", "a5",  "a6",  "a7", "s2", "s3", "s4", "s5",
+	                                     "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6", "status" };
 
 	for (u32 i = 0; i < sizeof(names) / sizeof(*names); i++)
 		printk("%s%s %lx%s", i % 8 ? " " : "l4:   ", names[i], x[i], i % 8 == 7 ? "\n" : "");

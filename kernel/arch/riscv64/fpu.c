@@ -12,25 +12,33 @@ static void save(u64 *fpu)
 {
 	u64 fcsr;
 
-	__asm__ volatile(".option push\n\t"
-			 ".option arch, +d\n\t"
-			 "frcsr %0\n\t"
-			 ".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n\t"
-			 "fsd f\\n, \\n * 8(%1)\n\t"
-			 ".endr\n\t"
-			 ".option pop" : "=&r"(fcsr) : "r"(fpu) : "memory");
+	__asm__ volatile(
+		".option push\n\t"
+		".option arch, +d\n\t"
+		"frcsr %0\n\t"
+		".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n\t"
+		"fsd f\\n, \\n * 8(%1)\n\t"
+		".endr\n\t"
+		".option pop"
+		: "=&r"(fcsr)
+		: "r"(fpu)
+		: "memory");
 	fpu[32] = fcsr;
 }
 
 static void load(const u64 *fpu)
 {
-	__asm__ volatile(".option push\n\t"
-			 ".option arch, +d\n\t"
-			 ".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n\t"
-			 "fld f\\n, \\n * 8(%0)\n\t"
-			 ".endr\n\t"
-			 "fscsr %1\n\t"
-			 ".option pop" : : "r"(fpu), "r"(fpu[32]) : "memory");
+	__asm__ volatile(
+		".option push\n\t"
+		".option arch, +d\n\t"
+		".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n\t"
+		"fld f\\n, \\n * 8(%0)\n\t"
+		".endr\n\t"
+		"fscsr %1\n\t"
+		".option pop"
+		:
+		: "r"(fpu), "r"(fpu[32])
+		: "memory");
 }
 
 void fpu_take(struct thread *t)

@@ -11,7 +11,7 @@
 u64 arch_user_top;
 int arch_levels;
 
-#define TAGS 1024	/* more roots than that are not expected to live at a time */
+#define TAGS 1024 /* more roots than that are not expected to live at a time */
 
 /*
  * Tags (ASIDs) come back when their roots are destroyed. A root for which none is left has tag 0, and while there is

@@ -9,25 +9,30 @@
 #include <virt.h>
 #include "layout.h"
 
-#define CAUSE_INTERRUPT	BIT(63)
-#define CAUSE_ILLEGAL	2
-#define CAUSE_FETCH_FAULT	12
-#define CAUSE_LOAD_FAULT	13
-#define CAUSE_STORE_FAULT	15
+#define CAUSE_INTERRUPT   BIT(63)
+#define CAUSE_ILLEGAL     2
+#define CAUSE_FETCH_FAULT 12
+#define CAUSE_LOAD_FAULT  13
+#define CAUSE_STORE_FAULT 15
 
-#define IRQ_TIMER	5	/* bits of sie and sip, and causes of interrupts */
-#define IRQ_EXTERNAL	9
+#define IRQ_TIMER    5 /* bits of sie and sip, and causes of interrupts */
+#define IRQ_EXTERNAL 9
 
 /* Written by number where binutils may not know them yet. */
-#define CSR_STIMECMP	0x14d
-#define CSR_SENVCFG	0x10a
-#define SENVCFG_CBZE	BIT(7)
+#define CSR_STIMECMP 0x14d
+#define CSR_SENVCFG  0x10a
+#define SENVCFG_CBZE BIT(7)
 
 #define csr_name_(csr) #csr
-#define csr_name(csr) csr_name_(csr)
-#define csr_read(csr) ({ u64 v_; __asm__ volatile("csrr %0, " csr_name(csr) : "=r"(v_) : : "memory"); v_; })
+#define csr_name(csr)  csr_name_(csr)
+#define csr_read(csr)                                                                \
+	({                                                                           \
+		u64 v_;                                                              \
+		__asm__ volatile("csrr %0, " csr_name(csr) : "=r"(v_) : : "memory"); \
+		v_;                                                                  \
+	})
 #define csr_write(csr, v) __asm__ volatile("csrw " csr_name(csr) ", %0" : : "rK"((u64)(v)) : "memory")
-#define csr_set(csr, v) __asm__ volatile("csrs " csr_name(csr) ", %0" : : "rK"((u64)(v)) : "memory")
+#define csr_set(csr, v)   __asm__ volatile("csrs " csr_name(csr) ", %0" : : "rK"((u64)(v)) : "memory")
 #define csr_clear(csr, v) __asm__ volatile("csrc " csr_name(csr) ", %0" : : "rK"((u64)(v)) : "memory")
 
 /* Of a root: its translations. The kernel's own are global and stay (4.2.1). */

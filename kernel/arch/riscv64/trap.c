@@ -114,8 +114,8 @@ void timer_init(void)
 	const struct fdt *fdt = &machine_fdt;
 	int cpus = fdt_find(fdt, "/cpus");
 
-	counter_hz = fdt_number(fdt, boot_cpu_node, "timebase-frequency",
-				fdt_number(fdt, cpus, "timebase-frequency", 0));
+	counter_hz =
+		fdt_number(fdt, boot_cpu_node, "timebase-frequency", fdt_number(fdt, cpus, "timebase-frequency", 0));
 	if (counter_hz < 1000000)
 		panic("device tree: timebase-frequency of %lu Hz", counter_hz);
 	sstc = isa_has("sstc");

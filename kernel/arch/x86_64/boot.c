@@ -4,10 +4,10 @@
 #include <kernel/debug.h>
 #include "x86.h"
 
-#define START_MAGIC 0x336ec578
-#define MEMORY_RAM 1
+#define START_MAGIC     0x336ec578
+#define MEMORY_RAM      1
 #define DEVICE_TOP_BITS 40
-#define DIRECT_SIZE BIT(39)	/* what the direct map covers: one table of gigabytes */
+#define DIRECT_SIZE     BIT(39) /* what the direct map covers: one table of gigabytes */
 
 struct start_info {
 	u32 magic, version, flags, modules;
@@ -36,7 +36,7 @@ static void add_devices(struct boot_machine *m, const struct memory *map, u32 n)
 	for (u32 i = 0; i < n; i++)
 		if (map[i].type == MEMORY_RAM)
 			boot_remove_range(m, align_down(map[i].start, L4_PAGE_SIZE),
-					  align_up(map[i].start + map[i].size, L4_PAGE_SIZE));
+			                  align_up(map[i].start + map[i].size, L4_PAGE_SIZE));
 	boot_remove_range(m, 0xfec00000, 0xfec01000);
 	boot_remove_range(m, 0xfee00000, 0xfef00000);
 }

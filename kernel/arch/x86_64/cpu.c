@@ -23,7 +23,7 @@ static struct {
 bool stack_guard(u64 vaddr)
 {
 	const char *const guards[] = { boot_stack_guard, ist_stack[IST_DEBUG].guard, ist_stack[IST_NMI].guard,
-		ist_stack[IST_DF].guard, ist_stack[IST_MC].guard };
+	                               ist_stack[IST_DF].guard, ist_stack[IST_MC].guard };
 
 	for (u32 i = 0; i < sizeof(guards) / sizeof(*guards); i++)
 		if (vaddr - (u64)guards[i] < L4_PAGE_SIZE)
@@ -54,8 +54,11 @@ static void idt_init(void)
 		idt[i].middle = a >> 16;
 		idt[i].high = a >> 32;
 		idt[i].selector = SEL_KERNEL_CODE;
-		idt[i].ist = i == VECTOR_DEBUG ? IST_DEBUG + 1 : i == VECTOR_NMI ? IST_NMI + 1
-			   : i == VECTOR_DF ? IST_DF + 1 : i == VECTOR_MC ? IST_MC + 1 : 0;
+		idt[i].ist = i == VECTOR_DEBUG ? IST_DEBUG + 1
+		             : i == VECTOR_NMI ? IST_NMI + 1
+		             : i == VECTOR_DF  ? IST_DF + 1
+		             : i == VECTOR_MC  ? IST_MC + 1
+		                               : 0;
 		/* Breakpoint and overflow may be raised by software, as on Linux. */
 		idt[i].type = i == 3 || i == 4 ? 0xee : 0x8e;
 	}
@@ -67,14 +70,14 @@ static void gdt_init(struct arch_cpu *c)
 	u64 tss = (u64)&c->tss;
 	struct pointer p = { sizeof(c->gdt) - 1, (u64)c->gdt };
 
-	c->gdt[2] = 0x00af9b000000ffff;		/* kernel code */
-	c->gdt[3] = 0x00cf93000000ffff;		/* kernel data */
+	c->gdt[2] = 0x00af9b000000ffff; /* kernel code */
+	c->gdt[3] = 0x00cf93000000ffff; /* kernel data */
 	/*
 	 * gdt[4] is the base that SYSRET counts from. It stays empty: there is no 32-bit user code, whose
 	 * SYSCALL would come in elsewhere.
 	 */
-	c->gdt[5] = 0x00cff3000000ffff;		/* user data, 0x2b */
-	c->gdt[6] = 0x00affb000000ffff;		/* user code, 0x33 */
+	c->gdt[5] = 0x00cff3000000ffff; /* user data, 0x2b */
+	c->gdt[6] = 0x00affb000000ffff; /* user code, 0x33 */
 	c->gdt[7] = (sizeof(struct tss) - 1) | (tss & 0xffffff) << 16 | 0x89UL << 40 | (tss >> 24 & 0xff) << 56;
 	c->gdt[8] = tss >> 32;
 	c->tss.iomap = sizeof(struct tss);
@@ -82,17 +85,19 @@ static void gdt_init(struct arch_cpu *c)
 	for (u32 i = 0; i < IST_STACKS; i++)
 		c->tss.ist[i] = (u64)(&ist_stack[i] + 1);
 	__asm__ volatile("lgdt %0\n\t"
-			 "push %1\n\t"
-			 "lea 1f(%%rip), %%rax\n\t"
-			 "push %%rax\n\t"
-			 "lretq\n"
-			 "1:\tmov %2, %%ds\n\t"
-			 "mov %2, %%es\n\t"
-			 "mov %2, %%fs\n\t"
-			 "mov %2, %%gs\n\t"
-			 "mov %3, %%ss\n\t"
-			 "ltr %w4"
-			 : : "m"(p), "i"(SEL_KERNEL_CODE), "r"(0), "r"(0x18), "r"(SEL_TSS) : "rax", "memory");
+	                 "push %1\n\t"
+	                 "lea 1f(%%rip), %%rax\n\t"
+	                 "push %%rax\n\t"
+	                 "lretq\n"
+	                 "1:\tmov %2, %%ds\n\t"
+	                 "mov %2, %%es\n\t"
+	                 "mov %2, %%fs\n\t"
+	                 "mov %2, %%gs\n\t"
+	                 "mov %3, %%ss\n\t"
+	                 "ltr %w4"
+	                 :
+	                 : "m"(p), "i"(SEL_KERNEL_CODE), "r"(0), "r"(0x18), "r"(SEL_TSS)
+	                 : "rax", "memory");
 }
 
 static void features(void)
@@ -107,9 +112,9 @@ static void features(void)
 	cr4 |= BIT(16);
 	cpuid(1, 0, r);
 	if (r[2] & BIT(26))
-		cr4 |= BIT(18);		/* OSXSAVE */
+		cr4 |= BIT(18); /* OSXSAVE */
 	write_cr4(cr4);
-	write_cr0(read_cr0() | BIT(18));	/* AM: user mode may ask for alignment checks */
+	write_cr0(read_cr0() | BIT(18)); /* AM: user mode may ask for alignment checks */
 	harden_init();
 	fpu_init(harden_eager_fpu());
 }
@@ -139,7 +144,7 @@ void cpu_init(void)
 	wrmsr(MSR_STAR, (u64)SEL_KERNEL_CODE << 32 | (u64)(SEL_USER_BASE | 3) << 48);
 	wrmsr(MSR_LSTAR, (u64)arch_syscall);
 	wrmsr(MSR_CSTAR, (u64)arch_syscall);
-	wrmsr(MSR_FMASK, 0x47700);	/* AC NT IOPL DF IF TF */
+	wrmsr(MSR_FMASK, 0x47700); /* AC NT IOPL DF IF TF */
 	features();
 }
 
@@ -185,7 +190,8 @@ void arch_load_mode(struct thread *t) { load_mode(&this_cpu()->arch, t); }
 static inline void switch_bases(struct arch_thread *from, const struct arch_thread *to)
 {
 	__asm__ volatile("rdfsbase %0\n\twrfsbase %2\n\tswapgs\n\trdgsbase %1\n\twrgsbase %3\n\tswapgs"
-			 : "=&r"(from->fs_base), "=&r"(from->gs_base) : "r"(to->fs_base), "r"(to->gs_base));
+	                 : "=&r"(from->fs_base), "=&r"(from->gs_base)
+	                 : "r"(to->fs_base), "r"(to->gs_base));
 }
 
 /* DS, ES, FS, GS: 0 unless user mode loaded others: null selectors up to 3, or those of its own segments. */
@@ -194,29 +200,28 @@ static inline u32 selectors_used(void)
 	u32 ds, es, fs, gs;
 
 	__asm__ volatile("mov %%ds, %0\n\tmov %%es, %1\n\tmov %%fs, %2\n\tmov %%gs, %3"
-			 : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
+	                 : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
 	return ds | es | fs | gs;
 }
 
 /* Loading FS and GS changes their bases, so to's are loaded anew. While a thread runs, its own selectors_used is 0. */
-__attribute__((noinline))
-static void switch_selectors(struct arch_thread *from, struct arch_thread *to)
+__attribute__((noinline)) static void switch_selectors(struct arch_thread *from, struct arch_thread *to)
 {
 	static const u16 none[4];
 	const u16 *s = to->selectors_used ? to->selectors : none;
 
 	from->selectors_used = selectors_used();
 	__asm__ volatile("mov %%ds, %0\n\tmov %%es, %1\n\tmov %%fs, %2\n\tmov %%gs, %3"
-			 : "=m"(from->selectors[0]), "=m"(from->selectors[1]), "=m"(from->selectors[2]),
-			   "=m"(from->selectors[3]));
+	                 : "=m"(from->selectors[0]), "=m"(from->selectors[1]), "=m"(from->selectors[2]),
+	                   "=m"(from->selectors[3]));
 	__asm__ volatile("mov %0, %%ds\n\tmov %1, %%es\n\tmov %2, %%fs\n\tswapgs\n\tmov %3, %%gs\n\twrgsbase %5\n\t"
-			 "swapgs\n\twrfsbase %4"
-			 : : "m"(s[0]), "m"(s[1]), "m"(s[2]), "m"(s[3]), "r"(to->fs_base), "r"(to->gs_base));
+	                 "swapgs\n\twrfsbase %4"
+	                 :
+	                 : "m"(s[0]), "m"(s[1]), "m"(s[2]), "m"(s[3]), "r"(to->fs_base), "r"(to->gs_base));
 	to->selectors_used = 0;
 }
 
-__attribute__((noinline))
-static void switch_to_guest(struct arch_cpu *c, struct thread *to)
+__attribute__((noinline)) static void switch_to_guest(struct arch_cpu *c, struct thread *to)
 {
 	c->guest = to->vspace;
 	harden_guest_changed();
@@ -254,7 +259,10 @@ void arch_frame_sanitise(struct l4_frame *f)
 void arch_idle(void)
 {
 	__asm__ volatile("mov %0, %%rsp\n"
-			 "1:\tsti\n\thlt\n\tcli\n\tjmp 1b" : : "r"(this_cpu()->arch.stack) : "memory");
+	                 "1:\tsti\n\thlt\n\tcli\n\tjmp 1b"
+	                 :
+	                 : "r"(this_cpu()->arch.stack)
+	                 : "memory");
 	__builtin_unreachable();
 }
 
@@ -268,6 +276,6 @@ void arch_dump_frame(const struct l4_frame *f)
 {
 	printk("l4:   ax %lx bx %lx cx %lx dx %lx si %lx di %lx bp %lx\n", f->ax, f->bx, f->cx, f->dx, f->si, f->di,
 	       f->bp);
-	printk("l4:   r8 %lx r9 %lx r10 %lx r11 %lx r12 %lx r13 %lx r14 %lx r15 %lx flags %lx cr2 %lx\n", f->r8,
-	       f->r9, f->r10, f->r11, f->r12, f->r13, f->r14, f->r15, f->flags, read_cr2());
+	printk("l4:   r8 %lx r9 %lx r10 %lx r11 %lx r12 %lx r13 %lx r14 %lx r15 %lx flags %lx cr2 %lx\n", f->r8, f->r9,
+	       f->r10, f->r11, f->r12, f->r13, f->r14, f->r15, f->flags, read_cr2());
 }

@@ -7,26 +7,26 @@
 #include <kernel/debug.h>
 #include "x86.h"
 
-#define CR4_UMIP	BIT(11)
-#define CR4_SMEP	BIT(20)
-#define CR4_SMAP	BIT(21)
-#define EFER_AUTO_IBRS	BIT(21)
-#define SPEC_CTRL_IBRS	BIT(0)
-#define PRED_CMD_IBPB	BIT(0)
+#define CR4_UMIP       BIT(11)
+#define CR4_SMEP       BIT(20)
+#define CR4_SMAP       BIT(21)
+#define EFER_AUTO_IBRS BIT(21)
+#define SPEC_CTRL_IBRS BIT(0)
+#define PRED_CMD_IBPB  BIT(0)
 
 /* IA32_ARCH_CAPABILITIES. */
-#define CAP_IBRS_ALL	BIT(1)
+#define CAP_IBRS_ALL BIT(1)
 /* Not affected by MDS, TAA, SBDR and SSDP, FBSDP, PSDP, RFDS: all that VERW is for. */
-#define CAP_NO_VERW	(BIT(5) | BIT(8) | BIT(13) | BIT(14) | BIT(15) | BIT(27))
+#define CAP_NO_VERW (BIT(5) | BIT(8) | BIT(13) | BIT(14) | BIT(15) | BIT(27))
 
-#define LEAF7_SMEP	BIT(7)		/* EBX */
-#define LEAF7_SMAP	BIT(20)
-#define LEAF7_UMIP	BIT(2)		/* ECX */
-#define LEAF7_MD_CLEAR	BIT(10)		/* EDX */
-#define LEAF7_IBPB	BIT(26)
-#define LEAF7_ARCH_CAP	BIT(29)
-#define AMD_IBPB	BIT(12)		/* 0x80000008, EBX */
-#define AMD_AUTO_IBRS	BIT(8)		/* 0x80000021, EAX */
+#define LEAF7_SMEP     BIT(7) /* EBX */
+#define LEAF7_SMAP     BIT(20)
+#define LEAF7_UMIP     BIT(2)  /* ECX */
+#define LEAF7_MD_CLEAR BIT(10) /* EDX */
+#define LEAF7_IBPB     BIT(26)
+#define LEAF7_ARCH_CAP BIT(29)
+#define AMD_IBPB       BIT(12) /* 0x80000008, EBX */
+#define AMD_AUTO_IBRS  BIT(8)  /* 0x80000021, EAX */
 
 #define CLAC_BYTES 3
 #define VERW_BYTES 8
@@ -45,7 +45,7 @@ static bool ibpb, eager_fpu;
 static void patch(u64 feature)
 {
 	static const u8 clac[CLAC_BYTES] = { 0x0f, 0x01, 0xca };
-	u8 verw[VERW_BYTES] = { 0x0f, 0x00, 0x2c, 0x25 };	/* verw at a sign-extended 32-bit address */
+	u8 verw[VERW_BYTES] = { 0x0f, 0x00, 0x2c, 0x25 }; /* verw at a sign-extended 32-bit address */
 	u32 address = (u64)&verw_selector;
 
 	memcpy(verw + 4, &address, sizeof(address));
@@ -61,7 +61,7 @@ static bool has_lazy_fp(void)
 	u32 r[4];
 
 	cpuid(0, 0, r);
-	return r[1] != 0x68747541 && r[1] != 0x6f677948;	/* "Auth"enticAMD, "Hygo"nGenuine */
+	return r[1] != 0x68747541 && r[1] != 0x6f677948; /* "Auth"enticAMD, "Hygo"nGenuine */
 }
 
 static bool enable_ibrs(u64 capabilities)
@@ -103,7 +103,8 @@ void harden_init(void)
 	ibrs = enable_ibrs(capabilities);
 	eager_fpu = has_lazy_fp();
 	printk("l4: hardening: W^X, no indirect branches, SWAPGS fence, FPU %s; CPU: SMEP %s, SMAP %s, UMIP %s, IBRS %s, "
-	       "IBPB %s, VERW %s\n", eager_fpu ? "eager" : "lazy", cr4 & CR4_SMEP ? "on" : "no", smap ? "on" : "no",
+	       "IBPB %s, VERW %s\n",
+	       eager_fpu ? "eager" : "lazy", cr4 & CR4_SMEP ? "on" : "no", smap ? "on" : "no",
 	       cr4 & CR4_UMIP ? "on" : "no", ibrs ? "on" : "no", ibpb ? "on" : "no", verw ? "on" : "no");
 }
 

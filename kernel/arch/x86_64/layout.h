@@ -3,18 +3,18 @@
 #ifndef X86_LAYOUT_H
 #define X86_LAYOUT_H
 
-#define KERNEL_VADDR	0xffffffff80000000	/* physical address 0, first GiB: the kernel's image */
-#define KERNEL_WINDOW	0xffffffffc0000000	/* one page of a device's registers */
-#define KERNEL_DIRECT	0xffff800000000000	/* physical address 0, all RAM */
-#define KERNEL_PHYS	0x200000		/* where the image is loaded */
+#define KERNEL_VADDR  0xffffffff80000000 /* physical address 0, first GiB: the kernel's image */
+#define KERNEL_WINDOW 0xffffffffc0000000 /* one page of a device's registers */
+#define KERNEL_DIRECT 0xffff800000000000 /* physical address 0, all RAM */
+#define KERNEL_PHYS   0x200000           /* where the image is loaded */
 
-#define VECTOR_DEBUG	1
+#define VECTOR_DEBUG 1
 
 /* Instructions that harden.c writes where entry.S left room. */
-#define PATCH_SMAP	0
-#define PATCH_VERW	1
+#define PATCH_SMAP 0
+#define PATCH_VERW 1
 
 /* Flags that are user mode's own: ID AC NT OF DF TF SF ZF AF PF CF. */
-#define X86_FLAGS_USER	0x244dd5
+#define X86_FLAGS_USER 0x244dd5
 
 #endif

@@ -8,8 +8,8 @@
 #include <kernel/debug.h>
 #include "x86.h"
 
-#define LARGE BIT(L4_LARGE_PAGE_BITS)
-#define LOW_LARGE_PAGES 2048	/* boot_pd: 4 GiB */
+#define LARGE           BIT(L4_LARGE_PAGE_BITS)
+#define LOW_LARGE_PAGES 2048 /* boot_pd: 4 GiB */
 
 void *arch_ptr(u64 pa) { return (void *)(pa + KERNEL_DIRECT); }
 

@@ -6,8 +6,8 @@
 #include "x86.h"
 
 #define PF_PRESENT BIT(0)
-#define PF_WRITE BIT(1)
-#define PF_FETCH BIT(4)
+#define PF_WRITE   BIT(1)
+#define PF_FETCH   BIT(4)
 
 /* User mode can set them: AC would turn SMAP off, DF the direction of string instructions. */
 #define FLAGS_NOT_OURS (BIT(18) | BIT(10))

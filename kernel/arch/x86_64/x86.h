@@ -8,33 +8,33 @@
 #include <kernel/boot.h>
 #include "layout.h"
 
-#define SEL_KERNEL_CODE	0x10
-#define SEL_USER_BASE	0x20
-#define SEL_TSS		0x38
+#define SEL_KERNEL_CODE 0x10
+#define SEL_USER_BASE   0x20
+#define SEL_TSS         0x38
 
-#define VECTOR_NMI	2
-#define VECTOR_DF	8
-#define VECTOR_MC	18
-#define VECTOR_NM	7
-#define VECTOR_PF	14
-#define VECTOR_LINE	32	/* interrupt controller's line 0 */
-#define LINES		24
-#define VECTOR_MSI	64
-#define VECTOR_MSI_LAST	223
-#define VECTOR_TIMER	224
-#define VECTOR_SPURIOUS	255
+#define VECTOR_NMI      2
+#define VECTOR_DF       8
+#define VECTOR_MC       18
+#define VECTOR_NM       7
+#define VECTOR_PF       14
+#define VECTOR_LINE     32 /* interrupt controller's line 0 */
+#define LINES           24
+#define VECTOR_MSI      64
+#define VECTOR_MSI_LAST 223
+#define VECTOR_TIMER    224
+#define VECTOR_SPURIOUS 255
 
-#define MSR_APIC_BASE	0x1b
-#define MSR_SPEC_CTRL	0x48
-#define MSR_PRED_CMD	0x49
+#define MSR_APIC_BASE         0x1b
+#define MSR_SPEC_CTRL         0x48
+#define MSR_PRED_CMD          0x49
 #define MSR_ARCH_CAPABILITIES 0x10a
-#define MSR_EFER	0xc0000080
-#define MSR_STAR	0xc0000081
-#define MSR_LSTAR	0xc0000082
-#define MSR_CSTAR	0xc0000083
-#define MSR_FMASK	0xc0000084
-#define MSR_GS_BASE	0xc0000101
-#define MSR_KERNEL_GS	0xc0000102
+#define MSR_EFER              0xc0000080
+#define MSR_STAR              0xc0000081
+#define MSR_LSTAR             0xc0000082
+#define MSR_CSTAR             0xc0000083
+#define MSR_FMASK             0xc0000084
+#define MSR_GS_BASE           0xc0000101
+#define MSR_KERNEL_GS         0xc0000102
 
 static inline void outb(u16 port, u8 v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
 static inline void outw(u16 port, u16 v) { __asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port)); }
@@ -130,7 +130,7 @@ extern u64 boot_root[512], boot_pdpt[512], boot_pdpt_kernel[512], boot_pd[2048];
 
 void cpu_init(void);
 extern char boot_stack_guard[];
-bool stack_guard(u64 vaddr);	/* vaddr is in a page below a stack */
+bool stack_guard(u64 vaddr); /* vaddr is in a page below a stack */
 void harden_init(void);
 void harden_guest_changed(void);
 bool harden_eager_fpu(void);

@@ -16,12 +16,12 @@ u64 arch_pa(const void *p);
  * Page tables. A root is known by what the CPU's root register takes: the table's physical address and, where
  * translations are tagged, their tag.
  */
-u64 arch_root_init(u64 *table);		/* the kernel's part of a new root table; returns the root */
-void arch_root_destroy(u64 root);	/* the CPU must not stay on it, and forgets all of it */
-void arch_root_flush(u64 root);		/* forget its translations, at the latest when it is used again */
-void arch_flush_page(u64 vaddr);	/* of the root in use: forget one page, after a change */
-void arch_filled(u64 root);		/* entries that were invalid are valid now */
-void arch_code_written(void *p, u64 size);	/* by the kernel, and user mode is to execute it */
+u64 arch_root_init(u64 *table);            /* the kernel's part of a new root table; returns the root */
+void arch_root_destroy(u64 root);          /* the CPU must not stay on it, and forgets all of it */
+void arch_root_flush(u64 root);            /* forget its translations, at the latest when it is used again */
+void arch_flush_page(u64 vaddr);           /* of the root in use: forget one page, after a change */
+void arch_filled(u64 root);                /* entries that were invalid are valid now */
+void arch_code_written(void *p, u64 size); /* by the kernel, and user mode is to execute it */
 
 /* One access to a device's register, aligned, of 1, 2 or 4 bytes. False: the CPU says that nothing is there. */
 bool arch_device_access(u64 pa, u64 width, bool store, u64 *value);
@@ -34,7 +34,7 @@ void arch_thread_init(struct thread *t);
 void arch_thread_destroy(struct thread *t);
 void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to);
 void arch_load_mode(struct thread *t);
-u64 arch_entry_own(void);		/* values of struct thread.entry */
+u64 arch_entry_own(void); /* values of struct thread.entry */
 u64 arch_entry_guest_kernel(void);
 u64 arch_entry_guest_user(void);
 bool arch_frame_valid(const struct l4_frame *f);
@@ -52,13 +52,13 @@ bool arch_interrupt_pending(void);
 
 /* Board. */
 bool plat_console_ready(void);
-void plat_console_write(char c);	/* whether it is ready or not */
+void plat_console_write(char c); /* whether it is ready or not */
 error_t plat_irq_line(u64 line, bool level, u64 *irq);
 void plat_irq_mask(u64 irq, u32 line, bool level, bool masked);
 error_t plat_irq_msi(u64 irq, u64 *address, u64 *data);
-u64 plat_irq_msi_first(void);		/* above the last: the board has none */
+u64 plat_irq_msi_first(void); /* above the last: the board has none */
 u64 plat_irq_msi_last(void);
-void plat_irq_msi_pause(bool on);	/* the CPU takes no messages; lines may be held, too */
+void plat_irq_msi_pause(bool on); /* the CPU takes no messages; lines may be held, too */
 void plat_power_off(void);
 void plat_restart(void);
 

@@ -11,7 +11,7 @@ struct cnode;
 
 struct boot_range {
 	u64 start, end;
-	u32 kind;	/* L4_MEM_* */
+	u32 kind; /* L4_MEM_* */
 };
 
 /* What the architecture found. RAM ranges exclude the kernel, the image and what firmware keeps. */

@@ -12,28 +12,25 @@
 #include <arch/cpu.h>
 
 struct cpu {
-	struct arch_cpu arch;		/* first: the entry code knows its offsets */
+	struct arch_cpu arch; /* first: the entry code knows its offsets */
 	struct thread *current;
 	bool need_resched;
-	bool yield;			/* current goes behind its peers */
-	int ready_top;			/* highest priority with a ready thread, -1: none */
+	bool yield;    /* current goes behind its peers */
+	int ready_top; /* highest priority with a ready thread, -1: none */
 	u64 ready_bits[L4_PRIORITIES / 64];
-	struct list timers;		/* sorted by when */
-	struct sched_context *timed;	/* current's, while its time is counted; NULL: no limit, no peers */
-	bool sliced;			/* timed: its slice counts, since current has peers */
-	u64 charged_at;			/* timed: counted until then */
-	u64 slice_end;			/* timed: end of its budget or slice */
-	u64 programmed;			/* what the timer hardware is set to */
+	struct list timers;          /* sorted by when */
+	struct sched_context *timed; /* current's, while its time is counted; NULL: no limit, no peers */
+	bool sliced;                 /* timed: its slice counts, since current has peers */
+	u64 charged_at;              /* timed: counted until then */
+	u64 slice_end;               /* timed: end of its budget or slice */
+	u64 programmed;              /* what the timer hardware is set to */
 	struct thread idle;
-	struct list ready[L4_PRIORITIES];	/* last: what is before it has short offsets */
+	struct list ready[L4_PRIORITIES]; /* last: what is before it has short offsets */
 };
 
 #define NEVER (~0UL)
 
 /* Must trap_exit() come before user mode? For hot entries, where it seldom must. */
-static inline bool trap_exit_needed(const struct cpu *cpu)
-{
-	return cpu->current->exit_work | cpu->need_resched;
-}
+static inline bool trap_exit_needed(const struct cpu *cpu) { return cpu->current->exit_work | cpu->need_resched; }
 
 #endif

@@ -10,11 +10,11 @@
 struct irq {
 	u32 refs;
 	bool level, msi;
-	bool masked;		/* since it was delivered, until ACK */
-	bool latched;		/* came again while masked */
-	u8 messages;		/* that came again */
+	bool masked;  /* since it was delivered, until ACK */
+	bool latched; /* came again while masked */
+	u8 messages;  /* that came again */
 	u32 line;
-	struct slot bound;	/* held: the Notification; empty: not bound */
+	struct slot bound; /* held: the Notification; empty: not bound */
 };
 
 void irq_deliver(u64 irq);

@@ -23,22 +23,22 @@ struct object {
 	u8 size_bits;
 	u16 reserved;
 	u32 refs;
-	struct object *next_zombie;	/* of those whose destruction is not finished: see slot.c */
+	struct object *next_zombie; /* of those whose destruction is not finished: see slot.c */
 };
 
 enum slot_use {
 	SLOT_UNUSED,
-	FRAME_MAPPED,	/* Frame */
+	FRAME_MAPPED, /* Frame */
 	FRAME_ATTACHED,
 	FRAME_DETACHING,
-	HELD_CNODE,	/* held slots: by a thread */
+	HELD_CNODE, /* held slots: by a thread */
 	HELD_VSPACE,
 	HELD_SCHED,
 	HELD_FAULT,
 	HELD_BOUND,
 	HELD_VCPU,
 	HELD_SEND,
-	HELD_SPACE,	/* by a GuestSpace: its VSpace */
+	HELD_SPACE, /* by a GuestSpace: its VSpace */
 	HELD_IRQ,
 	HELD_LOG,
 };
@@ -46,22 +46,22 @@ enum slot_use {
 struct work;
 
 struct slot {
-	u8 type;		/* L4_TYPE_* */
+	u8 type; /* L4_TYPE_* */
 	u8 rights;
 	u8 size_bits;
-	u8 kind : 4;		/* L4_MEM_*, of Untyped and Frame */
-	u8 use : 4;		/* enum slot_use */
+	u8 kind : 4; /* L4_MEM_*, of Untyped and Frame */
+	u8 use : 4;  /* enum slot_use */
 	u32 depth;
-	u64 object;		/* struct object *, or physical address, or IRQ number */
-	u64 badge;		/* badge; Untyped: bytes used; Frame: where mapped; IoPort: first | last << 16 */
+	u64 object; /* struct object *, or physical address, or IRQ number */
+	u64 badge;  /* badge; Untyped: bytes used; Frame: where mapped; IoPort: first | last << 16 */
 	struct slot *prev, *next;
 	union {
-		struct {	/* Frame, while in use */
+		struct { /* Frame, while in use */
 			struct vspace *vspace;
 			struct list in_vspace;
 		};
-		struct {	/* Untyped */
-			u64 clean;	/* bytes [used, clean) are known to be zero */
+		struct {           /* Untyped */
+			u64 clean; /* bytes [used, clean) are known to be zero */
 		};
 	};
 };
@@ -69,8 +69,8 @@ _Static_assert(sizeof(struct slot) == 1 << L4_CNODE_SLOT_BITS, "slot size");
 
 struct cnode {
 	struct object obj;
-	u64 slots_mask;		/* number of slots - 1 */
-	u64 cursor;		/* while it is destroyed: next slot to empty */
+	u64 slots_mask; /* number of slots - 1 */
+	u64 cursor;     /* while it is destroyed: next slot to empty */
 };
 /* Slot 0 of a CNode is never a capability: the object's own header takes its place. */
 _Static_assert(sizeof(struct cnode) <= sizeof(struct slot), "cnode header");
@@ -113,7 +113,7 @@ struct invocation {
 	u64 op;
 	u64 arg[6];
 	u64 result[6];
-	bool again;	/* not finished: repeat the system call */
+	bool again; /* not finished: repeat the system call */
 };
 
 /* types.c: by type. Of an object, type and size are set; object_destroy does a step, and returns true after the last. */

@@ -9,14 +9,14 @@
 
 #include <kernel/arch.h>
 
-#define WORK_STEPS 2048		/* of some ten instructions each, between two looks for an interrupt */
+#define WORK_STEPS 2048 /* of some ten instructions each, between two looks for an interrupt */
 
 struct work {
 	long left;
 };
 
 #define WORK_PREEMPTIBLE ((struct work){ WORK_STEPS })
-#define WORK_TO_THE_END ((struct work){ __LONG_MAX__ })	/* for what is bounded by itself */
+#define WORK_TO_THE_END  ((struct work){ __LONG_MAX__ }) /* for what is bounded by itself */
 
 /* Steps have been done. True: stop now. At least WORK_STEPS are done before that, so every repetition gets on. */
 static inline bool work_preempted(struct work *w, u64 steps)

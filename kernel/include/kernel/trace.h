@@ -13,42 +13,42 @@
 
 /* Name, what a and b of its ring entry are. */
 #define TRACE_EVENTS(X)                                                              \
-	X(SYSCALL, "syscall")			/* number, capability */              \
-	X(GUEST_SYSCALL, "guest-syscall")	/* of guest user mode: thread */      \
-	X(GUEST_ENTER, "guest-enter")		/* slot of the space, frame_gpa */    \
-	X(PAGE_FAULT, "page-fault")		/* address, access */                 \
-	X(EXCEPTION, "exception")		/* vector, error */                   \
-	X(INTERRUPT, "interrupt")		/* number */                          \
-	X(FPU, "fpu-switch")			/* thread that gets the registers */  \
-	X(THREAD_SWITCH, "thread-switch")	/* from, to */                        \
-	X(SPACE_SWITCH, "space-switch")		/* root */                            \
-	X(FILL, "fill")				/* address, guest's entry */          \
-	X(FILL_AROUND, "fill-around")		/* address */                         \
-	X(FILL_HINT, "fill-hint")		/* address */                         \
-	X(TABLE, "table-page")			/* physical address */                \
-	X(EVICTION, "eviction")			/* GuestSpace or 0 */                 \
-	X(FLUSH, "flush")			/* start, end */                      \
-	X(FLUSH_SPACE, "flush-space")		/* GuestSpace */                      \
-	X(GUEST_FAULT, "guest-fault")		/* address, access: passed to the guest */ \
-	X(GUEST_EVENT, "guest-event")		/* bits */                            \
-	X(UPCALL, "upcall")			/* reason */                          \
-	X(SIGNAL, "signal")			/* Notification, bits */              \
-	X(IPC, "ipc")				/* Endpoint, tag */
+	X(SYSCALL, "syscall")             /* number, capability */                   \
+	X(GUEST_SYSCALL, "guest-syscall") /* of guest user mode: thread */           \
+	X(GUEST_ENTER, "guest-enter")     /* slot of the space, frame_gpa */         \
+	X(PAGE_FAULT, "page-fault")       /* address, access */                      \
+	X(EXCEPTION, "exception")         /* vector, error */                        \
+	X(INTERRUPT, "interrupt")         /* number */                               \
+	X(FPU, "fpu-switch")              /* thread that gets the registers */       \
+	X(THREAD_SWITCH, "thread-switch") /* from, to */                             \
+	X(SPACE_SWITCH, "space-switch")   /* root */                                 \
+	X(FILL, "fill")                   /* address, guest's entry */               \
+	X(FILL_AROUND, "fill-around")     /* address */                              \
+	X(FILL_HINT, "fill-hint")         /* address */                              \
+	X(TABLE, "table-page")            /* physical address */                     \
+	X(EVICTION, "eviction")           /* GuestSpace or 0 */                      \
+	X(FLUSH, "flush")                 /* start, end */                           \
+	X(FLUSH_SPACE, "flush-space")     /* GuestSpace */                           \
+	X(GUEST_FAULT, "guest-fault")     /* address, access: passed to the guest */ \
+	X(GUEST_EVENT, "guest-event")     /* bits */                                 \
+	X(UPCALL, "upcall")               /* reason */                               \
+	X(SIGNAL, "signal")               /* Notification, bits */                   \
+	X(IPC, "ipc")                     /* Endpoint, tag */
 
 enum trace_event {
 #define X(name, text) EVENT_##name,
 	TRACE_EVENTS(X)
 #undef X
-	TRACE_KINDS
+		TRACE_KINDS
 };
 
-#define TRACE_RING	8192	/* entries, a power of two */
-#define TRACE_ENDPOINTS	64	/* whose messages are counted apart */
-#define TRACE_NAME	24	/* bytes of a name, zero-padded */
+#define TRACE_RING      8192 /* entries, a power of two */
+#define TRACE_ENDPOINTS 64   /* whose messages are counted apart */
+#define TRACE_NAME      24   /* bytes of a name, zero-padded */
 
 #ifdef KERNEL_TRACE
 void event(enum trace_event kind, u64 a, u64 b);
-void trace_announce(void);	/* a line of the log: where it is */
+void trace_announce(void); /* a line of the log: where it is */
 #else
 static inline void event(enum trace_event kind, u64 a, u64 b) {}
 static inline void trace_announce(void) {}

@@ -15,12 +15,12 @@ typedef unsigned long u64;
 /* L4_ERR_*; 0 is success. */
 typedef u32 error_t;
 
-#define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
+#define likely(x)                     __builtin_expect(!!(x), 1)
+#define unlikely(x)                   __builtin_expect(!!(x), 0)
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
-#define BIT(n) (1UL << (n))
-#define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
-#define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
+#define BIT(n)                        (1UL << (n))
+#define READ_ONCE(x)                  (*(const volatile __typeof__(x) *)&(x))
+#define WRITE_ONCE(x, v)              (*(volatile __typeof__(x) *)&(x) = (v))
 
 static inline u64 align_down(u64 x, u64 a) { return x & ~(a - 1); }
 static inline u64 align_up(u64 x, u64 a) { return (x + a - 1) & ~(a - 1); }
@@ -45,6 +45,10 @@ int memcmp(const void *a, const void *b, size_t n);
  * Copy a structure from memory that a guest, a device or another CPU may write. The barrier keeps the compiler from
  * reading the source once more where the copy is used.
  */
-#define read_shared(d, s) do { *(d) = *(s); __asm__ volatile("" : : : "memory"); } while (0)
+#define read_shared(d, s)                            \
+	do {                                         \
+		*(d) = *(s);                         \
+		__asm__ volatile("" : : : "memory"); \
+	} while (0)
 
 #endif

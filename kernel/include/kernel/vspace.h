@@ -15,14 +15,14 @@
 
 /* Descriptor of a pool page. Entries outside [low, high] of the page are zero. */
 struct table {
-	u16 next, prev;		/* index + 1 on a list, 0: end; only `filled` uses prev */
+	u16 next, prev; /* index + 1 on a list, 0: end; only `filled` uses prev */
 	u16 low, high;
-	u16 frames;		/* entries that MAP made */
+	u16 frames; /* entries that MAP made */
 	u16 reserved;
-	u32 place;		/* of a last-level table of the VSpace's own tree: vaddr >> L4_LARGE_PAGE_BITS */
+	u32 place; /* of a last-level table of the VSpace's own tree: vaddr >> L4_LARGE_PAGE_BITS */
 };
 
-#define VSPACE_VCPUS 64		/* most vCPUs of one VSpace, so that stopping all of them is bounded */
+#define VSPACE_VCPUS 64 /* most vCPUs of one VSpace, so that stopping all of them is bounded */
 
 struct region {
 	u64 gpa, size, pa;
@@ -33,46 +33,46 @@ struct vspace {
 	struct object obj;
 	u32 pool_pages, pool_free;
 	u64 *root;
-	u64 root_reg;		/* as the CPU takes it: see arch_root_init */
+	u64 root_reg; /* as the CPU takes it: see arch_root_init */
 	struct table *tables;
 	char *pool;
-	u16 free_list;		/* as struct table.next */
-	u16 filled_first, filled_last;	/* list of own last-level tables without Frames, as struct table.next */
-	u32 fresh;		/* pool pages from here on were never used */
+	u16 free_list;                 /* as struct table.next */
+	u16 filled_first, filled_last; /* list of own last-level tables without Frames, as struct table.next */
+	u32 fresh;                     /* pool pages from here on were never used */
 	u32 vcpu_count;
 	u32 region_count;
 	struct region region[L4_GUEST_REGIONS];
-	struct list frames;	/* slots mapped or attached here */
+	struct list frames; /* slots mapped or attached here */
 	struct list threads;
 	struct list vcpus;
-	struct list spaces;	/* GuestSpaces without tables */
-	struct list holders;	/* GuestSpaces with tables; the least recently entered one first */
-	u64 epoch;		/* changes when guest memory goes: GuestSpaces of an older one are reset before use */
-	u64 sweep_at;		/* how far the own tree has been cleared after a detach */
+	struct list spaces;  /* GuestSpaces without tables */
+	struct list holders; /* GuestSpaces with tables; the least recently entered one first */
+	u64 epoch;           /* changes when guest memory goes: GuestSpaces of an older one are reset before use */
+	u64 sweep_at;        /* how far the own tree has been cleared after a detach */
 };
 
 struct guestspace {
 	struct object obj;
-	u16 tables, last_table;	/* list of its table pages: first and last, as struct table.next */
+	u16 tables, last_table; /* list of its table pages: first and last, as struct table.next */
 	u32 table_count;
 	u64 *root;
 	u64 root_reg;
 	struct vspace *vspace;
-	struct slot vspace_slot;	/* held */
+	struct slot vspace_slot; /* held */
 	struct list link;
-	u64 epoch;		/* the VSpace's when it was last reset; no two VSpaces have the same */
-	u64 guest_root;		/* gpa of the guest's table; NEVER: none */
-	u64 used[ARCH_ROOT_ENTRIES / 64];	/* root entries in use */
+	u64 epoch;                        /* the VSpace's when it was last reset; no two VSpaces have the same */
+	u64 guest_root;                   /* gpa of the guest's table; NEVER: none */
+	u64 used[ARCH_ROOT_ENTRIES / 64]; /* root entries in use */
 };
 
 struct vcpu {
 	struct object obj;
 	struct thread *thread;
-	struct l4_vcpu_page *page;	/* second page of the object */
+	struct l4_vcpu_page *page; /* second page of the object */
 	u64 page_vaddr;
-	struct guestspace *space;	/* while in guest user mode */
-	struct list link;		/* VSpace's vCPUs, while bound */
-	u64 fault_ip;			/* of the last upcall for a fault, and how many came from there in a row */
+	struct guestspace *space; /* while in guest user mode */
+	struct list link;         /* VSpace's vCPUs, while bound */
+	u64 fault_ip;             /* of the last upcall for a fault, and how many came from there in a row */
 	u32 fault_count;
 	struct timer timer;
 };

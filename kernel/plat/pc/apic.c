@@ -3,15 +3,27 @@
 #include <kernel/irq.h>
 #include <x86.h>
 
-#define LAPIC 0xfee00000UL
+#define LAPIC  0xfee00000UL
 #define IOAPIC 0xfec00000UL
 
-enum { ID = 0x20, TPR = 0x80, EOI = 0xb0, SVR = 0xf0, IRR = 0x200, LVT_TIMER = 0x320, LVT_LINT0 = 0x350,
-       LVT_LINT1 = 0x360, LVT_ERROR = 0x370, INITIAL = 0x380, CURRENT = 0x390, DIVIDE = 0x3e0 };
+enum {
+	ID = 0x20,
+	TPR = 0x80,
+	EOI = 0xb0,
+	SVR = 0xf0,
+	IRR = 0x200,
+	LVT_TIMER = 0x320,
+	LVT_LINT0 = 0x350,
+	LVT_LINT1 = 0x360,
+	LVT_ERROR = 0x370,
+	INITIAL = 0x380,
+	CURRENT = 0x390,
+	DIVIDE = 0x3e0
+};
 
 #define MASKED BIT(16)
-#define LEVEL BIT(15)
-#define NMI 0x400
+#define LEVEL  BIT(15)
+#define NMI    0x400
 
 u64 apic_timer_hz;
 
@@ -50,8 +62,8 @@ void apic_init(void)
 	/* NMI: the machine's button (QEMU: inject-nmi) makes the kernel show its state and stop. */
 	lapic_write(LVT_LINT1, NMI);
 	lapic_write(LVT_ERROR, MASKED);
-	lapic_write(DIVIDE, 0xb);		/* by 1 */
-	lapic_write(LVT_TIMER, VECTOR_TIMER);	/* one-shot */
+	lapic_write(DIVIDE, 0xb);             /* by 1 */
+	lapic_write(LVT_TIMER, VECTOR_TIMER); /* one-shot */
 	lapic_write(SVR, 0x100 | VECTOR_SPURIOUS);
 	for (u32 line = 0; line < LINES; line++)
 		ioapic_set(line, false, true);
@@ -70,10 +82,7 @@ bool apic_pending(void)
 	return false;
 }
 
-void apic_timer(u64 ticks)
-{
-	lapic_write(INITIAL, ticks > 0xffffffff ? 0xffffffff : ticks ? ticks : 1);
-}
+void apic_timer(u64 ticks) { lapic_write(INITIAL, ticks > 0xffffffff ? 0xffffffff : ticks ? ticks : 1); }
 
 /*
  * Rates of the counter and of the APIC timer, against the PIT's channel 2 (8254, 1193182 Hz) over 20 ms. The
@@ -88,8 +97,8 @@ u64 clock_calibrate(void)
 		u64 start, counter;
 		u32 apic;
 
-		outb(0x61, (inb(0x61) & ~2) | 1);	/* gate on, speaker off */
-		outb(0x43, 0xb0);			/* channel 2, both bytes, mode 0 */
+		outb(0x61, (inb(0x61) & ~2) | 1); /* gate on, speaker off */
+		outb(0x43, 0xb0);                 /* channel 2, both bytes, mode 0 */
 		outb(0x42, latch & 0xff);
 		lapic_write(INITIAL, 0xffffffff);
 		outb(0x42, latch >> 8);
@@ -117,12 +126,7 @@ error_t plat_irq_line(u64 line, bool level, u64 *irq)
 	return L4_ERR_OK;
 }
 
-
-
-void plat_irq_mask(u64 irq, u32 line, bool level, bool masked)
-{
-	ioapic_set(line, level, masked);
-}
+void plat_irq_mask(u64 irq, u32 line, bool level, bool masked) { ioapic_set(line, level, masked); }
 
 u64 plat_irq_msi_first(void) { return VECTOR_MSI; }
 u64 plat_irq_msi_last(void) { return VECTOR_MSI_LAST; }

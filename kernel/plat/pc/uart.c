@@ -8,7 +8,7 @@ void console_init(void)
 {
 	outb(COM1 + 1, 0);
 	outb(COM1 + 3, 0x80);
-	outb(COM1 + 0, 1);	/* 115200 baud */
+	outb(COM1 + 0, 1); /* 115200 baud */
 	outb(COM1 + 1, 0);
 	outb(COM1 + 3, 3);
 	outb(COM1 + 2, 7);

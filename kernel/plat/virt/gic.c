@@ -9,51 +9,51 @@
 #include <arm.h>
 
 /* Distributor. */
-#define GICD_CTLR	0x0
-#define GICD_TYPER	0x4
-#define GICD_IGROUPR	0x80
-#define GICD_ISENABLER	0x100
-#define GICD_ICENABLER	0x180
-#define GICD_ICACTIVER	0x380
-#define GICD_IPRIORITYR	0x400
-#define GICD_ITARGETSR	0x800
-#define GICD_ICFGR	0xc00
-#define GICD_IROUTER	0x6000
-#define CTLR_ENABLE	1
-#define CTLR_V3		0x13	/* affinity routing, group 1 as seen from either security state */
-#define CTLR_RWP	BIT(31)
+#define GICD_CTLR       0x0
+#define GICD_TYPER      0x4
+#define GICD_IGROUPR    0x80
+#define GICD_ISENABLER  0x100
+#define GICD_ICENABLER  0x180
+#define GICD_ICACTIVER  0x380
+#define GICD_IPRIORITYR 0x400
+#define GICD_ITARGETSR  0x800
+#define GICD_ICFGR      0xc00
+#define GICD_IROUTER    0x6000
+#define CTLR_ENABLE     1
+#define CTLR_V3         0x13 /* affinity routing, group 1 as seen from either security state */
+#define CTLR_RWP        BIT(31)
 
 /* Redistributor: two pages of 64 KiB, four where it has virtual LPIs. The second is like a distributor's start. */
-#define GICR_TYPER	0x8
-#define GICR_WAKER	0x14
-#define GICR_SGI	0x10000
-#define TYPER_LAST	BIT(4)
-#define TYPER_VLPIS	BIT(1)
-#define WAKER_SLEEP	BIT(1)
-#define WAKER_ASLEEP	BIT(2)
+#define GICR_TYPER   0x8
+#define GICR_WAKER   0x14
+#define GICR_SGI     0x10000
+#define TYPER_LAST   BIT(4)
+#define TYPER_VLPIS  BIT(1)
+#define WAKER_SLEEP  BIT(1)
+#define WAKER_ASLEEP BIT(2)
 
 /* CPU interface of version 2. */
-#define GICC_CTLR	0x0
-#define GICC_PMR	0x4
-#define GICC_IAR	0xc
-#define GICC_EOIR	0x10
+#define GICC_CTLR 0x0
+#define GICC_PMR  0x4
+#define GICC_IAR  0xc
+#define GICC_EOIR 0x10
 
 /* CPU interface of version 3, which assemblers need not know by name. */
-#define ICC_PMR_EL1	S3_0_C4_C6_0
-#define ICC_IAR1_EL1	S3_0_C12_C12_0
-#define ICC_EOIR1_EL1	S3_0_C12_C12_1
-#define ICC_CTLR_EL1	S3_0_C12_C12_4
-#define ICC_SRE_EL1	S3_0_C12_C12_5
-#define ICC_IGRPEN1_EL1	S3_0_C12_C12_7
+#define ICC_PMR_EL1     S3_0_C4_C6_0
+#define ICC_IAR1_EL1    S3_0_C12_C12_0
+#define ICC_EOIR1_EL1   S3_0_C12_C12_1
+#define ICC_CTLR_EL1    S3_0_C12_C12_4
+#define ICC_SRE_EL1     S3_0_C12_C12_5
+#define ICC_IGRPEN1_EL1 S3_0_C12_C12_7
 /* Their names are macros here, so one more step lets them expand. */
-#define read_icc(name) read_sysreg(name)
+#define read_icc(name)     read_sysreg(name)
 #define write_icc(v, name) write_sysreg(v, name)
 
-#define PRIVATE		32	/* interrupts below are the CPU's own */
-#define PRIORITIES	0xa0a0a0a0
-#define PRIORITY_ALL	0xf0
-#define ID_MASK		0x3ff
-#define PATIENCE	1000000
+#define PRIVATE      32 /* interrupts below are the CPU's own */
+#define PRIORITIES   0xa0a0a0a0
+#define PRIORITY_ALL 0xf0
+#define ID_MASK      0x3ff
+#define PATIENCE     1000000
 
 static char *distributor, *cpu_interface, *redistributor;
 static u32 lines;

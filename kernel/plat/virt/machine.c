@@ -6,8 +6,8 @@
 #include <kernel/debug.h>
 #include "virt.h"
 
-#define DEVICE_TOP	BIT(40)	/* one past the last address at which user level may have a device */
-#define RESERVE_MAP	16	/* offset of off_mem_rsvmap in the header, section 5.2 */
+#define DEVICE_TOP  BIT(40) /* one past the last address at which user level may have a device */
+#define RESERVE_MAP 16      /* offset of off_mem_rsvmap in the header, section 5.2 */
 
 struct fdt machine_fdt;
 
@@ -81,8 +81,9 @@ static void reserve_all(struct boot_machine *m)
 			break;
 		reserve(m, start, size);
 	}
-	for (int node = fdt_find(fdt, "/reserved-memory") == FDT_NONE ? FDT_NONE
-			: fdt_child(fdt, fdt_find(fdt, "/reserved-memory"));
+	for (int node = fdt_find(fdt, "/reserved-memory") == FDT_NONE
+	                        ? FDT_NONE
+	                        : fdt_child(fdt, fdt_find(fdt, "/reserved-memory"));
 	     node != FDT_NONE; node = fdt_sibling(fdt, node))
 		for (int i = 0; !fdt_reg(fdt, node, i, &start, &size); i++)
 			reserve(m, start, size);

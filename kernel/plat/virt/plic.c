@@ -13,7 +13,7 @@
 enum { PRIORITY = 0, ENABLE = 0x2000, ENABLE_CONTEXT = 0x80, CONTEXT = 0x200000, CONTEXT_SIZE = 0x1000, CLAIM = 4 };
 
 static char *priorities, *enables, *context;
-static u32 sources;		/* highest number */
+static u32 sources; /* highest number */
 static u32 enabled[IRQ_MAX / 32];
 static bool claimed[IRQ_MAX], level_triggered[IRQ_MAX];
 

@@ -4,8 +4,8 @@
 #include "virt.h"
 #include <arm.h>
 
-#define SYSTEM_OFF	0x84000008
-#define SYSTEM_RESET	0x84000009
+#define SYSTEM_OFF   0x84000008
+#define SYSTEM_RESET 0x84000009
 
 static enum { NONE, HVC, SMC } method;
 
@@ -29,7 +29,7 @@ static void call(u64 function)
 	if (method == HVC)
 		__asm__ volatile("hvc #0" : "+r"(x0) : : "x1", "x2", "x3", "memory");
 	else if (method == SMC)
-		__asm__ volatile(".inst 0xd4000003" : "+r"(x0) : : "x1", "x2", "x3", "memory");	/* smc #0 */
+		__asm__ volatile(".inst 0xd4000003" : "+r"(x0) : : "x1", "x2", "x3", "memory"); /* smc #0 */
 }
 
 void plat_power_off(void) { call(SYSTEM_OFF); }

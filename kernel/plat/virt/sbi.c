@@ -2,7 +2,13 @@
 /* Firmware of RISC-V boards: the Supervisor Binary Interface 1.0 (OpenSBI). */
 #include <riscv.h>
 
-enum { EXT_LEGACY_PUTCHAR = 1, EXT_LEGACY_SHUTDOWN = 8, EXT_BASE = 0x10, EXT_TIME = 0x54494d45, EXT_RESET = 0x53525354 };
+enum {
+	EXT_LEGACY_PUTCHAR = 1,
+	EXT_LEGACY_SHUTDOWN = 8,
+	EXT_BASE = 0x10,
+	EXT_TIME = 0x54494d45,
+	EXT_RESET = 0x53525354
+};
 enum { RESET_SHUTDOWN, RESET_COLD };
 
 static u64 sbi_call(u64 extension, u64 function, u64 arg0, u64 arg1)

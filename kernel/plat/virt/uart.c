@@ -2,14 +2,14 @@
 /* Debug console, polled: 16550 (TL16C550 data sheet) or PL011 (ARM DDI 0183), at the speed that firmware left. */
 #include "virt.h"
 
-#define NS16550_LSR	5
-#define LSR_THRE	0x20
-#define PL011_FR	0x18
-#define PL011_LCR_H	0x2c
-#define PL011_CR	0x30
-#define LCR_H_8N1_FIFO	0x70
-#define CR_ON		0x301	/* enabled, transmit, receive */
-#define FR_TXFF		0x20
+#define NS16550_LSR    5
+#define LSR_THRE       0x20
+#define PL011_FR       0x18
+#define PL011_LCR_H    0x2c
+#define PL011_CR       0x30
+#define LCR_H_8N1_FIFO 0x70
+#define CR_ON          0x301 /* enabled, transmit, receive */
+#define FR_TXFF        0x20
 
 static char *registers;
 static bool pl011;
@@ -45,8 +45,9 @@ void console_init(void)
 
 static u32 read(u32 reg)
 {
-	return pl011 ? mmio_read32(registers + reg)
-	     : width == 4 ? mmio_read32(registers + (reg << shift)) : mmio_read8(registers + (reg << shift));
+	return pl011        ? mmio_read32(registers + reg)
+	       : width == 4 ? mmio_read32(registers + (reg << shift))
+	                    : mmio_read8(registers + (reg << shift));
 }
 
 static void write(u32 v)

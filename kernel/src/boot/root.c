@@ -159,11 +159,10 @@ void boot_root_pager(struct boot_machine *m)
 	u64 entry = load_program(m, v);
 
 	for (u64 at = L4_ROOT_STACK_TOP - L4_ROOT_STACK_SIZE; at < L4_ROOT_STACK_TOP; at += L4_PAGE_SIZE)
-		must(vspace_map_page(v, at, arch_pa(boot_alloc(m, L4_PAGE_BITS)),
-				     L4_RIGHT_READ | L4_RIGHT_WRITE), "map stack");
+		must(vspace_map_page(v, at, arch_pa(boot_alloc(m, L4_PAGE_BITS)), L4_RIGHT_READ | L4_RIGHT_WRITE),
+		     "map stack");
 	must(vspace_map_page(v, L4_ROOT_BOOT_INFO_VADDR, arch_pa(info), L4_RIGHT_READ), "map boot_info");
-	must(vspace_map_page(v, L4_ROOT_UTCB_VADDR, arch_pa(t->utcb), L4_RIGHT_READ | L4_RIGHT_WRITE),
-	     "map UTCB");
+	must(vspace_map_page(v, L4_ROOT_UTCB_VADDR, arch_pa(t->utcb), L4_RIGHT_READ | L4_RIGHT_WRITE), "map UTCB");
 
 	root_cnode = c;
 	t->priority = L4_ROOT_PRIORITY;

@@ -23,16 +23,16 @@ static struct {
 	char text[244];
 } guest_line;
 
-static struct slot reader;	/* held: the reader's Notification */
+static struct slot reader; /* held: the reader's Notification */
 static bool panicking;
 
 /*
  * A console that takes nothing must not stop the kernel. So many looks whether it is ready are left: for a message of
  * the kernel's, and for a piece of a system call, which is repeated with interrupts on in between.
  */
-#define PATIENCE	30000
-#define PATIENCE_CALL	1000
-#define REPEATS		100
+#define PATIENCE      30000
+#define PATIENCE_CALL 1000
+#define REPEATS       100
 static u32 patience = PATIENCE;
 
 u64 log_paddr(void) { return arch_pa(&log); }
@@ -196,9 +196,9 @@ void printk(const char *fmt, ...)
 }
 
 static const char *const states[] = { "stopped", "run", "send", "recv", "reply", "wait", "vcpu-wait" };
-static const char *const types[] = { "null", "untyped", "cnode", "thread", "sched_context", "endpoint", "reply",
-				     "notification", "vspace", "frame", "vcpu", "guestspace", "irq_handler",
-				     "ioport", "control" };
+static const char *const types[] = { "null",     "untyped",    "cnode",        "thread", "sched_context",
+                                     "endpoint", "reply",      "notification", "vspace", "frame",
+                                     "vcpu",     "guestspace", "irq_handler",  "ioport", "control" };
 
 static void dump_thread(struct thread *t)
 {
@@ -219,8 +219,8 @@ static void dump_caps(struct cnode *c)
 			continue;
 		if (a->type)
 			printk("l4:   slots %lu-%lu: %s, first %lx rights %x badge %lx\n", first, i - 1,
-			       a->type < sizeof(types) / sizeof(*types) ? types[a->type] : "?", a->object,
-			       a->rights, a->badge);
+			       a->type < sizeof(types) / sizeof(*types) ? types[a->type] : "?", a->object, a->rights,
+			       a->badge);
 		first = i;
 	}
 }

@@ -6,8 +6,8 @@
 
 #ifdef KERNEL_TRACE
 struct entry {
-	u64 time;		/* counter value */
-	u64 kind_thread;	/* kind << 56 | low bits of the thread's address */
+	u64 time;        /* counter value */
+	u64 kind_thread; /* kind << 56 | low bits of the thread's address */
 	u64 a, b;
 };
 
@@ -15,12 +15,12 @@ static struct {
 	u64 magic;
 	u32 version, kinds, endpoints, ring;
 	u64 counter_hz;
-	u64 head;				/* entries ever written */
+	u64 head; /* entries ever written */
 	char name[TRACE_KINDS][TRACE_NAME];
 	u64 count[TRACE_KINDS];
 	struct {
 		u64 address, messages;
-	} endpoint[TRACE_ENDPOINTS];		/* in the order of first use; later ones are not told apart */
+	} endpoint[TRACE_ENDPOINTS]; /* in the order of first use; later ones are not told apart */
 	struct entry entry[TRACE_RING];
 } trace = {
 	.magic = 0x45434152544c4c51,		/* QLLTRACE */
@@ -60,10 +60,7 @@ void event(enum trace_event kind, u64 a, u64 b)
 	WRITE_ONCE(trace.head, trace.head + 1);
 }
 
-void trace_announce(void)
-{
-	printk("l4: trace at %lx, %lu bytes\n", arch_pa(&trace), sizeof(trace));
-}
+void trace_announce(void) { printk("l4: trace at %lx, %lu bytes\n", arch_pa(&trace), sizeof(trace)); }
 
 error_t trace_counter(u64 index, u64 *value, char name[TRACE_NAME])
 {

@@ -20,12 +20,9 @@ __attribute__((noreturn)) static void report(const char *kind, const void *data)
 	panic("undefined behaviour: %s at %s:%u:%u", kind, at->file, at->line, at->column);
 }
 
-#define HANDLER(kind, ...)                                                                     \
-	void __ubsan_handle_##kind(__VA_ARGS__);                                               \
-	__attribute__((used, no_sanitize("undefined"))) void __ubsan_handle_##kind(__VA_ARGS__)      \
-	{                                                                                      \
-		report(#kind, data);                                                           \
-	}
+#define HANDLER(kind, ...)                       \
+	void __ubsan_handle_##kind(__VA_ARGS__); \
+	__attribute__((used, no_sanitize("undefined"))) void __ubsan_handle_##kind(__VA_ARGS__) { report(#kind, data); }
 
 HANDLER(add_overflow, void *data, void *a, void *b)
 HANDLER(sub_overflow, void *data, void *a, void *b)

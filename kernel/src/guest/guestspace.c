@@ -8,7 +8,7 @@
 #include <kernel/paging.h>
 #include <kernel/vspace.h>
 
-#define AROUND 16	/* pages, aligned, that one miss may fill */
+#define AROUND 16 /* pages, aligned, that one miss may fill */
 
 void guestspace_init(void *memory, u8 size_bits)
 {
@@ -38,10 +38,7 @@ static void leave(struct guestspace *g)
 	slot_drop(&g->vspace_slot);
 }
 
-void guestspace_lost(struct slot *held)
-{
-	leave(container_of(held, struct guestspace, vspace_slot));
-}
+void guestspace_lost(struct slot *held) { leave(container_of(held, struct guestspace, vspace_slot)); }
 
 void guestspace_destroy(struct object *o)
 {
@@ -62,8 +59,10 @@ bool guestspace_flush(struct guestspace *g, u32 op, u64 *start, u64 end, struct 
 
 	if (op == L4_FLUSH_ROOT) {
 		guestspace_reset(g);
-		g->guest_root = aligned(*start, L4_PAGE_SIZE) &&
-					vspace_guest_memory(g->vspace, *start, L4_PAGE_SIZE, NULL) ? *start : NEVER;
+		g->guest_root =
+			aligned(*start, L4_PAGE_SIZE) && vspace_guest_memory(g->vspace, *start, L4_PAGE_SIZE, NULL)
+		                ? *start
+		                : NEVER;
 		return true;
 	}
 	event(EVENT_FLUSH, *start, end);
@@ -73,7 +72,7 @@ bool guestspace_flush(struct guestspace *g, u32 op, u64 *start, u64 end, struct 
 	}
 	if (g->tables)
 		done = table_change(g->vspace, g->root, start, end,
-				    op == L4_FLUSH_PROTECT ? TABLE_PROTECT : TABLE_CLEAR, work);
+		                    op == L4_FLUSH_PROTECT ? TABLE_PROTECT : TABLE_CLEAR, work);
 	arch_root_flush(g->root_reg);
 	return done;
 }
@@ -199,7 +198,7 @@ bool guest_fill(struct vspace *v, struct guestspace *g, u64 guest_root, u64 vadd
 	int level;
 
 	*present = 0;
-	if (vaddr >= ARCH_USER_TOP || !aligned(guest_root, L4_PAGE_SIZE))	/* NEVER is not aligned */
+	if (vaddr >= ARCH_USER_TOP || !aligned(guest_root, L4_PAGE_SIZE)) /* NEVER is not aligned */
 		return false;
 	leaf = guest_walk(v, guest_root, vaddr, &e, &level);
 	if (!leaf)

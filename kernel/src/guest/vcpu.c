@@ -15,7 +15,7 @@ _Static_assert(sizeof(struct vcpu) <= L4_PAGE_SIZE, "vcpu size");
  */
 #define ENTRY_FAULTS 4
 
-#define DRAIN_STEPS 256		/* what an entry of the flush queue counts for at least: see guestspace_reset() */
+#define DRAIN_STEPS 256 /* what an entry of the flush queue counts for at least: see guestspace_reset() */
 
 void vcpu_timer_fired(struct timer *timer)
 {
@@ -88,10 +88,7 @@ void vcpu_unbind(struct vcpu *v)
 }
 
 /* No thread is bound to it: a binding holds a capability. */
-void vcpu_destroy(struct object *o)
-{
-	assert(!((struct vcpu *)o)->thread);
-}
+void vcpu_destroy(struct object *o) { assert(!((struct vcpu *)o)->thread); }
 
 /* Guest user mode -> guest kernel at user_entry. The user's registers are in the guest's frame already. */
 void vcpu_leave_user(struct thread *t, u32 reason, u32 code)
@@ -173,7 +170,7 @@ void vcpu_page_fault(struct thread *t, u64 addr, u32 access)
 	bool user = t->in_guest_user;
 	u32 present;
 	bool done = user ? guest_fill(t->vspace, v->space, v->space->guest_root, place, access, &present)
-			 : guest_fill(t->vspace, NULL, READ_ONCE(p->kernel_root), place, access, &present);
+	                 : guest_fill(t->vspace, NULL, READ_ONCE(p->kernel_root), place, access, &present);
 
 	if (likely(done)) {
 		arch_flush_page(place);
@@ -203,8 +200,7 @@ void vcpu_exception(struct thread *t, u32 vector, u64 error, u64 addr)
 }
 
 /* Cold paths are out of line so that the hot path spills nothing. */
-__attribute__((noinline))
-static error_t stale_space(struct thread *t, struct guestspace *g)
+__attribute__((noinline)) static error_t stale_space(struct thread *t, struct guestspace *g)
 {
 	if (g->vspace != t->vspace)
 		return L4_ERR_UNBOUND;
@@ -240,8 +236,7 @@ static bool flush_one(struct thread *t, struct l4_flush_entry *e, struct work *w
  * Entries that name nothing of the guest's are skipped: the queue has no place for an error. False: preempted, and
  * what is left has become the head of the queue. A guest that changes it meanwhile changes its own flushes.
  */
-__attribute__((noinline))
-static bool drain_flushes(struct thread *t, struct l4_vcpu_page *p)
+__attribute__((noinline)) static bool drain_flushes(struct thread *t, struct l4_vcpu_page *p)
 {
 	u32 n = min_u64(READ_ONCE(p->flush_count), L4_GUEST_FLUSH_QUEUE), k = 0;
 	struct work work = WORK_PREEMPTIBLE;
@@ -250,7 +245,7 @@ static bool drain_flushes(struct thread *t, struct l4_vcpu_page *p)
 	while (k < n && !preempted) {
 		const struct l4_flush_entry *q = &p->flush[k];
 		struct l4_flush_entry e = { READ_ONCE(q->space), READ_ONCE(q->op), READ_ONCE(q->start),
-					    READ_ONCE(q->end) };
+		                            READ_ONCE(q->end) };
 
 		if (unlikely(!flush_one(t, &e, &work))) {
 			p->flush[k].start = e.start;
@@ -266,16 +261,14 @@ static bool drain_flushes(struct thread *t, struct l4_vcpu_page *p)
 	return k == n;
 }
 
-__attribute__((noinline))
-static error_t refuse(struct thread *t, u32 reason, u32 code)
+__attribute__((noinline)) static error_t refuse(struct thread *t, u32 reason, u32 code)
 {
 	vcpu_leave_user(t, reason, code);
 	return L4_ERR_OK;
 }
 
 /* Flush queue and map hint. False: preempted before the queue was empty. */
-__attribute__((noinline))
-static bool prepare(struct thread *t, struct l4_vcpu_page *p, u64 slot)
+__attribute__((noinline)) static bool prepare(struct thread *t, struct l4_vcpu_page *p, u64 slot)
 {
 	struct guestspace *g;
 	u32 hint;
@@ -385,8 +378,7 @@ error_t vcpu_timer(struct thread *t, u64 when)
 }
 
 /* m0 of the guest kernel's registers, where its own range starts, moves on with each repetition. */
-__attribute__((noinline))
-error_t vcpu_flush(struct thread *t)
+__attribute__((noinline)) error_t vcpu_flush(struct thread *t)
 {
 	struct work work = WORK_PREEMPTIBLE;
 	u64 words[L4_MSG_REG_WORDS];

@@ -10,12 +10,9 @@
 #include <kernel/debug.h>
 
 #define TAG_WORDS(tag) ((tag) & 0xff)
-#define TAG_CAPS(tag) ((tag) >> L4_TAG_CAPS_SHIFT & 0xff)
+#define TAG_CAPS(tag)  ((tag) >> L4_TAG_CAPS_SHIFT & 0xff)
 
-void endpoint_init(void *memory, u8 size_bits)
-{
-	list_init(&((struct endpoint *)memory)->queue);
-}
+void endpoint_init(void *memory, u8 size_bits) { list_init(&((struct endpoint *)memory)->queue); }
 
 /* Only receivers are left: a sender holds a capability. */
 bool endpoint_destroy(struct object *o)
@@ -68,8 +65,8 @@ static void transfer(struct thread *from, struct thread *to, u64 badge, bool gra
 	struct l4_frame *d = thread_frame(to), *s = thread_frame(from);
 
 	if (unlikely(from->fault_label)) {
-		u64 words[L4_MSG_REG_WORDS] = { from->fault_words[0], from->fault_words[1],
-						from->fault_words[2], from->fault_words[3] };
+		u64 words[L4_MSG_REG_WORDS] = { from->fault_words[0], from->fault_words[1], from->fault_words[2],
+		                                from->fault_words[3] };
 
 		frame_set_words(d, words);
 		frame_set_tag(d, (u64)from->fault_label << L4_TAG_LABEL_SHIFT | 4);
@@ -292,9 +289,7 @@ void ipc_fault(struct thread *t, u64 label, u64 w0, u64 w1, u64 w2, u64 w3)
 	}
 }
 
-void reply_init(void *memory, u8 size_bits)
-{
-}
+void reply_init(void *memory, u8 size_bits) {}
 
 void reply_destroy(struct object *o)
 {

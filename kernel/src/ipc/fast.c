@@ -15,8 +15,8 @@ static inline bool simple_target(struct cpu *cpu, struct thread *from, struct th
 	struct sched_context *sc = to->sc;
 
 	assert(from->sc);
-	return likely(sc) && likely(sc->unlimited) && likely(to->priority > cpu->ready_top) &&
-	       likely(!to->exit_work) && likely(from->sc->unlimited);
+	return likely(sc) && likely(sc->unlimited) && likely(to->priority > cpu->ready_top) && likely(!to->exit_work) &&
+	       likely(from->sc->unlimited);
 }
 
 static inline void deliver(struct l4_frame *d, const struct l4_frame *s, u64 badge, u64 tag)

@@ -4,10 +4,7 @@
 #include <kernel/debug.h>
 #include <kernel/vspace.h>
 
-void notification_init(void *memory, u8 size_bits)
-{
-	list_init(&((struct notification *)memory)->queue);
-}
+void notification_init(void *memory, u8 size_bits) { list_init(&((struct notification *)memory)->queue); }
 
 /* Nothing is bound to it: a binding holds a capability. */
 bool notification_destroy(struct object *o)

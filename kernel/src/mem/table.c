@@ -169,7 +169,7 @@ void table_set_frame(struct vspace *v, u64 *entry, u64 leaf, int level)
 
 struct sweep {
 	struct vspace *v;
-	u64 at;			/* everything before it is done */
+	u64 at; /* everything before it is done */
 	enum table_change how;
 	struct work *work;
 };
@@ -298,8 +298,9 @@ bool table_has_frames(struct vspace *v, u64 *table, int level, u64 start, u64 en
 		if (!pte_valid(e))
 			;
 		else if (pte_leaf(e, level) ? !!(e & ARCH_PTE_FRAME)
-			 : level == 1 && next - at == span ? !!descriptor(v, arch_ptr(pte_addr(e)))->frames
-			 : table_has_frames(v, arch_ptr(pte_addr(e)), level - 1, at, next))
+		         : level == 1 && next - at == span
+				 ? !!descriptor(v, arch_ptr(pte_addr(e)))->frames
+				 : table_has_frames(v, arch_ptr(pte_addr(e)), level - 1, at, next))
 			return true;
 		at = next;
 	}

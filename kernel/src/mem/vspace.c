@@ -7,7 +7,7 @@
 
 #define FRAMES_AT_ONCE 64
 
-static u64 last_epoch;	/* of all VSpaces */
+static u64 last_epoch; /* of all VSpaces */
 
 /* Header and descriptors, root table, pool; descriptors take as many pages as they need. */
 void vspace_init(void *memory, u8 size_bits)

@@ -7,8 +7,8 @@
 #include <kernel/arch.h>
 #include <kernel/irq.h>
 
-#define MESSAGES_MAX	64	/* of one interrupt that may come until ACK before the pause */
-#define PAUSE_US	1000
+#define MESSAGES_MAX 64 /* of one interrupt that may come until ACK before the pause */
+#define PAUSE_US     1000
 
 static struct irq irqs[IRQ_MAX];
 
@@ -46,10 +46,7 @@ void irq_release(u64 irq)
 	mask(irq, true);
 }
 
-void irq_lost(struct slot *held)
-{
-	mask(container_of(held, struct irq, bound) - irqs, true);
-}
+void irq_lost(struct slot *held) { mask(container_of(held, struct irq, bound) - irqs, true); }
 
 /* It came again before its ACK. */
 static void latch(u64 irq, struct irq *q)

@@ -5,7 +5,7 @@
 #include <kernel/irq.h>
 #include <kernel/preempt.h>
 
-#define BUDGET 16	/* steps between two looks for an interrupt */
+#define BUDGET 16 /* steps between two looks for an interrupt */
 
 /*
  * Objects without a capability whose destruction has begun. Nobody can name them, but queues and Frames may still point
@@ -39,10 +39,7 @@ void slot_insert_sibling(struct slot *of, struct slot *s)
 	of->prev = s;
 }
 
-bool slot_has_derived(const struct slot *s)
-{
-	return s->next && s->next->depth > s->depth;
-}
+bool slot_has_derived(const struct slot *s) { return s->next && s->next->depth > s->depth; }
 
 void slot_copy(struct slot *dst, struct slot *src, u8 rights, u64 badge, bool child)
 {
@@ -123,10 +120,7 @@ static bool delete_one(struct slot *s)
 }
 
 /* Or does a part of it, when it is interrupted. */
-void slot_take(struct slot *s)
-{
-	delete_one(slot_has_derived(s) ? s->next : s);
-}
+void slot_take(struct slot *s) { delete_one(slot_has_derived(s) ? s->next : s); }
 
 void slot_hold(struct slot *held, struct slot *cap, enum slot_use use)
 {

@@ -5,7 +5,7 @@
 #include <kernel/vspace.h>
 
 #define REGS_WORDS (sizeof(struct l4_frame) / sizeof(u64))
-#define REGS_FIRST 8	/* place of the registers in utcb.mr */
+#define REGS_FIRST 8 /* place of the registers in utcb.mr */
 
 _Static_assert(sizeof(struct thread) <= L4_PAGE_SIZE, "thread size");
 _Static_assert(REGS_FIRST + REGS_WORDS <= L4_MSG_WORDS, "registers fit the UTCB");
@@ -155,8 +155,8 @@ static error_t configure(struct invocation *i, struct thread *t)
 	if (error)
 		return error;
 	if (i->arg[3]) {
-		error = cap_lookup_type(i->caller, i->arg[3], L4_TYPE_ENDPOINT,
-					L4_RIGHT_WRITE | L4_RIGHT_GRANT, &fault);
+		error = cap_lookup_type(i->caller, i->arg[3], L4_TYPE_ENDPOINT, L4_RIGHT_WRITE | L4_RIGHT_GRANT,
+		                        &fault);
 		if (error)
 			return error;
 	}

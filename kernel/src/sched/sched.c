@@ -14,10 +14,7 @@
 #include <kernel/arch.h>
 #include <kernel/debug.h>
 
-static inline bool can_run(const struct thread *t)
-{
-	return t->state == THREAD_RUN && t->sc && t->sc->remaining > 0;
-}
+static inline bool can_run(const struct thread *t) { return t->state == THREAD_RUN && t->sc && t->sc->remaining > 0; }
 
 static void enqueue(struct thread *t, bool head)
 {
@@ -198,10 +195,7 @@ static void switch_to(struct cpu *cpu, struct thread *to)
 	start_clock(cpu);
 }
 
-bool sched_may_switch(struct thread *to)
-{
-	return can_run(to) && to->priority > this_cpu()->ready_top;
-}
+bool sched_may_switch(struct thread *to) { return can_run(to) && to->priority > this_cpu()->ready_top; }
 
 void sched_switch(struct thread *to)
 {

@@ -38,8 +38,8 @@ static struct {
 } *counting;
 
 static const struct operation *const groups[] = {
-	syscall_operations, signal_operations, message_operations, memory_operations, process_operations,
-	thread_operations, network_operations,
+	syscall_operations, signal_operations, message_operations, memory_operations,
+	process_operations, thread_operations, network_operations,
 };
 static const char counters_path[] = "/sys/hypervisor/counters";
 
@@ -70,7 +70,8 @@ static void read_counters(struct counters *into)
 	into->count = 0;
 	text[length > 0 ? length : 0] = 0;
 	for (char *line = text; into->count < counters_max; line += taken) {
-		if (sscanf(line, "%39s %lld\n%n", into->each[into->count].name, &into->each[into->count].value, &taken) < 2)
+		if (sscanf(line, "%39s %lld\n%n", into->each[into->count].name, &into->each[into->count].value,
+		           &taken) < 2)
 			break;
 		into->count++;
 	}
@@ -109,8 +110,9 @@ static void print_counters(const struct operation *operation)
 		operation->run(operation->count);
 		printf(", \"counters\": {");
 		for (int i = 0, printed = 0; i < idle.count; i++) {
-			double each = (double)(counting->after.each[i].value - counting->before.each[i].value
-				- idle.each[i].value) / operation->count;
+			double each = (double)(counting->after.each[i].value - counting->before.each[i].value -
+			                       idle.each[i].value) /
+			              operation->count;
 
 			if (each >= 0.005)
 				printf("%s\"%s\": %.2f", printed++ ? ", " : "", idle.each[i].name, each);

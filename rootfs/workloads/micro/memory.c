@@ -20,10 +20,7 @@ static char *map(size_t size, int flags, int file)
 	return memory;
 }
 
-static int64_t touch(char *memory, int count, size_t step)
-{
-	TIMED(count, ((volatile char *)memory)[i_ * step] = 1);
-}
+static int64_t touch(char *memory, int count, size_t step) { TIMED(count, ((volatile char *)memory)[i_ * step] = 1); }
 
 static int64_t run_anonymous(int count)
 {

@@ -115,25 +115,13 @@ static int64_t ring(int processes, int words, int count)
 	return took;
 }
 
-static int64_t run_switch_2_0(int count)
-{
-	return ring(2, 0, count);
-}
+static int64_t run_switch_2_0(int count) { return ring(2, 0, count); }
 
-static int64_t run_switch_8_0(int count)
-{
-	return ring(8, 0, count);
-}
+static int64_t run_switch_8_0(int count) { return ring(8, 0, count); }
 
-static int64_t run_switch_2_16(int count)
-{
-	return ring(2, own_words, count);
-}
+static int64_t run_switch_2_16(int count) { return ring(2, own_words, count); }
 
-static int64_t run_switch_8_16(int count)
-{
-	return ring(8, own_words, count);
-}
+static int64_t run_switch_8_16(int count) { return ring(8, own_words, count); }
 
 /* Counts and a third of them are multiples of the ring's size. */
 const struct operation message_operations[] = {

@@ -37,12 +37,13 @@ void end_child(pid_t child);
 int64_t ping(int out, int in, int count);
 
 /* The time of a loop over one statement. */
-#define TIMED(count, statement) do { \
-	int64_t start_ = begin(); \
-	for (int i_ = 0; i_ < (count); i_++) { \
-		statement; \
-	} \
-	return since(start_); \
-} while (0)
+#define TIMED(count, statement)                        \
+	do {                                           \
+		int64_t start_ = begin();              \
+		for (int i_ = 0; i_ < (count); i_++) { \
+			statement;                     \
+		}                                      \
+		return since(start_);                  \
+	} while (0)
 
 #endif

@@ -5,10 +5,7 @@
 
 #include "micro.h"
 
-static void nothing(int number)
-{
-	(void)number;
-}
+static void nothing(int number) { (void)number; }
 
 static int64_t run_install(int count)
 {

@@ -7,10 +7,7 @@
 
 #include "micro.h"
 
-static int64_t run_getppid(int count)
-{
-	TIMED(count, syscall(SYS_getppid));
-}
+static int64_t run_getppid(int count) { TIMED(count, syscall(SYS_getppid)); }
 
 static int64_t on_device(const char *path, int flags, int reads, int count)
 {
@@ -27,15 +24,9 @@ static int64_t on_device(const char *path, int flags, int reads, int count)
 	return start;
 }
 
-static int64_t run_read(int count)
-{
-	return on_device("/dev/zero", O_RDONLY, 1, count);
-}
+static int64_t run_read(int count) { return on_device("/dev/zero", O_RDONLY, 1, count); }
 
-static int64_t run_write(int count)
-{
-	return on_device("/dev/null", O_WRONLY, 0, count);
-}
+static int64_t run_write(int count) { return on_device("/dev/null", O_WRONLY, 0, count); }
 
 static int64_t run_stat(int count)
 {
@@ -44,16 +35,10 @@ static int64_t run_stat(int count)
 	TIMED(count, must(!stat("/dev/zero", &found), "stat"));
 }
 
-static int64_t run_open_close(int count)
-{
-	TIMED(count, must(!close(open("/dev/zero", O_RDONLY)), "open"));
-}
+static int64_t run_open_close(int count) { TIMED(count, must(!close(open("/dev/zero", O_RDONLY)), "open")); }
 
 const struct operation syscall_operations[] = {
-	{ "getppid", 1500, run_getppid },
-	{ "read", 1500, run_read },
-	{ "write", 1500, run_write },
-	{ "stat", 900, run_stat },
-	{ "open-close", 600, run_open_close },
-	{ 0 },
+	{ "getppid", 1500, run_getppid },      { "read", 1500, run_read },
+	{ "write", 1500, run_write },          { "stat", 900, run_stat },
+	{ "open-close", 600, run_open_close }, { 0 },
 };

@@ -8,10 +8,7 @@
 
 #include "micro.h"
 
-static void *nothing(void *unused)
-{
-	return unused;
-}
+static void *nothing(void *unused) { return unused; }
 
 static int64_t run_create(int count)
 {

@@ -14,20 +14,14 @@ enum { FLAGS = 6, LINE = 11, CONTROL = 12, MASK = 14, CLEAR = 17 };
 #define INT_RECEIVED  0x10
 #define INT_ROOM      0x20
 #define INT_TIMEOUT   0x40 /* something was received, less than the FIFO's threshold */
-#define INT_ALL	      0x7ff
-#define FIFO	      16 /* of the oldest revision; later ones hold 32 */
+#define INT_ALL       0x7ff
+#define FIFO          16 /* of the oldest revision; later ones hold 32 */
 
-static struct kept room = {0, ~0U}, mask = {0, ~0U};
+static struct kept room = { 0, ~0U }, mask = { 0, ~0U };
 
-static inline u32 read_reg(unsigned int reg)
-{
-	return uart_in(reg * sizeof(u32), sizeof(u32));
-}
+static inline u32 read_reg(unsigned int reg) { return uart_in(reg * sizeof(u32), sizeof(u32)); }
 
-static inline void write_reg(unsigned int reg, u32 value)
-{
-	uart_out(reg * sizeof(u32), sizeof(u32), value);
-}
+static inline void write_reg(unsigned int reg, u32 value) { uart_out(reg * sizeof(u32), sizeof(u32), value); }
 
 static void want(bool received, bool room_too, bool anew)
 {
@@ -70,10 +64,7 @@ static bool has_room(void)
 	return true;
 }
 
-static bool received(void)
-{
-	return !(read_reg(FLAGS) & FLAGS_NO_DATA) && !(read_reg(FLAGS) & FLAGS_NO_DATA);
-}
+static bool received(void) { return !(read_reg(FLAGS) & FLAGS_NO_DATA) && !(read_reg(FLAGS) & FLAGS_NO_DATA); }
 
 static void interrupt(void)
 {
@@ -82,4 +73,4 @@ static void interrupt(void)
 		write_reg(CLEAR, INT_ROOM);
 }
 
-const struct uart pl011 = {sizeof(u32), init, has_room, received, want, interrupt};
+const struct uart pl011 = { sizeof(u32), init, has_room, received, want, interrupt };

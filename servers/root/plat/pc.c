@@ -3,29 +3,19 @@
 #include "../root.h"
 #include "plat.h"
 
-#define COM1	  0x3f8
+#define COM1      0x3f8
 #define COM1_LINE 4
 
 #define CMOS_INDEX 0x70
 #define CMOS_DATA  0x71
 #define RTC_LINE   8
 /* Registers of an MC146818. */
-enum {
-	SECONDS = 0,
-	MINUTES = 2,
-	HOURS = 4,
-	DAY = 7,
-	MONTH = 8,
-	YEAR = 9,
-	REG_A = 10,
-	REG_B = 11,
-	REG_C = 12
-};
-#define A_UPDATING	   0x80
+enum { SECONDS = 0, MINUTES = 2, HOURS = 4, DAY = 7, MONTH = 8, YEAR = 9, REG_A = 10, REG_B = 11, REG_C = 12 };
+#define A_UPDATING         0x80
 #define B_UPDATE_INTERRUPT 0x10
-#define B_BINARY	   4
-#define B_24_HOURS	   2
-#define PM		   0x80
+#define B_BINARY           4
+#define B_24_HOURS         2
+#define PM                 0x80
 
 /* ACPI 6.4, section 5.2. */
 struct rsdp {
@@ -65,8 +55,7 @@ static const struct table *map_table(u64 paddr)
 
 	if (length < sizeof(*table) || length > TABLE_MAX)
 		fail("ACPI table at %lx has a length of %u", paddr, length);
-	return (paddr & (L4_PAGE_SIZE - 1)) + length <= L4_PAGE_SIZE ? table
-								     : device_map(paddr, length, false);
+	return (paddr & (L4_PAGE_SIZE - 1)) + length <= L4_PAGE_SIZE ? table : device_map(paddr, length, false);
 }
 
 void plat_init(void)
@@ -95,8 +84,7 @@ void plat_init(void)
 
 bool plat_pci(struct plat_pci *pci)
 {
-	*pci = (struct plat_pci){
-	    .config = mcfg.base, .first_bus = mcfg.first_bus, .last_bus = mcfg.last_bus};
+	*pci = (struct plat_pci){ .config = mcfg.base, .first_bus = mcfg.first_bus, .last_bus = mcfg.last_bus };
 	return mcfg.base != 0;
 }
 
@@ -132,7 +120,7 @@ static u64 days_since_1970(u64 year, u64 month, u64 day)
 
 u64 plat_wallclock(void)
 {
-	static const u8 regs[] = {SECONDS, MINUTES, HOURS, DAY, MONTH, YEAR};
+	static const u8 regs[] = { SECONDS, MINUTES, HOURS, DAY, MONTH, YEAR };
 	u64 field[6], seconds, counter;
 	u8 b = cmos(REG_B);
 	unsigned int i;
@@ -152,8 +140,8 @@ u64 plat_wallclock(void)
 		field[i] = field[i] / 16 * 10 + field[i] % 16;
 	if (!(b & B_24_HOURS))
 		field[2] = field[2] % 12 + (pm ? 12 : 0);
-	seconds = days_since_1970(2000 + field[5], field[4], field[3]) * 86400 + field[2] * 3600 +
-		  field[1] * 60 + field[0];
+	seconds = days_since_1970(2000 + field[5], field[4], field[3]) * 86400 + field[2] * 3600 + field[1] * 60 +
+	          field[0];
 	return seconds * 1000000000UL - counter_nanoseconds(counter);
 }
 

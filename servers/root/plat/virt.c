@@ -10,9 +10,9 @@
 
 #define FDT_HEADER 40
 #define RTC_BYTES  0x20
-#define FDT_MAX	   0x200000
+#define FDT_MAX    0x200000
 #define BUS_BITS   20
-#define SECOND	   1000000000UL
+#define SECOND     1000000000UL
 
 static struct fdt tree;
 
@@ -51,10 +51,7 @@ static void goldfish_next_second(void)
 /* PL031: ARM DDI 0224, section 3.3. Offsets in words. */
 enum { SECONDS = 0, MATCH = 1, MASK = 4, CLEAR = 7 };
 
-static u64 pl031_nanoseconds(void)
-{
-	return rtc_regs[SECONDS] * SECOND;
-}
+static u64 pl031_nanoseconds(void) { return rtc_regs[SECONDS] * SECOND; }
 
 static void pl031_next_second(void)
 {
@@ -70,8 +67,8 @@ static void pl031_next_second(void)
 }
 
 static const struct clock clocks[] = {
-    {"google,goldfish-rtc", goldfish_nanoseconds, goldfish_next_second},
-    {"arm,pl031", pl031_nanoseconds, pl031_next_second},
+	{ "google,goldfish-rtc", goldfish_nanoseconds, goldfish_next_second },
+	{ "arm,pl031", pl031_nanoseconds, pl031_next_second },
 };
 
 static void find_clock(void)
@@ -150,13 +147,10 @@ static void add_window(struct plat_pci *pci, const u8 *at, int above)
 		return;
 	if (bus + bytes < bus || paddr + bytes < paddr || bus % L4_PAGE_SIZE || paddr % L4_PAGE_SIZE)
 		fail("device tree: PCI window at %lx of %lx bytes makes no sense", bus, bytes);
-	pci->window[pci->windows++] = (struct plat_window){bus, paddr, bytes};
+	pci->window[pci->windows++] = (struct plat_window){ bus, paddr, bytes };
 }
 
-static int pci_host(void)
-{
-	return fdt_compatible(&tree, FDT_NONE, "pci-host-ecam-generic");
-}
+static int pci_host(void) { return fdt_compatible(&tree, FDT_NONE, "pci-host-ecam-generic"); }
 
 bool plat_pci(struct plat_pci *pci)
 {
@@ -166,7 +160,7 @@ bool plat_pci(struct plat_pci *pci)
 
 	if (node == FDT_NONE)
 		return false;
-	*pci = (struct plat_pci){.last_bus = 255};
+	*pci = (struct plat_pci){ .last_bus = 255 };
 	if (fdt_reg(&tree, node, 0, &pci->config, &bytes) || !bytes || pci->config % (1UL << BUS_BITS))
 		fail("device tree: PCI has no configuration space");
 	at = fdt_property(&tree, node, "bus-range", &size);

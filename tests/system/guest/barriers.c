@@ -13,10 +13,7 @@ enum { page = 4096, turns = 200 };
 static char *code;
 static pthread_barrier_t turn;
 
-static long membarrier(int command)
-{
-	return syscall(SYS_membarrier, command, 0, 0);
-}
+static long membarrier(int command) { return syscall(SYS_membarrier, command, 0, 0); }
 
 static void *execute(void *unused)
 {

@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHECK(condition) do { \
-	if (!(condition)) { \
-		fprintf(stderr, "%s:%d: %s (errno %d: %s)\n", __FILE__, __LINE__, #condition, errno, strerror(errno)); \
-		exit(1); \
-	} \
-} while (0)
+#define CHECK(condition)                                                                                     \
+	do {                                                                                                 \
+		if (!(condition)) {                                                                          \
+			fprintf(stderr, "%s:%d: %s (errno %d: %s)\n", __FILE__, __LINE__, #condition, errno, \
+			        strerror(errno));                                                            \
+			exit(1);                                                                             \
+		}                                                                                            \
+	} while (0)
 #endif

@@ -163,7 +163,8 @@ static void moves(void)
 		CHECK(moved[i * page] == (i < 32 ? 0 : i));
 	/* The same address again and again, with other content each time. */
 	for (int i = 0; i < 300; i++) {
-		char *again = mmap(moved, 4 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		char *again =
+			mmap(moved, 4 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 
 		CHECK(again == moved && again[page] == 0);
 		again[page] = i + 1;

@@ -17,7 +17,7 @@ static void on_change(int number, siginfo_t *info, void *context)
 
 int main(void)
 {
-	struct sigaction action = {.sa_sigaction = on_change, .sa_flags = SA_SIGINFO};
+	struct sigaction action = { .sa_sigaction = on_change, .sa_flags = SA_SIGINFO };
 	char folder[] = "/var/tmp/notifyXXXXXX";
 	int watched;
 

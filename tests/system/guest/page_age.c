@@ -37,7 +37,8 @@ static void forget(void)
 static void ages(int flags, int write)
 {
 	/* A hole on both sides keeps the mapping apart from others of its kind. */
-	char *hole = mmap(NULL, (pages + 2) * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *memory = hole + page;
+	char *hole = mmap(NULL, (pages + 2) * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+	     *memory = hole + page;
 	volatile char *at = memory;
 
 	CHECK(hole != MAP_FAILED);

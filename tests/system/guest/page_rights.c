@@ -64,7 +64,7 @@ static void check_rights(int flags, int touched, int prot)
 		CHECK((read(zero, memory + 128, 1) == 1) == !!(prot & PROT_WRITE));
 	}
 	/* A debugger's way in is the mapping's own rights, not the page's. */
-	CHECK((process_vm_readv(getpid(), &(struct iovec){&byte, 1}, 1, &(struct iovec){memory, 1}, 1, 0) == 1) ==
+	CHECK((process_vm_readv(getpid(), &(struct iovec){ &byte, 1 }, 1, &(struct iovec){ memory, 1 }, 1, 0) == 1) ==
 	      !!(prot & PROT_READ));
 	CHECK(mprotect(memory, page, PROT_READ | PROT_WRITE) == 0 && reads(memory) && writes(memory));
 	munmap(memory, page);

@@ -16,9 +16,9 @@
 #ifndef PR_SET_TAGGED_ADDR_CTRL
 #define PR_SET_TAGGED_ADDR_CTRL 55
 #define PR_GET_TAGGED_ADDR_CTRL 56
-#define PR_TAGGED_ADDR_ENABLE 1UL
+#define PR_TAGGED_ADDR_ENABLE   1UL
 #endif
-#define EXPOSE_TAGBITS 0x800	/* SA_EXPOSE_TAGBITS */
+#define EXPOSE_TAGBITS 0x800 /* SA_EXPOSE_TAGBITS */
 
 enum { page = 4096 };
 static sigjmp_buf back;
@@ -39,7 +39,7 @@ static char *tagged(char *pointer, unsigned long tag)
 
 static void *fault_of(volatile char *pointer, int flags)
 {
-	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | flags};
+	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | flags };
 
 	fault_at = NULL;
 	CHECK(sigaction(SIGSEGV, &action, NULL) == 0);
@@ -79,10 +79,11 @@ static void calls_take_them(char *memory)
 {
 	char *pointer = tagged(memory, 0xa5), bytes[8];
 	int ends[2], zero = open("/dev/zero", O_RDONLY);
-	struct iovec vector = {pointer, 6};
+	struct iovec vector = { pointer, 6 };
 
 	CHECK(pipe(ends) == 0 && zero >= 0);
-	CHECK(write(ends[1], pointer, 6) == 6 && read(ends[0], tagged(bytes, 3), 6) == 6 && !memcmp(bytes, "tagged", 6));
+	CHECK(write(ends[1], pointer, 6) == 6 && read(ends[0], tagged(bytes, 3), 6) == 6 &&
+	      !memcmp(bytes, "tagged", 6));
 	CHECK(writev(ends[1], &vector, 1) == 6 && read(ends[0], bytes, 6) == 6);
 	CHECK(access(pointer, F_OK) == -1 && errno == ENOENT);
 	/* Pages that are not there yet, and that are shared with a child. */

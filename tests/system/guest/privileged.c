@@ -20,20 +20,21 @@ static void on_signal(int number)
 	siglongjmp(back, 1);
 }
 
-#define REFUSED(what, want, statement) do { \
-	caught = 0; \
-	if (!sigsetjmp(back, 1)) { \
-		statement; \
-		fprintf(stderr, "%s was allowed\n", what); \
-		exit(1); \
-	} \
-	if (caught != (want)) { \
-		fprintf(stderr, "%s: signal %d instead of %d\n", what, caught, want); \
-		exit(1); \
-	} \
-} while (0);
+#define REFUSED(what, want, statement)                                                        \
+	do {                                                                                  \
+		caught = 0;                                                                   \
+		if (!sigsetjmp(back, 1)) {                                                    \
+			statement;                                                            \
+			fprintf(stderr, "%s was allowed\n", what);                            \
+			exit(1);                                                              \
+		}                                                                             \
+		if (caught != (want)) {                                                       \
+			fprintf(stderr, "%s: signal %d instead of %d\n", what, caught, want); \
+			exit(1);                                                              \
+		}                                                                             \
+	} while (0);
 
-#define REFUSED_ASM(what, want, text) REFUSED(what, want, asm volatile(text ::: ISA_CLOBBERS))
+#define REFUSED_ASM(what, want, text) REFUSED(what, want, asm volatile(text:: : ISA_CLOBBERS))
 
 static void addresses(void)
 {

@@ -122,15 +122,9 @@ static void changed_by_a_handler(void)
 }
 
 /* Code that was just written is what runs. */
-static int one(void)
-{
-	return 1;
-}
+static int one(void) { return 1; }
 
-static int two(void)
-{
-	return 2;
-}
+static int two(void) { return 2; }
 
 static void written_code(void)
 {

@@ -86,7 +86,7 @@ static void stops(void)
 		if (WSTOPSIG(got) == (SIGTRAP | 0x80))
 			calls++;
 		else if (WSTOPSIG(got) == SIGUSR1)
-			signals++;	/* swallowed: it would kill the child */
+			signals++; /* swallowed: it would kill the child */
 		else
 			deliver = WSTOPSIG(got);
 	}

@@ -12,7 +12,7 @@
 #include "check.h"
 
 enum { page = 4096, name_max = 15 };
-static const unsigned long tops[] = {1UL << 48, 1UL << 47, (1UL << 47) - page, 1UL << 38};
+static const unsigned long tops[] = { 1UL << 48, 1UL << 47, (1UL << 47) - page, 1UL << 38 };
 static char *end;
 
 static void map_last_page(void)
@@ -20,7 +20,8 @@ static void map_last_page(void)
 	for (size_t i = 0; i < sizeof(tops) / sizeof(*tops) && !end; i++) {
 		void *at = (void *)(tops[i] - page);
 
-		if (mmap(at, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == at)
+		if (mmap(at, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) ==
+		    at)
 			end = (char *)at + page;
 	}
 	CHECK(end);
@@ -45,8 +46,8 @@ static void unterminated_strings(void)
 		FAULTS(setxattr(".", string, "v", 1, 0));
 		FAULTS(getxattr(".", string, buffer, sizeof(buffer)));
 		FAULTS(memfd_create(string, 0));
-		FAULTS(execve(string, (char *[]){string, NULL}, NULL));
-		FAULTS(execve("/bin/true", (char *[]){"true", string, NULL}, NULL));
+		FAULTS(execve(string, (char *[]){ string, NULL }, NULL));
+		FAULTS(execve("/bin/true", (char *[]){ "true", string, NULL }, NULL));
 		if (length < name_max)
 			FAULTS(prctl(PR_SET_NAME, string));
 	}
@@ -74,7 +75,7 @@ static void whole_strings(void)
 	CHECK(close(memfd_create(end - 6, 0)) == 0);
 	child = fork();
 	if (!child) {
-		execv("/bin/true", (char *[]){"true", end - 6, NULL});
+		execv("/bin/true", (char *[]){ "true", end - 6, NULL });
 		_exit(1);
 	}
 	CHECK(waitpid(child, &got, 0) == child && got == 0);

@@ -8,7 +8,7 @@
 #include <l4/lib.h>
 #include <l4/virtqueue.h>
 
-#define GPA(pointer) ((u64)(pointer)-L4_GUEST_RAM_VADDR)
+#define GPA(pointer) ((u64)(pointer) - L4_GUEST_RAM_VADDR)
 #define REQUESTS     32
 #ifndef ROUNDS
 #define ROUNDS 50
@@ -33,10 +33,7 @@ static u8 pattern[BLOCK_BYTES] __attribute__((aligned(4096)));
 static u8 frames[8][2048], frame[HEADER_BYTES + FRAME_BYTES];
 
 void guest_main(struct l4_vcpu_page *page, void *dtb, u64 wallclock);
-int l4_main(void *info)
-{
-	return 0;
-} /* lib.c wants one; we do not start there */
+int l4_main(void *info) { return 0; } /* lib.c wants one; we do not start there */
 
 static struct l4_virtio_page *device(unsigned int n)
 {
@@ -97,7 +94,7 @@ static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void say(const char *format, ...)
 {
 	static char text[256];
-	struct l4_buffer buffer = {GPA(text), 0, false};
+	struct l4_buffer buffer = { GPA(text), 0, false };
 	va_list args;
 	u16 token;
 
@@ -109,16 +106,13 @@ static void say(const char *format, ...)
 	wait(L4_DEVICE_CONSOLE, 1, &token);
 }
 
-static void result(bool good, const char *what)
-{
-	say("%s %s\n", good ? "ok" : "not ok", what);
-}
+static void result(bool good, const char *what) { say("%s %s\n", good ? "ok" : "not ok", what); }
 
 static void add_block(unsigned int i, u32 type, u64 sector)
 {
-	struct l4_buffer buffers[3] = {{GPA(&headers[i]), sizeof(headers[i]), false},
-				       {GPA(blocks[i]), BLOCK_BYTES, type == 0},
-				       {GPA(&results[i]), 1, true}};
+	struct l4_buffer buffers[3] = { { GPA(&headers[i]), sizeof(headers[i]), false },
+	                                { GPA(blocks[i]), BLOCK_BYTES, type == 0 },
+	                                { GPA(&results[i]), 1, true } };
 
 	headers[i].type = type;
 	headers[i].sector = sector;
@@ -174,16 +168,16 @@ static void test_block(void)
 /* The answer of the emulator's gateway to an ARP request. */
 static void test_net(void)
 {
-	static const u8 request[] = {8, 6, 0, 1, 8, 0, 6, 4, 0, 1};
+	static const u8 request[] = { 8, 6, 0, 1, 8, 0, 6, 4, 0, 1 };
 	const u8 *mac = device(L4_DEVICE_NET)->config;
 	u8 *packet = frame + HEADER_BYTES;
-	struct l4_buffer out = {GPA(frame), sizeof(frame), false};
+	struct l4_buffer out = { GPA(frame), sizeof(frame), false };
 	unsigned int i, answers = 0;
 	u16 token;
 
 	connect(L4_DEVICE_NET, 256);
 	for (i = 0; i < 8; i++) {
-		struct l4_buffer in = {GPA(frames[i]), sizeof(frames[i]), true};
+		struct l4_buffer in = { GPA(frames[i]), sizeof(frames[i]), true };
 
 		l4_virtqueue_add(&queues[L4_DEVICE_NET][0], &in, 1, (u16)i);
 	}
@@ -192,8 +186,8 @@ static void test_net(void)
 	memcpy(packet + 6, mac, 6);
 	memcpy(packet + 12, request, sizeof(request));
 	memcpy(packet + 22, mac, 6);
-	memcpy(packet + 28, (u8[]){10, 0, 2, 15}, 4);
-	memcpy(packet + 38, (u8[]){10, 0, 2, 2}, 4);
+	memcpy(packet + 28, (u8[]){ 10, 0, 2, 15 }, 4);
+	memcpy(packet + 38, (u8[]){ 10, 0, 2, 2 }, 4);
 	for (i = 0; i < 4; i++) {
 		l4_virtqueue_add(&queues[L4_DEVICE_NET][1], &out, 1, 0);
 		kick(L4_DEVICE_NET, 1);
@@ -207,7 +201,7 @@ static void test_net(void)
 /* A request outside of our memory: the server lets go of the device until we reset it. */
 static void test_bad_request(void)
 {
-	struct l4_buffer bad = {1UL << 40, 16, false};
+	struct l4_buffer bad = { 1UL << 40, 16, false };
 
 	l4_virtqueue_add(&queues[L4_DEVICE_BLOCK][0], &bad, 1, 0);
 	kick(L4_DEVICE_BLOCK, 0);
@@ -223,7 +217,7 @@ static void test_bad_request(void)
 static void test_overlap(void)
 {
 	static char place;
-	struct l4_buffer both[2] = {{GPA(&place), 1, true}, {GPA(&place), 1, true}};
+	struct l4_buffer both[2] = { { GPA(&place), 1, true }, { GPA(&place), 1, true } };
 	bool offered = false;
 	u16 token;
 	u32 written;
@@ -261,8 +255,8 @@ static void attack(unsigned int n, void *at, u64 kind)
 		for (i = 0; i < 20; i++)
 			l4_signal(L4_GUEST_SLOT_KICK + n);
 		for (i = 0; i < 4; i++) {
-			static const u32 steps[] = {0, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER,
-						    STATUS_READY & ~VIRTIO_STATUS_DRIVER_OK, STATUS_READY};
+			static const u32 steps[] = { 0, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER,
+			                             STATUS_READY & ~VIRTIO_STATUS_DRIVER_OK, STATUS_READY };
 
 			for (k = 0; i == 3 && k < page->queue_count && k < 2; k++) {
 				page->queue[k].size = 128;
@@ -291,7 +285,7 @@ static void attack_all(void)
 static void obey(const char *line, u32 bytes)
 {
 	static const char text[] = "the test wants it";
-	struct l4_msg msg = {.tag = l4_tag(L4_ROOT_POWER_OFF, 1, 0), .words = {7}};
+	struct l4_msg msg = { .tag = l4_tag(L4_ROOT_POWER_OFF, 1, 0), .words = { 7 } };
 
 	switch (line[0]) {
 	case 'q':
@@ -332,7 +326,7 @@ void guest_main(struct l4_vcpu_page *page, void *dtb, u64 wallclock)
 	test_bad_request();
 	say("done\n");
 	for (;;) {
-		struct l4_buffer in = {GPA(input), sizeof(input), true};
+		struct l4_buffer in = { GPA(input), sizeof(input), true };
 		u32 written, i;
 
 		l4_virtqueue_add(&queues[L4_DEVICE_CONSOLE][0], &in, 1, 0);

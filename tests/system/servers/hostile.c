@@ -9,7 +9,7 @@
 #include <l4/syscall.h>
 
 #define FUZZ_STEPS 4000
-#define SLOTS	   16
+#define SLOTS      16
 
 static const struct l4_server_info *const info = (const void *)L4_SERVER_INFO_VADDR;
 
@@ -26,10 +26,10 @@ static u64 random64(void)
 	return random_state;
 }
 
-static void message(unsigned long (*how)(unsigned long cap, struct l4_msg *msg), unsigned long label, unsigned long words,
-		    unsigned long caps)
+static void message(unsigned long (*how)(unsigned long cap, struct l4_msg *msg), unsigned long label,
+                    unsigned long words, unsigned long caps)
 {
-	struct l4_msg msg = {.tag = l4_tag(label, words, caps)};
+	struct l4_msg msg = { .tag = l4_tag(label, words, caps) };
 	unsigned int i;
 
 	for (i = 0; i < L4_MSG_REG_WORDS; i++)
@@ -39,20 +39,11 @@ static void message(unsigned long (*how)(unsigned long cap, struct l4_msg *msg),
 	how(L4_SERVER_SLOT_ROOT, &msg);
 }
 
-static unsigned long call(unsigned long cap, struct l4_msg *msg)
-{
-	return l4_call(cap, msg);
-}
+static unsigned long call(unsigned long cap, struct l4_msg *msg) { return l4_call(cap, msg); }
 
-static unsigned long send(unsigned long cap, struct l4_msg *msg)
-{
-	return l4_send(cap, msg);
-}
+static unsigned long send(unsigned long cap, struct l4_msg *msg) { return l4_send(cap, msg); }
 
-static unsigned long nb_send(unsigned long cap, struct l4_msg *msg)
-{
-	return l4_nb_send(cap, msg);
-}
+static unsigned long nb_send(unsigned long cap, struct l4_msg *msg) { return l4_nb_send(cap, msg); }
 
 /* A call instead of a message: the root pager's Reply object is not to stay occupied. */
 static void call_pong(void)
@@ -141,7 +132,7 @@ static void interrupt_guest(void)
 /* One of its system calls, with whatever arguments: all but those by which it would wait for ever. */
 static void any_call(void)
 {
-	struct l4_msg msg = {.tag = random64() % 4 ? random64() % 64 : random64()};
+	struct l4_msg msg = { .tag = random64() % 4 ? random64() % 64 : random64() };
 	unsigned int i;
 
 	for (i = 0; i < L4_MSG_REG_WORDS; i++)
@@ -172,17 +163,26 @@ static void fuzz(void)
 		any_call();
 	for (;;)
 		message(random64() % 2 ? call : nb_send, random64() % 8, random64() % (L4_MSG_WORDS + 2),
-			random64() % (L4_MSG_CAPS + 2));
+		        random64() % (L4_MSG_CAPS + 2));
 }
 
 static const struct {
 	void (*make)(void);
 	bool before_ready;
 } attacks[] = {
-    {call_pong, false},	     {flood, false},		     {unknown_label, false},	{guests_requests, true},
-    {ready_again, false},    {ready_with_error, true},	     {take_interrupt_away, false},
-    {touch_everything, false}, {fuzz, true},		     {fuzz, false},		{take_time, false},
-    {interrupt_guest, false}, {take_time, true},
+	{ call_pong, false },
+	{ flood, false },
+	{ unknown_label, false },
+	{ guests_requests, true },
+	{ ready_again, false },
+	{ ready_with_error, true },
+	{ take_interrupt_away, false },
+	{ touch_everything, false },
+	{ fuzz, true },
+	{ fuzz, false },
+	{ take_time, false },
+	{ interrupt_guest, false },
+	{ take_time, true },
 };
 _Static_assert(sizeof(attacks) / sizeof(attacks[0]) == HOSTILE_ATTACKS, "each attack is made");
 

@@ -17,7 +17,7 @@
 const struct l4_boot_info *boot_info;
 unsigned long root_endpoint, tick_notification;
 
-static struct l4_boot_info info = {.firmware_table = TREE_PADDR};
+static struct l4_boot_info info = { .firmware_table = TREE_PADDR };
 static unsigned char *tree;
 static u64 tree_size;
 static unsigned int clock_regs[8];
@@ -66,15 +66,9 @@ void *device_map(u64 paddr, u64 bytes, bool uncached)
 	return tree + offset;
 }
 
-unsigned long slot_alloc(unsigned long count)
-{
-	return 100;
-}
+unsigned long slot_alloc(unsigned long count) { return 100; }
 
-unsigned long cap_mint(unsigned long cap, unsigned long rights, unsigned long badge)
-{
-	return 101;
-}
+unsigned long cap_mint(unsigned long cap, unsigned long rights, unsigned long badge) { return 101; }
 
 unsigned long device_frame(u64 paddr, unsigned long size_bits)
 {
@@ -82,10 +76,7 @@ unsigned long device_frame(u64 paddr, unsigned long size_bits)
 	return 102;
 }
 
-u64 counter_nanoseconds(u64 counter)
-{
-	return counter;
-}
+u64 counter_nanoseconds(u64 counter) { return counter; }
 
 unsigned long l4_syscall(unsigned long number, unsigned long cap, unsigned long reply_cap, struct l4_msg *msg)
 {
@@ -96,7 +87,7 @@ unsigned long l4_syscall(unsigned long number, unsigned long cap, unsigned long 
 
 static void ask(void)
 {
-	struct server console = {.name = "console"};
+	struct server console = { .name = "console" };
 	struct plat_pci pci;
 	unsigned int i, pin;
 	bool level;

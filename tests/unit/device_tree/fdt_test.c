@@ -36,7 +36,7 @@ static void good(const struct fdt *f)
 	       !fdt_is_compatible(f, node, "ns16550"));
 	assert(fdt_parent(f, node) == fdt_find(f, "/soc"));
 	assert(fdt_compatible(f, FDT_NONE, "ns16550a") == node);
-	assert(fdt_compatible(f, node, "ns16550a") == fdt_find(f, "/uart"));	/* one between is disabled */
+	assert(fdt_compatible(f, node, "ns16550a") == fdt_find(f, "/uart")); /* one between is disabled */
 	assert(!fdt_reg(f, node, 0, &address, &length) && address == 0x10000000 && length == 0x100);
 	assert(!fdt_interrupt(f, node, 0, &controller, &at, &cells) && cells == 1 && fdt_cells(at, 1) == 10);
 	assert(controller == fdt_find(f, "/soc/plic"));
@@ -94,7 +94,7 @@ static void noise(unsigned int seed)
 	srand(seed);
 	for (int round = 0; round < 4000; round++) {
 		long limit = rand() % 4 ? size : rand() % (size + 1);
-		unsigned char *copy = malloc(limit ? limit : 1);	/* exactly as long as the reader may read */
+		unsigned char *copy = malloc(limit ? limit : 1); /* exactly as long as the reader may read */
 		struct fdt f;
 
 		memcpy(copy, bytes, limit);

@@ -15,38 +15,34 @@
 #include <l4/backend.h>
 #include <l4/virtqueue.h>
 
-#define RAM	 (2UL << 20)
+#define RAM      (2UL << 20)
 #define PAGE_GPA 0x1000UL
 #define RING_GPA 0x10000UL
-#define SIZE	 16
+#define SIZE     16
 
 unsigned long test_syscalls[32];
 
 static unsigned char *const ram = (unsigned char *)L4_SERVER_GUEST_VADDR;
-static struct l4_server_info info = {.guest_size = RAM, .device_page = PAGE_GPA};
+static struct l4_server_info info = { .guest_size = RAM, .device_page = PAGE_GPA };
 static struct l4_backend backend;
 static struct l4_virtqueue driver;
 static u16 doorbell;
 
 /* libl4's printing goes nowhere here. */
 void l4_printf(const char *format, ...) {}
-void l4_die(const char *format, ...)
-{
-	abort();
-}
+void l4_die(const char *format, ...) { abort(); }
 
-#define expect(condition)                                                                                    \
-	do {                                                                                                 \
-		if (!(condition)) {                                                                          \
-			fprintf(stderr, "line %d: %s\n", __LINE__, #condition);                              \
-			exit(1);                                                                             \
-		}                                                                                            \
+#define expect(condition)                                                       \
+	do {                                                                    \
+		if (!(condition)) {                                             \
+			fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
+			exit(1);                                                \
+		}                                                               \
 	} while (0)
 
 static void make_ram(void)
 {
-	expect(mmap(ram, RAM + 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) ==
-	       ram);
+	expect(mmap(ram, RAM + 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == ram);
 	expect(!mprotect(ram, RAM, PROT_READ | PROT_WRITE));
 }
 
@@ -57,7 +53,8 @@ static void guest_connects(void)
 	l4_virtqueue_init(&driver, ram + RING_GPA, RING_GPA, 0, SIZE, &doorbell);
 	page->driver_features = VIRTIO_F_VERSION_1;
 	page->queue[0] = (struct l4_virtio_queue){
-	    SIZE, SIZE, 1, 0, driver.desc_paddr, driver.avail_paddr, driver.used_paddr, 0};
+		SIZE, SIZE, 1, 0, driver.desc_paddr, driver.avail_paddr, driver.used_paddr, 0
+	};
 	page->status = 15;
 	expect(l4_backend_poll(&backend) == L4_BACKEND_START);
 	l4_backend_done(&backend);
@@ -87,7 +84,7 @@ static void start(void)
 
 static void add(unsigned int i)
 {
-	struct l4_buffer buffers[2] = {{0x20000 + 0x100 * i, 16 + i, false}, {0x30000 + 0x100 * i, 32, true}};
+	struct l4_buffer buffers[2] = { { 0x20000 + 0x100 * i, 16 + i, false }, { 0x30000 + 0x100 * i, 32, true } };
 
 	expect(l4_virtqueue_add(&driver, buffers, 2, (u16)i));
 }
@@ -103,7 +100,7 @@ static void test_round_trip(void)
 	for (round = 0; round < 30000; round++) {
 		for (i = 0; i < SIZE / 2; i++)
 			add(i);
-		expect(!l4_virtqueue_add(&driver, &(struct l4_buffer){0, 1, false}, 1, 0));
+		expect(!l4_virtqueue_add(&driver, &(struct l4_buffer){ 0, 1, false }, 1, 0));
 		expect(l4_backend_peek(&backend, 0, &chain) == 0);
 		l4_virtqueue_kick(&driver);
 		for (i = 0; i < SIZE / 2; i++) {
@@ -213,10 +210,10 @@ static void test_indirect(void)
 	struct vring_desc *table = (void *)(ram + 0x40000);
 
 	start();
-	table[0] = (struct vring_desc){0x50000, 16, VRING_DESC_NEXT, 2};
-	table[2] = (struct vring_desc){RAM - 4096, 4096, VRING_DESC_NEXT | VRING_DESC_WRITE, 1};
-	table[1] = (struct vring_desc){0x60000, 1, VRING_DESC_WRITE, 0};
-	driver.desc[3] = (struct vring_desc){0x40000, 48, VRING_DESC_INDIRECT, 0};
+	table[0] = (struct vring_desc){ 0x50000, 16, VRING_DESC_NEXT, 2 };
+	table[2] = (struct vring_desc){ RAM - 4096, 4096, VRING_DESC_NEXT | VRING_DESC_WRITE, 1 };
+	table[1] = (struct vring_desc){ 0x60000, 1, VRING_DESC_WRITE, 0 };
+	driver.desc[3] = (struct vring_desc){ 0x40000, 48, VRING_DESC_INDIRECT, 0 };
 	driver.avail->ring[0] = 3;
 	driver.avail->idx = 1;
 	expect(l4_backend_peek(&backend, 0, &chain) == 1);
@@ -231,7 +228,7 @@ static void test_indirect(void)
 }
 
 #define TABLES_GPA  0x40000UL
-#define LONG	    40 /* buffers, more than the ring has */
+#define LONG        40 /* buffers, more than the ring has */
 #define LONG_ON_WAY 3
 
 static void add_long(unsigned int token)
@@ -240,7 +237,7 @@ static void add_long(unsigned int token)
 	unsigned int i;
 
 	for (i = 0; i < LONG; i++)
-		buffers[i] = (struct l4_buffer){0x80000 + 0x1000 * i, 64 + token, i >= LONG / 2};
+		buffers[i] = (struct l4_buffer){ 0x80000 + 0x1000 * i, 64 + token, i >= LONG / 2 };
 	expect(l4_virtqueue_add(&driver, buffers, LONG, (u16)token));
 }
 
@@ -368,10 +365,7 @@ static void test_event_index(void)
 	expect(test_syscalls[L4_SYS_SIGNAL] == 2);
 }
 
-static u64 noise(void)
-{
-	return (u64)random() << 40 ^ (u64)random() << 20 ^ (u64)random();
-}
+static u64 noise(void) { return (u64)random() << 40 ^ (u64)random() << 20 ^ (u64)random(); }
 
 /* Mostly plausible values, for noise alone never gets far. */
 static void scribble(void)
@@ -454,10 +448,11 @@ static void test_noise(void)
 			l4_backend_done(&backend);
 			page->driver_features = 0;
 			page->queue[0] = (struct l4_virtio_queue){
-			    SIZE, SIZE, 1, 0, driver.desc_paddr, driver.avail_paddr, driver.used_paddr, 0};
+				SIZE, SIZE, 1, 0, driver.desc_paddr, driver.avail_paddr, driver.used_paddr, 0
+			};
 			for (unsigned int k = 0; k < SIZE; k++)
 				driver.desc[k] =
-				    (struct vring_desc){0x20000 + 0x100 * k, 32, k % 2 ? 2 : 1, (u16)(k + 1)};
+					(struct vring_desc){ 0x20000 + 0x100 * k, 32, k % 2 ? 2 : 1, (u16)(k + 1) };
 			driver.avail->idx = driver.used->idx + 8;
 			page->status = 15;
 			if (l4_backend_poll(&backend) != L4_BACKEND_NONE)
@@ -471,16 +466,10 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } tests[] = {
-    {"round_trip", test_round_trip},
-    {"restart", test_restart},
-    {"wild_end", test_wild_end},
-    {"features", test_features},
-    {"interrupts", test_interrupts},
-    {"event_index", test_event_index},
-    {"indirect", test_indirect},
-    {"tables", test_tables},
-    {"changed", test_changed},
-    {"noise", test_noise},
+	{ "round_trip", test_round_trip }, { "restart", test_restart },       { "wild_end", test_wild_end },
+	{ "features", test_features },     { "interrupts", test_interrupts }, { "event_index", test_event_index },
+	{ "indirect", test_indirect },     { "tables", test_tables },         { "changed", test_changed },
+	{ "noise", test_noise },
 };
 
 int main(int argc, char **argv)

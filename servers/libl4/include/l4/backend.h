@@ -17,7 +17,7 @@
 struct l4_chain {
 	u16 head;
 	u16 count;
-	u64 readable, writable;		       /* bytes */
+	u64 readable, writable;                /* bytes */
 	struct l4_buffer buffer[L4_CHAIN_MAX]; /* guest-physical, inside of guest RAM; readable ones first */
 };
 
@@ -44,11 +44,11 @@ struct l4_backend {
 	struct l4_virtio_page *page;
 	u64 features;
 	u64 negotiated; /* those that the guest chose, read once when it started the device: some of features */
-	u32 status;	/* on which we have acted */
+	u32 status;     /* on which we have acted */
 	bool event_idx; /* the guest says by index, not by flag, when it wants interrupts */
-	bool settled;	/* older than a sign of life */
-	u32 pending;	/* status that l4_backend_done() acknowledges */
-	u64 seal;	/* of all but settled, pending and the queues, from one l4_backend_done() to the next; 0: none yet */
+	bool settled;   /* older than a sign of life */
+	u32 pending;    /* status that l4_backend_done() acknowledges */
+	u64 seal; /* of all but settled, pending and the queues, from one l4_backend_done() to the next; 0: none yet */
 	unsigned int queue_count;
 	u16 queue_size; /* largest that we take: the guest can write to size_max */
 	struct l4_backend_queue queue[L4_VIRTIO_QUEUES];
@@ -61,9 +61,8 @@ struct l4_backend {
 };
 
 /* Publish the device. A guest that is already running with it (we were restarted) is left as it is. */
-void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *info, u32 device_id,
-		     u64 features, unsigned int queue_count, u16 queue_size, const void *config,
-		     u32 config_bytes);
+void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *info, u32 device_id, u64 features,
+                     unsigned int queue_count, u16 queue_size, const void *config, u32 config_bytes);
 
 /* Look at the status that the guest has written. */
 enum l4_backend_action l4_backend_poll(struct l4_backend *backend);

@@ -21,9 +21,8 @@ struct l4_vspace_info {
 	unsigned long pool_pages, pool_free;
 };
 
-static inline unsigned long l4_untyped_retype(unsigned long untyped, unsigned long type,
-					      unsigned long size_bits, unsigned long cnode,
-					      unsigned long index, unsigned long count)
+static inline unsigned long l4_untyped_retype(unsigned long untyped, unsigned long type, unsigned long size_bits,
+                                              unsigned long cnode, unsigned long index, unsigned long count)
 {
 	return l4_invoke(untyped, L4_UNTYPED_RETYPE, type, size_bits, cnode, index, count, 0, NULL);
 }
@@ -33,24 +32,24 @@ static inline unsigned long l4_untyped_info(unsigned long untyped, struct l4_unt
 	unsigned long result[L4_MSG_REG_WORDS];
 	unsigned long error = l4_invoke(untyped, L4_UNTYPED_INFO, 0, 0, 0, 0, 0, 0, result);
 
-	*info = (struct l4_untyped_info){result[0], result[1], result[2], result[3]};
+	*info = (struct l4_untyped_info){ result[0], result[1], result[2], result[3] };
 	return error;
 }
 
 static inline unsigned long l4_cnode_copy(unsigned long cnode, unsigned long index, unsigned long src_cnode,
-					  unsigned long src_index, unsigned long rights)
+                                          unsigned long src_index, unsigned long rights)
 {
 	return l4_invoke(cnode, L4_CNODE_COPY, index, src_cnode, src_index, rights, 0, 0, NULL);
 }
 
 static inline unsigned long l4_cnode_mint(unsigned long cnode, unsigned long index, unsigned long src_cnode,
-					  unsigned long src_index, unsigned long rights, unsigned long badge)
+                                          unsigned long src_index, unsigned long rights, unsigned long badge)
 {
 	return l4_invoke(cnode, L4_CNODE_MINT, index, src_cnode, src_index, rights, badge, 0, NULL);
 }
 
 static inline unsigned long l4_cnode_move(unsigned long cnode, unsigned long index, unsigned long src_cnode,
-					  unsigned long src_index)
+                                          unsigned long src_index)
 {
 	return l4_invoke(cnode, L4_CNODE_MOVE, index, src_cnode, src_index, 0, 0, 0, NULL);
 }
@@ -65,22 +64,21 @@ static inline unsigned long l4_cnode_revoke(unsigned long cnode, unsigned long i
 	return l4_invoke(cnode, L4_CNODE_REVOKE, index, 0, 0, 0, 0, 0, NULL);
 }
 
-static inline unsigned long l4_thread_configure(unsigned long thread, unsigned long cnode,
-						unsigned long vspace, unsigned long utcb_vaddr,
-						unsigned long fault)
+static inline unsigned long l4_thread_configure(unsigned long thread, unsigned long cnode, unsigned long vspace,
+                                                unsigned long utcb_vaddr, unsigned long fault)
 {
 	return l4_invoke(thread, L4_THREAD_CONFIGURE, cnode, vspace, utcb_vaddr, fault, 0, 0, NULL);
 }
 
-static inline unsigned long l4_thread_set_sched(unsigned long thread, unsigned long sched,
-						unsigned long priority, unsigned long max_priority)
+static inline unsigned long l4_thread_set_sched(unsigned long thread, unsigned long sched, unsigned long priority,
+                                                unsigned long max_priority)
 {
 	return l4_invoke(thread, L4_THREAD_SET_SCHED, sched, priority, max_priority, 0, 0, 0, NULL);
 }
 
 /* Registers travel in utcb->mr[8...] of the caller. */
 static inline unsigned long l4_thread_write_regs(unsigned long thread, struct l4_utcb *utcb,
-						 const struct l4_frame *frame)
+                                                 const struct l4_frame *frame)
 {
 	const unsigned long *from = (const unsigned long *)frame;
 	unsigned long i;
@@ -90,8 +88,7 @@ static inline unsigned long l4_thread_write_regs(unsigned long thread, struct l4
 	return l4_invoke(thread, L4_THREAD_WRITE_REGS, 0, 0, 0, 0, 0, 0, NULL);
 }
 
-static inline unsigned long l4_thread_read_regs(unsigned long thread, struct l4_utcb *utcb,
-						struct l4_frame *frame)
+static inline unsigned long l4_thread_read_regs(unsigned long thread, struct l4_utcb *utcb, struct l4_frame *frame)
 {
 	unsigned long error = l4_invoke(thread, L4_THREAD_READ_REGS, 0, 0, 0, 0, 0, 0, NULL);
 	unsigned long *to = (unsigned long *)frame;
@@ -123,7 +120,7 @@ static inline unsigned long l4_thread_bind_vcpu(unsigned long thread, unsigned l
 }
 
 static inline unsigned long l4_vspace_map(unsigned long vspace, unsigned long frame, unsigned long vaddr,
-					  unsigned long rights, unsigned long uncached)
+                                          unsigned long rights, unsigned long uncached)
 {
 	return l4_invoke(vspace, L4_VSPACE_MAP, frame, vaddr, rights, uncached, 0, 0, NULL);
 }
@@ -138,7 +135,7 @@ static inline unsigned long l4_vspace_info(unsigned long vspace, struct l4_vspac
 	unsigned long result[L4_MSG_REG_WORDS];
 	unsigned long error = l4_invoke(vspace, L4_VSPACE_INFO, 0, 0, 0, 0, 0, 0, result);
 
-	*info = (struct l4_vspace_info){result[0], result[1]};
+	*info = (struct l4_vspace_info){ result[0], result[1] };
 	return error;
 }
 
@@ -152,7 +149,7 @@ static inline unsigned long l4_frame_info(unsigned long frame, struct l4_frame_i
 	unsigned long result[L4_MSG_REG_WORDS];
 	unsigned long error = l4_invoke(frame, L4_FRAME_INFO, 0, 0, 0, 0, 0, 0, result);
 
-	*info = (struct l4_frame_info){result[0], result[1]};
+	*info = (struct l4_frame_info){ result[0], result[1] };
 	return error;
 }
 
@@ -161,7 +158,7 @@ static inline unsigned long l4_sched_context_info(unsigned long sched, struct l4
 	unsigned long result[L4_MSG_REG_WORDS];
 	unsigned long error = l4_invoke(sched, L4_SCHED_CONTEXT_INFO, 0, 0, 0, 0, 0, 0, result);
 
-	*info = (struct l4_sched_context_info){result[0], result[1]};
+	*info = (struct l4_sched_context_info){ result[0], result[1] };
 	return error;
 }
 
@@ -181,7 +178,7 @@ static inline unsigned long l4_irq_handler_unbind(unsigned long irq)
 }
 
 static inline unsigned long l4_ioport_in(unsigned long ioport, unsigned long port, unsigned long width,
-					 unsigned long *value)
+                                         unsigned long *value)
 {
 	unsigned long result[L4_MSG_REG_WORDS];
 	unsigned long error = l4_invoke(ioport, L4_IOPORT_IN, port, width, 0, 0, 0, 0, result);
@@ -191,7 +188,7 @@ static inline unsigned long l4_ioport_in(unsigned long ioport, unsigned long por
 }
 
 static inline unsigned long l4_ioport_out(unsigned long ioport, unsigned long port, unsigned long width,
-					  unsigned long value)
+                                          unsigned long value)
 {
 	return l4_invoke(ioport, L4_IOPORT_OUT, port, width, value, 0, 0, 0, NULL);
 }
@@ -206,28 +203,25 @@ static inline unsigned long l4_guestspace_set_root(unsigned long guestspace, uns
 	return l4_invoke(guestspace, L4_GUESTSPACE_SET_ROOT, gpa, 0, 0, 0, 0, 0, NULL);
 }
 
-static inline unsigned long l4_guestspace_flush(unsigned long guestspace, unsigned long start,
-						unsigned long end)
+static inline unsigned long l4_guestspace_flush(unsigned long guestspace, unsigned long start, unsigned long end)
 {
 	return l4_invoke(guestspace, L4_GUESTSPACE_FLUSH, start, end, 0, 0, 0, 0, NULL);
 }
 
 static inline unsigned long l4_control_sched_configure(unsigned long control, unsigned long sched,
-						       unsigned long budget_us, unsigned long period_us)
+                                                       unsigned long budget_us, unsigned long period_us)
 {
 	return l4_invoke(control, L4_CONTROL_SCHED_CONFIGURE, sched, budget_us, period_us, 0, 0, 0, NULL);
 }
 
-static inline unsigned long l4_control_irq_line(unsigned long control, unsigned long line,
-						unsigned long trigger_level, unsigned long cnode,
-						unsigned long index)
+static inline unsigned long l4_control_irq_line(unsigned long control, unsigned long line, unsigned long trigger_level,
+                                                unsigned long cnode, unsigned long index)
 {
 	return l4_invoke(control, L4_CONTROL_IRQ_LINE, line, trigger_level, cnode, index, 0, 0, NULL);
 }
 
-static inline unsigned long l4_control_irq_msi(unsigned long control, unsigned long cnode,
-					       unsigned long index, unsigned long *address,
-					       unsigned long *data)
+static inline unsigned long l4_control_irq_msi(unsigned long control, unsigned long cnode, unsigned long index,
+                                               unsigned long *address, unsigned long *data)
 {
 	unsigned long result[L4_MSG_REG_WORDS];
 	unsigned long error = l4_invoke(control, L4_CONTROL_IRQ_MSI, cnode, index, 0, 0, 0, 0, result);

@@ -41,14 +41,14 @@ static inline unsigned long l4_reply_recv(unsigned long cap, unsigned long reply
 
 static inline unsigned long l4_signal(unsigned long cap)
 {
-	struct l4_msg msg = {0};
+	struct l4_msg msg = { 0 };
 
 	return l4_syscall(L4_SYS_SIGNAL, cap, 0, &msg);
 }
 
 static inline unsigned long l4_wait(unsigned long cap, unsigned long *bits)
 {
-	struct l4_msg msg = {0};
+	struct l4_msg msg = { 0 };
 	unsigned long error = l4_syscall(L4_SYS_WAIT, cap, 0, &msg);
 
 	*bits = msg.badge;
@@ -57,7 +57,7 @@ static inline unsigned long l4_wait(unsigned long cap, unsigned long *bits)
 
 static inline unsigned long l4_poll(unsigned long cap, unsigned long *bits)
 {
-	struct l4_msg msg = {0};
+	struct l4_msg msg = { 0 };
 	unsigned long error = l4_syscall(L4_SYS_POLL, cap, 0, &msg);
 
 	*bits = msg.badge;
@@ -67,9 +67,9 @@ static inline unsigned long l4_poll(unsigned long cap, unsigned long *bits)
 /* results may be NULL; else it receives L4_MSG_REG_WORDS words. */
 static inline __attribute__((always_inline)) unsigned long
 l4_invoke(unsigned long cap, unsigned long operation, unsigned long a0, unsigned long a1, unsigned long a2,
-	  unsigned long a3, unsigned long a4, unsigned long a5, unsigned long *results)
+          unsigned long a3, unsigned long a4, unsigned long a5, unsigned long *results)
 {
-	struct l4_msg msg = {.tag = operation, .words = {a0, a1, a2, a3, a4, a5}};
+	struct l4_msg msg = { .tag = operation, .words = { a0, a1, a2, a3, a4, a5 } };
 	unsigned long error = l4_syscall(L4_SYS_INVOKE, cap, 0, &msg);
 	int i;
 
@@ -81,7 +81,7 @@ l4_invoke(unsigned long cap, unsigned long operation, unsigned long a0, unsigned
 
 static inline unsigned long l4_yield(void)
 {
-	struct l4_msg msg = {0};
+	struct l4_msg msg = { 0 };
 
 	return l4_syscall(L4_SYS_YIELD, 0, 0, &msg);
 }
@@ -89,7 +89,7 @@ static inline unsigned long l4_yield(void)
 /* At most 48 bytes, by the capability that the root pager gives everybody who may. */
 static inline unsigned long l4_debug_write(const char *text, unsigned long bytes)
 {
-	struct l4_msg msg = {.tag = bytes};
+	struct l4_msg msg = { .tag = bytes };
 	unsigned long i;
 
 	for (i = 0; i < bytes && i < sizeof(msg.words); i++)
@@ -99,7 +99,7 @@ static inline unsigned long l4_debug_write(const char *text, unsigned long bytes
 
 static inline unsigned long l4_debug_counter(unsigned long index, unsigned long *value)
 {
-	struct l4_msg msg = {.tag = index};
+	struct l4_msg msg = { .tag = index };
 	unsigned long error = l4_syscall(L4_SYS_DEBUG_COUNTER, 0, 0, &msg);
 
 	*value = msg.words[0];
@@ -109,35 +109,35 @@ static inline unsigned long l4_debug_counter(unsigned long index, unsigned long 
 /* Returns only when the thread is no vCPU; else the guest goes on at vcpu_page.user_entry. */
 static inline unsigned long l4_vcpu_enter(unsigned long guestspace)
 {
-	struct l4_msg msg = {0};
+	struct l4_msg msg = { 0 };
 
 	return l4_syscall(L4_SYS_VCPU_ENTER, guestspace, 0, &msg);
 }
 
 static inline unsigned long l4_vcpu_resume(void)
 {
-	struct l4_msg msg = {0};
+	struct l4_msg msg = { 0 };
 
 	return l4_syscall(L4_SYS_VCPU_RESUME, 0, 0, &msg);
 }
 
 static inline unsigned long l4_vcpu_wait(void)
 {
-	struct l4_msg msg = {0};
+	struct l4_msg msg = { 0 };
 
 	return l4_syscall(L4_SYS_VCPU_WAIT, 0, 0, &msg);
 }
 
 static inline unsigned long l4_vcpu_timer(unsigned long counter)
 {
-	struct l4_msg msg = {.tag = counter};
+	struct l4_msg msg = { .tag = counter };
 
 	return l4_syscall(L4_SYS_VCPU_TIMER, 0, 0, &msg);
 }
 
 static inline unsigned long l4_vcpu_flush(unsigned long start, unsigned long end)
 {
-	struct l4_msg msg = {.words = {start, end}};
+	struct l4_msg msg = { .words = { start, end } };
 
 	return l4_syscall(L4_SYS_VCPU_FLUSH, 0, 0, &msg);
 }

@@ -25,25 +25,16 @@ static inline unsigned long l4_tag(unsigned long label, unsigned long words, uns
 	return label << L4_TAG_LABEL_SHIFT | caps << L4_TAG_CAPS_SHIFT | words << L4_TAG_WORDS_SHIFT;
 }
 
-static inline unsigned long l4_tag_label(unsigned long tag)
-{
-	return tag >> L4_TAG_LABEL_SHIFT;
-}
+static inline unsigned long l4_tag_label(unsigned long tag) { return tag >> L4_TAG_LABEL_SHIFT; }
 
-static inline unsigned long l4_tag_words(unsigned long tag)
-{
-	return tag >> L4_TAG_WORDS_SHIFT & 0xff;
-}
+static inline unsigned long l4_tag_words(unsigned long tag) { return tag >> L4_TAG_WORDS_SHIFT & 0xff; }
 
-static inline unsigned long l4_tag_caps(unsigned long tag)
-{
-	return tag >> L4_TAG_CAPS_SHIFT & 0xff;
-}
+static inline unsigned long l4_tag_caps(unsigned long tag) { return tag >> L4_TAG_CAPS_SHIFT & 0xff; }
 
 /* One access that the compiler may neither split, repeat nor invent: for memory that others write. */
-#define l4_read_once(x)			 (*(const volatile __typeof__(x) *)&(x))
-#define l4_write_once(x, value)		 (*(volatile __typeof__(x) *)&(x) = (value))
-#define l4_load_acquire(pointer)	 __atomic_load_n(pointer, __ATOMIC_ACQUIRE)
+#define l4_read_once(x)                  (*(const volatile __typeof__(x) *)&(x))
+#define l4_write_once(x, value)          (*(volatile __typeof__(x) *)&(x) = (value))
+#define l4_load_acquire(pointer)         __atomic_load_n(pointer, __ATOMIC_ACQUIRE)
 #define l4_store_release(pointer, value) __atomic_store_n(pointer, value, __ATOMIC_RELEASE)
 
 #endif

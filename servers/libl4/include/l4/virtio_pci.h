@@ -28,8 +28,8 @@ bool l4_virtio_pci_negotiate(struct l4_virtio_pci *pci, u64 features);
 u16 l4_virtio_pci_queue_size(struct l4_virtio_pci *pci, u16 number);
 
 /* Set up queue number in memory at paddr and enable it; of interrupts that are messages, it has the first. */
-void l4_virtio_pci_queue(struct l4_virtio_pci *pci, struct l4_virtqueue *queue, u16 number, u16 size,
-			 void *memory, u64 paddr);
+void l4_virtio_pci_queue(struct l4_virtio_pci *pci, struct l4_virtqueue *queue, u16 number, u16 size, void *memory,
+                         u64 paddr);
 void l4_virtio_pci_start(struct l4_virtio_pci *pci);
 
 /* Whether the device runs: started, and not in need of a reset. */

@@ -26,8 +26,8 @@ struct l4_virtqueue {
 	u16 free_table[L4_VIRTQUEUE_TABLES];
 	u16 next[L4_VIRTQUEUE_MAX];
 	/* Of the request that starts here: */
-	u16 length[L4_VIRTQUEUE_MAX];	    /* descriptors in the ring, 0: there is none */
-	u16 table[L4_VIRTQUEUE_MAX];	    /* its table */
+	u16 length[L4_VIRTQUEUE_MAX];       /* descriptors in the ring, 0: there is none */
+	u16 table[L4_VIRTQUEUE_MAX];        /* its table */
 	u16 table_length[L4_VIRTQUEUE_MAX]; /* and descriptors there, 0: it has none */
 	u16 token[L4_VIRTQUEUE_MAX];
 	u64 sum[L4_VIRTQUEUE_MAX]; /* of the words of all descriptors, as we wrote them */
@@ -38,7 +38,7 @@ size_t l4_virtqueue_bytes(u16 size);
 
 /* memory is page-aligned, at physical address paddr; size is a power of two up to L4_VIRTQUEUE_MAX. */
 void l4_virtqueue_init(struct l4_virtqueue *queue, void *memory, u64 paddr, u16 number, u16 size,
-		       volatile u16 *doorbell);
+                       volatile u16 *doorbell);
 
 /* Memory, page-aligned, for tables of long requests; for a device that takes VIRTIO_F_INDIRECT_DESC. */
 void l4_virtqueue_tables(struct l4_virtqueue *queue, void *memory, u64 paddr, u64 bytes);

@@ -6,8 +6,8 @@
 #include <l4/types.h>
 #include <l4/arch.h>
 
-#define ARCH_FREE_LINE	   232 /* an interrupt line without a device */
-#define ARCH_TRAP_VECTOR   0 /* what arch_user_trap raises */
+#define ARCH_FREE_LINE     232 /* an interrupt line without a device */
+#define ARCH_TRAP_VECTOR   0   /* what arch_user_trap raises */
 #define ARCH_FPU_REGISTERS 32
 /* A register that keeps what is written: PL011's IBRD, 16 bits, by accesses of any width. */
 #define ARCH_REGISTER_PADDR  0x09000024UL
@@ -16,10 +16,7 @@
 #define ARCH_NOBODY_PADDR    0x09800000UL /* no device is there */
 #define ARCH_NOBODY_ERROR    L4_ERR_RANGE
 
-static inline void arch_relax(void)
-{
-	asm volatile("yield" : : : "memory");
-}
+static inline void arch_relax(void) { asm volatile("yield" : : : "memory"); }
 
 /* Counts instructions under -icount. */
 static inline u64 arch_cycles(void)
@@ -31,26 +28,11 @@ static inline u64 arch_cycles(void)
 }
 
 /* Registers by role. */
-static inline u64 *frame_ip(struct l4_frame *f)
-{
-	return &f->pc;
-}
-static inline u64 *frame_sp(struct l4_frame *f)
-{
-	return &f->sp;
-}
-static inline u64 *frame_arg0(struct l4_frame *f)
-{
-	return &f->x0;
-}
-static inline u64 *frame_arg1(struct l4_frame *f)
-{
-	return &f->x1;
-}
-static inline u64 *frame_result(struct l4_frame *f)
-{
-	return &f->x2;
-}
+static inline u64 *frame_ip(struct l4_frame *f) { return &f->pc; }
+static inline u64 *frame_sp(struct l4_frame *f) { return &f->sp; }
+static inline u64 *frame_arg0(struct l4_frame *f) { return &f->x0; }
+static inline u64 *frame_arg1(struct l4_frame *f) { return &f->x1; }
+static inline u64 *frame_result(struct l4_frame *f) { return &f->x2; }
 
 /* Makes registers that call entry(arg) with a stack that ends at top. */
 static inline void arch_frame_call(struct l4_frame *f, void *entry, u64 arg, u64 top)
@@ -74,7 +56,7 @@ extern const char arch_fixup[];
 /* VCPU_ENTER as a function: returns the exit reason, or ENTER_FAILED + error if L4 returned. */
 u64 arch_vcpu_enter(struct l4_vcpu_page *page, u64 space);
 #define ENTER_FAILED 0x1000
-void arch_upcall_entry(void); /* calls guest_upcall() below the interrupted stack */
+void arch_upcall_entry(void);                                   /* calls guest_upcall() below the interrupted stack */
 u64 arch_spin_until(volatile u64 *word, u64 value, u64 rounds); /* all registers checked; 0 if they changed */
 
 /* Vector registers: fill them from a seed; count those that do not hold it. */

@@ -3,20 +3,20 @@
 #include "guest.h"
 
 #define EC_UNKNOWN    0x00
-#define EC_WFI	      0x01
+#define EC_WFI        0x01
 #define EC_SYSREG     0x18
-#define EC_SVE	      0x19
-#define EC_PC	      0x22
-#define EC_DATA	      0x24
-#define EC_STEP	      0x32
-#define EC_BRK	      0x3c
+#define EC_SVE        0x19
+#define EC_PC         0x22
+#define EC_DATA       0x24
+#define EC_STEP       0x32
+#define EC_BRK        0x3c
 #define PSTATE_SS     (1UL << 21)
 #define PSTATE_FLAGS  0xf0000000UL
 #define PSTATE_EL1H   0x3c5UL
 #define FSC_ALIGNMENT 0x21
 
-#define SVC	0xd4000001
-#define NOP	0xd503201f
+#define SVC     0xd4000001
+#define NOP     0xd503201f
 #define DAIFSET 0xd5034fdf
 
 /* User programs that are written into the code page as instructions. */
@@ -33,7 +33,7 @@ static u64 run(const u32 *code, u64 count, u64 pstate)
 
 GUEST_TEST(aarch64_user_frame_is_sanitised)
 {
-	static const u32 call[] = {SVC}, mask[] = {DAIFSET, SVC};
+	static const u32 call[] = { SVC }, mask[] = { DAIFSET, SVC };
 
 	/* whatever the frame says, user mode has no privilege and interrupts stay on */
 	EQ(run(call, 1, ~PSTATE_SS), L4_EXIT_SYSCALL);
@@ -63,7 +63,7 @@ static void check_registers(void)
 
 GUEST_TEST(aarch64_user_registers_round_trip)
 {
-	static const u32 call[] = {SVC};
+	static const u32 call[] = { SVC };
 
 	run(call, 1, 0);
 	fill_registers();
@@ -100,8 +100,8 @@ GUEST_TEST(aarch64_syscall_exit_shows_no_kernel_address)
 
 GUEST_TEST(aarch64_single_step)
 {
-	static const u32 nops[] = {NOP, NOP, NOP, SVC, NOP, SVC};
-	static const u32 straight[] = {NOP, NOP, SVC};
+	static const u32 nops[] = { NOP, NOP, NOP, SVC, NOP, SVC };
+	static const u32 straight[] = { NOP, NOP, SVC };
 
 	EQ(run(nops, 6, PSTATE_SS), L4_EXIT_EXCEPTION);
 	EQ(vcpu->exit_code, EC_STEP);
@@ -127,10 +127,7 @@ GUEST_TEST(aarch64_single_step)
 	EQ(run(straight, 3, 0), L4_EXIT_SYSCALL);
 }
 
-static void steps(struct helper *self)
-{
-	shared[1]++;
-}
+static void steps(struct helper *self) { shared[1]++; }
 
 /* A thread is stepped, and only that one. */
 TEST(aarch64_thread_is_stepped)
@@ -173,49 +170,49 @@ TEST(aarch64_thread_is_stepped)
 GUEST_TEST(aarch64_privileged_instructions)
 {
 	static const u32 privileged[] = {
-	    0xd5381000, /* mrs x0, sctlr_el1 */
-	    0xd5181000, /* msr sctlr_el1, x0 */
-	    0xd5182000, /* msr ttbr0_el1, x0 */
-	    0xd5182020, /* msr ttbr1_el1, x0 */
-	    0xd518c000, /* msr vbar_el1, x0 */
-	    0xd5384240, /* mrs x0, currentel */
-	    0xd5184000, /* msr spsr_el1, x0 */
-	    0xd5184100, /* msr sp_el0, x0 */
-	    0xd50040bf, /* msr spsel, #0 */
-	    0xd500419f, /* msr pan, #1 */
-	    0xd5034fdf, /* msr daifset, #15 */
-	    0xd50342ff, /* msr daifclr, #2 */
-	    0xd53b4220, /* mrs x0, daif */
-	    0xd508871f, /* tlbi vmalle1 */
-	    0xd5087620, /* dc ivac, x0 */
-	    0xd5087640, /* dc isw, x0 */
-	    0xd508751f, /* ic iallu */
-	    0xd5087800, /* at s1e1r, x0 */
-	    0xd4000002, /* hvc #0 */
-	    0xd4000003, /* smc #0 */
-	    0xd69f03e0, /* eret */
-	    0xd503207f, /* wfi */
-	    0xd51be320, /* msr cntv_ctl_el0, x0 */
-	    0xd51be340, /* msr cntv_cval_el0, x0 */
-	    0xd51be220, /* msr cntp_ctl_el0, x0 */
-	    0xd53be020, /* mrs x0, cntpct_el0 */
-	    0xd518e100, /* msr cntkctl_el1, x0 */
-	    0xd51bd060, /* msr tpidrro_el0, x0 */
-	    0xd538d080, /* mrs x0, tpidr_el1 */
-	    0xd5181040, /* msr cpacr_el1, x0 */
-	    0xd53b9c00, /* mrs x0, pmcr_el0 */
-	    0xd51b9d00, /* msr pmccntr_el0, x0 */
-	    0xd5100240, /* msr mdscr_el1, x0 */
-	    0xd538cc00, /* mrs x0, icc_iar1_el1 */
-	    0xd518cc20, /* msr icc_eoir1_el1, x0 */
-	    0x2518e3e0, /* ptrue p0.b */
-	    0xd4400000, /* hlt #0 */
-	    0xd4200000, /* brk #0 */
-	    0xd4a00001, /* dcps1 */
+		0xd5381000, /* mrs x0, sctlr_el1 */
+		0xd5181000, /* msr sctlr_el1, x0 */
+		0xd5182000, /* msr ttbr0_el1, x0 */
+		0xd5182020, /* msr ttbr1_el1, x0 */
+		0xd518c000, /* msr vbar_el1, x0 */
+		0xd5384240, /* mrs x0, currentel */
+		0xd5184000, /* msr spsr_el1, x0 */
+		0xd5184100, /* msr sp_el0, x0 */
+		0xd50040bf, /* msr spsel, #0 */
+		0xd500419f, /* msr pan, #1 */
+		0xd5034fdf, /* msr daifset, #15 */
+		0xd50342ff, /* msr daifclr, #2 */
+		0xd53b4220, /* mrs x0, daif */
+		0xd508871f, /* tlbi vmalle1 */
+		0xd5087620, /* dc ivac, x0 */
+		0xd5087640, /* dc isw, x0 */
+		0xd508751f, /* ic iallu */
+		0xd5087800, /* at s1e1r, x0 */
+		0xd4000002, /* hvc #0 */
+		0xd4000003, /* smc #0 */
+		0xd69f03e0, /* eret */
+		0xd503207f, /* wfi */
+		0xd51be320, /* msr cntv_ctl_el0, x0 */
+		0xd51be340, /* msr cntv_cval_el0, x0 */
+		0xd51be220, /* msr cntp_ctl_el0, x0 */
+		0xd53be020, /* mrs x0, cntpct_el0 */
+		0xd518e100, /* msr cntkctl_el1, x0 */
+		0xd51bd060, /* msr tpidrro_el0, x0 */
+		0xd538d080, /* mrs x0, tpidr_el1 */
+		0xd5181040, /* msr cpacr_el1, x0 */
+		0xd53b9c00, /* mrs x0, pmcr_el0 */
+		0xd51b9d00, /* msr pmccntr_el0, x0 */
+		0xd5100240, /* msr mdscr_el1, x0 */
+		0xd538cc00, /* mrs x0, icc_iar1_el1 */
+		0xd518cc20, /* msr icc_eoir1_el1, x0 */
+		0x2518e3e0, /* ptrue p0.b */
+		0xd4400000, /* hlt #0 */
+		0xd4200000, /* brk #0 */
+		0xd4a00001, /* dcps1 */
 	};
 
 	for (u64 i = 0; i < sizeof(privileged) / 4; i++) {
-		u32 code[] = {privileged[i], SVC};
+		u32 code[] = { privileged[i], SVC };
 
 		if (!EQ(run(code, 2, 0), L4_EXIT_EXCEPTION))
 			print("# instruction 0x%x\n", privileged[i]);
@@ -229,37 +226,37 @@ GUEST_TEST(aarch64_privileged_instructions)
 GUEST_TEST(aarch64_user_instructions)
 {
 	static const u32 allowed[] = {
-	    0xd53be040, /* mrs x0, cntvct_el0 */
-	    0xd53be000, /* mrs x0, cntfrq_el0 */
-	    0xd53b9d00, /* mrs x0, pmccntr_el0 */
-	    0xd53b0020, /* mrs x0, ctr_el0 */
-	    0xd53b00e0, /* mrs x0, dczid_el0 */
-	    0xd50b7b20, /* dc cvau, x0 */
-	    0xd50b7a20, /* dc cvac, x0 */
-	    0xd50b7e20, /* dc civac, x0 */
-	    0xd50b7520, /* ic ivau, x0 */
-	    0xd53bd060, /* mrs x0, tpidrro_el0 */
-	    0xd51bd040, /* msr tpidr_el0, x0 */
-	    0xd53b4200, /* mrs x0, nzcv */
-	    0xd53b4400, /* mrs x0, fpcr */
-	    0xd503209f, /* sev */
-	    0xd503205f, /* wfe, after an event */
-	    0xd503203f, /* yield */
-	    0xd503233f, /* paciasp: does nothing */
-	    0xd503245f, /* bti c: does nothing */
-	    0x1e602800, /* fadd d0, d0, d0 */
+		0xd53be040, /* mrs x0, cntvct_el0 */
+		0xd53be000, /* mrs x0, cntfrq_el0 */
+		0xd53b9d00, /* mrs x0, pmccntr_el0 */
+		0xd53b0020, /* mrs x0, ctr_el0 */
+		0xd53b00e0, /* mrs x0, dczid_el0 */
+		0xd50b7b20, /* dc cvau, x0 */
+		0xd50b7a20, /* dc cvac, x0 */
+		0xd50b7e20, /* dc civac, x0 */
+		0xd50b7520, /* ic ivau, x0 */
+		0xd53bd060, /* mrs x0, tpidrro_el0 */
+		0xd51bd040, /* msr tpidr_el0, x0 */
+		0xd53b4200, /* mrs x0, nzcv */
+		0xd53b4400, /* mrs x0, fpcr */
+		0xd503209f, /* sev */
+		0xd503205f, /* wfe, after an event */
+		0xd503203f, /* yield */
+		0xd503233f, /* paciasp: does nothing */
+		0xd503245f, /* bti c: does nothing */
+		0x1e602800, /* fadd d0, d0, d0 */
 	};
 	u64 data = page_new();
 
 	table_map(user_root, DATA_VADDR, data, LEAF_RW);
 	for (u64 i = 0; i < sizeof(allowed) / 4; i++) {
-		u32 code[] = {allowed[i], SVC};
+		u32 code[] = { allowed[i], SVC };
 
 		if (!EQ(run(code, 2, 0), L4_EXIT_SYSCALL))
 			print("# instruction 0x%x\n", allowed[i]);
 	}
 	/* block zeroing writes, and needs the right to */
-	static const u32 zva[] = {0xd50b7420, SVC};
+	static const u32 zva[] = { 0xd50b7420, SVC };
 
 	for (u64 i = 0; i < 512; i++)
 		((u64 *)gp(data))[i] = ~i;
@@ -288,8 +285,8 @@ GUEST_TEST(aarch64_tagged_addresses)
 
 GUEST_TEST(aarch64_alignment)
 {
-	static const u32 exclusive[] = {0xc85f7c01, SVC}; /* ldxr x1, [x0] */
-	static const u32 call[] = {SVC};
+	static const u32 exclusive[] = { 0xc85f7c01, SVC }; /* ldxr x1, [x0] */
+	static const u32 call[] = { SVC };
 	u64 data = page_new(), value;
 
 	table_map(user_root, DATA_VADDR, data, LEAF_RW);
@@ -314,11 +311,11 @@ GUEST_TEST(aarch64_cpu_id)
 	volatile u64 *id = vcpu->cpu_id;
 
 	CHECK(id[L4_CPU_ID_MIDR]);
-	EQ(id[L4_CPU_ID_PFR0] & 0xff, 0x11);	     /* AArch64 only, no EL2, no EL3 */
-	EQ(id[L4_CPU_ID_PFR0] >> 32 & 0xf, 0);	     /* SVE */
+	EQ(id[L4_CPU_ID_PFR0] & 0xff, 0x11);            /* AArch64 only, no EL2, no EL3 */
+	EQ(id[L4_CPU_ID_PFR0] >> 32 & 0xf, 0);          /* SVE */
 	CHECK((id[L4_CPU_ID_PFR0] >> 16 & 0xf) != 0xf); /* FP */
-	EQ(id[L4_CPU_ID_PFR1], 0);		     /* MTE, SME, BTI */
-	EQ(id[L4_CPU_ID_ISAR1] >> 4 & 0xff, 0);	     /* pointer authentication */
+	EQ(id[L4_CPU_ID_PFR1], 0);                      /* MTE, SME, BTI */
+	EQ(id[L4_CPU_ID_ISAR1] >> 4 & 0xff, 0);         /* pointer authentication */
 	EQ(id[L4_CPU_ID_ISAR1] >> 24 & 0xff, 0);
 	EQ(id[L4_CPU_ID_ISAR2] >> 8 & 0xfff, 0); /* and by the third algorithm, MOPS */
 }
@@ -326,8 +323,8 @@ GUEST_TEST(aarch64_cpu_id)
 /* Kernel addresses are refused for every access, also as instructions. */
 GUEST_TEST(aarch64_kernel_addresses)
 {
-	static const u64 kernel[] = {0xffff000000000000, 0xffff000040200000, 0xffffff8000000000, 0xffffff8000010000,
-				     0xffffff80001ff000};
+	static const u64 kernel[] = { 0xffff000000000000, 0xffff000040200000, 0xffffff8000000000, 0xffffff8000010000,
+	                              0xffffff80001ff000 };
 	u64 value;
 
 	for (u64 i = 0; i < sizeof(kernel) / 8; i++) {
@@ -384,8 +381,7 @@ TEST(aarch64_written_registers_are_sanitised)
 /* The frame's privileged bits, set by another while user mode is preempted, are dropped on the way back. */
 static void sets_privileged_bits(struct helper *self)
 {
-	volatile struct l4_frame *frame =
-	    (volatile void *)(TEST_VADDR + FRAME_END_GPA - sizeof(struct l4_frame));
+	volatile struct l4_frame *frame = (volatile void *)(TEST_VADDR + FRAME_END_GPA - sizeof(struct l4_frame));
 
 	while (!shared[1])
 		SYS(L4_SYS_YIELD, 0, 0);
@@ -398,7 +394,7 @@ static void sets_privileged_bits(struct helper *self)
 
 static void has_privileged_bits_set(struct helper *self)
 {
-	static const u32 mask[] = {DAIFSET, SVC};
+	static const u32 mask[] = { DAIFSET, SVC };
 
 	run(mask, 2, 0);
 	user_call(PROGRAM(spin), 0, 0);

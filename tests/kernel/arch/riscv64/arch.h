@@ -6,7 +6,7 @@
 #include <l4/types.h>
 #include <l4/arch.h>
 
-#define ARCH_FREE_LINE	   20 /* an interrupt line without a device */
+#define ARCH_FREE_LINE     20 /* an interrupt line without a device */
 #define ARCH_TRAP_VECTOR   3  /* what arch_user_trap raises: breakpoint */
 #define ARCH_FPU_REGISTERS 32
 /* A register that keeps what is written: 16550's SCR. */
@@ -16,10 +16,7 @@
 #define ARCH_NOBODY_PADDR    0x10000100UL /* no device is there */
 #define ARCH_NOBODY_ERROR    L4_ERR_RANGE
 
-static inline void arch_relax(void)
-{
-	asm volatile("nop" : : : "memory");
-}
+static inline void arch_relax(void) { asm volatile("nop" : : : "memory"); }
 
 /* Counts instructions under -icount. */
 static inline u64 arch_cycles(void)
@@ -31,26 +28,11 @@ static inline u64 arch_cycles(void)
 }
 
 /* Registers by role. */
-static inline u64 *frame_ip(struct l4_frame *f)
-{
-	return &f->pc;
-}
-static inline u64 *frame_sp(struct l4_frame *f)
-{
-	return &f->sp;
-}
-static inline u64 *frame_arg0(struct l4_frame *f)
-{
-	return &f->a0;
-}
-static inline u64 *frame_arg1(struct l4_frame *f)
-{
-	return &f->a1;
-}
-static inline u64 *frame_result(struct l4_frame *f)
-{
-	return &f->a7;
-}
+static inline u64 *frame_ip(struct l4_frame *f) { return &f->pc; }
+static inline u64 *frame_sp(struct l4_frame *f) { return &f->sp; }
+static inline u64 *frame_arg0(struct l4_frame *f) { return &f->a0; }
+static inline u64 *frame_arg1(struct l4_frame *f) { return &f->a1; }
+static inline u64 *frame_result(struct l4_frame *f) { return &f->a7; }
 
 /* Makes registers that call entry(arg) with a stack that ends at top. */
 static inline void arch_frame_call(struct l4_frame *f, void *entry, u64 arg, u64 top)
@@ -74,7 +56,7 @@ extern const char arch_fixup[];
 /* VCPU_ENTER as a function: returns the exit reason, or ENTER_FAILED + error if L4 returned. */
 u64 arch_vcpu_enter(struct l4_vcpu_page *page, u64 space);
 #define ENTER_FAILED 0x1000
-void arch_upcall_entry(void); /* calls guest_upcall() below the interrupted stack */
+void arch_upcall_entry(void);                                   /* calls guest_upcall() below the interrupted stack */
 u64 arch_spin_until(volatile u64 *word, u64 value, u64 rounds); /* all registers checked; 0 if they changed */
 
 /* Vector registers: fill them from a seed; count those that do not hold it. */

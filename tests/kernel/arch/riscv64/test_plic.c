@@ -5,8 +5,8 @@
 
 #define UART_PADDR 0x10000000UL
 #define UART_LINE  10
-#define IER	   1
-#define IIR	   2
+#define IER        1
+#define IIR        2
 #define IER_THRI   2
 
 #define CONTROL L4_ROOT_SLOT_CONTROL
@@ -22,8 +22,7 @@ static u64 map_uart(void)
 		if (b->kind != L4_MEM_DEVICE || b->paddr != UART_PADDR)
 			continue;
 		MUST(retype(L4_ROOT_SLOT_UNTYPED + i, L4_TYPE_FRAME, L4_PAGE_BITS, f, 1));
-		MUST(INV(L4_ROOT_SLOT_VSPACE, L4_VSPACE_MAP, f, TEST_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE,
-			 1));
+		MUST(INV(L4_ROOT_SLOT_VSPACE, L4_VSPACE_MAP, f, TEST_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE, 1));
 		return L4_ROOT_SLOT_UNTYPED + i;
 	}
 	CHECK(!"a device Untyped with the serial line");

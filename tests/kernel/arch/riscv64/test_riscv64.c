@@ -2,25 +2,25 @@
 /* What only riscv64 can get wrong: status bits, CSRs, FP state, reservations, leaves without rights. */
 #include "guest.h"
 
-#define CAUSE_ILLEGAL	 2
+#define CAUSE_ILLEGAL    2
 #define CAUSE_BREAKPOINT 3
-#define STATUS_SPIE	 (1UL << 5)
-#define STATUS_SPP	 (1UL << 8)
-#define STATUS_VS	 (3UL << 9)
-#define STATUS_FS	 (3UL << 13)
-#define STATUS_FS_INIT	 (1UL << 13)
-#define STATUS_FS_CLEAN	 (2UL << 13)
-#define STATUS_SUM	 (1UL << 18)
-#define STATUS_MXR	 (1UL << 19)
-#define KERNEL_VADDR	 0xffffffff80000000UL /* where L4 has its image and all memory */
-#define KERNEL_DIRECT	 0xffffffc000000000UL
+#define STATUS_SPIE      (1UL << 5)
+#define STATUS_SPP       (1UL << 8)
+#define STATUS_VS        (3UL << 9)
+#define STATUS_FS        (3UL << 13)
+#define STATUS_FS_INIT   (1UL << 13)
+#define STATUS_FS_CLEAN  (2UL << 13)
+#define STATUS_SUM       (1UL << 18)
+#define STATUS_MXR       (1UL << 19)
+#define KERNEL_VADDR     0xffffffff80000000UL /* where L4 has its image and all memory */
+#define KERNEL_DIRECT    0xffffffc000000000UL
 
 /* Programs for user mode, by assembler; they are copied into the guest's code page. */
 #define PROGRAM_AT 0x800UL
-#define CODE(name, text)                                                                                     \
-	extern const char name[], name##_end[];                                                              \
-	asm(".pushsection .rodata\n.balign 4\n.option push\n.option norvc\n.option arch, +d\n" #name         \
-	    ":\n" text "\n" #name "_end:\n.option pop\n.popsection")
+#define CODE(name, text)                                                                                        \
+	extern const char name[], name##_end[];                                                                 \
+	asm(".pushsection .rodata\n.balign 4\n.option push\n.option norvc\n.option arch, +d\n" #name ":\n" text \
+	    "\n" #name "_end:\n.option pop\n.popsection")
 #define RUN(name, status) run(name, name##_end - name, status)
 
 CODE(code_call, "ecall");
@@ -90,7 +90,7 @@ GUEST_TEST(riscv_events_keep_all_user_registers)
 /* Whatever the frame says, user mode has no privilege and interrupts stay on. */
 GUEST_TEST(riscv_user_frame_is_sanitised)
 {
-	static const u64 odd[] = {0, ALL_ONES, ALL_ONES & ~STATUS_SPP, STATUS_SPP, STATUS_SUM | STATUS_MXR};
+	static const u64 odd[] = { 0, ALL_ONES, ALL_ONES & ~STATUS_SPP, STATUS_SPP, STATUS_SUM | STATUS_MXR };
 	u64 page = page_new();
 
 	for (u64 i = 0; i < sizeof(odd) / 8; i++) {
@@ -100,8 +100,7 @@ GUEST_TEST(riscv_user_frame_is_sanitised)
 		EQ(RUN(code_vector, odd[i]), L4_EXIT_EXCEPTION);
 		EQ(vcpu->exit_code, CAUSE_ILLEGAL);
 		/* code that may only be executed is not read */
-		table_map(user_root, DATA_VADDR, page,
-			  L4_PTE_VALID | L4_PTE_LEAF | L4_PTE_USER | L4_PTE_EXEC);
+		table_map(user_root, DATA_VADDR, page, L4_PTE_VALID | L4_PTE_LEAF | L4_PTE_USER | L4_PTE_EXEC);
 		EQ(RUN(code_load, odd[i]), L4_EXIT_FAULT);
 		EQ(vcpu->fault_access, L4_RIGHT_READ);
 		ERR(SYS(L4_SYS_VCPU_TIMER, 0, l4_counter() + vcpu->counter_hz / 2000), OK);
@@ -143,7 +142,7 @@ static int kernel_frame_of_nonsense(void)
 /* In guest kernel mode FP registers work, whatever its frame says, and nothing else does. */
 GUEST_TEST(riscv_guest_kernel_frame_is_sanitised)
 {
-	static const u64 odd[] = {0, ALL_ONES, STATUS_SPP, STATUS_SUM | STATUS_MXR | STATUS_SPP};
+	static const u64 odd[] = { 0, ALL_ONES, STATUS_SPP, STATUS_SUM | STATUS_MXR | STATUS_SPP };
 
 	for (u64 i = 0; i < sizeof(odd) / 8; i++) {
 		shared[1] = odd[i];
@@ -304,8 +303,8 @@ static void spins(struct helper *self)
 TEST(riscv_written_registers_are_sanitised)
 {
 	static const u64 bad_pc[] = {
-	    KERNEL_VADDR,    KERNEL_DIRECT + 0x80200000, ~0UL, 1UL << 63, 1UL << 38, 1UL << 47,
-	    KERNEL_VADDR + 2};
+		KERNEL_VADDR, KERNEL_DIRECT + 0x80200000, ~0UL, 1UL << 63, 1UL << 38, 1UL << 47, KERNEL_VADDR + 2
+	};
 	struct l4_frame *f = (struct l4_frame *)&root_utcb->mr[8];
 
 	for (u64 i = 0; i < sizeof(bad_pc) / 8; i++) {
@@ -404,10 +403,7 @@ TEST(riscv_system_calls_keep_registers)
 	register u64 t3 asm("t3") = 1, t4 asm("t4") = 2, t5 asm("t5") = 3, t6 asm("t6") = 4;
 	register u64 a0 asm("a0") = 9, a7 asm("a7") = L4_SYS_YIELD, t2 asm("t2") = 5;
 
-	asm volatile("ecall"
-		     : "+r"(a0), "+r"(a7), "+r"(t2), "+r"(t3), "+r"(t4), "+r"(t5), "+r"(t6)
-		     :
-		     : "memory");
+	asm volatile("ecall" : "+r"(a0), "+r"(a7), "+r"(t2), "+r"(t3), "+r"(t4), "+r"(t5), "+r"(t6) : : "memory");
 	EQ(a0, L4_ERR_OK);
 	EQ(a7, L4_SYS_YIELD);
 	EQ(t2 + t3 + t4 + t5 + t6, 15);

@@ -3,7 +3,7 @@
 #include "harness.h"
 
 #define ALL_TAGS 65536UL /* as many as the CPU has at most */
-#define AT_ONCE	 1000UL
+#define AT_ONCE  1000UL
 
 static void yields(struct helper *self)
 {

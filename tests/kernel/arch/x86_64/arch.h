@@ -6,7 +6,7 @@
 #include <l4/types.h>
 #include <l4/arch.h>
 
-#define ARCH_FREE_LINE	   5 /* an interrupt line without a device */
+#define ARCH_FREE_LINE     5 /* an interrupt line without a device */
 #define ARCH_TRAP_VECTOR   6 /* what arch_user_trap raises */
 #define ARCH_FPU_REGISTERS 16
 /* A register that keeps what is written: where HPET's timer 0 would send its messages. */
@@ -16,38 +16,17 @@
 #define ARCH_NOBODY_PADDR    0xfed80000UL /* no device is there: reads as ones */
 #define ARCH_NOBODY_ERROR    L4_ERR_OK
 
-static inline void arch_relax(void)
-{
-	asm volatile("pause" : : : "memory");
-}
+static inline void arch_relax(void) { asm volatile("pause" : : : "memory"); }
 
 /* Counts instructions under -icount. */
-static inline u64 arch_cycles(void)
-{
-	return l4_counter();
-}
+static inline u64 arch_cycles(void) { return l4_counter(); }
 
 /* Registers by role. */
-static inline u64 *frame_ip(struct l4_frame *f)
-{
-	return &f->ip;
-}
-static inline u64 *frame_sp(struct l4_frame *f)
-{
-	return &f->sp;
-}
-static inline u64 *frame_arg0(struct l4_frame *f)
-{
-	return &f->di;
-}
-static inline u64 *frame_arg1(struct l4_frame *f)
-{
-	return &f->si;
-}
-static inline u64 *frame_result(struct l4_frame *f)
-{
-	return &f->ax;
-}
+static inline u64 *frame_ip(struct l4_frame *f) { return &f->ip; }
+static inline u64 *frame_sp(struct l4_frame *f) { return &f->sp; }
+static inline u64 *frame_arg0(struct l4_frame *f) { return &f->di; }
+static inline u64 *frame_arg1(struct l4_frame *f) { return &f->si; }
+static inline u64 *frame_result(struct l4_frame *f) { return &f->ax; }
 
 /* Makes registers that call entry(arg) with a stack that ends at top. */
 static inline void arch_frame_call(struct l4_frame *f, void *entry, u64 arg, u64 top)
@@ -71,7 +50,7 @@ extern const char arch_fixup[];
 /* VCPU_ENTER as a function: returns the exit reason, or ENTER_FAILED + error if L4 returned. */
 u64 arch_vcpu_enter(struct l4_vcpu_page *page, u64 space);
 #define ENTER_FAILED 0x1000
-void arch_upcall_entry(void); /* calls guest_upcall() below the interrupted stack */
+void arch_upcall_entry(void);                                   /* calls guest_upcall() below the interrupted stack */
 u64 arch_spin_until(volatile u64 *word, u64 value, u64 rounds); /* all registers checked; 0 if they changed */
 
 /* Vector registers: fill them from a seed; count those that do not hold it. */

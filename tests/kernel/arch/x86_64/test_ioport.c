@@ -2,13 +2,13 @@
 /* IoPort, and the delivery of an interrupt by the PC's real-time clock. */
 #include "harness.h"
 
-#define IO	       L4_ROOT_SLOT_IOPORT
+#define IO             L4_ROOT_SLOT_IOPORT
 #define CMOS_INDEX     0x70
 #define CMOS_DATA      0x71
-#define PIT_LINE 2 /* of the I/O APIC */
+#define PIT_LINE       2 /* of the I/O APIC */
 #define RTC_LINE       8
-#define RTC_B	       0x0b
-#define RTC_C	       0x0c
+#define RTC_B          0x0b
+#define RTC_C          0x0c
 #define RTC_B_PERIODIC 0x40
 
 static u64 cmos_read(u64 index)
@@ -67,7 +67,7 @@ TEST(ioport_errors)
 	ERR(INV(cap_copy(cmos, L4_RIGHT_WRITE), L4_IOPORT_IN, 0x70, 1), RIGHTS);
 	ERR(INV(cmos, 2), OP);
 	/* ranges only shrink */
-#define RANGE_MINT(first, last)                                                                              \
+#define RANGE_MINT(first, last) \
 	INV(L4_ROOT_SLOT_CNODE, L4_CNODE_MINT, to, L4_ROOT_SLOT_CNODE, cmos, 15, (first) | (u64)(last) << 16)
 	ERR(RANGE_MINT(0x70, 0x72), ARG);
 	ERR(RANGE_MINT(0x6f, 0x71), ARG);
@@ -116,8 +116,7 @@ TEST(irq_storm_of_edges_waits_for_the_acknowledgement)
 
 TEST(irq_is_delivered_until_acknowledged)
 {
-	u64 irq = slot_new(), n = obj_new(L4_TYPE_NOTIFICATION, 0),
-	    badged = cap_mint(n, L4_RIGHT_WRITE, 0x20);
+	u64 irq = slot_new(), n = obj_new(L4_TYPE_NOTIFICATION, 0), badged = cap_mint(n, L4_RIGHT_WRITE, 0x20);
 	u64 b, start;
 
 	MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_IRQ_LINE, RTC_LINE, 0, L4_ROOT_SLOT_CNODE, irq));

@@ -2,13 +2,13 @@
 /* What only x86_64 can get wrong: flags, segments, canonical addresses, privileged instructions. */
 #include "guest.h"
 
-#define FLAGS_IF	  0x200UL
-#define FLAGS_IOPL	  0x3000UL
-#define FLAGS_NT	  0x4000UL
-#define FLAGS_TF	  0x100UL
-#define FLAGS_DF	  0x400UL
-#define FLAGS_AC	  0x40000UL
-#define VECTOR_DEBUG	  1
+#define FLAGS_IF          0x200UL
+#define FLAGS_IOPL        0x3000UL
+#define FLAGS_NT          0x4000UL
+#define FLAGS_TF          0x100UL
+#define FLAGS_DF          0x400UL
+#define FLAGS_AC          0x40000UL
+#define VECTOR_DEBUG      1
 #define VECTOR_PROTECTION 13
 
 /* User programs that are written into the code page as bytes. */
@@ -29,10 +29,11 @@ static u64 run(const u8 *bytes, u64 count, u64 flags)
 
 GUEST_TEST(x86_user_frame_is_sanitised)
 {
-	static const u8 cli[] = {0xfa, 0x0f, 0x05}, in[] = {0xe4, 0x80, 0x0f, 0x05};
-	static const u8 flags[] = {0x9c, 0x58, 0x0f, 0x05}; /* pushf; pop %rax; syscall */
-	static const u8 compat[] = {0x6a, 0x00, 0x66, 0xc7, 0x44, 0x24, 0x04, 0x23, 0x00,
-				    0xff, 0x2c, 0x24}; /* push $0; movw $0x23, 4(%rsp); ljmp *(%rsp) */
+	static const u8 cli[] = { 0xfa, 0x0f, 0x05 }, in[] = { 0xe4, 0x80, 0x0f, 0x05 };
+	static const u8 flags[] = { 0x9c, 0x58, 0x0f, 0x05 }; /* pushf; pop %rax; syscall */
+	static const u8 compat[] = {
+		0x6a, 0x00, 0x66, 0xc7, 0x44, 0x24, 0x04, 0x23, 0x00, 0xff, 0x2c, 0x24
+	}; /* push $0; movw $0x23, 4(%rsp); ljmp *(%rsp) */
 
 	/* whatever the frame says, user mode has no privilege and interrupts stay on */
 	EQ(run(cli, sizeof(cli), FLAGS_IOPL), L4_EXIT_EXCEPTION);
@@ -53,7 +54,7 @@ GUEST_TEST(x86_user_frame_is_sanitised)
 
 GUEST_TEST(x86_user_registers_round_trip)
 {
-	static const u8 call[] = {0x0f, 0x05};
+	static const u8 call[] = { 0x0f, 0x05 };
 	u64 *f = (u64 *)guest_frame;
 
 	user_call(program(call, sizeof(call)), 0, 0);
@@ -73,7 +74,7 @@ GUEST_TEST(x86_user_registers_round_trip)
 /* cx and r11 are lost by a system call, but by nothing else. */
 GUEST_TEST(x86_events_keep_all_user_registers)
 {
-	static const u8 spin[] = {0xeb, 0xfe};
+	static const u8 spin[] = { 0xeb, 0xfe };
 	u64 *f = (u64 *)guest_frame;
 
 	user_call(program(spin, sizeof(spin)), 0, 0);
@@ -88,7 +89,7 @@ GUEST_TEST(x86_events_keep_all_user_registers)
 
 GUEST_TEST(x86_single_step)
 {
-	static const u8 nops[] = {0x90, 0x90, 0x90, 0x0f, 0x05};
+	static const u8 nops[] = { 0x90, 0x90, 0x90, 0x0f, 0x05 };
 
 	EQ(run(nops, sizeof(nops), FLAGS_TF), L4_EXIT_EXCEPTION);
 	EQ(vcpu->exit_code, VECTOR_DEBUG);
@@ -100,21 +101,20 @@ GUEST_TEST(x86_single_step)
 /* A single-stepped SYSCALL, and one with every flag set, must not confuse L4's entry. */
 GUEST_TEST(x86_syscall_with_odd_flags)
 {
-	static const u8 call[] = {0x0f, 0x05};
-	static const u64 odd[] = {FLAGS_TF, FLAGS_DF, FLAGS_AC, FLAGS_TF | FLAGS_DF | FLAGS_AC, FLAGS_NT};
+	static const u8 call[] = { 0x0f, 0x05 };
+	static const u64 odd[] = { FLAGS_TF, FLAGS_DF, FLAGS_AC, FLAGS_TF | FLAGS_DF | FLAGS_AC, FLAGS_NT };
 
 	for (u64 i = 0; i < sizeof(odd) / 8; i++) {
 		u64 reason = run(call, sizeof(call), odd[i]);
 
-		CHECK(reason == L4_EXIT_SYSCALL ||
-		      (reason == L4_EXIT_EXCEPTION && vcpu->exit_code == VECTOR_DEBUG));
+		CHECK(reason == L4_EXIT_SYSCALL || (reason == L4_EXIT_EXCEPTION && vcpu->exit_code == VECTOR_DEBUG));
 	}
 }
 
 /* quoll-debug.elf asserts that exceptions and interrupts leave AC, which turns SMAP off, and DF behind. */
 GUEST_TEST(x86_exceptions_with_odd_flags)
 {
-	static const u8 trap[] = {0x0f, 0x0b}, spin[] = {0xeb, 0xfe};
+	static const u8 trap[] = { 0x0f, 0x0b }, spin[] = { 0xeb, 0xfe };
 
 	EQ(run(trap, sizeof(trap), FLAGS_DF | FLAGS_AC), L4_EXIT_EXCEPTION);
 	user_call(PROGRAM(load), DATA_VADDR, 0);
@@ -129,8 +129,7 @@ static u64 selectors(void)
 {
 	u32 ds, es, fs, gs;
 
-	asm volatile("mov %%ds, %0; mov %%es, %1; mov %%fs, %2; mov %%gs, %3"
-		     : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
+	asm volatile("mov %%ds, %0; mov %%es, %1; mov %%fs, %2; mov %%gs, %3" : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
 	return ds | (u64)es << 16 | (u64)fs << 32 | (u64)gs << 48;
 }
 
@@ -170,7 +169,7 @@ TEST(x86_selectors_are_a_threads_own)
 
 GUEST_TEST(x86_non_canonical_user_addresses)
 {
-	static const u64 bad[] = {0x800000000000, 0x7fffffffffff, 0xffff7fffffffffff, 0x8000000000000000};
+	static const u64 bad[] = { 0x800000000000, 0x7fffffffffff, 0xffff7fffffffffff, 0x8000000000000000 };
 	u64 reason;
 
 	for (u64 i = 0; i < sizeof(bad) / 8; i++) {
@@ -261,8 +260,7 @@ static void spins(struct helper *self)
 /* WRITE_REGS with every bit set gives a thread no privilege, and does not stop L4. */
 TEST(x86_written_registers_are_sanitised)
 {
-	static const u64 bad_ip[] = {0x800000000000, 0xffffffff80000000, ~0UL, 0x8000000000000000,
-				     L4_USER_TOP};
+	static const u64 bad_ip[] = { 0x800000000000, 0xffffffff80000000, ~0UL, 0x8000000000000000, L4_USER_TOP };
 	struct l4_frame *f = (struct l4_frame *)&root_utcb->mr[8];
 
 	for (u64 i = 0; i < sizeof(bad_ip) / 8; i++) {
@@ -312,8 +310,7 @@ TEST(x86_firmware_table)
 /* The frame's privileged bits, set by another while user mode is preempted, are dropped on the way back. */
 static void sets_privileged_bits(struct helper *self)
 {
-	volatile struct l4_frame *frame =
-	    (volatile void *)(TEST_VADDR + FRAME_END_GPA - sizeof(struct l4_frame));
+	volatile struct l4_frame *frame = (volatile void *)(TEST_VADDR + FRAME_END_GPA - sizeof(struct l4_frame));
 
 	while (!shared[1])
 		SYS(L4_SYS_YIELD, 0, 0);
@@ -328,7 +325,7 @@ static void sets_privileged_bits(struct helper *self)
 
 static void has_privileged_bits_set(struct helper *self)
 {
-	static const u8 cli[] = {0xfa, 0x0f, 0x05};
+	static const u8 cli[] = { 0xfa, 0x0f, 0x05 };
 
 	program(cli, sizeof(cli));
 	user_call(PROGRAM(spin), 0, 0);

@@ -7,9 +7,6 @@
 
 unsigned long l4_syscall(unsigned long number, unsigned long cap, unsigned long reply_cap, struct l4_msg *msg);
 
-static inline unsigned long l4_counter(void)
-{
-	return 0;
-}
+static inline unsigned long l4_counter(void) { return 0; }
 
 #endif

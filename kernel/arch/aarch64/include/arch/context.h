@@ -7,18 +7,18 @@
 
 /* TPIDRRO_EL0 is not here: user mode cannot write it, so it is 0 for everybody. */
 struct arch_thread {
-	struct l4_frame frame;		/* SP_EL1 points to it in user mode, so it is aligned to 16 bytes */
-	u64 tls;			/* TPIDR_EL0 */
+	struct l4_frame frame; /* SP_EL1 points to it in user mode, so it is aligned to 16 bytes */
+	u64 tls;               /* TPIDR_EL0 */
 	u64 fpcr, fpsr;
 	u8 fpu[32][16] __attribute__((aligned(16)));
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct l4_frame) % 16 == 0, "frame end");
 
-#define FRAME_ALIGN 16
+#define FRAME_ALIGN        16
 #define ARCH_VECTOR_BAD_IP 0x20 /* instruction abort; no address needs a check before it is jumped to */
 
-#define PSTATE_SS	BIT(21)
-#define PSTATE_USER	0xf1200000UL /* what user mode may have: N Z C V DIT SS */
+#define PSTATE_SS   BIT(21)
+#define PSTATE_USER 0xf1200000UL /* what user mode may have: N Z C V DIT SS */
 
 static inline u64 frame_number(struct l4_frame *f) { return f->x8; }
 static inline u64 frame_cap(struct l4_frame *f) { return f->x1; }

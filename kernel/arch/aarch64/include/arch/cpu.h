@@ -6,30 +6,30 @@
 #ifndef ARCH_CPU_H
 #define ARCH_CPU_H
 
-#define CPU_FRAME	0
-#define CPU_ENTRY	8
-#define KERNEL_GUARD	4096
-#define KERNEL_STACK	16384
+#define CPU_FRAME    0
+#define CPU_ENTRY    8
+#define KERNEL_GUARD 4096
+#define KERNEL_STACK 16384
 
 /* Values of struct thread.entry, in the order that entry.S compares. */
-#define ENTRY_OWN		0
-#define ENTRY_GUEST_KERNEL	1
-#define ENTRY_GUEST_USER	2
+#define ENTRY_OWN          0
+#define ENTRY_GUEST_KERNEL 1
+#define ENTRY_GUEST_USER   2
 
-#define ARCH_IOPORTS	0
-#define ARCH_ASID_BITS	10
+#define ARCH_IOPORTS   0
+#define ARCH_ASID_BITS 10
 
 #ifndef __ASSEMBLER__
 #include <kernel/types.h>
 
 struct arch_cpu {
-	u64 frame;		/* register frame in use: SP_EL1 in user mode */
-	u64 entry;		/* ENTRY_*: the mode of the current thread */
-	u64 root;		/* TTBR0_EL1 */
-	bool fpu_off;		/* CPACR_EL1 traps user mode */
-	void *fpu_owner;	/* thread whose state is in the registers */
-	void *guest;		/* VSpace of the guest that ran last */
-	u64 asid_root[1 << ARCH_ASID_BITS];	/* root whose translations the TLB may hold under an ASID; 0: flush */
+	u64 frame;                          /* register frame in use: SP_EL1 in user mode */
+	u64 entry;                          /* ENTRY_*: the mode of the current thread */
+	u64 root;                           /* TTBR0_EL1 */
+	bool fpu_off;                       /* CPACR_EL1 traps user mode */
+	void *fpu_owner;                    /* thread whose state is in the registers */
+	void *guest;                        /* VSpace of the guest that ran last */
+	u64 asid_root[1 << ARCH_ASID_BITS]; /* root whose translations the TLB may hold under an ASID; 0: flush */
 } __attribute__((aligned(16)));
 
 static inline struct cpu *this_cpu(void)

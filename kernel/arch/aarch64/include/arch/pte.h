@@ -5,22 +5,22 @@
 
 #include <kernel/types.h>
 
-#define ARCH_USER_TOP		L4_USER_TOP
-#define ARCH_LEVELS		4
-#define ARCH_ROOT_ENTRIES	512	/* that belong to user mode: all of TTBR0_EL1's */
-#define ARCH_PTE_FRAME		BIT(55)	/* left to software */
+#define ARCH_USER_TOP     L4_USER_TOP
+#define ARCH_LEVELS       4
+#define ARCH_ROOT_ENTRIES 512     /* that belong to user mode: all of TTBR0_EL1's */
+#define ARCH_PTE_FRAME    BIT(55) /* left to software */
 
-#define PTE_V		BIT(0)
-#define PTE_TABLE	BIT(1)		/* table, or at the last level page; else block */
-#define PTE_DEVICE	BIT(2)		/* AttrIndx 1 of MAIR_EL1 */
-#define PTE_USER	BIT(6)		/* AP[1]: user mode may read */
-#define PTE_RO		BIT(7)		/* AP[2] */
-#define PTE_SH		(3UL << 8)	/* inner shareable */
-#define PTE_AF		BIT(10)
-#define PTE_NG		BIT(11)
-#define PTE_PXN		BIT(53)
-#define PTE_UXN		BIT(54)
-#define PTE_ADDR	0x0000fffffffff000UL
+#define PTE_V      BIT(0)
+#define PTE_TABLE  BIT(1)     /* table, or at the last level page; else block */
+#define PTE_DEVICE BIT(2)     /* AttrIndx 1 of MAIR_EL1 */
+#define PTE_USER   BIT(6)     /* AP[1]: user mode may read */
+#define PTE_RO     BIT(7)     /* AP[2] */
+#define PTE_SH     (3UL << 8) /* inner shareable */
+#define PTE_AF     BIT(10)
+#define PTE_NG     BIT(11)
+#define PTE_PXN    BIT(53)
+#define PTE_UXN    BIT(54)
+#define PTE_ADDR   0x0000fffffffff000UL
 
 /* The CPU ignores the top byte of a user address (TCR_EL1.TBI0; Arm ARM, D8.8). */
 static inline u64 arch_untagged(u64 addr) { return (u64)((long)(addr << 8) >> 8); }

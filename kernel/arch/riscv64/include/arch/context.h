@@ -5,14 +5,14 @@
 
 #include <kernel/types.h>
 
-#define ARCH_FPU_SIZE (33 * 8)	/* f0 to f31, fcsr */
+#define ARCH_FPU_SIZE (33 * 8) /* f0 to f31, fcsr */
 
 struct arch_thread {
 	struct l4_frame frame;
 	u64 fpu[ARCH_FPU_SIZE / 8];
 } __attribute__((aligned(16)));
 
-#define FRAME_ALIGN 16
+#define FRAME_ALIGN        16
 #define ARCH_VECTOR_BAD_IP 1 /* instruction access fault; not used, as the CPU itself finds bad addresses */
 
 /* Of a frame that is not guest user mode's: FP registers are on, if they are the thread's. */

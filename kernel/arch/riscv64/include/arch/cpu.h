@@ -3,18 +3,18 @@
 #ifndef ARCH_CPU_H
 #define ARCH_CPU_H
 
-#define CPU_SCRATCH	0
-#define CPU_STACK	8
-#define CPU_ENTRY	16
-#define CPU_FRAME	24
-#define CPU_FS_MASK	32
+#define CPU_SCRATCH 0
+#define CPU_STACK   8
+#define CPU_ENTRY   16
+#define CPU_FRAME   24
+#define CPU_FS_MASK 32
 
 /* Values of struct thread.entry. */
-#define ENTRY_OWN		0
-#define ENTRY_GUEST_KERNEL	1
-#define ENTRY_GUEST_USER	2
+#define ENTRY_OWN          0
+#define ENTRY_GUEST_KERNEL 1
+#define ENTRY_GUEST_USER   2
 
-#define ARCH_IOPORTS	0
+#define ARCH_IOPORTS 0
 
 #ifndef __ASSEMBLER__
 #include <kernel/types.h>
@@ -22,14 +22,14 @@
 struct arch_cpu {
 	u64 scratch;
 	u64 stack;
-	u64 entry;		/* ENTRY_*: the mode of the current thread */
-	u64 frame;		/* where registers are saved */
-	u64 fs_mask;		/* sstatus.FS if the current thread owns the FP registers; 0: FS is off */
-	u64 root;		/* satp */
-	u64 kernel_root;	/* nobody's user mode */
-	bool stale;		/* translations of roots that are not in use may be wrong */
-	bool untagged;		/* always, as some roots have no tag of their own */
-	void *fpu_owner;	/* thread whose state is in the registers */
+	u64 entry;       /* ENTRY_*: the mode of the current thread */
+	u64 frame;       /* where registers are saved */
+	u64 fs_mask;     /* sstatus.FS if the current thread owns the FP registers; 0: FS is off */
+	u64 root;        /* satp */
+	u64 kernel_root; /* nobody's user mode */
+	bool stale;      /* translations of roots that are not in use may be wrong */
+	bool untagged;   /* always, as some roots have no tag of their own */
+	void *fpu_owner; /* thread whose state is in the registers */
 } __attribute__((aligned(16)));
 
 /* In the kernel tp points to it; in user mode sscratch does. */

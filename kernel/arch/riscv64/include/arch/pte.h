@@ -11,20 +11,20 @@
 extern u64 arch_user_top;
 extern int arch_levels;
 
-#define ARCH_USER_TOP		arch_user_top
-#define ARCH_LEVELS		arch_levels
-#define ARCH_ROOT_ENTRIES	256	/* that belong to user mode */
-#define ARCH_PTE_FRAME		BIT(8)	/* ignored by the CPU */
+#define ARCH_USER_TOP     arch_user_top
+#define ARCH_LEVELS       arch_levels
+#define ARCH_ROOT_ENTRIES 256    /* that belong to user mode */
+#define ARCH_PTE_FRAME    BIT(8) /* ignored by the CPU */
 
-#define PTE_V	BIT(0)
-#define PTE_R	BIT(1)
-#define PTE_W	BIT(2)
-#define PTE_X	BIT(3)
-#define PTE_U	BIT(4)
-#define PTE_G	BIT(5)
-#define PTE_A	BIT(6)
-#define PTE_D	BIT(7)
-#define PTE_PPN	0x003ffffffffffc00UL
+#define PTE_V   BIT(0)
+#define PTE_R   BIT(1)
+#define PTE_W   BIT(2)
+#define PTE_X   BIT(3)
+#define PTE_U   BIT(4)
+#define PTE_G   BIT(5)
+#define PTE_A   BIT(6)
+#define PTE_D   BIT(7)
+#define PTE_PPN 0x003ffffffffffc00UL
 
 /* The CPU looks at every bit of an address. */
 static inline u64 arch_untagged(u64 addr) { return addr; }

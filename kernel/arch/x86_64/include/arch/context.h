@@ -12,13 +12,13 @@ struct arch_thread {
 	u64 fs_base;
 	struct l4_frame frame;
 	u64 gs_base;
-	u16 selectors[4];	/* DS, ES, FS, GS, if one of them is not 0 */
+	u16 selectors[4]; /* DS, ES, FS, GS, if one of them is not 0 */
 	u32 selectors_used;
 	u8 fpu[ARCH_FPU_SIZE] __attribute__((aligned(64)));
 } __attribute__((aligned(64)));
 _Static_assert((offsetof(struct arch_thread, frame) + sizeof(struct l4_frame)) % 16 == 0, "frame end");
 
-#define FRAME_ALIGN 16
+#define FRAME_ALIGN        16
 #define ARCH_VECTOR_BAD_IP 13 /* general protection, as for a non-canonical jump */
 
 static inline u64 frame_number(struct l4_frame *f) { return f->ax; }

@@ -3,18 +3,18 @@
 #ifndef ARCH_CPU_H
 #define ARCH_CPU_H
 
-#define CPU_SELF	0
-#define CPU_SCRATCH	8
-#define CPU_STACK	16
-#define CPU_ENTRY	24
-#define CPU_FRAME_END	32
+#define CPU_SELF      0
+#define CPU_SCRATCH   8
+#define CPU_STACK     16
+#define CPU_ENTRY     24
+#define CPU_FRAME_END 32
 
 /* Values of struct thread.entry, in the order that entry.S compares. */
-#define ENTRY_OWN		0
-#define ENTRY_GUEST_KERNEL	1
-#define ENTRY_GUEST_USER	2
+#define ENTRY_OWN          0
+#define ENTRY_GUEST_KERNEL 1
+#define ENTRY_GUEST_USER   2
 
-#define ARCH_IOPORTS	65536
+#define ARCH_IOPORTS 65536
 
 #ifndef __ASSEMBLER__
 #include <kernel/types.h>
@@ -33,13 +33,13 @@ struct arch_cpu {
 	void *self;
 	u64 scratch;
 	u64 stack;
-	u64 entry;		/* ENTRY_*: the mode of the current thread */
-	u64 frame_end;		/* of the register frame in use */
+	u64 entry;     /* ENTRY_*: the mode of the current thread */
+	u64 frame_end; /* of the register frame in use */
 	struct tss tss;
-	u64 root;		/* CR3 */
-	bool fpu_off;		/* CR0.TS is set */
-	void *fpu_owner;	/* thread whose state is in the registers */
-	void *guest;		/* VSpace of the guest that ran last */
+	u64 root;        /* CR3 */
+	bool fpu_off;    /* CR0.TS is set */
+	void *fpu_owner; /* thread whose state is in the registers */
+	void *guest;     /* VSpace of the guest that ran last */
 	u64 gdt[9];
 } __attribute__((aligned(16)));
 

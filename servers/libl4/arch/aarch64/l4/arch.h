@@ -6,8 +6,8 @@
 #include <l4/types.h>
 
 /* Registers as listed in abi.yaml. The message goes in and comes out of *msg. */
-static inline __attribute__((always_inline)) unsigned long
-l4_syscall(unsigned long number, unsigned long cap, unsigned long reply_cap, struct l4_msg *msg)
+static inline __attribute__((always_inline)) unsigned long l4_syscall(unsigned long number, unsigned long cap,
+                                                                      unsigned long reply_cap, struct l4_msg *msg)
 {
 	register unsigned long x8 asm("x8") = number;
 	register unsigned long x0 asm("x0");
@@ -22,9 +22,9 @@ l4_syscall(unsigned long number, unsigned long cap, unsigned long reply_cap, str
 	register unsigned long x10 asm("x10") = reply_cap;
 
 	asm volatile("svc #0"
-		     : "=r"(x0), "+r"(x1), "+r"(x2), "+r"(x3), "+r"(x4), "+r"(x5), "+r"(x6), "+r"(x7), "+r"(x9)
-		     : "r"(x8), "r"(x10)
-		     : "cc", "memory");
+	             : "=r"(x0), "+r"(x1), "+r"(x2), "+r"(x3), "+r"(x4), "+r"(x5), "+r"(x6), "+r"(x7), "+r"(x9)
+	             : "r"(x8), "r"(x10)
+	             : "cc", "memory");
 	msg->badge = x1;
 	msg->tag = x2;
 	msg->words[0] = x3;
@@ -46,10 +46,7 @@ static inline unsigned long l4_counter(void)
 }
 
 /* A full barrier between stores and later loads, also against a device. */
-static inline void l4_mb(void)
-{
-	asm volatile("dmb sy" : : : "memory");
-}
+static inline void l4_mb(void) { asm volatile("dmb sy" : : : "memory"); }
 
 /* Instructions were written at `at`: whoever executes them on this CPU sees them. */
 static inline void l4_code_written(const void *at, unsigned long bytes)
@@ -68,10 +65,10 @@ static inline void l4_code_written(const void *at, unsigned long bytes)
 }
 
 /* Registers with which a thread starts; the rest is zero. */
-static inline void l4_frame_init(struct l4_frame *frame, unsigned long ip, unsigned long sp,
-				 unsigned long arg0, unsigned long arg1, unsigned long arg2)
+static inline void l4_frame_init(struct l4_frame *frame, unsigned long ip, unsigned long sp, unsigned long arg0,
+                                 unsigned long arg1, unsigned long arg2)
 {
-	*frame = (struct l4_frame){.pc = ip, .sp = sp, .x0 = arg0, .x1 = arg1, .x2 = arg2};
+	*frame = (struct l4_frame){ .pc = ip, .sp = sp, .x0 = arg0, .x1 = arg1, .x2 = arg2 };
 }
 
 #endif

@@ -6,8 +6,8 @@
 #include <l4/types.h>
 
 /* Registers as listed in abi.yaml. The message goes in and comes out of *msg. */
-static inline __attribute__((always_inline)) unsigned long
-l4_syscall(unsigned long number, unsigned long cap, unsigned long reply_cap, struct l4_msg *msg)
+static inline __attribute__((always_inline)) unsigned long l4_syscall(unsigned long number, unsigned long cap,
+                                                                      unsigned long reply_cap, struct l4_msg *msg)
 {
 	register unsigned long a7 asm("a7") = number;
 	register unsigned long a0 asm("a0");
@@ -22,9 +22,9 @@ l4_syscall(unsigned long number, unsigned long cap, unsigned long reply_cap, str
 	register unsigned long t2 asm("t2") = reply_cap;
 
 	asm volatile("ecall"
-		     : "=r"(a0), "+r"(a1), "+r"(a2), "+r"(a3), "+r"(a4), "+r"(a5), "+r"(a6), "+r"(t0), "+r"(t1)
-		     : "r"(a7), "r"(t2)
-		     : "memory");
+	             : "=r"(a0), "+r"(a1), "+r"(a2), "+r"(a3), "+r"(a4), "+r"(a5), "+r"(a6), "+r"(t0), "+r"(t1)
+	             : "r"(a7), "r"(t2)
+	             : "memory");
 	msg->badge = a1;
 	msg->tag = a2;
 	msg->words[0] = a3;
@@ -46,22 +46,16 @@ static inline unsigned long l4_counter(void)
 }
 
 /* A full barrier between stores and later loads, also against a device. */
-static inline void l4_mb(void)
-{
-	asm volatile("fence iorw, iorw" : : : "memory");
-}
+static inline void l4_mb(void) { asm volatile("fence iorw, iorw" : : : "memory"); }
 
 /* Code was written here that will run, perhaps at another address. On this hart (Zifencei); L4 has one. */
-static inline void l4_code_written(const void *start, unsigned long bytes)
-{
-	asm volatile("fence.i" : : : "memory");
-}
+static inline void l4_code_written(const void *start, unsigned long bytes) { asm volatile("fence.i" : : : "memory"); }
 
 /* Registers with which a thread starts; the rest is zero. */
-static inline void l4_frame_init(struct l4_frame *frame, unsigned long ip, unsigned long sp,
-				 unsigned long arg0, unsigned long arg1, unsigned long arg2)
+static inline void l4_frame_init(struct l4_frame *frame, unsigned long ip, unsigned long sp, unsigned long arg0,
+                                 unsigned long arg1, unsigned long arg2)
 {
-	*frame = (struct l4_frame){.pc = ip, .sp = sp, .a0 = arg0, .a1 = arg1, .a2 = arg2};
+	*frame = (struct l4_frame){ .pc = ip, .sp = sp, .a0 = arg0, .a1 = arg1, .a2 = arg2 };
 }
 
 #endif

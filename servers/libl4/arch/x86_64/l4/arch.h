@@ -6,8 +6,8 @@
 #include <l4/types.h>
 
 /* Registers as listed in abi.yaml. The message goes in and comes out of *msg. */
-static inline __attribute__((always_inline)) unsigned long
-l4_syscall(unsigned long number, unsigned long cap, unsigned long reply_cap, struct l4_msg *msg)
+static inline __attribute__((always_inline)) unsigned long l4_syscall(unsigned long number, unsigned long cap,
+                                                                      unsigned long reply_cap, struct l4_msg *msg)
 {
 	register unsigned long rax asm("rax") = number;
 	register unsigned long rdi asm("rdi") = cap;
@@ -21,10 +21,10 @@ l4_syscall(unsigned long number, unsigned long cap, unsigned long reply_cap, str
 	register unsigned long r14 asm("r14") = reply_cap;
 
 	asm volatile("syscall"
-		     : "+r"(rax), "+r"(rdi), "+r"(rsi), "+r"(rdx), "+r"(r10), "+r"(r8), "+r"(r9), "+r"(r12),
-		       "+r"(r13), "+r"(r14)
-		     :
-		     : "rcx", "r11", "cc", "memory");
+	             : "+r"(rax), "+r"(rdi), "+r"(rsi), "+r"(rdx), "+r"(r10), "+r"(r8), "+r"(r9), "+r"(r12), "+r"(r13),
+	               "+r"(r14)
+	             :
+	             : "rcx", "r11", "cc", "memory");
 	msg->badge = rdi;
 	msg->tag = rsi;
 	msg->words[0] = rdx;
@@ -46,22 +46,17 @@ static inline unsigned long l4_counter(void)
 }
 
 /* A full barrier: every access before it, to memory or to a device, comes before every one after it. */
-static inline void l4_mb(void)
-{
-	asm volatile("lock orl $0, -4(%%rsp)" : : : "memory", "cc");
-}
+static inline void l4_mb(void) { asm volatile("lock orl $0, -4(%%rsp)" : : : "memory", "cc"); }
 
 /* Code was written here that will run, perhaps at another address. Caches for instructions see stores (SDM vol. 3,
  * 12.6). */
-static inline void l4_code_written(const void *start, unsigned long bytes)
-{
-}
+static inline void l4_code_written(const void *start, unsigned long bytes) {}
 
 /* Registers with which a thread starts; the rest is zero. */
-static inline void l4_frame_init(struct l4_frame *frame, unsigned long ip, unsigned long sp,
-				 unsigned long arg0, unsigned long arg1, unsigned long arg2)
+static inline void l4_frame_init(struct l4_frame *frame, unsigned long ip, unsigned long sp, unsigned long arg0,
+                                 unsigned long arg1, unsigned long arg2)
 {
-	*frame = (struct l4_frame){.ip = ip, .sp = sp, .di = arg0, .si = arg1, .dx = arg2, .flags = 0x202};
+	*frame = (struct l4_frame){ .ip = ip, .sp = sp, .di = arg0, .si = arg1, .dx = arg2, .flags = 0x202 };
 }
 
 #endif

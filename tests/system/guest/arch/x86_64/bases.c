@@ -31,15 +31,16 @@ static long clone_with(unsigned long tls, unsigned long flags)
 	long pid;
 
 	asm volatile("syscall\n"
-		     "test %%rax, %%rax\n"
-		     "jnz 1f\n"
-		     "mov %[exit], %%eax\n"
-		     "xor %%edi, %%edi\n"
-		     "syscall\n"
-		     "1:"
-		     : "=a"(pid)
-		     : "a"(SYS_clone), "D"(flags), "S"(stack + sizeof(stack)), "d"(0), "r"(r10), "r"(r8), [exit] "i"(SYS_exit)
-		     : "rcx", "r11", "memory");
+	             "test %%rax, %%rax\n"
+	             "jnz 1f\n"
+	             "mov %[exit], %%eax\n"
+	             "xor %%edi, %%edi\n"
+	             "syscall\n"
+	             "1:"
+	             : "=a"(pid)
+	             : "a"(SYS_clone), "D"(flags), "S"(stack + sizeof(stack)), "d"(0), "r"(r10),
+	               "r"(r8), [exit] "i"(SYS_exit)
+	             : "rcx", "r11", "memory");
 	return pid;
 }
 
@@ -51,7 +52,7 @@ static void by_clone(void)
 	for (int i = 0; i < refused_count; i++) {
 		CHECK(clone_with(refused[i], process | CLONE_SETTLS) == -EPERM);
 		CHECK(clone_with(refused[i], CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-					     CLONE_SYSVSEM | CLONE_SETTLS) == -EPERM);
+		                                     CLONE_SYSVSEM | CLONE_SETTLS) == -EPERM);
 	}
 	/* Without the flag the value means nothing. */
 	CHECK(clone_with(1UL << 63, process) > 0 && wait(&got) > 0 && got == 0);
@@ -90,7 +91,7 @@ static void by_debugger(void)
 	for (int i = 0; i < refused_count; i++) {
 		for (int fs = 0; fs < 2; fs++) {
 			size_t at = fs ? offsetof(struct user_regs_struct, fs_base)
-				       : offsetof(struct user_regs_struct, gs_base);
+			               : offsetof(struct user_regs_struct, gs_base);
 
 			CHECK(ptrace(PTRACE_POKEUSER, child, at, refused[i]) == -1 && errno == EIO);
 			changed = regs;

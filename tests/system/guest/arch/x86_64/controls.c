@@ -12,14 +12,15 @@
 #include "check.h"
 
 enum {
-	get_cpuid = 0x1011, get_xcomp_supp = 0x1021, get_xcomp_perm, req_xcomp_perm, get_xcomp_guest_perm,
+	get_cpuid = 0x1011,
+	get_xcomp_supp = 0x1021,
+	get_xcomp_perm,
+	req_xcomp_perm,
+	get_xcomp_guest_perm,
 	req_xcomp_guest_perm,
 };
 
-static long arch_prctl(int option, unsigned long argument)
-{
-	return syscall(SYS_arch_prctl, option, argument);
-}
+static long arch_prctl(int option, unsigned long argument) { return syscall(SYS_arch_prctl, option, argument); }
 
 static void time_stamps(void)
 {

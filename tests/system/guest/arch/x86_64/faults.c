@@ -28,7 +28,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
 	siglongjmp(back, 1);
 }
 
-enum { null = 0, at_pc = 1 };	/* or the address itself */
+enum { null = 0, at_pc = 1 }; /* or the address itself */
 
 static void expect(int line, int signal, int code, unsigned long address, unsigned long trap, unsigned long error)
 {
@@ -37,53 +37,49 @@ static void expect(int line, int signal, int code, unsigned long address, unsign
 	if (seen.signal != signal || seen.code != code || seen.address != address || seen.trap != trap ||
 	    seen.error != error || (trap == 14 && seen.cr2 != address)) {
 		fprintf(stderr, "line %d: signal %d code %d address %lx pc %lx trap %lu error %lx cr2 %lx\n", line,
-			seen.signal, seen.code, seen.address, seen.pc, seen.trap, seen.error, seen.cr2);
+		        seen.signal, seen.code, seen.address, seen.pc, seen.trap, seen.error, seen.cr2);
 		exit(1);
 	}
 }
 
-#define TRY(statement) do { \
-	seen.signal = 0; \
-	if (!sigsetjmp(back, 1)) { \
-		statement; \
-	} \
-} while (0)
+#define TRY(statement)                     \
+	do {                               \
+		seen.signal = 0;           \
+		if (!sigsetjmp(back, 1)) { \
+			statement;         \
+		}                          \
+	} while (0)
 
-#define FAULT(statement, number, why, where, vector, word) do { \
-	TRY(statement); \
-	expect(__LINE__, number, why, (unsigned long)(where), vector, word); \
-} while (0)
+#define FAULT(statement, number, why, where, vector, word)                           \
+	do {                                                                         \
+		TRY(statement);                                                      \
+		expect(__LINE__, number, why, (unsigned long)(where), vector, word); \
+	} while (0)
 
-static volatile char *at(unsigned long where)
-{
-	return (volatile char *)where;
-}
+static volatile char *at(unsigned long where) { return (volatile char *)where; }
 
-static void call(unsigned long address)
-{
-	((void (*)(void))address)();
-}
+static void call(unsigned long address) { ((void (*)(void))address)(); }
 
 static void exceptions(const char *misaligned)
 {
-	FAULT(asm volatile("xor %%ecx, %%ecx; xor %%edx, %%edx; mov $1, %%eax; div %%ecx" ::: "eax", "ecx", "edx"),
+	FAULT(asm volatile("xor %%ecx, %%ecx; xor %%edx, %%edx; mov $1, %%eax; div %%ecx" :: : "eax", "ecx", "edx"),
 	      SIGFPE, FPE_INTDIV, at_pc, 0, 0);
-	FAULT(asm volatile("mov $-1, %%ecx; mov $0x80000000, %%eax; cdq; idiv %%ecx" ::: "eax", "ecx", "edx"),
-	      SIGFPE, FPE_INTDIV, at_pc, 0, 0);
+	FAULT(asm volatile("mov $-1, %%ecx; mov $0x80000000, %%eax; cdq; idiv %%ecx" :: : "eax", "ecx", "edx"), SIGFPE,
+	      FPE_INTDIV, at_pc, 0, 0);
 	FAULT(asm volatile("ud2"), SIGILL, ILL_ILLOPN, at_pc, 6, 0);
 	FAULT(asm volatile("int3"), SIGTRAP, SI_KERNEL, null, 3, 0);
 	FAULT(asm volatile("hlt"), SIGSEGV, SI_KERNEL, null, 13, 0);
 	FAULT((void)*at(0x800000000000), SIGSEGV, SI_KERNEL, null, 13, 0);
-	FAULT(asm volatile("pushfq; orl $0x100, (%%rsp); popfq; nop; nop" ::: "memory", "cc"),
-	      SIGTRAP, TRAP_TRACE, at_pc, 1, 0);
+	FAULT(asm volatile("pushfq; orl $0x100, (%%rsp); popfq; nop; nop" :: : "memory", "cc"), SIGTRAP, TRAP_TRACE,
+	      at_pc, 1, 0);
 	/* TCG does not check alignment, so nothing comes there. */
-	TRY(asm volatile("pushfq; orl $0x40000, (%%rsp); popfq; mov 1(%0), %%eax" :: "r"(misaligned) : "eax", "cc"));
+	TRY(asm volatile("pushfq; orl $0x40000, (%%rsp); popfq; mov 1(%0), %%eax" ::"r"(misaligned) : "eax", "cc"));
 	if (seen.signal)
 		expect(__LINE__, SIGBUS, BUS_ADRALN, null, 17, 0);
 	asm volatile("pushfq; andl $~0x40000, (%%rsp); popfq" ::: "memory", "cc");
 	/* x87: the exception comes with the next instruction that waits for it. */
-	FAULT(asm volatile("fninit; fldcw %0; fld1; fldz; fdivrp; fwait" :: "m"((short){ 0x37b })),
-	      SIGFPE, FPE_FLTDIV, at_pc, 16, 0);
+	FAULT(asm volatile("fninit; fldcw %0; fld1; fldz; fdivrp; fwait" ::"m"((short){ 0x37b })), SIGFPE, FPE_FLTDIV,
+	      at_pc, 16, 0);
 	asm volatile("fninit");
 }
 

@@ -16,7 +16,12 @@
 
 enum { flat = 0x2b };
 
-#define GET(name) ({ unsigned int value_; asm volatile("mov %%" #name ", %0" : "=r"(value_)); value_; })
+#define GET(name)                                                   \
+	({                                                          \
+		unsigned int value_;                                \
+		asm volatile("mov %%" #name ", %0" : "=r"(value_)); \
+		value_;                                             \
+	})
 #define SET(name, value) asm volatile("mov %0, %%" #name : : "r"(value))
 
 static volatile int ticks;
@@ -36,10 +41,7 @@ static unsigned long gs_base(void)
 }
 
 /* A program starts with null selectors, whatever the one that started it had. */
-static void at_the_start(void)
-{
-	CHECK(GET(ds) == 0 && GET(es) == 0 && GET(fs) == 0 && GET(gs) == 0);
-}
+static void at_the_start(void) { CHECK(GET(ds) == 0 && GET(es) == 0 && GET(fs) == 0 && GET(gs) == 0); }
 
 static void hold(bool set, int reader)
 {

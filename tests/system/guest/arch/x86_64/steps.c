@@ -40,8 +40,8 @@ static pid_t traced(void)
 		signal(SIGTRAP, on_trap);
 		ptrace(PTRACE_TRACEME, 0, 0, 0);
 		raise(SIGSTOP);
-		asm volatile("sub $256, %%rsp; call trap_self; add $256, %%rsp"
-			     ::: "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc");
+		asm volatile("sub $256, %%rsp; call trap_self; add $256, %%rsp" ::
+		                     : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc");
 		_exit(traps);
 	}
 	CHECK(waitpid(child, &got, 0) == child && WIFSTOPPED(got) && WSTOPSIG(got) == SIGSTOP);

@@ -10,7 +10,7 @@
 #include "check.h"
 
 static const uint64_t gdt = 0xfffffffffffe0000, idt = 0xffffffffffff0000;
-enum { smsw = 0x80050033 };	/* PG AM WP NE ET MP PE */
+enum { smsw = 0x80050033 }; /* PG AM WP NE ET MP PE */
 enum { str = 0x40, sldt = 0 };
 
 static sigjmp_buf back;
@@ -45,7 +45,9 @@ static void tables(void)
 	/* Through an index, a displacement and the base of gs. */
 	memset(&at.table, 0xff, sizeof(at.table));
 	asm volatile("wrgsbase %0; sgdt %%gs:-64(%1, %2, 4); wrgsbase %3"
-		     : : "r"(byte), "r"(24L), "r"(10L), "r"(0L) : "memory");
+	             :
+	             : "r"(byte), "r"(24L), "r"(10L), "r"(0L)
+	             : "memory");
 	CHECK(at.table.limit == 0 && at.table.base == gdt);
 	memset(&at.table, 0xff, sizeof(at.table));
 	asm volatile("mov %0, %%r13; mov $3, %%r12d; sidt -24(%%r13, %%r12, 8)" : : "r"(byte) : "r12", "r13", "memory");

@@ -14,15 +14,37 @@
 
 enum { mxcsr_at = 24, sw_at = 464, header_at = 512 };
 enum {
-	magic1, extended_size, xfeatures_low, xfeatures_high, xstate_size,	/* words of the software's bytes */
+	magic1,
+	extended_size,
+	xfeatures_low,
+	xfeatures_high,
+	xstate_size, /* words of the software's bytes */
 };
 enum {
-	same, bv_reserved, bv_unknown, compacted, header_reserved, header_ignored, mxcsr_reserved, mxcsr_bare, no_state, unmapped,
-	in_kernel, half, misaligned, no_magic1, no_magic2, size_huge, size_small, x87_only, x87_only_mxcsr, cases,
+	same,
+	bv_reserved,
+	bv_unknown,
+	compacted,
+	header_reserved,
+	header_ignored,
+	mxcsr_reserved,
+	mxcsr_bare,
+	no_state,
+	unmapped,
+	in_kernel,
+	half,
+	misaligned,
+	no_magic1,
+	no_magic2,
+	size_huge,
+	size_small,
+	x87_only,
+	x87_only_mxcsr,
+	cases,
 };
 static const int survives[cases] = {
-	[same] = 1, [no_state] = 1, [no_magic1] = 1, [no_magic2] = 1, [size_huge] = 1, [size_small] = 1, [x87_only] = 1,
-	[x87_only_mxcsr] = 1, [header_ignored] = 1,
+	[same] = 1,       [no_state] = 1, [no_magic1] = 1,      [no_magic2] = 1,      [size_huge] = 1,
+	[size_small] = 1, [x87_only] = 1, [x87_only_mxcsr] = 1, [header_ignored] = 1,
 };
 
 static volatile int change;
@@ -62,7 +84,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	case header_reserved:
 		header[2] = 1;
 		break;
-	case header_ignored:	/* by XRSTOR of the standard format */
+	case header_ignored: /* by XRSTOR of the standard format */
 		header[3] = 1;
 		break;
 	case mxcsr_bare:
