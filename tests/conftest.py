@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import selection
 
 from orchestration import arch as arches
 from orchestration import boot, tools
@@ -22,6 +24,12 @@ BUILDER = pytest.StashKey[ExitStack]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--examples", type=int, help="random cases of the kernel's model; a few hundred when not given")
     parser.addoption("--arch", action="append", help="an architecture of the system tests; all when not given")
+    parser.addoption("--nightly", action="store_true", help="run the tests marked nightly as well")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[selection.ARCHES] = [arch.name for arch in chosen(config)]
+    config.pluginmanager.register(selection, "quoll-selection")
 
 
 def chosen(config: pytest.Config) -> list[arches.Arch]:
@@ -38,8 +46,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start building for all architectures beside the tests, with what CPU time these leave.
 
-    A test that needs a build waits for it by the cache's lock, and makes it itself when the builder failed.
+    A test that needs a build waits for it by the cache's lock, and makes it itself when the builder failed. Of several
+    workers the first has the builder.
     """
+    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
+        return
     wanted = {item.callspec.params["arch"].name for item in session.items
               if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "made" in item.fixturenames}
     names = [arch.name for arch in chosen(session.config) if arch.name in wanted]

@@ -144,7 +144,7 @@ def cells(matrix: Matrix) -> list[Cell]:
         for path in matrix.tests:
             file, *options = path.split()
             listed.append((f"test {file.removeprefix('tests/').removesuffix('.py')}",
-                           ["test", arch, file, *options, "--junit-xml={folder}/junit.xml"]))
+                           ["test", arch, file, "-n0", *options, "--junit-xml={folder}/junit.xml"]))
         for name in matrix.bench.workloads:
             clocks = [word for clock in matrix.bench.clocks for word in ("--clock", clock)]
             listed.append((f"bench {name}", ["bench", arch, "--workload", name, *clocks, "--against",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Drivers that are killed under a verified workload, a few of each kind; campaigns are ./orchestrate faults."""
+"""Drivers that are killed under a verified workload, one of each kind; more are nightly, and ./orchestrate faults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from orchestration.rundir import RunDirectory
 SEED = 20
 
 
-@pytest.mark.parametrize(("kind", "count"), [("kill", 3), ("hang", 1)])
+@pytest.mark.parametrize(("kind", "count"), [
+    ("kill", 1), ("hang", 1), pytest.param("kill", 5, marks=pytest.mark.nightly)])
 def test_the_guest_sees_a_delay_and_no_error(made: boot.Artefacts, progress: Progress, tmp_path: Path, kind: str,
                                              count: int) -> None:
     work = campaign.Campaign(made, list(inject.DRIVERS), kind, SEED, progress, RunDirectory("campaign", tmp_path),
@@ -69,6 +70,7 @@ class WithinAccesses(campaign.Campaign):
         raise AssertionError(f"{name} makes no access")
 
 
+@pytest.mark.nightly
 def test_no_byte_is_lost_or_repeated_wherever_the_console_dies(made: boot.Artefacts, progress: Progress,
                                                                tmp_path: Path) -> None:
     work = WithinAccesses(made, ["console"], "kill", SEED, progress, RunDirectory("campaign", tmp_path),
