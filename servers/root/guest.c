@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The guest: memory, Linux, one virtual CPU, GuestSpaces, and the few capabilities it has. */
-#include "plat/plat.h"
+#include "../platform/platform.h"
 #include "root.h"
 
 #define VSPACE_BITS 24 /* its pool holds the shadow tables of all its processes */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The root pager: sets everything up, then answers faults and requests for ever. */
-#include "plat/plat.h"
+#include "../platform/platform.h"
 #include "root.h"
 
 #define STATUS_ERROR 1

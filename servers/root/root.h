@@ -4,7 +4,7 @@
 #define ROOT_H
 
 #include <l4/invoke.h>
-#include <l4/lib.h>
+#include <base/lib.h>
 
 #define RW  (L4_RIGHT_READ | L4_RIGHT_WRITE)
 #define RWX (RW | L4_RIGHT_EXEC)

@@ -4,7 +4,7 @@
  * so a revoke ends it. What must outlive it (event Notification, interrupt, DMA memory, the guest's side)
  * does not.
  */
-#include "plat/plat.h"
+#include "../platform/platform.h"
 #include "root.h"
 
 #define MEMORY_BITS    20

@@ -10,7 +10,7 @@
 #define HARNESS_H
 
 #include <l4/invoke.h>
-#include <l4/lib.h>
+#include <base/lib.h>
 #include <arch.h>
 
 #define print l4_printf

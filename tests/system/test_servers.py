@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from tests.system.conftest import Writer
 
 HERE = Path(__file__).with_name("servers")
-LIBL4 = ROOT / "servers/libl4"
+SERVERS = ROOT / "servers"
+LIBL4, LIB = SERVERS / "libl4", SERVERS / "lib"
 RAM = 256 * MIB
 BLOCKS = 2048
 SLOW = "throttling.iops-total=8"
@@ -42,8 +43,9 @@ ATTACKS = 13
 LIVES = 2
 """That make them: after a third death the root pager pauses."""
 LIMIT = 60.0
-SOURCES = {"block": ["block.c", "virtio-pci/driver.c"], "net": ["net.c", "virtio-pci/driver.c"],
-           "console": ["console.c", "ns16550/ns16550.c", "pl011/pl011.c"]}
+SOURCES = {"block": ["fronts/lib/*.c", "fronts/block/*.c", "drivers/block/virtio/*.c"],
+           "net": ["fronts/lib/*.c", "fronts/net/*.c", "drivers/net/virtio/*.c"],
+           "console": ["services/console/*.c", "drivers/serial/*/*.c"]}
 PASSED = ["ok device tree", "ok block write and read", "ok blocks in flight", "ok packets out and in",
           "ok bad request refused", "ok disk after a reset"]
 
@@ -65,6 +67,11 @@ class Outcome:
         return {name: self.died(name) - (answers if name == "block" else 0) for name in SOURCES}
 
 
+def runtime() -> list[Path]:
+    """Return the sources that every program on L4 is linked with, but for its start."""
+    return [*sorted(LIBL4.glob("*.c")), *sorted(LIB.glob("base/*.c"))]
+
+
 @pytest.fixture(scope="module")
 def bare(arch: Arch, cache: Cache) -> Path:
     return build.bare(arch, cache)
@@ -82,7 +89,7 @@ def compile_bare(arch: Arch, tmp_path_factory: pytest.TempPathFactory) -> Callab
         subprocess.run([arch.compiler, "-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror",
                         "-Wno-unused-parameter", "-ffreestanding", "-nostdlib", "-static", "-no-pie", "-fno-pic",
                         "-fno-strict-aliasing", "-fno-stack-protector", "-fno-tree-loop-distribute-patterns",
-                        *own, "-I", folder, "-I", LIBL4 / "include", "-I", LIBL4 / "arch" / arch.name,
+                        *own, "-I", folder, "-I", LIBL4 / "include", "-I", LIBL4 / "arch" / arch.name, "-I", LIB,
                         "-ffunction-sections", "-Wl,--gc-sections",
                         "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,--no-warn-rwx-segments",
                         "-Wl,-z,max-page-size=0x1000", f"-Wl,-T,{script}", *options, *sources, "-o", target],
@@ -95,7 +102,7 @@ def compile_bare(arch: Arch, tmp_path_factory: pytest.TempPathFactory) -> Callab
 @pytest.fixture(scope="module")
 def compile_guest(arch: Arch, compile_bare: Callable[..., Path]) -> Callable[..., Path]:
     def make(name: str, *options: str) -> Path:
-        sources = [HERE / arch.name / "start.S", HERE / "guest.c", LIBL4 / "lib.c", LIBL4 / "virtqueue.c"]
+        sources = [HERE / arch.name / "start.S", HERE / "guest.c", *runtime(), LIB / "virtio/virtqueue.c"]
         return compile_bare(name, HERE / "guest.ld", sources, *options)
 
     return make
@@ -111,8 +118,8 @@ def compile_server(arch: Arch, compile_bare: Callable[..., Path]) -> Callable[..
     """Build a server with one more source file, which takes a function's place by --wrap."""
 
     def make(target: str, name: str, source: str, wrapped: str, *options: str) -> Path:
-        sources = [ROOT / "servers" / name / source for source in SOURCES[name]]
-        sources += [LIBL4 / "arch" / arch.name / "start.S", *sorted(LIBL4.glob("*.c")), HERE / source]
+        sources = [path for pattern in SOURCES[name] for path in sorted(SERVERS.glob(pattern))]
+        sources += [LIBL4 / "arch" / arch.name / "start.S", *runtime(), *sorted(LIB.glob("virtio/*.c")), HERE / source]
         return compile_bare(target, LIBL4 / "program.ld", sources, f"-Wl,--wrap={wrapped}", *options)
 
     return make
@@ -282,9 +289,9 @@ def test_a_server_that_keeps_dying_is_backed_off(run: Callable[..., Outcome], cr
 def test_the_guest_starts_without_a_server_that_never_lives(run: Callable[..., Outcome], tmp_path: Path, arch: Arch,
                                                             compile_bare: Callable[..., Path]) -> None:
     source = tmp_path / "dead.c"
-    source.write_text("#include <l4/lib.h>\nint l4_main(void *info) { __builtin_trap(); }\n")
+    source.write_text("#include <base/lib.h>\nint l4_main(void *info) { __builtin_trap(); }\n")
     dead = compile_bare("dead", LIBL4 / "program.ld",
-                        [LIBL4 / "arch" / arch.name / "start.S", LIBL4 / "lib.c", source])
+                        [LIBL4 / "arch" / arch.name / "start.S", *runtime(), source])
     outcome = run(servers={"net": dead})
     assert "root: server net does not stay alive: linux starts without it" in outcome.log
     assert "root: guest powers off, status 7" in outcome.log

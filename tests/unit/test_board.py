@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the root pager makes of a machine's device tree (servers/root/plat/virt.c), compiled for the host."""
+"""What the root pager makes of a machine's device tree (servers/platform/virt.c), compiled for the host."""
 
 from __future__ import annotations
 
@@ -63,8 +63,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([*header, folder / "abi.h"], check=True)
     subprocess.run(["gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
                     "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-I", HERE / "board", "-I", folder,
-                    "-I", TOP / "servers/libl4/include", "-I", TOP / "servers/root", "-I", TOP / "kernel",
-                    HERE / "board/board_test.c", TOP / "servers/root/plat/virt.c", TOP / "kernel/fdt/fdt.c",
+                    "-I", TOP / "servers/libl4/include", "-I", TOP / "servers/lib",
+                    "-I", TOP / "servers", "-I", TOP / "kernel", HERE / "board/board_test.c",
+                    TOP / "servers/platform/virt.c", TOP / "kernel/fdt/fdt.c",
                     "-o", folder / "board_test"], check=True)
     return folder / "board_test"
 

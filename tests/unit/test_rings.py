@@ -23,9 +23,10 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([*header, folder / "abi.h"], check=True)
     subprocess.run(["gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
                     "-fsanitize=undefined", "-fno-sanitize-recover=all", "-fno-sanitize=alignment",
-                    "-fno-strict-aliasing", "-pthread", "-I", HERE / "libl4", "-I", TOP / "servers/libl4/include",
-                    "-I", folder, HERE / "libl4/rings.c", TOP / "servers/libl4/backend.c",
-                    TOP / "servers/libl4/virtqueue.c", "-o", folder / "rings"], check=True)
+                    "-fno-strict-aliasing", "-pthread", "-I", HERE / "virtio", "-I", TOP / "servers/libl4/include",
+                    "-I", TOP / "servers/lib", "-I", folder, HERE / "virtio/rings.c",
+                    TOP / "servers/lib/virtio/backend.c",
+                    TOP / "servers/lib/virtio/virtqueue.c", "-o", folder / "rings"], check=True)
     return folder / "rings"
 
 

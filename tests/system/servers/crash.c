@@ -3,7 +3,7 @@
  * Linked into a server by --wrap: it dies (or hangs) at every CRASH_EVERYth request that it gives back, in its first
  * CRASH_LIVES lives.
  */
-#include <l4/backend.h>
+#include <virtio/backend.h>
 
 void __real_l4_backend_push(struct l4_backend *backend, unsigned int queue, u16 head, u32 written);
 void __wrap_l4_backend_push(struct l4_backend *backend, unsigned int queue, u16 head, u32 written);

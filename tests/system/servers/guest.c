@@ -5,8 +5,8 @@
  * the host's writer have rings and device pages.
  */
 #include <l4/invoke.h>
-#include <l4/lib.h>
-#include <l4/virtqueue.h>
+#include <base/lib.h>
+#include <virtio/virtqueue.h>
 
 #define GPA(pointer) ((u64)(pointer) - L4_GUEST_RAM_VADDR)
 #define REQUESTS     32

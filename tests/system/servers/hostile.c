@@ -4,8 +4,8 @@
  * other servers when it is ready, from number HOSTILE_FIRST on. After those it is the server that it should be.
  */
 #include <l4/invoke.h>
-#include <l4/lib.h>
-#include <l4/server.h>
+#include <base/lib.h>
+#include <base/server.h>
 #include <l4/syscall.h>
 
 #define FUZZ_STEPS 4000

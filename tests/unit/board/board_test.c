@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * servers/root/plat/virt.c on the host, which stands in for the rest of the root pager. `board_test tell FILE` says
+ * servers/platform/virt.c on the host, which stands in for the rest of the root pager. `board_test tell FILE` says
  * what it makes of a device tree, or its error; `board_test noise FILE SEED` damages the tree, under the address
  * sanitizer.
  */
@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <plat/plat.h>
-#include <root.h>
+#include <platform/platform.h>
+#include <root/root.h>
 
 #define TREE_PADDR 0x87e00000UL
 

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Serial line of the machine: a 16550 UART. */
+#include <class/serial.h>
+
+/* Registers and bits: 16550 data sheet, sections 8.1 to 8.6. */
+enum { IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
+
+#define IER_RECEIVED     1
+#define IER_ROOM         2
+#define IIR_NONE         1
+#define FCR_ENABLE       1
+#define LCR_8N1          3
+#define MCR_DTR_RTS_OUT2 0xb /* OUT2 opens the interrupt line of a PC */
+#define LSR_RECEIVED     1
+#define LSR_EMPTY        0x20
+#define FIFO             16
+
+static struct kept room = { 0, ~0U }, ier = { 0, ~0U };
+
+static inline u8 read_reg(unsigned int reg) { return (u8)uart_in(reg, 1); }
+
+static inline void write_reg(unsigned int reg, u8 value) { uart_out(reg, 1, value); }
+
+/* A bit that is not there is waited for; one that is there is looked at twice. */
+static bool status(u8 bit) { return (read_reg(LSR) & bit) && (read_reg(LSR) & bit); }
+
+static void enable(u8 interrupts, bool anew)
+{
+	if (kept(&ier) == interrupts && !anew)
+		return;
+	write_reg(IER, interrupts);
+	keep(&ier, interrupts);
+}
+
+static void init(void)
+{
+	write_reg(IER, 0);
+	write_reg(FCR, FCR_ENABLE); /* keeps what the kernel has put in */
+	write_reg(LCR, LCR_8N1);
+	write_reg(MCR, MCR_DTR_RTS_OUT2);
+	enable(IER_RECEIVED, true);
+}
+
+static bool has_room(void)
+{
+	u32 left = kept(&room);
+
+	if (!left) {
+		if (!status(LSR_EMPTY))
+			return false;
+		left = FIFO;
+		enable(kept(&ier) & ~IER_ROOM, false); /* else each byte that leaves raises it */
+	}
+	keep(&room, left - 1);
+	return true;
+}
+
+static bool received(void) { return status(LSR_RECEIVED); }
+
+static void want(bool received, bool room_too, bool anew)
+{
+	enable((u8)((received ? IER_RECEIVED : 0) | (room_too ? IER_ROOM : 0)), anew);
+}
+
+static void interrupt(void)
+{
+	/* Reading takes back "there is room"; "received" goes when the data is read. */
+	read_reg(IIR);
+}
+
+const struct uart ns16550 = { 1, init, has_room, received, want, interrupt };

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Serial line of the machine: an ARM PrimeCell PL011. Speed is as firmware left it. */
+#include <class/serial.h>
+
+/* Registers and bits: ARM DDI 0183, sections 3.3.1 to 3.3.14; offsets in words. */
+enum { FLAGS = 6, LINE = 11, CONTROL = 12, MASK = 14, CLEAR = 17 };
+
+#define FLAGS_BUSY    8
+#define FLAGS_NO_DATA 0x10
+#define FLAGS_FULL    0x20
+#define FLAGS_EMPTY   0x80
+#define LINE_8N1_FIFO 0x70
+#define CONTROL_ON    0xf01 /* enabled, transmit, receive, DTR, RTS */
+#define INT_RECEIVED  0x10
+#define INT_ROOM      0x20
+#define INT_TIMEOUT   0x40 /* something was received, less than the FIFO's threshold */
+#define INT_ALL       0x7ff
+#define FIFO          16 /* of the oldest revision; later ones hold 32 */
+
+static struct kept room = { 0, ~0U }, mask = { 0, ~0U };
+
+static inline u32 read_reg(unsigned int reg) { return uart_in(reg * sizeof(u32), sizeof(u32)); }
+
+static inline void write_reg(unsigned int reg, u32 value) { uart_out(reg * sizeof(u32), sizeof(u32), value); }
+
+static void want(bool received, bool room_too, bool anew)
+{
+	u32 wanted = (received ? INT_RECEIVED | INT_TIMEOUT : 0) | (room_too ? INT_ROOM : 0);
+
+	if (kept(&mask) == wanted && !anew)
+		return;
+	write_reg(MASK, wanted);
+	keep(&mask, wanted);
+}
+
+static void init(void)
+{
+	write_reg(MASK, 0);
+	/* A change clears the FIFOs: not while the kernel's last words are in one, and not what was typed. */
+	if (read_reg(LINE) != LINE_8N1_FIFO) {
+		while (read_reg(FLAGS) & FLAGS_BUSY)
+			;
+		write_reg(CONTROL, 0);
+		write_reg(LINE, LINE_8N1_FIFO);
+	}
+	write_reg(CONTROL, CONTROL_ON);
+	/* Those of reception go when the data is read, and would not come again. */
+	write_reg(CLEAR, INT_ALL & ~(u32)(INT_RECEIVED | INT_TIMEOUT));
+	want(true, false, true);
+}
+
+static bool has_room(void)
+{
+	u32 left = kept(&room);
+
+	if (!left) {
+		u32 first = read_reg(FLAGS), second = read_reg(FLAGS); /* what we go by is looked at twice */
+
+		if ((first | second) & FLAGS_FULL)
+			return false;
+		left = first & second & FLAGS_EMPTY ? FIFO : 1;
+	}
+	keep(&room, left - 1);
+	return true;
+}
+
+static bool received(void) { return !(read_reg(FLAGS) & FLAGS_NO_DATA) && !(read_reg(FLAGS) & FLAGS_NO_DATA); }
+
+static void interrupt(void)
+{
+	/* It is raised again when a full FIFO runs low. */
+	if (kept(&mask) & INT_ROOM)
+		write_reg(CLEAR, INT_ROOM);
+}
+
+const struct uart pl011 = { sizeof(u32), init, has_room, received, want, interrupt };

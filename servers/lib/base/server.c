@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a server says to the root pager. */
+#include <base/lib.h>
+#include <base/server.h>
+#include <l4/syscall.h>
+
+unsigned long l4_server_ready(void)
+{
+	struct l4_msg msg = { .tag = l4_tag(L4_ROOT_READY, 1, 0) };
+
+	if (l4_call(L4_SERVER_SLOT_ROOT, &msg) != L4_ERR_OK)
+		l4_die("root pager does not listen");
+	return msg.words[0];
+}
+
+/* Not blocking: a root pager that does not wait for the answer has other things to do. */
+void l4_server_pong(unsigned long left)
+{
+	struct l4_msg msg = { .tag = l4_tag(L4_ROOT_PONG, 1, 0), .words = { left } };
+
+	l4_nb_send(L4_SERVER_SLOT_ROOT, &msg);
+}

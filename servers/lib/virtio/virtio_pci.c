@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Registers of a modern virtio PCI device. One device's registers are read and written in the program's order; between
+ * them and memory only l4_mb() keeps order.
+ */
+#include <l4/arch.h>
+#include <base/lib.h>
+#include <virtio/virtio_pci.h>
+
+/* struct virtio_pci_common_cfg, section 4.1.4.3. */
+enum {
+	DEVICE_FEATURE_SELECT = 0,
+	DEVICE_FEATURE = 4,
+	DRIVER_FEATURE_SELECT = 8,
+	DRIVER_FEATURE = 12,
+	CONFIG_MSIX_VECTOR = 16,
+	DEVICE_STATUS = 20,
+	CONFIG_GENERATION = 21,
+	QUEUE_SELECT = 22,
+	QUEUE_SIZE = 24,
+	QUEUE_MSIX_VECTOR = 26,
+	QUEUE_ENABLE = 28,
+	QUEUE_NOTIFY_OFF = 30,
+	QUEUE_DESC = 32,
+	QUEUE_DRIVER = 40,
+	QUEUE_DEVICE = 48,
+};
+
+#define NO_VECTOR   0xffff
+#define RESET_TRIES 10000000
+
+static u8 read8(struct l4_virtio_pci *pci, unsigned int at) { return pci->common[at]; }
+
+static void write8(struct l4_virtio_pci *pci, unsigned int at, u8 value) { pci->common[at] = value; }
+
+static u16 read16(struct l4_virtio_pci *pci, unsigned int at) { return *(volatile u16 *)(pci->common + at); }
+
+static void write16(struct l4_virtio_pci *pci, unsigned int at, u16 value)
+{
+	*(volatile u16 *)(pci->common + at) = value;
+}
+
+static u32 read32(struct l4_virtio_pci *pci, unsigned int at) { return *(volatile u32 *)(pci->common + at); }
+
+static void write32(struct l4_virtio_pci *pci, unsigned int at, u32 value)
+{
+	*(volatile u32 *)(pci->common + at) = value;
+}
+
+/* Section 4.1.3.1: 64-bit fields as two of 32 bits. */
+static void write64(struct l4_virtio_pci *pci, unsigned int at, u64 value)
+{
+	write32(pci, at, (u32)value);
+	write32(pci, at + 4, (u32)(value >> 32));
+}
+
+void l4_virtio_pci_init(struct l4_virtio_pci *pci, const struct l4_server_info *info)
+{
+	pci->common = (volatile u8 *)(L4_SERVER_REGS_VADDR + info->common_offset);
+	pci->notify = (volatile u8 *)(L4_SERVER_REGS_VADDR + info->notify_offset);
+	pci->device = (volatile u8 *)(L4_SERVER_REGS_VADDR + info->device_offset);
+	pci->isr = info->irq_line ? (volatile u8 *)(L4_SERVER_REGS_VADDR + info->isr_offset) : NULL;
+	pci->notify_multiplier = info->notify_multiplier;
+}
+
+void l4_virtio_pci_reset(struct l4_virtio_pci *pci)
+{
+	unsigned int i;
+
+	write8(pci, DEVICE_STATUS, 0);
+	for (i = 0; read8(pci, DEVICE_STATUS); i++)
+		if (i == RESET_TRIES)
+			l4_die("device does not reset");
+	l4_mb();
+}
+
+u64 l4_virtio_pci_features(struct l4_virtio_pci *pci)
+{
+	u64 features;
+
+	write32(pci, DEVICE_FEATURE_SELECT, 0);
+	features = read32(pci, DEVICE_FEATURE);
+	write32(pci, DEVICE_FEATURE_SELECT, 1);
+	return features | (u64)read32(pci, DEVICE_FEATURE) << 32;
+}
+
+void l4_virtio_pci_config(struct l4_virtio_pci *pci, u8 *to, u32 bytes)
+{
+	u8 generation;
+	u32 i;
+
+	do {
+		generation = read8(pci, CONFIG_GENERATION);
+		for (i = 0; i < bytes; i++)
+			to[i] = pci->device[i];
+	} while (read8(pci, CONFIG_GENERATION) != generation);
+}
+
+bool l4_virtio_pci_negotiate(struct l4_virtio_pci *pci, u64 features)
+{
+	u8 status = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER;
+
+	write8(pci, DEVICE_STATUS, status);
+	write32(pci, DRIVER_FEATURE_SELECT, 0);
+	write32(pci, DRIVER_FEATURE, (u32)features);
+	write32(pci, DRIVER_FEATURE_SELECT, 1);
+	write32(pci, DRIVER_FEATURE, (u32)(features >> 32));
+	write8(pci, DEVICE_STATUS, status | VIRTIO_STATUS_FEATURES_OK);
+	write16(pci, CONFIG_MSIX_VECTOR, NO_VECTOR);
+	return read8(pci, DEVICE_STATUS) & VIRTIO_STATUS_FEATURES_OK;
+}
+
+u16 l4_virtio_pci_queue_size(struct l4_virtio_pci *pci, u16 number)
+{
+	u16 size;
+
+	write16(pci, QUEUE_SELECT, number);
+	size = read16(pci, QUEUE_SIZE);
+	if (size > L4_VIRTQUEUE_MAX)
+		size = L4_VIRTQUEUE_MAX;
+	while (size & (size - 1))
+		size &= size - 1;
+	return size;
+}
+
+void l4_virtio_pci_queue(struct l4_virtio_pci *pci, struct l4_virtqueue *queue, u16 number, u16 size, void *memory,
+                         u64 paddr)
+{
+	u16 vector = pci->isr ? NO_VECTOR : 0;
+	volatile u8 *doorbell;
+
+	write16(pci, QUEUE_SELECT, number);
+	doorbell = pci->notify + read16(pci, QUEUE_NOTIFY_OFF) * pci->notify_multiplier;
+	l4_virtqueue_init(queue, memory, paddr, number, size, (volatile u16 *)doorbell);
+	write16(pci, QUEUE_SIZE, size);
+	write16(pci, QUEUE_MSIX_VECTOR, vector);
+	if (!pci->isr && read16(pci, QUEUE_MSIX_VECTOR) != vector)
+		l4_die("device has no interrupt for queue %u", number);
+	write64(pci, QUEUE_DESC, queue->desc_paddr);
+	write64(pci, QUEUE_DRIVER, queue->avail_paddr);
+	write64(pci, QUEUE_DEVICE, queue->used_paddr);
+	l4_mb(); /* the empty ring is in memory */
+	write16(pci, QUEUE_ENABLE, 1);
+}
+
+void l4_virtio_pci_start(struct l4_virtio_pci *pci)
+{
+	write8(pci, DEVICE_STATUS, read8(pci, DEVICE_STATUS) | VIRTIO_STATUS_DRIVER_OK);
+}
+
+bool l4_virtio_pci_runs(struct l4_virtio_pci *pci)
+{
+	u8 status = read8(pci, DEVICE_STATUS);
+
+	return (status & VIRTIO_STATUS_DRIVER_OK) && !(status & VIRTIO_STATUS_NEEDS_RESET);
+}
+
+void l4_virtio_pci_interrupt(struct l4_virtio_pci *pci)
+{
+	/* Reading takes the line back (section 4.1.4.5). */
+	if (pci->isr)
+		(void)*pci->isr;
+	l4_mb();
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Drive a device's split ring. */
+#include <l4/arch.h>
+#include <base/lib.h>
+#include <virtio/virtqueue.h>
+
+#define DIRECT_MAX 8 /* descriptors; a longer request in a table of its own leaves room for others */
+
+/* Used ring after descriptors and available ring, each aligned as section 2.7 asks; the event fields count
+ * too. */
+static size_t used_offset(u16 size) { return (16UL * size + 6 + 2UL * size + 63) & ~63UL; }
+
+size_t l4_virtqueue_bytes(u16 size) { return used_offset(size) + 6 + 8UL * size; }
+
+void l4_virtqueue_init(struct l4_virtqueue *queue, void *memory, u64 paddr, u16 number, u16 size,
+                       volatile u16 *doorbell)
+{
+	u16 i;
+
+	memset(memory, 0, l4_virtqueue_bytes(size));
+	memset(queue, 0, sizeof(*queue));
+	queue->desc = memory;
+	queue->avail = (void *)((char *)memory + 16UL * size);
+	queue->used = (void *)((char *)memory + used_offset(size));
+	queue->desc_paddr = paddr;
+	queue->avail_paddr = paddr + 16UL * size;
+	queue->used_paddr = paddr + used_offset(size);
+	queue->number = number;
+	queue->size = size;
+	queue->free_count = size;
+	queue->doorbell = doorbell;
+	for (i = 0; i < size; i++)
+		queue->next[i] = i + 1;
+}
+
+void l4_virtqueue_tables(struct l4_virtqueue *queue, void *memory, u64 paddr, u64 bytes)
+{
+	u64 count = bytes / sizeof(queue->tables[0]);
+	u16 i;
+
+	queue->tables = memory;
+	queue->tables_paddr = paddr;
+	queue->table_count = queue->free_tables = (u16)(count < L4_VIRTQUEUE_TABLES ? count : L4_VIRTQUEUE_TABLES);
+	for (i = 0; i < queue->table_count; i++)
+		queue->free_table[i] = i;
+}
+
+u16 l4_virtqueue_longest(const struct l4_virtqueue *queue)
+{
+	return queue->table_count ? L4_VIRTQUEUE_LONGEST : queue->size;
+}
+
+static bool wants_table(const struct l4_virtqueue *queue, u16 count)
+{
+	return count > DIRECT_MAX && count <= L4_VIRTQUEUE_LONGEST && queue->free_tables;
+}
+
+bool l4_virtqueue_fits(const struct l4_virtqueue *queue, u16 count)
+{
+	return queue->free_count >= (wants_table(queue, count) ? 1 : count);
+}
+
+/* Any one store changes it. */
+static u64 sum(const struct vring_desc *desc)
+{
+	const volatile u64 *word = (const volatile u64 *)desc;
+
+	_Static_assert(sizeof(*desc) == 16, "two words");
+	return word[0] + word[1];
+}
+
+static u64 put(struct vring_desc *desc, const struct l4_buffer *buffer, bool last, u16 next)
+{
+	struct vring_desc value = {
+		.addr = buffer->addr,
+		.len = buffer->bytes,
+		.flags = (buffer->write ? VRING_DESC_WRITE : 0) | (last ? 0 : VRING_DESC_NEXT),
+		.next = next,
+	};
+
+	*desc = value;
+	return sum(&value);
+}
+
+/* The request in a table of its own (section 2.7.5.3), which costs one descriptor. */
+static void add_table(struct l4_virtqueue *queue, u16 head, const struct l4_buffer *buffers, u16 count)
+{
+	u16 number = queue->free_table[--queue->free_tables] % L4_VIRTQUEUE_TABLES, i;
+	struct vring_desc value = {
+		.addr = queue->tables_paddr + number * sizeof(queue->tables[0]),
+		.len = count * sizeof(value),
+		.flags = VRING_DESC_INDIRECT,
+	};
+
+	queue->table[head] = number;
+	queue->table_length[head] = count;
+	queue->desc[head] = value;
+	queue->sum[head] = sum(&value);
+	for (i = 0; i < count; i++)
+		queue->sum[head] += put(&queue->tables[number][i], &buffers[i], i + 1 == count, i + 1);
+	queue->free_head = queue->next[head];
+	queue->free_count--;
+	queue->length[head] = 1;
+}
+
+static void add_chain(struct l4_virtqueue *queue, u16 head, const struct l4_buffer *buffers, u16 count)
+{
+	u16 at = head, i;
+
+	queue->table_length[head] = 0;
+	queue->sum[head] = 0;
+	for (i = 0; i < count; i++) {
+		u16 next = queue->next[at];
+
+		queue->sum[head] += put(&queue->desc[at], &buffers[i], i + 1 == count, next);
+		at = next;
+	}
+	queue->free_head = at;
+	queue->free_count -= count;
+	queue->length[head] = count;
+}
+
+bool l4_virtqueue_add(struct l4_virtqueue *queue, const struct l4_buffer *buffers, u16 count, u16 token)
+{
+	u16 head = queue->free_head;
+
+	if (!l4_virtqueue_fits(queue, count))
+		return false;
+	if (wants_table(queue, count))
+		add_table(queue, head, buffers, count);
+	else
+		add_chain(queue, head, buffers, count);
+	queue->token[head] = token;
+	queue->avail->ring[queue->avail_idx++ % queue->size] = head;
+	return true;
+}
+
+/* Whether a descriptor is that of a buffer. */
+static bool is(const struct vring_desc *desc, const struct l4_buffer *buffer, bool last)
+{
+	u16 flags = l4_read_once(desc->flags);
+
+	return l4_read_once(desc->addr) == buffer->addr && l4_read_once(desc->len) == buffer->bytes &&
+	       !(flags & VRING_DESC_WRITE) == !buffer->write && !(flags & VRING_DESC_NEXT) == last &&
+	       !(flags & VRING_DESC_INDIRECT);
+}
+
+bool l4_virtqueue_holds(const struct l4_virtqueue *queue, const struct l4_buffer *buffers, u16 count)
+{
+	u16 head = l4_read_once(queue->avail->ring[(u16)(queue->avail_idx - 1) % queue->size]), at = head, i;
+	const struct vring_desc *table = queue->desc;
+
+	if (head >= queue->size)
+		return false;
+	if (l4_read_once(table[head].flags) & VRING_DESC_INDIRECT) {
+		u64 offset = l4_read_once(table[head].addr) - queue->tables_paddr;
+
+		if (l4_read_once(table[head].len) != count * sizeof(*table) || offset % sizeof(queue->tables[0]) ||
+		    offset / sizeof(queue->tables[0]) >= queue->table_count)
+			return false;
+		table = queue->tables[offset / sizeof(queue->tables[0])];
+		at = 0;
+	}
+	for (i = 0; i < count; i++) {
+		if (!is(&table[at], &buffers[i], i + 1 == count))
+			return false;
+		at = l4_read_once(table[at].next) % L4_VIRTQUEUE_MAX;
+	}
+	return true;
+}
+
+void l4_virtqueue_kick(struct l4_virtqueue *queue)
+{
+	l4_store_release(&queue->avail->idx, queue->avail_idx);
+	l4_mb(); /* before we look at the flag, and before the doorbell */
+	if (!(l4_read_once(queue->used->flags) & VRING_USED_NO_NOTIFY))
+		*queue->doorbell = queue->number;
+}
+
+bool l4_virtqueue_done(const struct l4_virtqueue *queue)
+{
+	return l4_load_acquire(&queue->used->idx) != queue->used_idx;
+}
+
+bool l4_virtqueue_get(struct l4_virtqueue *queue, u16 *token, u32 *written)
+{
+	u64 found = 0;
+	u32 head;
+	u16 at, i;
+
+	if (!l4_virtqueue_done(queue))
+		return false;
+	head = l4_read_once(queue->used->ring[queue->used_idx % queue->size].id);
+	*written = l4_read_once(queue->used->ring[queue->used_idx % queue->size].len);
+	queue->used_idx++;
+	if (head >= queue->size || !queue->length[head])
+		l4_die("device returned request %u, which it does not have", head);
+	*token = queue->token[head];
+	for (at = (u16)head, i = 1;; i++) {
+		found += sum(&queue->desc[at]);
+		if (i >= queue->length[head])
+			break;
+		at = queue->next[at] % queue->size;
+	}
+	for (i = 0; i < queue->table_length[head] && i < L4_VIRTQUEUE_LONGEST; i++)
+		found += sum(&queue->tables[queue->table[head] % L4_VIRTQUEUE_TABLES][i]);
+	/* If it is not as we wrote it, the device may have done something else than it was asked to. */
+	if (found != queue->sum[head])
+		l4_die("descriptors of request %u were changed", head);
+	if (queue->table_length[head])
+		queue->free_table[queue->free_tables++ % L4_VIRTQUEUE_TABLES] = queue->table[head];
+	queue->next[at] = queue->free_head;
+	queue->free_head = (u16)head;
+	queue->free_count += queue->length[head];
+	queue->length[head] = 0;
+	return true;
+}
+
+bool l4_virtqueue_sound(const struct l4_virtqueue *queue, u16 count)
+{
+	u16 at = queue->free_head, i, heads = 0, descriptors = queue->free_count, tables = queue->free_tables;
+
+	for (i = 0; i < queue->free_count; i++, at = queue->next[at])
+		if (at >= queue->size || queue->length[at])
+			return false;
+	for (i = 0; i < queue->size; i++) {
+		descriptors += queue->length[i];
+		heads += queue->length[i] != 0;
+		tables += queue->length[i] && queue->table_length[i];
+	}
+	return descriptors == queue->size && heads == count && tables == queue->table_count;
+}
+
+void l4_virtqueue_ring(struct l4_virtqueue *queue) { *queue->doorbell = queue->number; }

@@ -1,5 +1,0 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/* Network card of the machine: a modern virtio network device on PCI, its rings driven by libl4. */
-#include "../net.h"
-
-int l4_main(void *arg) { l4_forward(&net_class); }
