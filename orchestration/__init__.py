@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Everything behind ./orchestrate: building, booting and testing Quoll under QEMU.
 
-bootstrap, doctor and errors use the standard library alone, since they run before there is a .venv.
+bootstrap and base use the standard library alone, since they run before there is a .venv.
 """

@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 
-from orchestration.errors import EXIT_INTERRUPTED, INTERRUPTS
-from orchestration.ownership import leave
+from orchestration.base.errors import EXIT_INTERRUPTED, INTERRUPTS
+from orchestration.base.ownership import leave
 
 if __name__ == "__main__":
     # What is ignored, as by nohup or in a shell's background, stays ignored.
@@ -17,8 +17,8 @@ if __name__ == "__main__":
         signal.signal(one, leave)
     # Held back since bootstrap.py became this process.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
-    from orchestration.cli import main
-    from orchestration.frame import own_output
+    from orchestration.cli.frame import own_output
+    from orchestration.cli.main import main
 
     own_output()
     status = main(sys.argv[1:])

@@ -7,65 +7,20 @@ is written last, under a lock, so an interrupted set-up is done again.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tomllib
-from pathlib import Path
 
-from orchestration import doctor, ownership, tools
-from orchestration.arch import ARCHES
-from orchestration.errors import EXIT_INTERRUPTED, INTERRUPTED, INTERRUPTS, InfrastructureError, QuollError
+from orchestration.base import doctor, ownership, tools
+from orchestration.base.arch import ARCHES
+from orchestration.base.errors import EXIT_INTERRUPTED, INTERRUPTED, INTERRUPTS, InfrastructureError, QuollError
+from orchestration.base.tree import REQUIREMENTS, ROOT, VENV, stamp, version
 
-ROOT = Path(__file__).resolve().parent.parent
-REQUIREMENTS = ROOT / "orchestration" / "requirements.txt"
 DOCTOR_WORDS = ("--install", "--help", "-h", "--version", *ARCHES)
 # Seconds for all of pip's work.
 PIP_LIMIT = 1200
-
-
-def digest() -> str:
-    """Return what tells these requirements and this Python from others."""
-    return hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:16]
-
-
-def venv_folder() -> Path:
-    """Return where the Python packages are: .venv, or a folder of the cache when the checkout is read-only."""
-    usual = ROOT / ".venv"
-    if (usual / f"quoll-{digest()}").exists() or os.access(ROOT, os.W_OK):
-        return usual
-    return doctor.cache_root() / "venv" / digest()
-
-
-VENV = venv_folder()
-
-
-def stamp() -> Path:
-    """Return the file that marks a .venv made from these requirements by this Python."""
-    return VENV / f"quoll-{digest()}"
-
-
-def describe() -> str:
-    """Return the commit of the checkout, marked when it is not quite that; an empty string when git does not tell.
-
-    In a container the checkout may belong to another user, which git takes for a danger unless told otherwise.
-    """
-    try:
-        done = subprocess.run(["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT), "describe", "--always",
-                               "--dirty", "--abbrev=12"], capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    return done.stdout.strip()
-
-
-def version() -> str:
-    """Return the line that --version prints."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    commit = describe()
-    return f"Quoll {project['version']}" + (f" ({commit})" if commit else "")
 
 
 def make_venv() -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import selection
 
-from orchestration import arch as arches
-from orchestration import boot, tools
-from orchestration.bootstrap import ROOT
-from orchestration.cache import Cache
-from orchestration.progress import Progress
+from orchestration.base import arch as arches
+from orchestration.base import tools
+from orchestration.base.cache import Cache
+from orchestration.base.tree import ROOT
+from orchestration.machine import boot
+from orchestration.machine.progress import Progress
 
 BUILDER = pytest.StashKey[ExitStack]()
 

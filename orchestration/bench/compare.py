@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orchestration.base.errors import UsageError
+from orchestration.bench.store import Record
 from orchestration.bench.tables import rows
 from orchestration.bench.workload import Clock
-from orchestration.errors import UsageError
-from orchestration.store import Record
 
 # Part of a run's facts: what must be equal for two runs to be compared.
 CONDITIONS = "conditions"

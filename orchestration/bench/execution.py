@@ -7,12 +7,12 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from orchestration.base.errors import HangError, InfrastructureError, WorkloadError
 from orchestration.bench import kit
 from orchestration.bench.peer import peer
 from orchestration.bench.workload import Clock, Figure, Workload, figures
-from orchestration.errors import HangError, InfrastructureError, WorkloadError
-from orchestration.session import Session
-from orchestration.ssh import Done
+from orchestration.machine.session import Session
+from orchestration.machine.ssh import Done
 
 PLACE = "/var/tmp/bench"
 # On tmpfs: writing them waits for no device.
@@ -56,7 +56,7 @@ def prepare(session: Session, workload: Workload, place: str, packed: Path) -> N
     if free < workload.description.disk:
         raise InfrastructureError(f"{workload.name} needs {workload.description.disk} MiB of disk, the guest has "
                                   f"{free}",
-                                  "make the image larger: orchestration/rootfs.py")
+                                  "make the image larger: orchestration/build/rootfs.py")
 
 
 def command(workload: Workload, place: str, told: Mapping[str, str]) -> str:

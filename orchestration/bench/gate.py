@@ -16,12 +16,12 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from orchestration.base.errors import InfrastructureError, RegressionError, UsageError
+from orchestration.base.tree import ROOT
 from orchestration.bench.compare import CONDITIONS, WORKLOADS, differences
+from orchestration.bench.store import Record
 from orchestration.bench.tables import GUEST, rows
 from orchestration.bench.workload import COUNTED, Clock
-from orchestration.bootstrap import ROOT
-from orchestration.errors import InfrastructureError, RegressionError, UsageError
-from orchestration.store import Record
 
 GATE = ROOT / "ci" / "gate.yaml"
 HEAD = """\

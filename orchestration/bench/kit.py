@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestration import build, rootfs, tools
-from orchestration.arch import Arch
+from orchestration.base import tools
+from orchestration.base.arch import Arch
+from orchestration.base.cache import Cache, key_of
+from orchestration.base.errors import QuollError, UsageError
+from orchestration.base.tree import ROOT
 from orchestration.bench.workload import FOLDER, Workload
-from orchestration.bootstrap import ROOT
-from orchestration.cache import Cache, key_of
-from orchestration.errors import QuollError, UsageError
+from orchestration.build import quoll, rootfs
 
 TIMED = FOLDER / "timed.c"
 COMPILE_LIMIT = 300
@@ -68,7 +69,7 @@ def pack(arch: Arch, cache: Cache, workload: Workload) -> Path:
             for path in workload.scripts():
                 add(archive, str(path.relative_to(workload.folder)), path.read_bytes())
 
-    key = key_of(arch.name, build.compiler_version(arch.compiler), *FLAGS, workload.name,
+    key = key_of(arch.name, quoll.compiler_version(arch.compiler), *FLAGS, workload.name,
                  files=[*workload.files(), TIMED, Path(__file__)])
     return cache.get("workload", key, make) / PACKED
 

@@ -22,13 +22,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration import initramfs, rootfs
-from orchestration.arch import Arch
+from orchestration.base.arch import Arch
+from orchestration.base.cache import Cache
+from orchestration.base.errors import InfrastructureError
 from orchestration.bench import execution, kit
 from orchestration.bench.workload import FOLDER, Clock, Figure, Workload, figures
-from orchestration.cache import Cache
-from orchestration.errors import InfrastructureError
-from orchestration.session import Session
+from orchestration.build import initramfs, rootfs
+from orchestration.machine.session import Session
 
 INIT = FOLDER / "init"
 COMMAND = "workload"

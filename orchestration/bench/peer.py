@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from orchestration import qemu, tools
+from orchestration.base import tools
+from orchestration.base.errors import InfrastructureError
 from orchestration.bench.workload import Workload
-from orchestration.errors import InfrastructureError
+from orchestration.machine import qemu
 
 # QEMU's user network shows this machine's loopback device to the guest under this address.
 HOST = "10.0.2.2"

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import jinja2
 
+from orchestration.base.errors import InfrastructureError
 from orchestration.bench import tables
 from orchestration.bench.compare import CONDITIONS, differences
 from orchestration.bench.runner import BUSIEST, DONE, KIND
+from orchestration.bench.store import Failure, Record, Store
 from orchestration.bench.tables import GUEST, TRACED, Row
 from orchestration.bench.workload import Clock
-from orchestration.errors import InfrastructureError
-from orchestration.store import Failure, Record, Store
 
 TEMPLATES = Path(__file__).with_name("templates")
 MICRO = "micro"

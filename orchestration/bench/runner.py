@@ -15,19 +15,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestration import boot, build, doctor
-from orchestration.arch import Arch
+from orchestration.base import doctor
+from orchestration.base.arch import Arch
+from orchestration.base.cache import Cache, hash_file
+from orchestration.base.errors import InfrastructureError, QuollError, WorkloadError
+from orchestration.base.rundir import RunDirectory
 from orchestration.bench import compare, execution, kit, memory, sides
 from orchestration.bench.sides import Side
+from orchestration.bench.store import Failure, Record, Sample, Store
 from orchestration.bench.tables import TRACED
 from orchestration.bench.workload import Clock, Workload, load
-from orchestration.cache import Cache, hash_file
-from orchestration.errors import InfrastructureError, QuollError, WorkloadError
-from orchestration.progress import Progress
-from orchestration.qemu import MIB, Config
-from orchestration.rundir import RunDirectory
-from orchestration.session import Session
-from orchestration.store import Failure, Record, Sample, Store
+from orchestration.build import quoll
+from orchestration.machine import boot
+from orchestration.machine.progress import Progress
+from orchestration.machine.qemu import MIB, Config
+from orchestration.machine.session import Session
 
 KIND = "bench"
 # Runnable tasks of the host while wall time was measured, at most: what such figures are worth.
@@ -74,7 +76,7 @@ class Bench:
             "emulator": sides.emulator_version(self.arch), "accelerator": "tcg", "machine": self.arch.machine,
             "CPU": self.arch.cpu, "CPU under the counting clock": self.arch.counted_cpu,
             "memory": f"{Config.memory // MIB} MiB", "memory of Linux": f"{boot.GUEST_RAM // MIB} MiB",
-            "compiler": build.compiler_version(self.arch.compiler).strip().splitlines()[-1],
+            "compiler": quoll.compiler_version(self.arch.compiler).strip().splitlines()[-1],
             **{f"{compare.OPTIONS}{side.name}": hash_file(side.config)[:16] for side in self.sides}}
         return {
             compare.CONDITIONS: conditions,

@@ -11,20 +11,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestration import boot, linux, rootfs
-from orchestration.arch import Arch
+from orchestration.base.arch import Arch
+from orchestration.base.cache import Cache, key_of
+from orchestration.base.errors import MissingError, UsageError
+from orchestration.base.rundir import RunDirectory
+from orchestration.base.tools import program
+from orchestration.base.tree import ROOT, describe
 from orchestration.bench.tables import TRACED
 from orchestration.bench.workload import Clock
-from orchestration.bootstrap import ROOT, describe
-from orchestration.cache import Cache, key_of
-from orchestration.errors import MissingError, UsageError
-from orchestration.progress import Progress
-from orchestration.qemu import MIB
-from orchestration.rundir import RunDirectory
-from orchestration.session import Session
-from orchestration.tools import program
+from orchestration.build import linux, rootfs
+from orchestration.machine import boot
+from orchestration.machine.progress import Progress
+from orchestration.machine.qemu import MIB
+from orchestration.machine.session import Session
 
-XEN_CONFIG = ROOT / "orchestration" / "configs" / "xen-x86_64.config"
+XEN_CONFIG = ROOT / "orchestration" / "build" / "configs" / "xen-x86_64.config"
 XEN_PACKAGE = "xen-hypervisor-4.20-amd64"
 XEN = "xen"
 # QEMU before 9 reads the stack of user mode's iretq with the supervisor's rights, which SMAP then refuses: a guest of

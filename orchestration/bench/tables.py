@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from orchestration.bench.statistics import Estimate, estimate, geometric_mean, ratios
+from orchestration.bench.store import Record, Sample
 from orchestration.bench.workload import Clock
-from orchestration.store import Record, Sample
 
 GUEST = "guest"
 # The guest on the L4 that counts: no peer, it only tells what was counted.

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from orchestration.bootstrap import ROOT
-from orchestration.errors import UsageError, WorkloadError
+from orchestration.base.errors import UsageError, WorkloadError
+from orchestration.base.tree import ROOT
 
 FOLDER = ROOT / "rootfs" / "workloads"
 DESCRIPTION = "workload.toml"

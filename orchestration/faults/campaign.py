@@ -19,15 +19,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from orchestration import boot, build
-from orchestration.console import Channel, Line
-from orchestration.errors import HangError, InfrastructureError, PanicError, QuollError
+from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError
+from orchestration.base.rundir import RunDirectory, runs_folder
+from orchestration.build import quoll
 from orchestration.faults import inject
 from orchestration.faults.verified import WORKLOADS, Verified
-from orchestration.gdbstub import Stub
-from orchestration.progress import Progress
-from orchestration.rundir import RunDirectory, runs_folder
-from orchestration.session import Session
+from orchestration.inspect.gdbstub import Stub
+from orchestration.machine import boot
+from orchestration.machine.console import Channel, Line
+from orchestration.machine.progress import Progress
+from orchestration.machine.session import Session
 
 RECOVERED, NO_EFFECT = "recovered", "no effect"
 OUTCOMES = (RECOVERED, NO_EFFECT, "guest-visible error", "wrong data", "stalled", "guest crash", "host crash",
@@ -335,6 +336,6 @@ def describe(trial: Trial) -> str:
 
 def campaign(arch_made: boot.Artefacts, drivers: list[str], kind: str, seed: int, progress: Progress) -> Campaign:
     """Return a campaign with a folder of its own."""
-    assert set(drivers) <= set(build.SERVERS)
+    assert set(drivers) <= set(quoll.SERVERS)
     return Campaign(arch_made, drivers, kind, seed, progress,
                     RunDirectory(f"{arch_made.arch.name}-{'-'.join(drivers)}-{kind}", runs_folder("faults")))

@@ -23,9 +23,9 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-from orchestration.arch import Arch
-from orchestration.errors import InfrastructureError
-from orchestration.gdbstub import Stub
+from orchestration.base.arch import Arch
+from orchestration.base.errors import InfrastructureError
+from orchestration.inspect.gdbstub import Stub
 
 KINDS = ("kill", "hang", "wild", "register")
 # Those that every driver is held to. Of a register, whatever a driver computes may come: that data is wrong, too.

@@ -17,14 +17,14 @@ import zlib
 from contextlib import suppress
 from pathlib import Path
 
-from orchestration import ssh
-from orchestration.arch import Arch
-from orchestration.bootstrap import ROOT
-from orchestration.console import Channel, Line
-from orchestration.errors import BuildError, InfrastructureError, QuollError
-from orchestration.ownership import PREFIX, OwnFolder, temporary
-from orchestration.session import Session
-from orchestration.tools import program
+from orchestration.base.arch import Arch
+from orchestration.base.errors import BuildError, InfrastructureError, QuollError
+from orchestration.base.ownership import PREFIX, OwnFolder, temporary
+from orchestration.base.tools import program
+from orchestration.base.tree import ROOT
+from orchestration.machine import ssh
+from orchestration.machine.console import Channel, Line
+from orchestration.machine.session import Session
 
 SOURCES = ROOT / "tests" / "faults"
 START_LIMIT, FINISH_LIMIT = 60.0, 120.0

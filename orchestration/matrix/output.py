@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 
 import jinja2
 
+from orchestration.bench.store import Failure, Sample, Store
 from orchestration.faults import campaign
 from orchestration.matrix.runner import FAIL, INFRASTRUCTURE, OUTCOMES, PASS, RETRIED, SKIPPED, Attempt, CellResult
-from orchestration.store import Failure, Sample, Store
 
 KIND = "matrix"
 TEMPLATES = Path(__file__).with_name("templates")

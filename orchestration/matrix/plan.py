@@ -14,9 +14,9 @@ from typing import Annotated, Literal
 import pydantic
 import yaml
 
-from orchestration.arch import ARCHES
+from orchestration.base.arch import ARCHES
+from orchestration.base.errors import UsageError
 from orchestration.bench import workload as workloads
-from orchestration.errors import UsageError
 from orchestration.faults import inject
 
 

@@ -21,11 +21,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from orchestration import tools
-from orchestration.bootstrap import ROOT
-from orchestration.errors import InfrastructureError, MissingError, QuollError, UsageError
+from orchestration.base import tools
+from orchestration.base.errors import InfrastructureError, MissingError, QuollError, UsageError
+from orchestration.base.rundir import RUNS_VARIABLE
+from orchestration.base.tree import ROOT
 from orchestration.matrix.plan import Cell
-from orchestration.rundir import RUNS_VARIABLE
 
 PASS, RETRIED, FAIL, INFRASTRUCTURE, SKIPPED = "pass", "pass after retry", "fail", "infrastructure", "skipped"
 OUTCOMES = (PASS, RETRIED, FAIL, INFRASTRUCTURE, SKIPPED)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jinja2
 
-from orchestration.bootstrap import ROOT
+from orchestration.base.tree import ROOT
 from orchestration.matrix.plan import Matrix, cells
 
 TEMPLATES = Path(__file__).with_name("templates")

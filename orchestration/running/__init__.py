@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Machines that run: a register of them, and the commands that reach into one from another terminal."""
+"""Commands on a machine that another process runs: ssh, cp, attach, gdb, trace, a repeated run."""

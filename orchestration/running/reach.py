@@ -21,16 +21,17 @@ from typing import BinaryIO
 from paramiko.ed25519key import Ed25519Key
 from paramiko.ssh_exception import SSHException
 
-from orchestration import arch as arches
-from orchestration import build, doctor, ssh
-from orchestration.bootstrap import ROOT
-from orchestration.console import Channel, Splitter
-from orchestration.errors import HangError, InfrastructureError, PanicError, QuollError, UsageError
-from orchestration.running import registry, tee
-from orchestration.ssh import OutputClosed
-from orchestration.stages import POWER_OFF_LIMIT, SSH_LIMIT, time_scale
-from orchestration.terminal import INPUT, Terminal, serve
-from orchestration.tools import program
+from orchestration.base import arch as arches
+from orchestration.base import doctor
+from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError, UsageError
+from orchestration.base.tools import program
+from orchestration.base.tree import ROOT
+from orchestration.build import quoll
+from orchestration.machine import registry, ssh, tee
+from orchestration.machine.console import Channel, Splitter
+from orchestration.machine.ssh import OutputClosed
+from orchestration.machine.stages import POWER_OFF_LIMIT, SSH_LIMIT, time_scale
+from orchestration.machine.terminal import INPUT, Terminal, serve
 
 # Seconds that a machine's orchestrator takes at most from QEMU's end to the result of the run.
 RESULT_LIMIT = 10.0
@@ -250,10 +251,10 @@ def gdb(entry: registry.Entry, arguments: list[str]) -> int:
         raise UsageError(f"{entry.name} does not run L4: it is Linux on the bare machine")
     doctor.ensure_packages(["gdb-multiarch"])
     arch = arches.find(entry.arch)
-    abi = build.abi(arch)
+    abi = quoll.abi(arch)
     bare = Path(entry.kernel).parent
     info = abi.STRUCTS["server_info"]
-    facts = {"servers": {name: str(bare / name) for name in build.SERVERS}, "info": abi.SERVER_INFO_VADDR,
+    facts = {"servers": {name: str(bare / name) for name in quoll.SERVERS}, "info": abi.SERVER_INFO_VADDR,
              "info_size": info[0], "device_page": info[1]["device_page"][0], "hash": abi.ABI_HASH,
              "boot_magic": abi.BOOT_MAGIC, "device_gpa": abi.GUEST_DEVICE_GPA, "page": abi.PAGE_SIZE,
              "devices": {"console": abi.DEVICE_CONSOLE, "block": abi.DEVICE_BLOCK, "net": abi.DEVICE_NET},

@@ -10,13 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestration import arch as arches
-from orchestration import build, dossier, kernel_objects, trace
-from orchestration.arch import Arch
-from orchestration.errors import InfrastructureError, UsageError
-from orchestration.gdbstub import Stub
-from orchestration.rundir import RunDirectory
-from orchestration.running.registry import Entry
+from orchestration.base import arch as arches
+from orchestration.base.arch import Arch
+from orchestration.base.errors import InfrastructureError, UsageError
+from orchestration.base.rundir import RunDirectory
+from orchestration.build import quoll
+from orchestration.inspect import dossier, kernel_objects, trace
+from orchestration.inspect.gdbstub import Stub
+from orchestration.machine.registry import Entry
 
 
 @dataclass
@@ -63,7 +64,7 @@ def write_dossier(entry: Entry) -> Path:
     """
     machine = remote(entry)
     machine.human("info status")
-    found = dossier.Dossier(machine, Path(entry.kernel), Path(entry.linux), build.abi(machine.arch))
+    found = dossier.Dossier(machine, Path(entry.kernel), Path(entry.linux), quoll.abi(machine.arch))
     path = machine.run.file("dossier.txt")
     text = found.collect() + "\n"
     try:
@@ -78,7 +79,7 @@ def show_trace(entry: Entry, last: int) -> list[str]:
     machine = remote(entry)
     found = trace.read(machine, machine.run.file("l4.log"))
     with Stub(machine) as stub:
-        names = kernel_objects.Reader(stub, Path(entry.kernel), build.abi(machine.arch)).read().names
+        names = kernel_objects.Reader(stub, Path(entry.kernel), quoll.abi(machine.arch)).read().names
     shown = min(last, len(found.events))
     return ["== counters", *trace.counter_lines(found), "", "== messages by endpoint",
             *trace.endpoint_lines(found, names), "", f"== last {shown} of {found.written} events",

@@ -12,16 +12,17 @@ import os
 import shlex
 from pathlib import Path
 
-from orchestration import arch as arches
-from orchestration import keys, rootfs
-from orchestration.cache import hash_file
-from orchestration.console import Channel
-from orchestration.errors import UsageError
-from orchestration.progress import Progress
-from orchestration.qemu import MIB, Config, Machine
-from orchestration.rundir import RunDirectory, runs_folder
-from orchestration.session import Session
-from orchestration.stages import BOOT_STAGES, NATIVE_STAGES, Tracker, time_scale
+from orchestration.base import arch as arches
+from orchestration.base.cache import hash_file
+from orchestration.base.errors import UsageError
+from orchestration.base.rundir import RunDirectory, runs_folder
+from orchestration.build import rootfs
+from orchestration.machine import keys
+from orchestration.machine.console import Channel
+from orchestration.machine.progress import Progress
+from orchestration.machine.qemu import MIB, Config, Machine
+from orchestration.machine.session import Session
+from orchestration.machine.stages import BOOT_STAGES, NATIVE_STAGES, Tracker, time_scale
 
 
 def find(name: str) -> Path:

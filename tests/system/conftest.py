@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import boot, tools
-from orchestration.arch import Arch
-from orchestration.progress import Progress
-from orchestration.qemu import value
-from orchestration.rundir import RunDirectory
-from orchestration.session import Session
+from orchestration.base import tools
+from orchestration.base.arch import Arch
+from orchestration.base.rundir import RunDirectory
+from orchestration.machine import boot
+from orchestration.machine.progress import Progress
+from orchestration.machine.qemu import value
+from orchestration.machine.session import Session
 
 PROGRAMS = Path(__file__).with_name("guest")
 

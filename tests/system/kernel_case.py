@@ -7,8 +7,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from orchestration.arch import ARCHES
-from orchestration.build import abi
+from orchestration.base.arch import ARCHES
+from orchestration.build.quoll import abi
 
 ABI = abi(ARCHES["x86_64"])
 STEP = struct.Struct("<10Q")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestration import boot, build, kernel_tests
-from orchestration.arch import Arch
-from orchestration.qemu import Config
+from orchestration.base.arch import Arch
+from orchestration.build import quoll
+from orchestration.machine import boot, kernel_tests
+from orchestration.machine.qemu import Config
 
 if TYPE_CHECKING:
     from tests.system.conftest import Writer
@@ -19,7 +20,7 @@ KINDS = ("frame", "vcpu-page", "table", "utcb")
 LIMIT = 600
 
 
-@pytest.mark.parametrize("variant", [str, build.checked], ids=["kernel", "kernel that checks itself"])
+@pytest.mark.parametrize("variant", [str, quoll.checked], ids=["kernel", "kernel that checks itself"])
 def test_what_others_write_is_not_believed(arch: Arch, made: boot.Artefacts, subtests: pytest.Subtests,
                                            writer: Writer, variant: kernel_tests.Variant) -> None:
     written: list[bool] = []
@@ -32,7 +33,7 @@ def test_what_others_write_is_not_believed(arch: Arch, made: boot.Artefacts, sub
             writer.start(KINDS.index(told[1]))
 
     report, folder = kernel_tests.run(arch, made.bare, limit=LIMIT, extra=writer.options(Config.memory),
-                                      program=build.KERNEL_ATTACK, variant=variant, on_line=on_line)
+                                      program=quoll.KERNEL_ATTACK, variant=variant, on_line=on_line)
     written.extend(writer.stop(kind) for kind in list(writer.writing))
     for result in report.results:
         with subtests.test(result.name):

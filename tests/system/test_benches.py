@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import boot
-from orchestration.arch import Arch
+from orchestration.base.arch import Arch
+from orchestration.base.cache import Cache
+from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError, WorkloadError
+from orchestration.base.rundir import RunDirectory
 from orchestration.bench import execution, gate, kit, sides
-from orchestration.bench.cli import MICRO
 from orchestration.bench.runner import Bench, counted_run, verdict
 from orchestration.bench.sides import Side
+from orchestration.bench.store import Record, Store
 from orchestration.bench.workload import Clock, Workload, load
-from orchestration.cache import Cache
-from orchestration.errors import HangError, InfrastructureError, PanicError, QuollError, WorkloadError
-from orchestration.progress import Progress
-from orchestration.rundir import RunDirectory
-from orchestration.session import Session
-from orchestration.store import Record, Store
+from orchestration.cli.bench import MICRO
+from orchestration.machine import boot
+from orchestration.machine.progress import Progress
+from orchestration.machine.session import Session
 
 DESCRIPTION = """
 description = "{name}"

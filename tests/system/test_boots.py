@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import boot, qemu
-from orchestration.errors import HangError, InfrastructureError, PanicError
+from orchestration.base.errors import HangError, InfrastructureError, PanicError
+from orchestration.base.rundir import RunDirectory
 from orchestration.faults import inject
-from orchestration.gdbstub import Stub
-from orchestration.progress import Progress
-from orchestration.rundir import RunDirectory
-from orchestration.symbols import Symbols
+from orchestration.inspect.gdbstub import Stub
+from orchestration.inspect.symbols import Symbols
+from orchestration.machine import boot, qemu
+from orchestration.machine.progress import Progress
 
 THREAD_SIZE = 16384
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from screen import Screen
 
-from orchestration import boot
-from orchestration.arch import Arch
+from orchestration.base.arch import Arch
+from orchestration.machine import boot
 
 pytestmark = pytest.mark.usefixtures("made")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from orchestration.session import Session
+from orchestration.machine.session import Session
 
 
 def test_the_dossier_names_threads_and_places(guest: Session) -> None:

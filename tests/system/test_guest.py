@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.arch import Arch
-from orchestration.session import Session
+from orchestration.base.arch import Arch
+from orchestration.machine.session import Session
 
 GUEST_PROGRAMS = Path(__file__).parent / "guest"
 PROGRAMS = ("fork_exec", "signals", "registers", "threads", "memory", "trace", "clocks", "sockets", "user_end",

@@ -7,16 +7,18 @@ from dataclasses import replace
 
 import pytest
 
-from orchestration import boot, build, kernel_tests, trace
-from orchestration.arch import Arch
+from orchestration.base.arch import Arch
+from orchestration.base.rundir import RunDirectory
 from orchestration.bench.sides import counted
 from orchestration.bench.workload import Clock
-from orchestration.progress import Progress
-from orchestration.rundir import RunDirectory
-from orchestration.session import Session
+from orchestration.build import quoll
+from orchestration.inspect import trace
+from orchestration.machine import boot, kernel_tests
+from orchestration.machine.progress import Progress
+from orchestration.machine.session import Session
 
 
-@pytest.mark.parametrize("variant", [str, build.traced, build.checked],
+@pytest.mark.parametrize("variant", [str, quoll.traced, quoll.checked],
                          ids=["kernel", "kernel that counts", "kernel that checks itself"])
 def test_kernel(arch: Arch, made: boot.Artefacts, subtests: pytest.Subtests, variant: kernel_tests.Variant) -> None:
     # Time counts instructions, so that a busy host cannot take a thread's slice away.
@@ -60,7 +62,7 @@ def test_the_kernel_that_is_shipped_counts_nothing(guest: Session) -> None:
 def test_random_calls(arch: Arch, made: boot.Artefacts, subtests: pytest.Subtests) -> None:
     """Whatever a thread does with objects of every type, the kernel's invariants hold and all memory comes back."""
     report, folder = kernel_tests.run(arch, made.bare, extra=counted(arch, Clock.INSTRUCTIONS),
-                                      program=build.KERNEL_FUZZ, variant=build.checked)
+                                      program=quoll.KERNEL_FUZZ, variant=quoll.checked)
     for result in report.results:
         with subtests.test(result.name):
             assert result.outcome == "pass", "\n".join(result.diagnostics)
@@ -76,6 +78,6 @@ OTHER_CPUS = {"x86_64": ("max,vendor=GenuineIntel", "FPU eager"), "aarch64": ("m
 def test_kernel_on_another_cpu(arch: Arch, made: boot.Artefacts) -> None:
     cpu, told = OTHER_CPUS[arch.name]
     report, folder = kernel_tests.run(arch, made.bare, extra=(*counted(arch, Clock.INSTRUCTIONS), "-cpu", cpu),
-                                      variant=build.checked)
+                                      variant=quoll.checked)
     assert report.passed, f"{report.problems}, see {folder}"
     assert told in (folder / "l4.log").read_text()

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from orchestration import boot, build
-from orchestration.arch import Arch
-from orchestration.session import Session
+from orchestration.base.arch import Arch
+from orchestration.build import quoll
+from orchestration.machine import boot
+from orchestration.machine.session import Session
 
 PAGE = 4096
 
@@ -113,7 +114,7 @@ def leaves(session: Session, tables: Tables, root: int, tmp_path: Path) -> Itera
 def test_no_mapping_of_the_kernel_is_writable_and_executable(guest: Session, made: boot.Artefacts, arch: Arch,
                                                              tmp_path: Path) -> None:
     tables = TABLES[arch.name]
-    names = symbols(made.bare / build.KERNEL)
+    names = symbols(made.bare / quoll.KERNEL)
     start = names["kernel_start"]
     found = list(leaves(guest, tables, names[tables.root] - start + tables.load, tmp_path))
     assert not [leaf for leaf in found if leaf.user]
@@ -139,7 +140,7 @@ BEFORE_USER_MODE = {"long_mode", "at_el1"}
 OBJDUMP = {"x86_64": "objdump", "aarch64": "aarch64-linux-gnu-objdump", "riscv64": "riscv64-linux-gnu-objdump"}
 
 
-@pytest.mark.parametrize("kernel", [build.KERNEL, build.traced(build.KERNEL)])
+@pytest.mark.parametrize("kernel", [quoll.KERNEL, quoll.traced(quoll.KERNEL)])
 def test_the_kernel_has_no_indirect_branch(made: boot.Artefacts, arch: Arch, kernel: str) -> None:
     """What user mode teaches the CPU of indirect branches finds none in the kernel (but at boot, before user mode)."""
     done = subprocess.run([OBJDUMP[arch.name], "-d", "-j", ".text", "--no-show-raw-insn", str(made.bare / kernel)],

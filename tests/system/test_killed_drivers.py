@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from orchestration import boot, debuginfo
+from orchestration.base.rundir import RunDirectory
 from orchestration.faults import campaign, inject
-from orchestration.gdbstub import Stub
-from orchestration.progress import Progress
-from orchestration.rundir import RunDirectory
+from orchestration.inspect import debuginfo
+from orchestration.inspect.gdbstub import Stub
+from orchestration.machine import boot
+from orchestration.machine.progress import Progress
 
 SEED = 20
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from screen import Screen
 
-from orchestration import boot, rundir
-from orchestration.arch import Arch
-from orchestration.running import registry
+from orchestration.base import rundir
+from orchestration.base.arch import Arch
+from orchestration.machine import boot, registry
 
 
 def orchestrate(root: Path, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:

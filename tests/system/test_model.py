@@ -14,12 +14,13 @@ from hypothesis.strategies import SearchStrategy
 from kernel_case import KINDS, Case, Outcome, Placed, Step, Worker, pack
 from kernel_model import Machine
 
-from orchestration import build, kernel_tests
-from orchestration.arch import Arch
+from orchestration.base.arch import Arch
+from orchestration.base.cache import Cache
+from orchestration.base.errors import HangError, PanicError
 from orchestration.bench.sides import counted
 from orchestration.bench.workload import Clock
-from orchestration.cache import Cache
-from orchestration.errors import HangError, PanicError
+from orchestration.build import quoll
+from orchestration.machine import kernel_tests
 
 # Of cases, if --examples does not say otherwise: half a minute. ci/nightly.yaml has more.
 EXAMPLES = 300
@@ -121,7 +122,7 @@ def tried(arch: Arch, bare: Path, batch: list[Case]) -> list[str]:
     blob, places = pack(batch)
     try:
         report, folder = kernel_tests.run(arch, bare, extra=counted(arch, Clock.INSTRUCTIONS),
-                                          program=build.KERNEL_MODEL, variant=build.checked, blobs={"steps": blob})
+                                          program=quoll.KERNEL_MODEL, variant=quoll.checked, blobs={"steps": blob})
         problems = [] if report.passed else [*report.problems, *report.results, f"see {folder}"]
     except (PanicError, HangError) as error:
         problems = [error.message, *error.details]
@@ -163,7 +164,7 @@ def over_cases(test: Callable[[Case], None], number: int, *phases: Phase) -> Non
 
 def test_the_kernel_does_what_its_model_says(arch: Arch, request: pytest.FixtureRequest) -> None:
     """All cases in one boot; what Hypothesis makes of one that disagrees has a boot for each."""
-    bare = build.bare(arch, Cache())
+    bare = quoll.bare(arch, Cache())
     number = request.config.getoption("--examples") or EXAMPLES
     listed: list[Case] = []
     known: dict[Case, str] = {}

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from elftools.elf.elffile import ELFFile
 
-from orchestration import boot
-from orchestration.arch import Arch
-from orchestration.session import Session
+from orchestration.base.arch import Arch
+from orchestration.machine import boot
+from orchestration.machine.session import Session
 
 # As the monitor writes it for any CPU that it knows.
 INSTRUCTION_POINTER = re.compile(r"\b(?:RIP|PC|pc)[ =]+([0-9a-f]{16})")

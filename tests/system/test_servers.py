@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING
 import fdt
 import pytest
 
-from orchestration import build, dtb, image
-from orchestration.arch import Arch
+from orchestration.base.arch import Arch
+from orchestration.base.cache import Cache
+from orchestration.base.rundir import RunDirectory
+from orchestration.base.tree import ROOT
 from orchestration.bench.sides import counted
 from orchestration.bench.workload import Clock
-from orchestration.bootstrap import ROOT
-from orchestration.cache import Cache
-from orchestration.console import Channel
-from orchestration.qemu import MIB, Config, Machine, arguments
-from orchestration.rundir import RunDirectory
-from orchestration.serial import SerialLine
-from orchestration.stages import time_scale
+from orchestration.build import dtb, image, quoll
+from orchestration.machine.console import Channel
+from orchestration.machine.qemu import MIB, Config, Machine, arguments
+from orchestration.machine.serial import SerialLine
+from orchestration.machine.stages import time_scale
 
 if TYPE_CHECKING:
     from tests.system.conftest import Writer
@@ -74,14 +74,14 @@ def runtime() -> list[Path]:
 
 @pytest.fixture(scope="module")
 def bare(arch: Arch, cache: Cache) -> Path:
-    return build.bare(arch, cache)
+    return quoll.bare(arch, cache)
 
 
 @pytest.fixture(scope="module")
 def compile_bare(arch: Arch, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Compile a program for L4 from sources, with options for compiler and linker."""
     folder = tmp_path_factory.mktemp("bare")
-    (folder / "abi.h").write_text(build.generate(arch, "header"))
+    (folder / "abi.h").write_text(quoll.generate(arch, "header"))
     own = re.findall(r"'(-m[^']*)'", (LIBL4 / "arch" / arch.name / "meson.build").read_text())
 
     def compile_one(name: str, script: Path, sources: list[Path], *options: str) -> Path:
@@ -154,10 +154,10 @@ def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..
     def boot(type_line: str = "q", servers: dict[str, Path] | None = None, ram: int = RAM,
              change: Callable[[Config], Config] = lambda config: config, archive: bytes = b"",
              answers: Mapping[str, str] = MappingProxyType({}), guest: Path = test_guest) -> Outcome:
-        abi = build.abi(arch)
+        abi = quoll.abi(arch)
         disk, initrd = tmp_path / "disk", tmp_path / "boot.img"
         disk.write_bytes(b"".join(n.to_bytes(4, "little").ljust(4096, b"\0") for n in range(BLOCKS)))
-        programs = {name: bare / name for name in build.SERVERS} | (servers or {}) | {"linux": guest}
+        programs = {name: bare / name for name in quoll.SERVERS} | (servers or {}) | {"linux": guest}
         tree = dtb.compile_tree(abi, "", ram, bytes(64))
         blobs = {"dtb": tree} | ({image.INITRD: archive} if archive else {})
         initrd.write_bytes(image.pack(arch, abi, programs, blobs, ram))
@@ -398,7 +398,7 @@ def test_a_missing_boot_image_is_said(run: Callable[..., Outcome]) -> None:
     (None, "does not fit the guest's memory of 256 MiB")])
 def test_files_of_a_guest_in_the_wrong_place_are_refused(run: Callable[..., Outcome], arch: Arch, gpa: str | None,
                                                          words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    start = getattr(build.abi(arch), gpa) if gpa else RAM
+    start = getattr(quoll.abi(arch), gpa) if gpa else RAM
     monkeypatch.setattr(image, "initrd_range", lambda abi, ram, size: range(start, start + size))
     monkeypatch.setattr(image, "check_initrd", lambda *ignored: None)
     assert f"root: error: the initrd {words}" in run(archive=b"070701").log

@@ -11,19 +11,19 @@ from typing import Any, ClassVar
 
 import pytest
 
-from orchestration.arch import ARCHES
+from orchestration.base.arch import ARCHES
+from orchestration.base.cache import Cache
+from orchestration.base.errors import BuildError, HangError, InfrastructureError, PanicError, QuollError, WorkloadError
+from orchestration.base.rundir import RunDirectory
 from orchestration.bench import execution, kit, memory, runner, sides
 from orchestration.bench.runner import BUSIEST, Bench, verdict
 from orchestration.bench.sides import Side
+from orchestration.bench.store import Store
 from orchestration.bench.workload import Clock, Description, Figure, Metric, Workload
-from orchestration.cache import Cache
-from orchestration.errors import BuildError, HangError, InfrastructureError, PanicError, QuollError, WorkloadError
-from orchestration.progress import Progress
-from orchestration.rundir import RunDirectory
-from orchestration.session import Session
-from orchestration.ssh import Done
-from orchestration.stages import Tracker
-from orchestration.store import Store
+from orchestration.machine.progress import Progress
+from orchestration.machine.session import Session
+from orchestration.machine.ssh import Done
+from orchestration.machine.stages import Tracker
 
 
 class FakeSession:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import doctor
-from orchestration.cache import Cache, key_of, noted_hash
-from orchestration.errors import InfrastructureError
+from orchestration.base import doctor
+from orchestration.base.cache import Cache, key_of, noted_hash
+from orchestration.base.errors import InfrastructureError
 
 
 class Maker:

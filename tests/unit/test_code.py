@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import linux
-from orchestration.arch import ARCHES
-from orchestration.cache import key_of
-from orchestration.doctor import cache_root
+from orchestration.base.arch import ARCHES
+from orchestration.base.cache import key_of
+from orchestration.base.doctor import cache_root
+from orchestration.build import linux
 
 KERNEL_LINES, LINUX_LINES = 3000, 2000
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"", re.DOTALL)

@@ -17,9 +17,12 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
-from orchestration import bootstrap, cli, doctor, frame
-from orchestration.arch import ARCHES
-from orchestration.errors import BuildError, HangError, InfrastructureError, MissingError, PanicError, QuollError
+from orchestration import bootstrap
+from orchestration.base import doctor, tree
+from orchestration.base.arch import ARCHES
+from orchestration.base.errors import BuildError, HangError, InfrastructureError, MissingError, PanicError, QuollError
+from orchestration.cli import frame
+from orchestration.cli import main as cli
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
@@ -139,7 +142,7 @@ def test_a_signal_that_comes_twice_interrupts_once(monkeypatch: pytest.MonkeyPat
 
 def test_what_our_caller_ignores_stays_ignored(root: Path) -> None:
     """Such as SIGHUP of nohup, and SIGINT of a job in the background."""
-    script = ("import os, signal; from orchestration import doctor, cli; "
+    script = ("import os, signal; from orchestration.base import doctor; from orchestration.cli import main as cli; "
               "doctor.ensure = lambda arches: [os.kill(os.getpid(), one) for one in (1, 2)]; "
               "cli.main(['build', 'x86_64', 'vax']); cli.frame.explained(lambda: doctor.ensure([])); print('on')")
     done = subprocess.run(["sh", "-c", "trap '' HUP INT; exec \"$@\"", "sh", sys.executable, "-c", script], cwd=root,
@@ -163,7 +166,7 @@ def all_commands(group: Any, *above: str) -> Iterator[tuple[str, ...]]:
 
 def test_every_command_has_help_and_version(monkeypatch: pytest.MonkeyPatch,
                                             capsys: pytest.CaptureFixture[str]) -> None:
-    assert re.fullmatch(r"Quoll \d+\.\d+( \(.*\))?", bootstrap.version())
+    assert re.fullmatch(r"Quoll \d+\.\d+( \(.*\))?", tree.version())
     monkeypatch.setattr(frame, "version", lambda: "Quoll 9")
     words = list(all_commands(typer.main.get_command(cli.app)))
     assert ("bench", "compare") in words and ("faults",) in words and len(words) > 25
@@ -217,13 +220,13 @@ def test_files_that_cannot_be_written_are_one_line(error: OSError, words: list[s
 
 
 def test_a_read_only_checkout_has_its_packages_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
-    assert bootstrap.venv_folder() == tmp_path / ".venv"
+    monkeypatch.setattr(tree, "ROOT", tmp_path)
+    assert tree.venv_folder() == tmp_path / ".venv"
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    assert bootstrap.venv_folder().is_relative_to(doctor.cache_root())
+    assert tree.venv_folder().is_relative_to(doctor.cache_root())
     (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv" / f"quoll-{bootstrap.digest()}").touch()
-    assert bootstrap.venv_folder() == tmp_path / ".venv"
+    (tmp_path / ".venv" / f"quoll-{tree.digest()}").touch()
+    assert tree.venv_folder() == tmp_path / ".venv"
 
 
 def test_the_revision_is_told_whoever_owns_the_checkout(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,12 +234,12 @@ def test_the_revision_is_told_whoever_owns_the_checkout(root: Path, monkeypatch:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     refused = subprocess.run(["git", "-C", str(root), "describe", "--always"], capture_output=True, check=False)
     assert refused.returncode
-    assert re.fullmatch(r"\S*[0-9a-f]{7,}(-dirty)?", bootstrap.describe())
+    assert re.fullmatch(r"\S*[0-9a-f]{7,}(-dirty)?", tree.describe())
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "fast", "inf", "nan"])
 def test_a_bad_time_scale_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from orchestration.stages import time_scale
+    from orchestration.machine.stages import time_scale
 
     monkeypatch.setenv("QUOLL_TIME_SCALE", value)
     with pytest.raises(QuollError, match="QUOLL_TIME_SCALE"):

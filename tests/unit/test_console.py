@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.console import LINE_MAX, Channel, Demultiplexer, Kind, Line, Splitter, interpret
-from orchestration.stages import BOOT_STAGES, Tracker
+from orchestration.machine.console import LINE_MAX, Channel, Demultiplexer, Kind, Line, Splitter, interpret
+from orchestration.machine.stages import BOOT_STAGES, Tracker
 
 LOGS = Path(__file__).with_name("logs")
 

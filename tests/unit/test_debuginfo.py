@@ -6,8 +6,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from orchestration import debuginfo
-from orchestration.tools import program
+from orchestration.base.tools import program
+from orchestration.inspect import debuginfo
 
 SOURCE = """
 enum colour { RED, GREEN = 5 };

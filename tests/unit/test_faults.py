@@ -10,14 +10,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestration import cli, gdbstub
-from orchestration.arch import ARCHES
-from orchestration.errors import PanicError
+from orchestration.base.arch import ARCHES
+from orchestration.base.errors import PanicError
+from orchestration.base.rundir import RunDirectory
+from orchestration.base.tools import program
+from orchestration.cli import main as cli
 from orchestration.faults import campaign, inject
 from orchestration.faults.verified import COMPLAINT, ConsoleText
-from orchestration.progress import Progress
-from orchestration.rundir import RunDirectory
-from orchestration.tools import program
+from orchestration.inspect import gdbstub
+from orchestration.machine.progress import Progress
 
 # The instructions of inject.CODES, as an assembler reads them.
 SOURCES = {

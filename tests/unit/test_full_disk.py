@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from orchestration.arch import ARCHES
-from orchestration.errors import InfrastructureError
-from orchestration.progress import Progress
-from orchestration.qemu import Config, Machine, Message
-from orchestration.rundir import Logs, RunDirectory
-from orchestration.session import Session
-from orchestration.stages import BOOT_STAGES, Tracker
+from orchestration.base.arch import ARCHES
+from orchestration.base.errors import InfrastructureError
+from orchestration.base.rundir import Logs, RunDirectory
+from orchestration.machine.progress import Progress
+from orchestration.machine.qemu import Config, Machine, Message
+from orchestration.machine.session import Session
+from orchestration.machine.stages import BOOT_STAGES, Tracker
 
 
 @pytest.fixture

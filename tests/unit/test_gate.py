@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from orchestration.arch import ARCHES
-from orchestration.bench import cli, compare, gate, kit
+from orchestration.base.arch import ARCHES
+from orchestration.base.cache import Cache
+from orchestration.base.errors import RegressionError, UsageError
+from orchestration.bench import compare, gate, kit
+from orchestration.bench.store import Record, Sample
 from orchestration.bench.workload import load
-from orchestration.cache import Cache
-from orchestration.cli import main
-from orchestration.errors import RegressionError, UsageError
-from orchestration.store import Record, Sample
+from orchestration.cli import bench as cli
+from orchestration.cli.main import main
 
 CONDITIONS = {"emulator": "QEMU emulator version 7.2.22 (Debian 1)", "machine": "q35", "compiler": "gcc version 12.2.0",
               "Linux": "6.12.1", "options of guest": "o"}

@@ -12,18 +12,19 @@ from types import SimpleNamespace
 import fdt
 import pytest
 
-from orchestration import boot, build, dtb, image, keys, qemu, rootfs, ssh
-from orchestration.arch import ARCHES
-from orchestration.errors import BuildError, InfrastructureError, UsageError
-from orchestration.rundir import RunDirectory
-from orchestration.symbols import Symbols
+from orchestration.base.arch import ARCHES
+from orchestration.base.errors import BuildError, InfrastructureError, UsageError
+from orchestration.base.rundir import RunDirectory
+from orchestration.build import dtb, image, quoll, rootfs
+from orchestration.inspect.symbols import Symbols
+from orchestration.machine import boot, keys, qemu, ssh
 
 X86 = ARCHES["x86_64"]
 
 
 @pytest.fixture(scope="module")
 def abi() -> SimpleNamespace:
-    return build.abi(X86)
+    return quoll.abi(X86)
 
 
 @pytest.fixture(scope="module")

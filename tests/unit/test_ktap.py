@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import ktap
+from orchestration.machine import ktap
 
 LOGS = Path(__file__).with_name("logs")
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import linux, tools
-from orchestration.errors import BuildError, InfrastructureError, MissingError
+from orchestration.base import tools
+from orchestration.base.errors import BuildError, InfrastructureError, MissingError
+from orchestration.build import linux
 
 GOOD = "--- a/file\n+++ b/file\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n"
 

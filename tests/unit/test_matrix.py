@@ -14,12 +14,13 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from orchestration import cli, ktap
-from orchestration.arch import ARCHES
-from orchestration.errors import UsageError
+from orchestration.base.arch import ARCHES
+from orchestration.base.errors import UsageError
+from orchestration.bench.store import Store
+from orchestration.cli import main as cli
+from orchestration.machine import ktap
 from orchestration.matrix import output, plan, runner, services
 from orchestration.matrix.plan import Cell
-from orchestration.store import Store
 
 
 def matrix_file(folder: Path, **more: object) -> Path:
@@ -191,7 +192,7 @@ def test_a_test_that_failed_by_the_tool_is_not_the_systems(tmp_path: Path) -> No
         (tmp_path / "junit.xml").write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
         return tmp_path / "junit.xml"
 
-    assert runner.blames_tool(report("orchestration.errors.InfrastructureError: no port"))
+    assert runner.blames_tool(report("orchestration.base.errors.InfrastructureError: no port"))
     assert not runner.blames_tool(report("InfrastructureError: x", "AssertionError"))
     assert not runner.blames_tool(report())
     assert not runner.blames_tool(tmp_path / "none.xml")

@@ -13,13 +13,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestration import initramfs, rootfs
-from orchestration.arch import ARCHES
+from orchestration.base.arch import ARCHES
+from orchestration.base.cache import Cache
+from orchestration.base.errors import HangError, InfrastructureError, WorkloadError
 from orchestration.bench import kit, memory
 from orchestration.bench.workload import Description, Metric, Workload
-from orchestration.cache import Cache
-from orchestration.errors import HangError, InfrastructureError, WorkloadError
-from orchestration.stages import Tracker
+from orchestration.build import initramfs, rootfs
+from orchestration.machine.stages import Tracker
 
 FIGURE = '{"metric": "m", "value": 5}\n'
 

@@ -10,8 +10,8 @@ import pytest
 
 from orchestration.bench import compare, report
 from orchestration.bench.runner import BUSIEST
+from orchestration.bench.store import Failure, Record, Sample, Store
 from orchestration.bench.workload import Clock
-from orchestration.store import Failure, Record, Sample, Store
 
 INSTRUCTIONS, WALL = Clock.INSTRUCTIONS, Clock.WALL
 

@@ -15,13 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import cli, doctor, keys, qemu, rundir
-from orchestration.arch import ARCHES
-from orchestration.console import Channel, Splitter
-from orchestration.errors import HangError, InfrastructureError, PanicError, QuollError, UsageError
-from orchestration.progress import Progress
-from orchestration.running import reach, registry, remote, repro, tee
-from orchestration.store import Store
+from orchestration.base import doctor, rundir
+from orchestration.base.arch import ARCHES
+from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError, UsageError
+from orchestration.bench.store import Store
+from orchestration.cli import main as cli
+from orchestration.machine import keys, qemu, registry, tee
+from orchestration.machine.console import Channel, Splitter
+from orchestration.machine.progress import Progress
+from orchestration.running import reach, remote, repro
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.serial import SerialLine
+from orchestration.machine.serial import SerialLine
 
 
 def test_a_serial_line_has_room(tmp_path: Path) -> None:

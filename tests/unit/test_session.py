@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from orchestration import session as sessions
-from orchestration.arch import ARCHES
-from orchestration.console import Channel, Line
-from orchestration.errors import InfrastructureError, PanicError
-from orchestration.progress import Progress
-from orchestration.qemu import Config, Machine, Message
-from orchestration.rundir import RunDirectory
-from orchestration.session import Session
-from orchestration.stages import BOOT_STAGES, NATIVE_STAGES, Stage, Tracker
+from orchestration.base.arch import ARCHES
+from orchestration.base.errors import InfrastructureError, PanicError
+from orchestration.base.rundir import RunDirectory
+from orchestration.machine import session as sessions
+from orchestration.machine.console import Channel, Line
+from orchestration.machine.progress import Progress
+from orchestration.machine.qemu import Config, Machine, Message
+from orchestration.machine.session import Session
+from orchestration.machine.stages import BOOT_STAGES, NATIVE_STAGES, Stage, Tracker
 
 
 def session(folder: Path, stages: tuple[Stage, ...] = BOOT_STAGES, booted: bool = True) -> Session:

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestration import keys, ssh
-from orchestration.errors import HangError, InfrastructureError, PanicError
+from orchestration.base.errors import HangError, InfrastructureError, PanicError
+from orchestration.machine import keys, ssh
 
 
 class Server:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import cli, store
-from orchestration.bootstrap import ROOT
-from orchestration.errors import InfrastructureError, UsageError
-from orchestration.store import Failure, Sample, Store
+from orchestration.base.errors import InfrastructureError, UsageError
+from orchestration.base.tree import ROOT
+from orchestration.bench import store
+from orchestration.bench.store import Failure, Sample, Store
+from orchestration.cli import main as cli
 
 SAMPLE = Sample("micro", "getppid", "guest", "instructions", 0, 321.0, "instructions", "lower", {"entries": 2.0})
 FAILURE = Failure("fio", "guest", "wall", "workload", "it filled the disk")

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import ssh, terminal
-from orchestration.bootstrap import ROOT
-from orchestration.errors import PanicError
+from orchestration.base.errors import PanicError
+from orchestration.base.tree import ROOT
+from orchestration.machine import ssh, terminal
 
 
 class Channel:

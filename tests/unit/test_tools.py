@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import ownership, tools
-from orchestration.cache import MAKING, Cache
-from orchestration.errors import BuildError, InfrastructureError
+from orchestration.base import ownership, tools
+from orchestration.base.cache import MAKING, Cache
+from orchestration.base.errors import BuildError, InfrastructureError
 
 LIMIT = 20.0
 # A builder that starts another program, as make does, and says their ids; it holds the entry's lock while it runs.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import trace
-from orchestration.errors import InfrastructureError
+from orchestration.base.errors import InfrastructureError
+from orchestration.inspect import trace
 
 NAMES = ("syscall", "fill")
 

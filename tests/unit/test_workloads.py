@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import cli
-from orchestration.arch import ARCHES
+from orchestration.base.arch import ARCHES
+from orchestration.base.cache import Cache
+from orchestration.base.errors import BuildError, QuollError, UsageError, WorkloadError
 from orchestration.bench import kit, workload
 from orchestration.bench.workload import Clock, Metric, load
-from orchestration.cache import Cache
-from orchestration.errors import BuildError, QuollError, UsageError, WorkloadError
+from orchestration.cli import main as cli
 
 GOOD = """
 description = "one"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The trace: see kernel/trace.h. Its layout is what orchestration/trace.py reads; it describes itself. */
+/* The trace: see kernel/trace.h. Its layout is what orchestration/inspect/trace.py reads; it describes itself. */
 #include <kernel/arch.h>
 #include <kernel/debug.h>
 #include <kernel/trace.h>

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""All that the orchestration knows about a CPU architecture: one frozen dataclass each.
+
+Standard library only: doctor asks for packages by it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestration.base.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Arch:
+    """One machine that Quoll boots on."""
+
+    name: str
+    """As on the command line, in kernel/arch, in abi.yaml and in orchestration/build/cross."""
+    debian: str
+    """Debian's name of the architecture, for the root file system and the packages of the cross compiler."""
+    qemu: str
+    """The emulator's program."""
+    packages: tuple[str, ...]
+    """Debian's packages of the emulator and its firmware; doctor.py knows the names of older releases."""
+    machine: str
+    """The emulator's machine."""
+    cpu: str
+    """The emulated CPU."""
+    counted_cpu: str
+    """The CPU under -icount. On x86 a string instruction counts once for each step: none that go byte by byte."""
+    kernel: str
+    """What the emulator loads of L4: the ELF file, or the raw image where only that is given an -initrd."""
+    linux_arch: str
+    """ARCH of a native Linux of the same source, for comparisons."""
+    linux_image: str
+    """Native Linux's boot file in its build folder."""
+    native_console: str
+    """Native Linux's console device."""
+    elf_machine: str
+    """pyelftools' name of the machine, checked before a program is packed."""
+
+    @property
+    def prefix(self) -> str:
+        """Return what stands before the names of the compiler and its tools (CROSS_COMPILE)."""
+        return f"{self.name}-linux-gnu-"
+
+    @property
+    def compiler(self) -> str:
+        """Return the C compiler of kernel, servers, Linux, and programs that run in the guest."""
+        return f"{self.prefix}gcc"
+
+
+ARCHES = {
+    arch.name: arch
+    for arch in (
+        Arch(name="x86_64", debian="amd64", qemu="qemu-system-x86_64", packages=("qemu-system-x86",), machine="q35",
+             cpu="max", counted_cpu="max,erms=off,fsrm=off", kernel="quoll.elf", linux_arch="x86_64",
+             linux_image="arch/x86/boot/bzImage", native_console="ttyS0", elf_machine="EM_X86_64"),
+        Arch(name="riscv64", debian="riscv64", qemu="qemu-system-riscv64", packages=("qemu-system-riscv", "opensbi"),
+             machine="virt", cpu="rv64", counted_cpu="rv64", kernel="quoll.elf", linux_arch="riscv",
+             linux_image="arch/riscv/boot/Image", native_console="ttyS0", elf_machine="EM_RISCV"),
+        Arch(name="aarch64", debian="arm64", qemu="qemu-system-aarch64", packages=("qemu-system-arm",),
+             machine="virt,gic-version=3", cpu="cortex-a76", counted_cpu="cortex-a76", kernel="quoll.img",
+             linux_arch="arm64", linux_image="arch/arm64/boot/Image", native_console="ttyAMA0",
+             elf_machine="EM_AARCH64"),
+    )
+}
+
+
+def find(name: str) -> Arch:
+    """Return the architecture called name, or raise UsageError that lists the valid ones."""
+    if name not in ARCHES:
+        raise UsageError(f"unknown architecture '{name}'; valid: {', '.join(ARCHES)}")
+    return ARCHES[name]

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The cache of what was built or fetched: entries are folders named by the hash of what they are made from.
+
+An entry is used only after every file in it has matched the hash that was noted when it was stored; one
+that does not match is thrown away and made again. Entries appear by one rename, under a lock per entry. What an
+orchestrator that was killed has left is removed by the next one.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestration.base import doctor, ownership
+from orchestration.base.errors import InfrastructureError
+from orchestration.base.ownership import OwnFolder
+
+MANIFEST = "manifest.json"
+CHUNK = 1 << 20
+# How the names of folders begin that become entries, and of those that hold a root file system's files meanwhile.
+MAKING, TREE = ".making-", "quoll-tree-"
+# Before the noted hash of a file with holes, which need not be read.
+SPARSE = "sparse:"
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def hash_sparse(path: Path) -> str:
+    """Return a hash of a file's size and of what in it is not zero: holes cost nothing, and zeros count as holes."""
+    digest = hashlib.sha256()
+    zeros = bytes(CHUNK)
+    with path.open("rb") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        digest.update(end.to_bytes(8, "little"))
+        at = 0
+        while at < end:
+            try:
+                at = os.lseek(stream.fileno(), at, os.SEEK_DATA) // CHUNK * CHUNK
+            except OSError as error:
+                if error.errno == errno.ENXIO:
+                    break
+                raise
+            chunk = os.pread(stream.fileno(), CHUNK, at)
+            if chunk != zeros[:len(chunk)]:
+                digest.update(at.to_bytes(8, "little") + chunk)
+            at += CHUNK
+    return digest.hexdigest()
+
+
+def note(path: Path) -> str:
+    """Return what is noted of a file."""
+    found = path.stat()
+    return SPARSE + hash_sparse(path) if found.st_blocks * 512 < found.st_size - CHUNK else hash_file(path)
+
+
+def matches(path: Path, noted: str) -> bool:
+    """Say whether a file is what was noted."""
+    return (SPARSE + hash_sparse(path) if noted.startswith(SPARSE) else hash_file(path)) == noted
+
+
+def noted_hash(path: Path) -> str:
+    """Return the hash of a file of an entry that get() has just given: it was compared then. Another file is read."""
+    manifest = path.parent / MANIFEST
+    return str(json.loads(manifest.read_text())[path.name]) if manifest.exists() else hash_file(path)
+
+
+def key_of(*parts: str, files: Iterable[Path] = (), base: Path | None = None) -> str:
+    """Return a key made from strings and from the names (below base) and contents of files, wherever they are."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode() + b"\0")
+    for name, path in sorted((str(path.relative_to(base)) if base else path.name, path) for path in files):
+        digest.update(f"{name}\0{hash_file(path)}\0".encode())
+    return digest.hexdigest()[:32]
+
+
+def files_below(*folders: Path) -> list[Path]:
+    """Return the regular files below folders, without what Python leaves behind."""
+    return [path for folder in folders for path in sorted(folder.rglob("*"))
+            if path.is_file() and "__pycache__" not in path.parts]
+
+
+class Cache:
+    """A folder of entries, by kind and key."""
+
+    def __init__(self, root: Path | None = None, say: Callable[[str], None] = lambda text: None) -> None:
+        """Use root, or the user's cache folder; say is told when an entry had to be thrown away."""
+        self.root = root or doctor.cache_root()
+        self.say = say
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InfrastructureError(f"cannot create {self.root}: {error.strerror}",
+                                      "set XDG_CACHE_HOME to a folder you may write to") from error
+        ownership.sweep(self.root, f"*/{MAKING}*")
+        ownership.sweep(self.root, f"{TREE}*")
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Keep other orchestrators out of what name stands for, and their programs."""
+        folder = self.root / "locks"
+        folder.mkdir(exist_ok=True)
+        with ownership.lock(folder / name.replace("/", "-"),
+                            lambda: self.say(f"waiting for another orchestrator, which is at {name}")):
+            yield
+
+    def folder(self, kind: str, key: str) -> Path:
+        """Return where an entry lives."""
+        return self.root / kind / key
+
+    def fault(self, entry: Path) -> str:
+        """Return why an entry cannot be used, or an empty string."""
+        try:
+            noted = json.loads((entry / MANIFEST).read_text())
+            for name, digest in noted.items():
+                if not matches(entry / name, digest):
+                    return f"{name} has changed"
+        except (OSError, ValueError, AttributeError) as error:
+            return str(error)
+        return ""
+
+    def settle(self, fresh: Path, entry: Path) -> None:
+        """Give a new entry its name. Another one may have come there all the same: locks can be deleted while held."""
+        try:
+            fresh.rename(entry)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            if self.fault(entry):
+                shutil.rmtree(entry)
+                fresh.rename(entry)
+
+    def get(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
+        """Return the entry's folder; when it is not there or damaged, have make fill a new one."""
+        entry = self.folder(kind, key)
+        with self.lock(f"{kind}-{key}"):
+            if entry.exists():
+                fault = self.fault(entry)
+                if not fault:
+                    return entry
+                self.say(f"cache entry {kind}/{key[:8]} is damaged ({fault}): making it again")
+                shutil.rmtree(entry)
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            with OwnFolder(entry.parent, MAKING) as fresh:
+                try:
+                    make(fresh)
+                    noted = {str(path.relative_to(fresh)): note(path) for path in files_below(fresh)}
+                    (fresh / MANIFEST).write_text(json.dumps(noted, indent=1))
+                    self.settle(fresh, entry)
+                except OSError as error:
+                    if error.errno == errno.ENOSPC:
+                        raise InfrastructureError(f"no space left while making {kind} in {self.root}",
+                                                  "make room, or set XDG_CACHE_HOME") from error
+                    raise
+            return entry

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Who works where: locks, and temporary folders that a later run removes when their owner is dead.
+
+Both are flocks of open files. tools.run hands these files down, so a lock is held until the last program that was
+started under it has ended, whatever became of the orchestrator.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType, TracebackType
+
+from orchestration.base.errors import EXIT_INTERRUPTED, INTERRUPTED, InfrastructureError
+
+# The descriptors that programs inherit, and from which number on they are: shells know descriptors of one digit only,
+# and mmdebstrap relies on there being some of those.
+HELD: set[int] = set()
+FIRST_HELD = 100
+# How the names of temporary folders begin that are nowhere in the cache.
+PREFIX = "quoll-run-"
+# Bytes that the path of a temporary folder's parent may have: an address of AF_UNIX has 107, and the folder's own name
+# and the longest one of a socket in it come after that.
+PARENT_LENGTH = 107 - len(f"/{PREFIX}12345678/monitor")
+
+
+def leave(number: int, frame: FrameType | None) -> None:
+    """End at once, by a signal, when nothing is to be given back."""
+    os.write(2, f"{INTERRUPTED}\n".encode())
+    os._exit(EXIT_INTERRUPTED)
+
+
+def temporary() -> Path:
+    """Return the folder for temporary folders: TMPDIR, or where that is too long for a socket, another one."""
+    places = [tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp"]  # noqa: S108 - the folders in it
+    for place in places:
+        if place and len(os.fsencode(place)) <= PARENT_LENGTH and os.access(place, os.W_OK | os.X_OK):
+            return Path(place)
+    raise InfrastructureError(f"no folder for the machine's sockets among {', '.join(filter(None, places))}",
+                              f"set TMPDIR to a folder whose path has at most {PARENT_LENGTH} bytes")
+
+
+def open_high(path: Path, flags: int) -> int:
+    """Open a file under a number that is out of the way of programs that inherit it."""
+    low = os.open(path, flags, 0o666)
+    try:
+        return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, FIRST_HELD)
+    finally:
+        os.close(low)
+
+
+@contextmanager
+def lock(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock that a file stands for; waiting is called when someone else has it."""
+    descriptor = open_high(path, os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        HELD.add(descriptor)
+        yield
+    finally:
+        HELD.discard(descriptor)
+        os.close(descriptor)
+
+
+def same_place(descriptor: int, path: Path) -> bool:
+    """Say whether a path still names the open folder."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except OSError:
+        return False
+
+
+class OwnFolder:
+    """A new temporary folder which only this user can enter. It goes with the block, or with close()."""
+
+    def __init__(self, parent: Path, prefix: str) -> None:
+        """Make it in parent; its name begins with prefix."""
+        while True:
+            self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+            self.descriptor = open_high(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+            # Until it was locked, it could be taken for a dead owner's.
+            if same_place(self.descriptor, self.path):
+                break
+            os.close(self.descriptor)
+        HELD.add(self.descriptor)
+
+    def close(self) -> None:
+        """Remove the folder, if it still has its name."""
+        if self.descriptor >= 0:
+            if same_place(self.descriptor, self.path):
+                shutil.rmtree(self.path, ignore_errors=True)
+            HELD.discard(self.descriptor)
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def __enter__(self) -> Path:
+        """Give the path."""
+        return self.path
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Remove it."""
+        self.close()
+
+
+def sweep(parent: Path, pattern: str) -> None:
+    """Remove the folders that fit pattern, are this user's, and have no owner any more."""
+    for path in parent.glob(pattern):
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if os.fstat(descriptor).st_uid == os.geteuid():
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)

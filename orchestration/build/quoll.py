@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Builds the L4 kernel, its servers and its tests by Meson, and reads the ABI's constants.
+
+The result is a cache entry keyed by the content of every source file, so nothing at all runs when nothing
+has changed. Meson's own folder is kept beside, so that a change builds only what it touches.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from orchestration.base import tools
+from orchestration.base.arch import Arch
+from orchestration.base.cache import Cache, files_below, key_of
+from orchestration.base.errors import BuildError
+from orchestration.base.tree import ROOT, VENV
+
+SERVERS = ("root", "console", "block", "net")
+KERNEL = "quoll.elf"
+KERNEL_TESTS = "ktest"
+KERNEL_BENCH = "kbench"
+KERNEL_ATTACK = "kattack"
+KERNEL_FUZZ = "kfuzz"
+KERNEL_MODEL = "kmodel"
+LIMIT = 900
+
+
+def traced(name: str) -> str:
+    """Return the name of the kernel that counts and traces (kernel/include/kernel/trace.h)."""
+    return name.replace("quoll", "quoll-trace")
+
+
+def checked(name: str) -> str:
+    """Return the name of the kernel that checks its invariants (assert, UBSan)."""
+    return name.replace("quoll", "quoll-debug")
+
+
+def generate(arch: Arch, form: str) -> str:
+    """Return what the ABI's generator prints for an architecture; form is header or python."""
+    argv = [sys.executable, str(ROOT / "kernel/abi/generate.py"), "--arch", arch.name, f"--{form}"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BuildError("the ABI's generator failed", "mend kernel/abi/abi.yaml", tuple(done.stderr.splitlines()))
+    return done.stdout
+
+
+def abi(arch: Arch) -> SimpleNamespace:
+    """Return the ABI's constants as attributes."""
+    names: dict[str, object] = {}
+    exec(compile(generate(arch, "python"), "abi.py", "exec"), names)  # noqa: S102 - our own generator's output
+    return SimpleNamespace(**{name: value for name, value in names.items() if name.isupper()})
+
+
+def compiler_version(compiler: str) -> str:
+    """Return the compiler's own description, part of every key."""
+    return subprocess.run([tools.program(compiler), "-v"], capture_output=True, text=True, check=True).stderr
+
+
+def cross_file(arch: Arch) -> Path:
+    """Return Meson's description of the architecture."""
+    return ROOT / "orchestration/build/cross" / f"{arch.name}.ini"
+
+
+def products(arch: Arch) -> list[str]:
+    """Return the names of what is kept of a build."""
+    kernels = {KERNEL, arch.kernel}
+    return sorted({*kernels, *map(traced, kernels), *map(checked, kernels), KERNEL_TESTS, KERNEL_BENCH,
+                   KERNEL_ATTACK, KERNEL_FUZZ, KERNEL_MODEL, *SERVERS})
+
+
+def sources_key(arch: Arch) -> str:
+    """Return the key of what Meson builds."""
+    files = [*files_below(ROOT / "kernel", ROOT / "servers", ROOT / "tests/kernel"), ROOT / "meson.build",
+             cross_file(arch)]
+    return key_of("bare", arch.name, compiler_version(arch.compiler), *products(arch), files=files, base=ROOT)
+
+
+def targets(folder: Path) -> dict[str, Path]:
+    """Return what Meson makes, by name: programs, and the raw image of one."""
+    done = subprocess.run([tools.program("meson"), "introspect", "--targets", str(folder)], capture_output=True,
+                          text=True, check=True)
+    return {target["name"]: Path(target["filename"][0]) for target in json.loads(done.stdout)
+            if target["type"] in ("executable", "custom")}
+
+
+def bare(arch: Arch, cache: Cache) -> Path:
+    """Return the folder with the kernel, ktest and the servers, built if need be."""
+
+    def make(entry: Path) -> None:
+        key = key_of(str(ROOT), files=[cross_file(arch)])[:8]
+        folder = cache.root / "build" / f"{arch.name}-{key}"
+        log = cache.root / "build" / f"{arch.name}-{key}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("")
+        # Meson's scripts find a python3 with yaml in the .venv, whatever else is first in PATH.
+        env = {"PATH": f"{VENV / 'bin'}:/usr/local/bin:/usr/bin:/bin"}
+        with cache.lock(f"meson-{key}"):
+            unfinished = Path(f"{folder}.unfinished")
+            if unfinished.exists() or not (folder / "build.ninja").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                tools.run(["meson", "setup", "--cross-file", str(cross_file(arch)), str(folder), str(ROOT)], log,
+                          "meson setup", LIMIT, env=env, unfinished=unfinished)
+            tools.run(["ninja", "-C", str(folder)], log, "the build of kernel and servers", LIMIT, env=env,
+                      unfinished=unfinished)
+            found = targets(folder)
+            for name in products(arch):
+                if name not in found:
+                    raise BuildError(f"meson.build has no target {name}", f"it has: {', '.join(sorted(found))}")
+                shutil.copy2(found[name], entry / name)
+
+    return cache.get("bare", sources_key(arch), make)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The command faults."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.base import arch as arches
+from orchestration.base import doctor
+from orchestration.base.cache import Cache
+from orchestration.base.errors import InfrastructureError, UsageError
+from orchestration.cli.frame import one_of
+from orchestration.faults import campaign, inject
+from orchestration.machine import boot
+from orchestration.machine.progress import Progress
+
+
+def words(option: str, given: list[str] | None, valid: tuple[str, ...], usual: tuple[str, ...]) -> list[str]:
+    """Return the given words, or the usual ones; raise UsageError that names an unknown one."""
+    for word in given or []:
+        if word not in valid:
+            raise UsageError(f"unknown {option} '{word}'; valid: {', '.join(valid)}")
+    return list(dict.fromkeys(given or usual))
+
+
+def faults(
+    arch: Annotated[str, typer.Argument(metavar="ARCH", autocompletion=one_of(arches.ARCHES),
+                                        help=f"one of: {', '.join(arches.ARCHES)}")],
+    driver: Annotated[list[str] | None, typer.Option(
+        autocompletion=one_of(inject.DRIVERS), help="net, block or console; all when none is named")] = None,
+    kind: Annotated[list[str] | None, typer.Option(
+        autocompletion=one_of(inject.KINDS),
+        help="kill, hang, wild or register; the first three when none is named")] = None,
+    count: Annotated[int, typer.Option(min=1, help="trials of each driver and kind")] = 10,
+    seed: Annotated[int | None, typer.Option(help="the same seed makes the same faults")] = None,
+    trial: Annotated[list[int] | None, typer.Option(min=0, help="only the trial of this number")] = None,
+    output: Annotated[Path | None, typer.Option("--json", help="write all results to this file as well")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="only the table")] = False,
+) -> int:
+    """Make drivers fail while a verified workload runs; say for each trial what became of it."""
+    chosen = arches.find(arch)
+    drivers = words("--driver", driver, inject.DRIVERS, inject.DRIVERS)
+    kinds = words("--kind", kind, inject.KINDS, inject.USUAL)
+    doctor.ensure([chosen])
+    doctor.check_space()
+    progress = Progress(quiet)
+    made = boot.artefacts(chosen, Cache(say=progress.say), progress)
+    number = secrets.randbelow(1 << 31) if seed is None else seed
+    progress.say(f"seed {number}")
+    results, harmed, lost = [], [], 0
+    try:
+        for sort in kinds:
+            work = campaign.campaign(made, drivers, sort, number, progress)
+            progress.say(f"{chosen.name} {' '.join(drivers)}, {sort}: {work.run.path}")
+            try:
+                work.go(trial or list(range(count)), lambda done: progress.say(campaign.describe(done)))
+            finally:
+                results += work.results()
+            harmed += [f"{bad.driver} {sort} --trial {bad.number}: {bad.outcome}" for bad in work.bad()]
+            lost += sum(done.outcome == "infrastructure" for done in work.trials)
+    finally:
+        print("\n".join(campaign.table(results)))
+        if output is not None:
+            output.write_text(json.dumps(results, indent=1) + "\n")
+    if harmed:
+        raise campaign.HarmError(f"{len(harmed)} trials did harm",
+                                 f"try one again: --seed {number} --driver D --kind K --trial N", tuple(harmed[:20]))
+    if lost:
+        raise InfrastructureError(f"{lost} trials could not be carried out", "see result.json in the folders above")
+    return 0

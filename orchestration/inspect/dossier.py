@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a machine that hangs was doing: registers, where it spends its time, stacks, threads and what they wait for.
+
+All of it is read from outside, by the emulator's debugger stub and the ELF files; the machine runs on afterwards.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Protocol
+
+from orchestration.base.arch import Arch
+from orchestration.base.errors import InfrastructureError
+from orchestration.base.rundir import RunDirectory
+from orchestration.base.tools import tail
+from orchestration.faults.inject import CODES
+from orchestration.inspect import kernel_objects, trace
+from orchestration.inspect.gdbstub import Stub, Target
+from orchestration.inspect.kernel_objects import GUEST, Thread, kernel_memory
+from orchestration.inspect.symbols import Symbols
+
+SAMPLES, SAMPLE_SECONDS = 24, 0.04
+STACK_WORDS = 96
+SERVERS = ("root", *kernel_objects.SERVERS)
+
+
+class Monitor(trace.Memory, Protocol):
+    """QEMU's monitor, directly or by the debugger's stub."""
+
+    def human(self, command: str) -> str:
+        """Run a command of the human monitor and return its text."""
+
+
+class Machine(Target, Protocol):
+    """A machine of this orchestrator or of another one."""
+
+    arch: Arch
+    run: RunDirectory
+
+    @property
+    def monitor(self) -> Monitor | None:
+        """Return the monitor."""
+
+
+@dataclass
+class Dossier:
+    """Collects sections of text; each is made alone, so one that fails leaves the others."""
+
+    machine: Machine
+    kernel: Path | None
+    linux: Path | None
+    abi: SimpleNamespace
+    parts: list[str] = field(default_factory=list)
+    summary: list[str] = field(default_factory=list)
+    named: dict[int, str] = field(default_factory=dict)
+    """Threads, Endpoints and Notifications by address, once they were found."""
+    off: bool = False
+    """The machine has switched itself off and cannot run on."""
+
+    def section(self, title: str, lines: list[str]) -> None:
+        """Add a part."""
+        self.parts += [f"== {title}", *(lines or ["(nothing)"]), ""]
+
+    def collect(self) -> str:
+        """Return everything as text."""
+        # First, before looking has made events of its own.
+        found = self.events()
+        if self.machine.monitor is not None:
+            try:
+                self.section("registers", self.machine.monitor.human("info registers").strip().splitlines())
+                self.off = "(shutdown)" in self.machine.monitor.human("info status")
+            except InfrastructureError as error:
+                self.section("registers", [error.message])
+        try:
+            with Stub(self.machine) as stub:
+                self.debug(stub)
+        except (InfrastructureError, OSError) as error:
+            self.section("debugger", [str(error)])
+        self.traced(found)
+        for title, name in (("log of L4 and its servers", "l4.log"), ("guest's console", "console.log")):
+            self.section(title, list(tail(self.machine.run.file(name), 40)))
+        for server in SERVERS:
+            lines = [line for line in tail(self.machine.run.file("l4.log"), 4000) if line.startswith(f"{server}:")
+                     or f" {server} " in line]
+            self.section(f"last words of and about {server}", lines[-6:])
+        self.section("emulator", list(tail(self.machine.run.file("qemu.log"), 8)))
+        return "\n".join(self.parts)
+
+    def events(self) -> trace.Trace | None:
+        """Return the kernel's trace, where it keeps one."""
+        if self.machine.monitor is not None:
+            with suppress(InfrastructureError, OSError):
+                return trace.read(self.machine.monitor, self.machine.run.file("l4.log"))
+        return None
+
+    def traced(self, found: trace.Trace | None) -> None:
+        """Add the last events."""
+        if found is not None:
+            self.section("last events of L4", trace.text(found, self.named).splitlines())
+            self.section("messages by endpoint", trace.endpoint_lines(found, self.named))
+
+    def names(self) -> dict[str, Symbols]:
+        """Return the symbols of every program that is there."""
+        found = {}
+        if self.kernel is not None and self.kernel.exists():
+            found["L4"] = Symbols(self.kernel)
+            for server in SERVERS:
+                if (path := self.kernel.with_name(server)).exists():
+                    found[server] = Symbols(path)
+        if self.linux is not None and self.linux.exists():
+            found["Linux"] = Symbols(self.linux)
+        return found
+
+    def space(self, stub: Stub) -> str:
+        """Return the server whose address space is active, or an empty string."""
+        info = self.abi.STRUCTS["server_info"]
+        page = stub.read(self.abi.SERVER_INFO_VADDR, info[0])
+        if page is None:
+            return ""
+        first = int.from_bytes(page[:8], "little")
+        if first == self.abi.BOOT_MAGIC:
+            return "root"
+        if first != self.abi.ABI_HASH:
+            return ""
+        at = info[1]["device_page"][0]
+        number = (int.from_bytes(page[at:at + 8], "little") - self.abi.GUEST_DEVICE_GPA) // self.abi.PAGE_SIZE
+        return next((name for name in SERVERS[1:] if getattr(self.abi, f"DEVICE_{name.upper()}") == number), "")
+
+    def where(self, stub: Stub, names: dict[str, Symbols], pc: int) -> tuple[str, str]:
+        """Return the program that a PC belongs to, and its function+offset."""
+        if "L4" in names and pc >= 1 << 63 and (name := names["L4"].name(pc)):
+            return "L4", name
+        server = self.space(stub)
+        if server in names and (name := names[server].name(pc)):
+            return server, name
+        if "Linux" in names and pc < 1 << 63 and (name := names["Linux"].name(pc)):
+            return "Linux", name
+        return "guest program" if pc < 1 << 63 else "?", f"{pc:#x}"
+
+    def debug(self, stub: Stub) -> None:
+        """Add all that needs the debugger."""
+        code = CODES[self.machine.arch.name]
+        names = self.names()
+        seen: Counter[str] = Counter()
+        stacks: dict[str, list[str]] = {}
+        for turn in range(SAMPLES):
+            pc = stub.register(code.pc)
+            program, place = self.where(stub, names, pc)
+            seen[f"{program}: {place.split('+')[0]}"] += 1
+            if program in names and program not in stacks:
+                stacks[program] = [f"pc  {pc:016x}  <{place}>", *self.stack(stub, names[program], code.sp)]
+            if turn == 0:
+                self.summary.append(f"{program}: {place}")
+            if self.off or stub.resume(SAMPLE_SECONDS):
+                break
+        self.section("where it was when it switched itself off" if self.off else
+                     f"where it is, {SAMPLES} samples in {SAMPLES * SAMPLE_SECONDS:.1f} s",
+                     [f"{count:4}  {what}" for what, count in seen.most_common()])
+        self.summary += [f"{count} of {SAMPLES} samples in {what}" for what, count in seen.most_common(3)]
+        for program, lines in sorted(stacks.items()):
+            self.section(f"stack of {program}", lines)
+        if self.kernel is not None and self.kernel.exists():
+            self.threads(stub, names, self.kernel, set(stacks))
+
+    @staticmethod
+    def stack(stub: Stub, names: Symbols, register: str) -> list[str]:
+        """Return the words on the stack that point into the program's functions."""
+        sp = stub.register(register)
+        lines = [f"sp  {sp:016x}"]
+        for index in range(STACK_WORDS):
+            word = stub.read(sp + 8 * index, 8)
+            if word is None:
+                break
+            value = int.from_bytes(word, "little")
+            if name := names.name(value):
+                lines.append(f"    {value:016x}  <{name}>")
+        return lines
+
+    def threads(self, stub: Stub, names: dict[str, Symbols], kernel: Path, seen: set[str]) -> None:
+        """Add what every thread waits for and where it is in user mode, and what Linux was at if no sample met it."""
+        try:
+            found = kernel_objects.Reader(stub, kernel, self.abi).read()
+        except InfrastructureError as error:
+            self.section("threads of L4", [error.message])
+            return
+        self.named = found.names
+        lines = []
+        for thread in found.threads:
+            symbols = names.get("Linux" if thread.owner == GUEST else thread.owner)
+            spot = symbols.name(thread.pc) if symbols is not None and not thread.in_program else ""
+            on = f" on {found.names.get(thread.on, f'{thread.on:#x}')}" if thread.on else ""
+            lines.append(f"{thread.owner:<8} {thread.address:x}  {thread.state}{on}, priority {thread.priority}, "
+                         f"{'queued, ' if thread.queued else ''}{'in a program, ' if thread.in_program else ''}"
+                         f"pc {thread.pc:x}{f' <{spot}>' if spot else ''}{'  (runs)' if thread.runs else ''}")
+        self.section("threads of L4", lines or ["none found"])
+        for thread in found.threads:
+            if thread.owner != GUEST:
+                continue
+            self.section(f"registers of {'a program of ' if thread.in_program else ''}Linux, as L4 saved them",
+                         [f"{name:<8} {value:016x}" for name, value in thread.registers.items()])
+            if "Linux" in names and "Linux" not in seen and not thread.in_program:
+                self.section("stack of Linux", self.saved_stack(stub, names["Linux"], thread))
+
+    def saved_stack(self, stub: Stub, names: Symbols, thread: Thread) -> list[str]:
+        """Return the stack of a guest kernel that does not run, from the guest's memory."""
+        data = kernel_memory(stub, self.abi, thread, thread.sp, 8 * STACK_WORDS)
+        if not data:
+            return [f"sp  {thread.sp:016x} is not in the guest's memory"]
+        words = [int.from_bytes(data[at:at + 8], "little") for at in range(0, len(data) // 8 * 8, 8)]
+        return [f"pc  {thread.pc:016x}  <{names.name(thread.pc)}>", f"sp  {thread.sp:016x}",
+                *(f"    {word:016x}  <{name}>" for word in words if (name := names.name(word)))]

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The threads of L4 and what they wait on, read from a stopped machine's memory by the kernel's DWARF.
+
+Kernel memory is read where the kernel last entered, since a CPU in user mode does not see it on every architecture; a
+guest's own memory by its physical addresses, whoever runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+from orchestration.base.errors import InfrastructureError
+from orchestration.inspect import debuginfo
+from orchestration.inspect.gdbstub import Stub
+
+SERVERS = ("console", "block", "net")
+ROOT, GUEST = "root", "guest"
+# Seconds in which a kernel that lives is entered.
+ENTRY_LIMIT = 2.0
+SLOTS_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Thread:
+    """One thread at this moment. on: the address that it waits on, 0 for none; regions: its guest's (gpa, size, pa)."""
+
+    address: int
+    owner: str
+    state: str
+    on: int
+    priority: int
+    queued: bool
+    runs: bool
+    in_program: bool
+    """A guest's thread that runs one of its programs; pc, sp and registers are the program's then."""
+    pc: int
+    sp: int
+    registers: dict[str, int]
+    """As they were saved; those of the thread that runs are the CPU's, unless it is in the kernel."""
+    regions: tuple[tuple[int, int, int], ...] = ()
+    root: int = 0
+    """Of a guest's thread: guest-physical address of the guest kernel's own page table."""
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What was found. names: of threads, Endpoints and Notifications by address."""
+
+    threads: tuple[Thread, ...]
+    names: dict[int, str]
+
+
+class Reader:
+    """Reads them once."""
+
+    def __init__(self, stub: Stub, kernel: Path, abi: SimpleNamespace) -> None:
+        """Read the kernel's DWARF; raise InfrastructureError when it has none that serves."""
+        self.stub, self.abi = stub, abi
+        self.info = debuginfo.read(kernel)
+        if not {"thread", "slot", "cnode", "vspace", "region", "vcpu"} <= self.info.structs.keys() \
+                or not {"boot_cpu", "root_cnode"} <= self.info.symbols.keys():
+            raise InfrastructureError("the kernel has no debug information")
+        self.thread = self.info.structs["thread"]
+        self.states = self.info.enums.get("thread_state", {})
+        self.frame_size, self.frame = abi.STRUCTS["frame"]
+        self.pc = next(name for name in ("ip", "pc") if name in self.frame)
+
+    def word(self, address: int, size: int = 8) -> int:
+        """Return a number of the kernel's memory."""
+        data = self.stub.read(address, size)
+        if data is None:
+            raise InfrastructureError(f"kernel memory at {address:#x} cannot be read")
+        return int.from_bytes(data, "little")
+
+    def current(self) -> int:
+        """Return the address of the thread that runs; the machine goes on into the kernel first if need be."""
+        fields = self.info.variables.get("boot_cpu", {})
+        at = self.info.symbols["boot_cpu"] + fields.get("current", fields.get("cpu.current", 0))
+        if self.stub.read(at, 8) is None and "trap_exit" in self.info.symbols:
+            with self.stub.breakpoint(self.info.symbols["trap_exit"]):
+                self.stub.resume(ENTRY_LIMIT)
+        return self.word(at)
+
+    def found(self) -> dict[int, list[int]]:
+        """Return the objects by type; the root pager has a capability of everything that matters here."""
+        slot, size = self.info.structs["slot"], 1 << self.abi.CNODE_SLOT_BITS
+        wanted = (self.abi.TYPE_THREAD, self.abi.TYPE_ENDPOINT, self.abi.TYPE_NOTIFICATION)
+        out: dict[int, dict[int, None]] = {kind: {} for kind in wanted}
+        cnode = self.word(self.info.symbols["root_cnode"])
+        slots = self.word(cnode + self.info.structs["cnode"]["slots_mask"]) + 1
+        for at in range(cnode, cnode + size * slots, SLOTS_AT_ONCE * size):
+            data = self.stub.read(at, SLOTS_AT_ONCE * size) or b""
+            # The first slot is the CNode's own header.
+            for start in range(size if at == cnode else 0, len(data), size):
+                if (kind := data[start + slot["type"]]) in out:
+                    place = start + slot["object"]
+                    out[kind][int.from_bytes(data[place:place + 8], "little")] = None
+        return {kind: list(addresses) for kind, addresses in out.items()}
+
+    def owner(self, address: int) -> str:
+        """Return whose thread it is: the root pager's has nobody who hears its faults, a server's its device number."""
+        if self.word(address + self.thread["vcpu"]):
+            return GUEST
+        badge = self.word(address + self.thread["fault_slot"] + self.info.structs["slot"]["badge"])
+        if not badge:
+            return ROOT
+        return next((name for name in SERVERS if getattr(self.abi, f"DEVICE_{name.upper()}") == badge & 0xFF), "?")
+
+    def regions(self, address: int) -> tuple[tuple[int, int, int], ...]:
+        """Return where the guest-physical memory of a thread's address space lies."""
+        vspace, fields = self.word(address + self.thread["vspace"]), self.info.structs["vspace"]
+        region = self.info.structs["region"]
+        size = max(region.values()) + 8
+        return tuple((self.word(at + region["gpa"]), self.word(at + region["size"]), self.word(at + region["pa"]))
+                     for at in range(vspace + fields["region"],
+                                     vspace + fields["region"] + size * self.word(vspace + fields["region_count"], 4),
+                                     size))
+
+    def kernel_root(self, address: int) -> int:
+        """Return where the own page table of a thread's guest kernel is."""
+        page = self.word(self.word(address + self.thread["vcpu"]) + self.info.structs["vcpu"]["page"])
+        return self.word(page + self.abi.STRUCTS["vcpu_page"][1]["kernel_root"][0])
+
+    def read_thread(self, address: int, current: int) -> Thread:
+        """Return one thread."""
+        owner = self.owner(address)
+        state = self.states.get(self.word(address + self.thread["state"], 1), "?").removeprefix("THREAD_").lower()
+        waits = {"send": "endpoint", "recv": "endpoint", "wait": "waiting"}.get(state)
+        in_program = bool(self.word(address + self.thread["in_guest_user"], 1))
+        frame = self.thread["arch"] + next((offset - self.thread["arch"] for name, offset in self.thread.items()
+                                            if name == "arch.frame"), 0)
+        at = self.word(address + self.thread["frame_end"]) - self.frame_size if in_program else address + frame
+        registers = {name: self.word(at + offset, size) for name, (offset, size, *_) in self.frame.items()}
+        return Thread(address, owner, state, self.word(address + self.thread[waits]) if waits else 0,
+                      self.word(address + self.thread["priority"], 4),
+                      bool(self.word(address + self.thread["queued"], 1)), address == current, in_program,
+                      registers[self.pc], registers["sp"], registers,
+                      *((self.regions(address), self.kernel_root(address)) if owner == GUEST else ()))
+
+    def read(self) -> Objects:
+        """Return everything. An Endpoint or Notification is its receiver's; faults go to the root pager's Endpoint."""
+        current = self.current()
+        found = self.found()
+        threads = tuple(self.read_thread(address, current) for address in found[self.abi.TYPE_THREAD])
+        owners: dict[int, str] = {}
+        for thread in threads:
+            slot = thread.address + self.thread["fault_slot"]
+            if self.word(slot + self.info.structs["slot"]["type"], 1):
+                owners[self.word(slot + self.info.structs["slot"]["object"])] = ROOT
+        for thread in threads:
+            if thread.state in ("recv", "wait"):
+                owners[thread.on] = thread.owner
+            if bound := self.word(thread.address + self.thread["bound"]):
+                owners[bound] = thread.owner
+        names = {thread.address: thread.owner for thread in threads}
+        if (idle := self.info.variables.get("boot_cpu", {}).get("idle")) is not None:
+            names[self.info.symbols["boot_cpu"] + idle] = "idle"
+        for kind, word in ((self.abi.TYPE_ENDPOINT, "endpoint"), (self.abi.TYPE_NOTIFICATION, "notification")):
+            for number, address in enumerate(found[kind]):
+                owner = owners.get(address)
+                names[address] = f"{word} {number}" + (f" ({owner}'s)" if owner else "")
+        return Objects(threads, names)
+
+
+def guest_memory(stub: Stub, regions: tuple[tuple[int, int, int], ...], gpa: int, size: int) -> bytes | None:
+    """Return guest-physical memory; None where the guest has none."""
+    for start, length, pa in regions:
+        if start <= gpa and gpa + size <= start + length:
+            return stub.read_physical(pa + gpa - start, size)
+    return None
+
+
+def translate(stub: Stub, abi: SimpleNamespace, thread: Thread, vaddr: int) -> int | None:
+    """Return the guest-physical address of a guest kernel's own: of its linear map, or by its page table."""
+    gpa = int(vaddr - abi.GUEST_RAM_VADDR)
+    if any(start <= gpa < start + size for start, size, _ in thread.regions):
+        return gpa
+    table, bits = thread.root, abi.PAGE_BITS
+    for level in (3, 2, 1, 0):
+        index = vaddr >> (bits + 9 * level) & 511
+        data = guest_memory(stub, thread.regions, table + 8 * index, 8)
+        entry = int.from_bytes(data, "little") if data is not None else 0
+        if not entry & abi.PTE_VALID:
+            return None
+        size = 1 << (bits + 9 * level)
+        if entry & abi.PTE_LEAF:
+            return int(entry & abi.PTE_ADDR_MASK & ~(size - 1) | vaddr & (size - 1))
+        table = entry & abi.PTE_ADDR_MASK
+    return None
+
+
+def kernel_memory(stub: Stub, abi: SimpleNamespace, thread: Thread, vaddr: int, size: int) -> bytes:
+    """Return what a guest kernel has at vaddr, up to the first page that it has not."""
+    found = b""
+    while len(found) < size:
+        at = vaddr + len(found)
+        gpa = translate(stub, abi, thread, at)
+        part = min(size - len(found), abi.PAGE_SIZE - at % abi.PAGE_SIZE)
+        data = None if gpa is None else guest_memory(stub, thread.regions, gpa, part)
+        if data is None:
+            break
+        found += data
+    return found

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""From sources to a booted machine: builds what is not in the cache, makes the run's files, starts QEMU."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+from orchestration.base.arch import Arch
+from orchestration.base.cache import Cache
+from orchestration.base.errors import UsageError
+from orchestration.base.rundir import RunDirectory
+from orchestration.build import dtb, image, linux, quoll, rootfs
+from orchestration.machine import keys
+from orchestration.machine.console import Channel
+from orchestration.machine.progress import Progress
+from orchestration.machine.qemu import MIB, Config, Machine
+from orchestration.machine.session import Session
+from orchestration.machine.stages import BOOT_STAGES, NATIVE_STAGES, Tracker, time_scale, without_ssh
+
+GUEST_RAM = 512 * MIB
+# Bytes, with the one that ends it; Linux' own name for it (arch/l4).
+COMMAND_LINE_SIZE = 2048
+# The init of Debian's static busybox goes by the name of linuxrc.
+BOOTARGS = "root=/dev/vda rw init=/usr/bin/linuxrc panic=-1"
+# For a root file system in memory, whose /init is what Linux looks for first.
+MEMORY_BOOTARGS = "panic=-1"
+# The root pager starts a driver for each of these. Linux looks for partitions on any disk that has a size, which takes
+# as long as the host takes; and what is connected to nothing receives nothing.
+IDLE_DEVICES = ("-blockdev", "driver=null-co,node-name=hd0,size=0",
+                "-device", "virtio-blk-pci,drive=hd0,disable-legacy=on",
+                "-netdev", "hubport,id=n0,hubid=0", "-device", "virtio-net-pci,netdev=n0,disable-legacy=on,romfile=")
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    """Everything that was built for one architecture."""
+
+    arch: Arch
+    abi: SimpleNamespace
+    bare: Path
+    linux: Path
+    disk: Path
+    trace: bool = False
+    """With the kernel that counts and traces."""
+
+    def program(self, kernel: str) -> Path:
+        """Return the path of a form of the kernel, of the one that counts if that is wanted."""
+        return self.bare / (quoll.traced(kernel) if self.trace else kernel)
+
+
+def artefacts(arch: Arch, cache: Cache, progress: Progress, spec: rootfs.Spec | None = None) -> Artefacts:
+    """Build everything, or find it in the cache."""
+    with progress.step("L4, servers"):
+        bare = quoll.bare(arch, cache)
+    with progress.step("build Linux"):
+        port = linux.linux(arch, cache, linux.guest(arch))
+    with progress.step("root disk"):
+        disk = rootfs.base_image(arch, cache, spec or rootfs.Spec(), port / "modules.tar")
+    return Artefacts(arch, quoll.abi(arch), bare, port, disk)
+
+
+def prepare(made: Artefacts, progress: Progress, run: RunDirectory, *, accel: str = "tcg", bootargs: str = "",
+            disk: Path | None = None, run_keys: keys.RunKeys | None = None, extra: tuple[str, ...] = (),
+            seed: bytes | None = None) -> Session:
+    """Make one run's boot image and disk and return its session. disk: an earlier run's, with its keys.
+
+    seed: what Linux' random numbers start from, for a run that is to be like another.
+    """
+    run_keys = run_keys or keys.make()
+    initrd = boot_image(made, run, f"console=hvc0 {BOOTARGS} {bootargs}".strip(), seed or secrets.token_bytes(64))
+    if disk is None:
+        disk = run.file("disk.ext4")
+        rootfs.run_copy(made.disk, disk, run_keys.host_file, run_keys.client_line, run.file("keys.log"))
+    config = Config(kernel=made.program(made.arch.kernel), initrd=initrd, disk=disk, accel=accel, extra=extra)
+    return Session(Machine(made.arch, config, run), run_keys, Tracker(BOOT_STAGES, time_scale()), progress,
+                   made.program(quoll.KERNEL), made.linux / "vmlinux")
+
+
+def boot_image(made: Artefacts, run: RunDirectory, bootargs: str, seed: bytes, archive: bytes = b"") -> Path:
+    """Write one run's boot image and return its path. archive is the guest's root file system, if not on a disk."""
+    if len(os.fsencode(bootargs)) >= COMMAND_LINE_SIZE:
+        raise UsageError(f"boot arguments of {len(os.fsencode(bootargs))} bytes with ours; Linux takes "
+                         f"{COMMAND_LINE_SIZE - 1}")
+    where = image.initrd_range(made.abi, GUEST_RAM, len(archive))
+    blobs = {"dtb": dtb.compile_tree(made.abi, bootargs, GUEST_RAM, seed, where)}
+    if archive:
+        blobs[image.INITRD] = archive
+    programs = {name: made.bare / name for name in quoll.SERVERS} | {image.LINUX: made.linux / "vmlinux"}
+    packed = run.file("boot.img")
+    packed.write_bytes(image.pack(made.arch, made.abi, programs, blobs, GUEST_RAM))
+    return packed
+
+
+def prepare_in_memory(made: Artefacts, archive: Path, progress: Progress, run: RunDirectory,
+                      extra: tuple[str, ...], seed: bytes) -> Session:
+    """Make one run's boot image with the root file system in it and return its session, which has no way in."""
+    initrd = boot_image(made, run, f"console=hvc0 {MEMORY_BOOTARGS}", seed, archive.read_bytes())
+    config = Config(kernel=made.program(made.arch.kernel), initrd=initrd, network=False, extra=(*IDLE_DEVICES, *extra))
+    return Session(Machine(made.arch, config, run), None, Tracker(without_ssh(BOOT_STAGES), time_scale()), progress,
+                   made.program(quoll.KERNEL), made.linux / "vmlinux")
+
+
+def prepare_native(arch: Arch, kernel: Path, base: Path, progress: Progress, run: RunDirectory,
+                   extra: tuple[str, ...] = (), bootargs: str = "") -> Session:
+    """Return a session of Linux on the bare machine, with the same disk and the same way in."""
+    run_keys = keys.make()
+    disk = run.file("disk.ext4")
+    rootfs.run_copy(base, disk, run_keys.host_file, run_keys.client_line, run.file("keys.log"))
+    append = f"console={arch.native_console} {BOOTARGS} {bootargs}".strip()
+    config = Config(kernel=kernel, append=append, disk=disk, extra=extra, first_channel=Channel.GUEST)
+    return Session(Machine(arch, config, run), run_keys, Tracker(NATIVE_STAGES, time_scale()), progress)
+
+
+def prepare_native_in_memory(arch: Arch, kernel: Path, modules: tuple[str, ...], progress: Progress, run: RunDirectory,
+                             extra: tuple[str, ...], bootargs: str) -> Session:
+    """Return a session of Linux on the bare machine, its root file system among QEMU's modules, and no way in."""
+    append = f"console={arch.native_console} {MEMORY_BOOTARGS} {bootargs}"
+    config = Config(kernel=kernel, append=append, network=False, extra=(*modules, *extra), first_channel=Channel.GUEST)
+    return Session(Machine(arch, config, run), None, Tracker(without_ssh(NATIVE_STAGES), time_scale()), progress)
+
+
+def discard_large_files(run: RunDirectory) -> None:
+    """Remove what a run that went well need not keep: the disk and the boot image."""
+    for name in ("disk.ext4", "boot.img"):
+        run.file(name).unlink(missing_ok=True)

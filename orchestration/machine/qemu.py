@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""One QEMU process: its argument vector, its monitor, its serial line, its end.
+
+QEMU dies with the orchestrator, however that ends: setpriv makes the kernel kill it.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import shlex
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestration.base import ownership, tools
+from orchestration.base.arch import Arch
+from orchestration.base.cache import hash_file
+from orchestration.base.errors import InfrastructureError
+from orchestration.base.ownership import PREFIX, OwnFolder
+from orchestration.base.rundir import Logs, RunDirectory
+from orchestration.machine.console import Channel, Demultiplexer, Line
+from orchestration.machine.monitor import Monitor
+from orchestration.machine.serial import NAME as SERIAL
+from orchestration.machine.serial import SerialLine
+from orchestration.machine.tee import Tee
+
+START_LIMIT = 30.0
+PORT_TRIES = 5
+# QEMU's option for a machine that waits for the monitor's cont.
+PAUSED = "-S"
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Config:
+    """What machine to start. Sizes in bytes."""
+
+    kernel: Path
+    initrd: Path | None = None
+    append: str = ""
+    disk: Path | None = None
+    network: bool = True
+    # Firmware may put the boot image in the middle (QEMU 10 on riscv64): a guest of 512 MiB must fit beside it.
+    memory: int = 1536 * MIB
+    accel: str = "tcg"
+    extra: tuple[str, ...] = ()
+    first_channel: Channel = Channel.LOG
+
+
+@dataclass
+class Message:
+    """What reaches the orchestrator from the machine: a console line, a monitor event, or its end.
+
+    Or an error of ours, met by a thread that cannot raise it where anybody would see it.
+    """
+
+    line: Line | None = None
+    error: OSError | None = None
+    event: dict[str, Any] = field(default_factory=dict)
+    ended: bool = False
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago; QEMU's own bind decides."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def value(path: Path | str) -> str:
+    """Return a path as a value among QEMU's options, where a comma ends it."""
+    return str(path).replace(",", ",,")
+
+
+def arguments(arch: Arch, config: Config, sockets: Path | None, port: int) -> list[str]:
+    """Return QEMU's argument vector. Without sockets it is one for a terminal: serial line and monitor are there.
+
+    With sockets the machine waits for cont, which spawn() gives when it holds every end.
+    """
+    ends = ["-serial", "mon:stdio"] if sockets is None else [
+        "-chardev", f"pipe,id=serial,path={value(sockets)}/{SERIAL}", "-serial", "chardev:serial",
+        "-chardev", f"socket,id=monitor,path={value(sockets)}/monitor", "-mon", "chardev=monitor,mode=control",
+        "-gdb", f"unix:{value(sockets)}/gdb,server=on,wait=off", PAUSED]
+    argv = [arch.qemu, "-M", arch.machine, "-cpu", "host" if config.accel == "kvm" else arch.cpu,
+            "-accel", config.accel,
+            "-m", f"{config.memory // MIB}M", "-smp", "1", "-nodefaults", "-no-user-config", "-display", "none",
+            "-no-reboot", *ends, "-kernel", str(config.kernel)]
+    if config.initrd is not None:
+        argv += ["-initrd", str(config.initrd)]
+    if config.append:
+        argv += ["-append", config.append]
+    if config.disk is not None:
+        argv += ["-drive", f"if=none,id=hd0,format=raw,file={value(config.disk)}",
+                 "-device", "virtio-blk-pci,drive=hd0,disable-legacy=on"]
+    if config.network:
+        argv += ["-netdev", f"user,id=n0,hostfwd=tcp:127.0.0.1:{port}-:22",
+                 "-device", "virtio-net-pci,netdev=n0,disable-legacy=on,romfile="]
+    return [*argv, *config.extra]
+
+
+class Machine:
+    """A running QEMU. Messages arrive in self.messages, in order, the one with ended last."""
+
+    def __init__(self, arch: Arch, config: Config, run: RunDirectory) -> None:
+        """Describe the machine; start() starts it."""
+        self.arch, self.config, self.run = arch, config, run
+        self.messages: queue.Queue[Message] = queue.Queue()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.monitor: Monitor | None = None
+        self.serial: SerialLine | None = None
+        self.tee: Tee | None = None
+        self.folder: OwnFolder | None = None
+        self.port = 0
+        self.recent: list[str] = []
+        self.on_line: Callable[[Line], None] = lambda line: None
+        # A debugger's every step stops and resumes: no news.
+        self.debugged = False
+        # Whether a machine that switches itself off stands still instead, until someone has looked at it.
+        self.stands_at_end = False
+
+    def start(self) -> None:
+        """Start QEMU; another port is tried when someone else took the one that was free."""
+        for attempt in range(1, PORT_TRIES + 1):
+            self.port = free_port()
+            try:
+                self.spawn()
+                return
+            except InfrastructureError as error:
+                text = " ".join(error.details)
+                if "host forwarding rule" not in text:
+                    raise
+                self.run.event("port taken", port=self.port, attempt=attempt)
+        raise InfrastructureError(f"no free port on 127.0.0.1 after {PORT_TRIES} tries",
+                                  "see what listens there: ss -ltn")
+
+    def spawn(self) -> None:
+        """Start QEMU once, and wait until its monitor answers."""
+        place = ownership.temporary()
+        ownership.sweep(place, f"{PREFIX}*")
+        self.folder = OwnFolder(place, PREFIX)
+        self.sockets = self.folder.path
+        self.monitor = Monitor(self.sockets / "monitor", self.take_event)
+        self.serial = SerialLine(self.sockets)
+        argv = arguments(self.arch, self.config, self.sockets, self.port)
+        self.run.file("argv").write_bytes(os.fsencode(shlex.join(argv) + "\n"))
+        # The disk is a copy with keys of its own: nobody could compare its hash with anything.
+        files = {"kernel": self.config.kernel, "initrd": self.config.initrd}
+        self.run.write_json("hashes.json", {name: hash_file(path) for name, path in files.items() if path})
+        errors = self.run.file("qemu.log")
+        with errors.open("wb") as stream:
+            self.process = subprocess.Popen(
+                [tools.program("setpriv"), "--pdeathsig", "KILL", tools.program(argv[0]), *argv[1:]],
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True)
+        self.run.event("qemu started", pid=self.process.pid, port=self.port)
+        deadline = time.monotonic() + START_LIMIT
+        while not self.monitor.accepted.done():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                ended = self.process.poll() is not None
+                self.close()
+                raise InfrastructureError("QEMU ended at once" if ended else "QEMU does not open its monitor",
+                                          f"see {errors} and argv beside it", tools.tail(errors, 6))
+            time.sleep(0.02)
+        if self.monitor.accepted.exception() is not None:
+            # QEMU connected and was gone before it had greeted; its exit status and words are on their way.
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+            self.close()
+            raise InfrastructureError("QEMU ended at once", f"see {errors} and argv beside it", tools.tail(errors, 6))
+        try:
+            self.serial.connect()
+            # Not before: a machine that is done at once would be gone while we look for its ends.
+            if self.stands_at_end:
+                self.monitor.execute("set-action", shutdown="pause")
+            if PAUSED not in self.config.extra:
+                self.monitor.execute("cont")
+        except (OSError, InfrastructureError) as error:
+            self.close()
+            raise InfrastructureError("QEMU ended at once", f"see {errors} and argv beside it",
+                                      tools.tail(errors, 6)) from error
+        self.tee = Tee(self.sockets, self.send)
+        threading.Thread(target=self.read_serial, daemon=True, name="serial").start()
+
+    def take_event(self, event: dict[str, Any]) -> None:
+        """Queue a monitor event."""
+        if self.debugged and event.get("event") in ("STOP", "RESUME"):
+            return
+        self.messages.put(Message(event=event))
+        try:
+            self.run.event("qmp", qmp=event)
+        except OSError as error:
+            self.tell(error)
+
+    def tell(self, error: OSError) -> None:
+        """Queue an error of one of our threads."""
+        self.messages.put(Message(error=error))
+
+    def read_serial(self) -> None:
+        """Read the serial line to its end; keep every byte and queue every line."""
+        assert self.serial is not None
+        assert self.process is not None
+        split = Demultiplexer(self.config.first_channel)
+        names = {Channel.LOG: "l4.log", Channel.GUEST: "console.log"}
+        with Logs(self.run, ("console.raw", *names.values()), self.tell) as logs:
+            while True:
+                data = self.serial.receive()
+                logs.append("console.raw", data)
+                runs = split.splitter.feed(data)
+                if self.tee is not None:
+                    self.tee.feed(runs)
+                for line in [line for run in runs for line in split.add(*run)] if data else split.rest():
+                    self.recent = [*self.recent[-39:], line.text]
+                    logs.append(names[line.channel], f"{line.text}\n".encode(errors="replace"))
+                    self.on_line(line)
+                    self.messages.put(Message(line=line))
+                if not data:
+                    break
+        self.process.wait()
+        self.messages.put(Message(ended=True))
+
+    def last_lines(self, count: int = 12) -> tuple[str, ...]:
+        """Return the end of the console, both channels."""
+        return tuple(self.recent[-count:])
+
+    def send(self, data: bytes) -> None:
+        """Type on the serial line."""
+        if self.serial is not None:
+            self.serial.send(data)
+
+    def close(self) -> None:
+        """End QEMU, whatever its state, and give everything back."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if self.monitor is not None:
+            self.monitor.close()
+        if self.serial is not None:
+            self.serial.close()
+        if self.tee is not None:
+            self.tee.close()
+        if self.folder is not None:
+            self.folder.close()

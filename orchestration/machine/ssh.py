@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The way into the guest: one SSH connection with a pinned host key, and commands on it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+import select
+import shlex
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import BinaryIO, Protocol, TypeAlias
+
+import fabric
+import paramiko
+
+from orchestration.base.errors import HangError, InfrastructureError, QuollError
+from orchestration.machine.stages import POWER_OFF_LIMIT, time_scale
+
+CHUNK = 1 << 16
+POLL = 0.1
+HANDSHAKE_LIMIT = 60
+# Seconds in which the machine may tell why a connection ended, before we ask whether it still answers.
+LOSS_GRACE = 5.0
+PROBE_LIMIT = 2.0
+# Bytes of a command that the guest's server takes at once: dropbear's MAX_CMD_LEN is 9000.
+COMMAND_MAX = 8000
+# A file system in memory that every guest has.
+SCRIPT = "/run/quoll-command-"
+# paramiko's words for a connection that ended, or a server that was silent, before the key was judged.
+AUTH_CUT_OFF = re.compile("transport shut down|saw EOF|timeout", re.IGNORECASE)
+
+# To the guest behind a port of this host; a context manager.
+Connection: TypeAlias = fabric.Connection
+
+# Raises when the machine is lost; tells whether it has switched itself off.
+Check = Callable[[], bool]
+
+
+class SwitchedOff(InfrastructureError):
+    """The guest switched itself off, as it was told to, while something ran in it."""
+
+
+class OutputClosed(Exception):
+    """Nobody reads our output any more."""
+
+
+class Sink(Protocol):
+    """Where output goes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take bytes."""
+
+
+@dataclass
+class Buffer:
+    """A sink that keeps what it gets."""
+
+    data: bytes = b""
+
+    def write(self, data: bytes, /) -> None:
+        """Take bytes."""
+        self.data += data
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended: exit status (128 + signal when one killed it), and its output."""
+
+    status: int
+    out: bytes
+    err: bytes
+
+    @property
+    def text(self) -> str:
+        """Return standard output as text, without the last line end."""
+        return self.out.decode(errors="replace").rstrip("\n")
+
+
+def running() -> bool:
+    """Tell a Check's no of a machine that nobody watches."""
+    return False
+
+
+def connect(port: int, client: paramiko.PKey, host: paramiko.PKey) -> Connection:
+    """Return an open connection, or raise what paramiko raises (the guest may not be up yet)."""
+    # What fails before the guest answers is expected; the tracebacks would only confuse.
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+    connection = fabric.Connection(
+        "127.0.0.1", user="root", port=port, config=fabric.Config(lazy=True), connect_timeout=HANDSHAKE_LIMIT,
+        connect_kwargs={"pkey": client, "look_for_keys": False, "allow_agent": False,
+                        "banner_timeout": HANDSHAKE_LIMIT, "auth_timeout": HANDSHAKE_LIMIT,
+                        "channel_timeout": HANDSHAKE_LIMIT})
+    connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    connection.client.get_host_keys().add(f"[127.0.0.1]:{port}", host.get_name(), host)
+    try:
+        connection.open()
+    except BaseException:
+        connection.client.close()
+        raise
+    return connection
+
+
+def wait_until_open(port: int, client: paramiko.PKey, host: paramiko.PKey, limit: Callable[[], float], check: Check
+                    ) -> Connection:
+    """Try until the guest lets us in. limit gives the seconds left.
+
+    dropbear turns away whoever comes while five others of one address have not logged in yet; all of us have the
+    same address there.
+    """
+    reason = "no try yet"
+    while limit() > 0:
+        if check():
+            raise SwitchedOff("the guest switched itself off before anyone could log in")
+        try:
+            return connect(port, client, host)
+        except paramiko.AuthenticationException as error:
+            if AUTH_CUT_OFF.search(str(error)):
+                # A guest whose clock counts instructions may wait in vain for a host that is busy with other work.
+                reason = str(error)
+                continue
+            raise InfrastructureError("the guest's SSH server refuses this run's key",
+                                      "see console.log in the run's folder") from error
+        except paramiko.BadHostKeyException as error:
+            raise InfrastructureError("something else than this run's guest answers on the SSH port",
+                                      "see who listens there: ss -ltnp") from error
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            reason = str(error) or type(error).__name__
+            if "banner" in reason or "No existing session" in reason:
+                reason = "the port is open, but no SSH server answers"
+        time.sleep(0.3)
+    raise HangError(f"no SSH connection within its limit: {reason}")
+
+
+def quote(argv: list[str]) -> str:
+    """Return argv for the guest's shell. The exit keeps the shell alive, so that signals become 128 + n."""
+    return f"{shlex.join(argv)}; exit $?"
+
+
+@dataclass
+class Input:
+    """What a command reads: bytes, then what comes from a file descriptor if there is one."""
+
+    descriptor: int | None = None
+    first: bytes = b""
+
+
+def pump_input(source: Input, channel: paramiko.Channel) -> None:
+    """Copy source to the command's standard input until either ends. What cannot be read has no content."""
+    with suppress(OSError, paramiko.SSHException):
+        channel.sendall(source.first)
+        with suppress(OSError):
+            while source.descriptor is not None and (data := os.read(source.descriptor, CHUNK)):
+                channel.sendall(data)
+        channel.shutdown_write()
+
+
+def ended(channel: paramiko.Channel) -> bool:
+    """Tell whether a command, or the connection, has ended, and all that it said has arrived."""
+    return bool(channel.closed or channel.exit_status_ready() and channel.eof_received
+                or not channel.get_transport().is_active())
+
+
+def status(channel: paramiko.Channel) -> int | None:
+    """Return the status of a command that has ended; None when the connection ended before."""
+    return int(channel.exit_status) if channel.exit_status_ready() and channel.exit_status >= 0 else None
+
+
+def start(connection: Connection, command: str, check: Check, limit: float = float("inf"),
+          prepare: Callable[[paramiko.Channel], None] = lambda channel: None) -> paramiko.Channel:
+    """Start a shell command and return its channel. prepare asks for what it needs, such as a terminal.
+
+    The server's answers are waited for in a thread: a machine may be lost before they come.
+    """
+    text = os.fsencode(command)
+    if len(text) > COMMAND_MAX:
+        text = deliver(connection, text, check)
+    results: SimpleQueue[paramiko.Channel | Exception] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            transport = connection.client.get_transport()
+            if transport is None:
+                raise EOFError
+            channel = transport.open_session(timeout=HANDSHAKE_LIMIT)
+            prepare(channel)
+            channel.exec_command(text)
+            results.put(channel)
+        except Exception as error:
+            results.put(error)
+
+    thread = threading.Thread(target=work, daemon=True, name="start")
+    thread.start()
+    deadline = time.monotonic() + limit
+    while thread.is_alive():
+        thread.join(POLL)
+        check()
+        if time.monotonic() > deadline:
+            raise HangError(f"the command did not start in {limit:.0f} s: {shortened(command)}")
+    result = results.get()
+    if isinstance(result, (paramiko.SSHException, OSError, EOFError)):
+        raise lost(connection, check) from result
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def deliver(connection: Connection, command: bytes, check: Check) -> bytes:
+    """Put a command that is too long for the guest's server into a file there; return the command that runs it."""
+    name = f"{SCRIPT}{secrets.token_hex(8)}"
+    err = Buffer()
+    if run(connection, f"umask 077; cat > {name}; exit $?", out=err, err=err, check=check,
+           source=f"rm -f {name}\n".encode() + command + b"\n"):
+        raise InfrastructureError(f"the guest does not take a command of {len(command)} bytes: "
+                                  f"{err.data.decode(errors='replace').strip()}")
+    return f". {name}".encode()
+
+
+def run(connection: Connection, command: str, *, out: Sink, err: Sink, source: BinaryIO | bytes | Input | None = None,
+        limit: float = float("inf"), check: Check = running) -> int:
+    """Run a shell command and return its status. limit in seconds."""
+    channel = start(connection, command, check, limit)
+    deadline = time.monotonic() + limit
+    try:
+        if source is not None:
+            given = (source if isinstance(source, Input) else Input(first=source) if isinstance(source, bytes)
+                     else Input(source.fileno()))
+            threading.Thread(target=pump_input, args=(given, channel), daemon=True, name="input").start()
+        else:
+            channel.shutdown_write()
+        while True:
+            check()
+            # Before the look at what has arrived: nothing comes after the end.
+            over = ended(channel)
+            if channel.recv_ready():
+                out.write(channel.recv(CHUNK))
+            elif channel.recv_stderr_ready():
+                err.write(channel.recv_stderr(CHUNK))
+            elif over:
+                break
+            else:
+                if time.monotonic() > deadline:
+                    raise HangError(f"the command did not end in {limit:.0f} s: {shortened(command)}")
+                select.select([channel], [], [], POLL)
+        result = status(channel)
+    finally:
+        channel.close()
+    if result is None:
+        raise lost(connection, check)
+    return result
+
+
+def shortened(text: str, length: int = 200) -> str:
+    """Return the beginning of a text that may be long."""
+    return text if len(text) <= length else f"{text[:length]}..."
+
+
+def lost(connection: Connection, check: Check) -> QuollError:
+    """Return the error for a connection that ended, unless check raises the reason why it did.
+
+    A guest that goes down ends its connections long before it is off. One whose server still greets does not go down.
+    """
+    began = time.monotonic()
+    limit = POWER_OFF_LIMIT * time_scale()
+    while time.monotonic() < began + limit:
+        if check():
+            return SwitchedOff("the guest switched itself off before the command ended")
+        if time.monotonic() > began + LOSS_GRACE and greets(connection.port):
+            break
+        time.sleep(POLL)
+    else:
+        return HangError(f"the SSH connection ended, and the guest neither answers nor is off after {limit:.0f} s",
+                         "see console.log in the run's folder")
+    return InfrastructureError("the SSH connection ended before the command did",
+                               "the guest still runs, and its SSH server answers")
+
+
+def greets(port: int) -> bool:
+    """Tell whether an SSH server answers on a port."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=PROBE_LIMIT) as line:
+            line.settimeout(PROBE_LIMIT)
+            return line.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One of our standard streams, written to at once."""
+
+    descriptor: int
+    name: str
+
+    def write(self, data: bytes, /) -> None:
+        """Write all of it."""
+        while data:
+            try:
+                data = data[os.write(self.descriptor, data):]
+            except BlockingIOError:
+                # Whoever shares the stream with us may have made it so.
+                select.select([], [self.descriptor], [], POLL)
+            except BrokenPipeError as error:
+                raise OutputClosed from error
+            except OSError as error:
+                raise InfrastructureError(f"cannot write standard {self.name}: {error.strerror}") from error
+
+
+def standard_output() -> tuple[Sink, Sink]:
+    """Return this process' standard output and error."""
+    return Stream(1, "output"), Stream(2, "error")

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A machine's serial line for others: what comes out goes to everyone who is attached, what they type goes in.
+
+They get it as it is on the wire (console.Splitter), with the marks of channels made anew: it begins with one, wherever
+in the stream that is.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from orchestration.machine.console import MARK, Channel
+
+NAME = "attach"
+# Bytes that someone who attaches sees of what came before, and that one who does not read may be behind.
+HISTORY = 8192
+BEHIND = 1 << 20
+
+
+def mark(channel: Channel) -> bytes:
+    """Return what switches the line to a channel."""
+    return bytes([MARK]) + channel.value.encode()
+
+
+def text(data: bytes) -> bytes:
+    """Return a channel's bytes as they are on the line."""
+    return data.replace(bytes([MARK]), bytes([MARK, MARK]))
+
+
+class Tee:
+    """Listens in the folder of a machine's sockets."""
+
+    def __init__(self, folder: Path, send: Callable[[bytes], None]) -> None:
+        """Listen; send types on the serial line."""
+        self.send = send
+        self.channel = Channel.LOG
+        self.recent: list[tuple[Channel, bytes]] = []
+        self.lock = threading.Lock()
+        self.clients: list[socket.socket] = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(folder / NAME))
+        self.listener.listen(4)
+        threading.Thread(target=self.accept, daemon=True, name="attach").start()
+
+    def accept(self) -> None:
+        """Take everyone who comes."""
+        with suppress(OSError):
+            while True:
+                client = self.listener.accept()[0]
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BEHIND)
+                with self.lock:
+                    client.sendall(b"".join(mark(channel) + text(data) for channel, data in self.recent)
+                                   + mark(self.channel))
+                    client.setblocking(False)
+                    self.clients.append(client)
+                threading.Thread(target=self.read, args=(client,), daemon=True, name="attached").start()
+
+    def read(self, client: socket.socket) -> None:
+        """Type what one of them types."""
+        with suppress(OSError):
+            other = client.dup()
+            other.setblocking(True)
+            while data := other.recv(4096):
+                self.send(data)
+
+    def feed(self, runs: list[tuple[Channel, bytes]]) -> None:
+        """Take bytes of the line with their channels; whoever cannot keep up is let go."""
+        with self.lock:
+            line = bytearray()
+            for channel, data in runs:
+                if channel is not self.channel:
+                    line += mark(channel)
+                    self.channel = channel
+                line += text(data)
+            self.remember(runs)
+            for client in list(self.clients) if line else []:
+                try:
+                    if client.send(line) != len(line):
+                        raise BlockingIOError
+                except OSError:
+                    self.clients.remove(client)
+                    client.close()
+
+    def remember(self, runs: list[tuple[Channel, bytes]]) -> None:
+        """Keep the last HISTORY bytes."""
+        kept: list[tuple[Channel, bytes]] = []
+        room = HISTORY
+        for channel, data in reversed(self.recent + runs):
+            if room <= 0:
+                break
+            after = kept.pop()[1] if kept and kept[-1][0] is channel else b""
+            kept.append((channel, data[-room:] + after))
+            room -= len(data)
+        self.recent = kept[::-1]
+
+    def close(self) -> None:
+        """Let everyone go."""
+        with suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        with self.lock:
+            for client in self.clients:
+                with suppress(OSError):
+                    client.shutdown(socket.SHUT_RDWR)
+                client.close()
+            self.clients.clear()
