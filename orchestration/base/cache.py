@@ -8,6 +8,7 @@ orchestrator that was killed has left is removed by the next one.
 
 from __future__ import annotations
 
+import ast
 import errno
 import hashlib
 import json
@@ -85,6 +86,25 @@ def key_of(*parts: str, files: Iterable[Path] = (), base: Path | None = None) ->
     for name, path in sorted((str(path.relative_to(base)) if base else path.name, path) for path in files):
         digest.update(f"{name}\0{hash_file(path)}\0".encode())
     return digest.hexdigest()[:32]
+
+
+def recipe(*modules: Path) -> str:
+    """Return a hash of what modules do: of their code without imports, docstrings and comments.
+
+    As a part of a key it makes entries anew when the code that makes them changes, but not when a module moves or
+    a comment is rewritten.
+    """
+    digest = hashlib.sha256()
+    for module in modules:
+        tree = ast.parse(module.read_text())
+        for node in ast.walk(tree):
+            for statement in list(getattr(node, "body", ())) if not isinstance(node, ast.Lambda | ast.IfExp) else ():
+                text = statement.value if isinstance(statement, ast.Expr) else None
+                if (isinstance(statement, ast.Import | ast.ImportFrom)
+                        or (isinstance(text, ast.Constant) and isinstance(text.value, str))):
+                    node.body.remove(statement)  # type: ignore[attr-defined]
+        digest.update(ast.dump(tree).encode())
+    return digest.hexdigest()
 
 
 def files_below(*folders: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestration.base import tools
 from orchestration.base.arch import Arch
-from orchestration.base.cache import Cache, key_of
+from orchestration.base.cache import Cache, key_of, recipe
 from orchestration.base.errors import QuollError, UsageError
 from orchestration.base.tree import ROOT
 from orchestration.bench.workload import FOLDER, Workload
@@ -70,7 +70,7 @@ def pack(arch: Arch, cache: Cache, workload: Workload) -> Path:
                 add(archive, str(path.relative_to(workload.folder)), path.read_bytes())
 
     key = key_of(arch.name, quoll.compiler_version(arch.compiler), *FLAGS, workload.name,
-                 files=[*workload.files(), TIMED, Path(__file__)])
+                 recipe(Path(__file__)), files=[*workload.files(), TIMED])
     return cache.get("workload", key, make) / PACKED
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestration.base import tools
 from orchestration.base.arch import Arch
-from orchestration.base.cache import Cache, files_below, hash_file, key_of, noted_hash
+from orchestration.base.cache import Cache, files_below, hash_file, key_of, noted_hash, recipe
 from orchestration.base.tree import ROOT
 from orchestration.build import rootfs
 
@@ -29,10 +29,10 @@ def archive(arch: Arch, cache: Cache, spec: rootfs.Spec, files: Mapping[str, byt
     files are programs, by their path; unpacked are tar files, by the folder that they are unpacked in.
     """
     base = rootfs.packages(arch, cache, spec)
-    key = key_of(noted_hash(base), spec.name, PACK,
+    key = key_of(noted_hash(base), spec.name, PACK, recipe(Path(__file__), Path(rootfs.__file__)),
                  *(f"{name} {content.hex()}" for name, content in sorted(files.items())),
                  *(f"{name} {hash_file(path)}" for name, path in sorted(unpacked.items())),
-                 files=[*files_below(rootfs.FOLDER / spec.name), Path(__file__), Path(rootfs.__file__)], base=ROOT)
+                 files=files_below(rootfs.FOLDER / spec.name), base=ROOT)
 
     def make(entry: Path) -> None:
         with rootfs.filled(cache, spec, base, None, f"initramfs-{arch.name}.log") as (tree, log):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from orchestration.base import doctor, tools
 from orchestration.base.arch import Arch
-from orchestration.base.cache import Cache, key_of
+from orchestration.base.cache import Cache, key_of, recipe
 from orchestration.base.errors import BuildError, InfrastructureError, MissingError
 from orchestration.base.tree import ROOT
 from orchestration.build import quoll
@@ -188,5 +188,5 @@ def linux(arch: Arch, cache: Cache, flavour: Flavour) -> Path:
     source = source_key(flavour)
     header = quoll.generate(arch, "header") if flavour.patched else ""
     key = key_of(source, header, quoll.compiler_version(arch.compiler), flavour.make_arch,
-                 files=[*flavour.configs, Path(__file__)], base=ROOT)
+                 recipe(Path(__file__)), files=flavour.configs)
     return cache.get(f"linux-{flavour.name}", key, lambda entry: make(arch, cache, flavour, source, entry))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from orchestration.base import tools
 from orchestration.base.arch import Arch
-from orchestration.base.cache import TREE, Cache, files_below, key_of, noted_hash
+from orchestration.base.cache import TREE, Cache, files_below, key_of, noted_hash, recipe
 from orchestration.base.errors import InfrastructureError, QuollError
 from orchestration.base.ownership import PREFIX, OwnFolder, temporary
 from orchestration.base.tree import ROOT
@@ -119,7 +119,7 @@ def base_image(arch: Arch, cache: Cache, spec: Spec, modules: Path | None) -> Pa
     archive = packages(arch, cache, spec)
     size = max(IMAGE_SIZE, archive.stat().st_size + IMAGE_ROOM)
     key = key_of(noted_hash(archive), noted_hash(modules) if modules else "", str(size), spec.name,
-                 files=[*files_below(FOLDER / spec.name), Path(__file__)], base=ROOT)
+                 recipe(Path(__file__)), files=files_below(FOLDER / spec.name), base=ROOT)
 
     def make(entry: Path) -> None:
         with filled(cache, spec, archive, modules, f"image-{arch.name}.log") as (tree, log):

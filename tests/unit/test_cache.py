@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.base import doctor
-from orchestration.base.cache import Cache, key_of, noted_hash
+from orchestration.base.cache import Cache, key_of, noted_hash, recipe
 from orchestration.base.errors import InfrastructureError
 
 
@@ -149,3 +149,15 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InfrastructureError, match="cannot create"):
         Cache(tmp_path / "file" / "quoll")
+
+
+def test_words_do_not_change_a_recipe_and_code_does(tmp_path: Path) -> None:
+    def of(text: str) -> str:
+        path = tmp_path / "module.py"
+        path.write_text(text)
+        return recipe(path)
+
+    code = '"""Words."""\nimport os\n\ndef make():\n    """More."""\n    # Why.\n    return os.sep + "a"\n'
+    same = '"""Other words."""\nfrom os import path\nimport os\n\n\ndef make():\n    return os.sep + "a"\n'
+    assert of(code) == of(same)
+    assert of(code) != of(code.replace('"a"', '"b"'))

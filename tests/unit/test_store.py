@@ -54,7 +54,7 @@ def test_a_crash_loses_no_finished_result(tmp_path: Path) -> None:
 import os, signal, sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
-from orchestration.store import Sample, Store
+from orchestration.bench.store import Sample, Store
 results = Store(Path({str(tmp_path)!r}))
 record = results.begin("bench", "x86_64", {{}})
 for number in range(5):

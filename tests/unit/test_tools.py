@@ -21,8 +21,8 @@ LIMIT = 20.0
 BUILD = """
 import sys
 from pathlib import Path
-from orchestration import tools
-from orchestration.cache import Cache
+from orchestration.base import tools
+from orchestration.base.cache import Cache
 root = Path(sys.argv[1])
 script = "trap '' TERM; sleep 300 & echo $! $$ > ids.new; mv ids.new ids; wait; sleep 300"
 Cache(root).get("kind", "key", lambda entry: tools.run(["sh", "-c", script], root / "log", "it", 300, cwd=root,
