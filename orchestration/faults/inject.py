@@ -32,8 +32,8 @@ KINDS = ("kill", "hang", "wild", "register")
 USUAL = KINDS[:3]
 DRIVERS = ("net", "block", "console")
 # Functions on every driver's way of a request, where a fault may begin; the steps after it reach their callers.
-ENTRIES = ("l4_backend_poll", "l4_backend_peek", "l4_backend_advance", "l4_backend_push", "l4_backend_interrupt",
-           "l4_backend_kicks", "l4_virtqueue_add", "l4_virtqueue_kick", "l4_virtqueue_get", "emit", "put", "get")
+ENTRIES = ("backend_poll", "backend_peek", "backend_advance", "backend_push", "backend_interrupt",
+           "backend_kicks", "virtqueue_add", "virtqueue_kick", "virtqueue_get", "emit", "put", "get")
 HITS_MAX = 8
 STEPS_MAX = 48
 STORES_MAX = 12

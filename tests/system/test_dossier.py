@@ -17,7 +17,7 @@ def test_the_dossier_names_threads_and_places(guest: Session) -> None:
     threads = dict(line.split(maxsplit=1) for line in section.splitlines()[1:])
     assert set(threads) == {"root", "console", "block", "net", "guest"}
     assert re.search(r"recv on endpoint \d+ \(root's\), priority 254.*<serve", threads["root"])
-    assert re.search(r"wait on notification \d+ \(block's\), priority 200.*<l4_forward", threads["block"])
+    assert re.search(r"wait on notification \d+ \(block's\), priority 200.*<front_serve", threads["block"])
     assert "== registers of Linux, as L4 saved them" in text
     # Linux waits in its idle loop, and its stack is read though it does not run.
     assert "<cpu_startup_entry+" in text.split("== stack of Linux")[1].split("\n\n")[0]

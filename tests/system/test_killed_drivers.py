@@ -111,7 +111,7 @@ def test_a_line_that_stays_raised_is_the_end_of_its_driver(made: boot.Artefacts,
         pytest.skip("its drivers have messages, not lines")
     # Where it reads to take the line back is not the device's register any more. A GIC goes on interrupting then;
     # QEMU's PLIC never does again, which the pings find.
-    aimed(made, progress, tmp_path, "net", entry="l4_backend_peek", variable="pci", member="isr",
+    aimed(made, progress, tmp_path, "net", entry="backend_peek", variable="pci", member="isr",
           value=made.abi.SERVER_INFO_VADDR)
 
 

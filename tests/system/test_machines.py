@@ -147,9 +147,9 @@ def test_the_console_has_a_shell(root: Path, machine: str) -> None:
 
 def test_gdb_knows_kernel_servers_and_linux(root: Path, machine: str) -> None:
     done = orchestrate(root, "gdb", machine, "--", "-batch", "-ex", "info symbol schedule", "-ex", "server block",
-                       "-ex", "info symbol l4_backend_push", "-ex", "info line thread_stop", "-ex", "bt 2", "-ex",
+                       "-ex", "info symbol backend_push", "-ex", "info line thread_stop", "-ex", "bt 2", "-ex",
                        "detach")
-    assert "l4_backend_push in section .text" in done.stdout, done.stdout + done.stderr
+    assert "backend_push in section .text" in done.stdout, done.stdout + done.stderr
     assert "thread.c" in done.stdout
     assert orchestrate(root, "ssh", machine, "--", "true").returncode == 0
 

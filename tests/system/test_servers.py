@@ -130,7 +130,7 @@ def crashing(compile_server: Callable[..., Path]) -> Callable[..., Path]:
     """Build a server that dies at every nth request that it gives back, or hangs."""
 
     def make(name: str, every: int, hangs: bool = False, lives: int = 1 << 30) -> Path:
-        return compile_server(f"{name}-{every}-{hangs}-{lives}", name, "crash.c", "l4_backend_push",
+        return compile_server(f"{name}-{every}-{hangs}-{lives}", name, "crash.c", "backend_push",
                               f"-DCRASH_EVERY={every}", f"-DCRASH_HANGS={int(hangs)}", f"-DCRASH_LIVES={lives}")
 
     return make

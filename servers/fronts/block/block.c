@@ -30,7 +30,7 @@ static void limit_segments(u8 *config, u16 buffers)
 		*seg_max = buffers - 2U;
 }
 
-const struct l4_forward_class block_class = {
+const struct front_class block_class = {
 	.device_id = ID,
 	.features = 1UL << F_SIZE_MAX | 1UL << F_SEG_MAX | 1UL << F_GEOMETRY | 1UL << F_RO | 1UL << F_BLK_SIZE |
 	            1UL << F_FLUSH | 1UL << F_TOPOLOGY | 1UL << F_DISCARD | 1UL << F_WRITE_ZEROES,

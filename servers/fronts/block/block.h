@@ -3,9 +3,9 @@
 #ifndef BLOCK_H
 #define BLOCK_H
 
-#include "../lib/forward.h"
+#include "../lib/front.h"
 #include <base/lib.h>
 
-extern const struct l4_forward_class block_class;
+extern const struct front_class block_class;
 
 #endif

@@ -29,7 +29,7 @@ enum {
 #define CONFIG_BYTES 12
 #define HEADER_BYTES 12 /* struct virtio_net_hdr, section 5.1.6 */
 
-const struct l4_forward_class net_class = {
+const struct front_class net_class = {
 	.device_id = ID,
 	.features = BIT(F_CSUM) | BIT(F_GUEST_CSUM) | BIT(F_MTU) | BIT(F_MAC) | BIT(F_GUEST_TSO4) | BIT(F_GUEST_TSO6) |
 	            BIT(F_GUEST_ECN) | BIT(F_GUEST_UFO) | BIT(F_HOST_TSO4) | BIT(F_HOST_TSO6) | BIT(F_HOST_ECN) |

@@ -3,9 +3,9 @@
 #ifndef NET_H
 #define NET_H
 
-#include "../lib/forward.h"
+#include "../lib/front.h"
 #include <base/lib.h>
 
-extern const struct l4_forward_class net_class;
+extern const struct front_class net_class;
 
 #endif

@@ -6,34 +6,34 @@
 
 #define STATUS_UNKNOWN 0xffffffffU
 
-void *l4_backend_memory(struct l4_backend *backend, u64 gpa) { return (void *)(L4_SERVER_GUEST_VADDR + gpa); }
+void *backend_memory(struct backend *backend, u64 gpa) { return (void *)(L4_SERVER_GUEST_VADDR + gpa); }
 
-static bool in_guest(struct l4_backend *backend, u64 gpa, u64 bytes, u64 align)
+static bool in_guest(struct backend *backend, u64 gpa, u64 bytes, u64 align)
 {
 	u64 size = backend->info->guest_size;
 
 	return gpa <= size && bytes <= size - gpa && gpa % align == 0;
 }
 
-static u64 seal(const struct l4_backend_queue *queue)
+static u64 seal(const struct backend_queue *queue)
 {
 	return (u64)queue->desc * 3 + (u64)queue->avail * 5 + (u64)queue->used * 7 + queue->size;
 }
 
-static u64 counts(const struct l4_backend_queue *queue)
+static u64 counts(const struct backend_queue *queue)
 {
 	return ~(queue->avail_next | (u64)queue->used_next << 16 | (u64)queue->used_told << 32);
 }
 
 /* Nothing is out any more. */
-static void let_go(struct l4_backend_queue *queue)
+static void let_go(struct backend_queue *queue)
 {
 	memset(queue, 0, sizeof(*queue));
 	queue->counts = counts(queue);
 }
 
-void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *info, u32 device_id, u64 features,
-                     unsigned int queue_count, u16 queue_size, const void *config, u32 config_bytes)
+void backend_init(struct backend *backend, const struct l4_server_info *info, u32 device_id, u64 features,
+                  unsigned int queue_count, u16 queue_size, const void *config, u32 config_bytes)
 {
 	struct l4_virtio_page *page;
 	unsigned int i;
@@ -46,7 +46,7 @@ void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *in
 	backend->status = STATUS_UNKNOWN;
 	backend->queue_count = queue_count;
 	backend->queue_size = queue_size;
-	backend->page = page = l4_backend_memory(backend, info->device_page);
+	backend->page = page = backend_memory(backend, info->device_page);
 	page->version = 1;
 	page->device_id = device_id;
 	page->vendor_id = 0x4c4f5551;
@@ -60,17 +60,16 @@ void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *in
 }
 
 /* What has been checked is in a copy, in registers: no store that goes astray changes it before it is used. */
-static inline __attribute__((always_inline)) struct l4_backend_queue checked(struct l4_backend *backend,
-                                                                             unsigned int number)
+static inline __attribute__((always_inline)) struct backend_queue checked(struct backend *backend, unsigned int number)
 {
-	struct l4_backend_queue at = backend->queue[number];
+	struct backend_queue at = backend->queue[number];
 
 	if (at.seal != (at.size ? seal(&at) : 0) || at.counts != counts(&at))
 		l4_die("queue %u was changed", number);
 	return at;
 }
 
-static u64 own_seal(const struct l4_backend *backend)
+static u64 own_seal(const struct backend *backend)
 {
 	return (u64)backend->info * 3 + (u64)backend->page * 5 + backend->features * 7 + backend->status * 11UL +
 	       backend->event_idx * 13UL + backend->queue_count * 17UL + backend->queue_size * 19UL +
@@ -81,7 +80,7 @@ static u64 own_seal(const struct l4_backend *backend)
  * The word of a queue in kept: the index, and of what ring and that it is this index, so that no other word passes for
  * it.
  */
-static u64 kept_word(const struct l4_backend_queue *queue, u16 used)
+static u64 kept_word(const struct backend_queue *queue, u16 used)
 {
 	return (queue->seal + used * 0x9e3779b97f4bUL) << 16 | used;
 }
@@ -90,9 +89,9 @@ static u64 kept_word(const struct l4_backend_queue *queue, u16 used)
  * Requests that have been given back. The ring tells; the word that is kept is older by one at most (a push stores it
  * last). Where they differ by more, the ring was written by a predecessor that was no longer itself.
  */
-static u16 given_back(struct l4_backend *backend, unsigned int number)
+static u16 given_back(struct backend *backend, unsigned int number)
 {
-	struct l4_backend_queue *queue = &backend->queue[number];
+	struct backend_queue *queue = &backend->queue[number];
 	u16 used = l4_read_once(queue->used->idx), kept;
 	u64 word;
 
@@ -106,9 +105,9 @@ static u16 given_back(struct l4_backend *backend, unsigned int number)
 	return kept;
 }
 
-static bool attach(struct l4_backend *backend, unsigned int number)
+static bool attach(struct backend *backend, unsigned int number)
 {
-	struct l4_backend_queue *queue = &backend->queue[number];
+	struct backend_queue *queue = &backend->queue[number];
 	struct l4_virtio_queue *shared = &backend->page->queue[number];
 	u32 size = l4_read_once(shared->size);
 	u64 desc = l4_read_once(shared->desc), avail = l4_read_once(shared->driver),
@@ -122,9 +121,9 @@ static bool attach(struct l4_backend *backend, unsigned int number)
 	if (!in_guest(backend, desc, 16UL * size, 16) || !in_guest(backend, avail, 6 + 2UL * size, 2) ||
 	    !in_guest(backend, used, 6 + 8UL * size, 4))
 		return false;
-	queue->desc = l4_backend_memory(backend, desc);
-	queue->avail = l4_backend_memory(backend, avail);
-	queue->used = l4_backend_memory(backend, used);
+	queue->desc = backend_memory(backend, desc);
+	queue->avail = backend_memory(backend, avail);
+	queue->used = backend_memory(backend, used);
 	queue->size = (u16)size;
 	queue->seal = seal(queue);
 	/* 0 for a fresh ring; else requests from here on were in flight when our predecessor died. */
@@ -135,7 +134,7 @@ static bool attach(struct l4_backend *backend, unsigned int number)
 	return true;
 }
 
-static void detach(struct l4_backend *backend)
+static void detach(struct backend *backend)
 {
 	unsigned int i;
 
@@ -146,14 +145,14 @@ static void detach(struct l4_backend *backend)
 	}
 }
 
-static void interrupt(struct l4_backend *backend)
+static void interrupt(struct backend *backend)
 {
 	__atomic_fetch_or(&backend->page->interrupt_status, (u32)L4_VIRTIO_IRQ_RING, __ATOMIC_SEQ_CST);
 	l4_signal(L4_SERVER_SLOT_GUEST);
 }
 
 /* What the guest has chosen may change until it starts the device, and never does for us afterwards. */
-static void agree(struct l4_backend *backend)
+static void agree(struct backend *backend)
 {
 	if (!(backend->pending & VIRTIO_STATUS_FEATURES_OK))
 		return;
@@ -167,7 +166,7 @@ static void agree(struct l4_backend *backend)
 }
 
 /* NULL, or why not. */
-static const char *attach_all(struct l4_backend *backend)
+static const char *attach_all(struct backend *backend)
 {
 	unsigned int i;
 
@@ -177,7 +176,7 @@ static const char *attach_all(struct l4_backend *backend)
 	return NULL;
 }
 
-enum l4_backend_action l4_backend_poll(struct l4_backend *backend)
+enum backend_action backend_poll(struct backend *backend)
 {
 	struct l4_virtio_page *page = backend->page;
 	u32 status = l4_load_acquire(&page->status);
@@ -187,11 +186,11 @@ enum l4_backend_action l4_backend_poll(struct l4_backend *backend)
 	if (backend->seal && backend->seal != own_seal(backend))
 		l4_die("back end was changed");
 	if (status == backend->status)
-		return L4_BACKEND_NONE;
+		return BACKEND_NONE;
 	backend->pending = status;
 	if (!status) {
 		detach(backend);
-		return L4_BACKEND_STOP;
+		return BACKEND_STOP;
 	}
 	if (!running)
 		agree(backend);
@@ -199,20 +198,20 @@ enum l4_backend_action l4_backend_poll(struct l4_backend *backend)
 		why = backend->pending & VIRTIO_STATUS_FEATURES_OK ? attach_all(backend)
 		                                                   : "started without features that the device has";
 		if (why) {
-			l4_backend_break(backend, why);
-			l4_backend_done(backend);
-			return L4_BACKEND_STOP;
+			backend_break(backend, why);
+			backend_done(backend);
+			return BACKEND_STOP;
 		}
 		/* Our predecessor may have died between giving back a request and saying so. */
 		if (backend->info->restarts)
 			interrupt(backend);
-		return L4_BACKEND_START;
+		return BACKEND_START;
 	}
-	l4_backend_done(backend);
-	return L4_BACKEND_NONE;
+	backend_done(backend);
+	return BACKEND_NONE;
 }
 
-void l4_backend_done(struct l4_backend *backend)
+void backend_done(struct backend *backend)
 {
 	struct l4_virtio_page *page = backend->page;
 
@@ -225,7 +224,7 @@ void l4_backend_done(struct l4_backend *backend)
 	l4_store_release(&page->status_ack, backend->status);
 }
 
-void l4_backend_break(struct l4_backend *backend, const char *why)
+void backend_break(struct backend *backend, const char *why)
 {
 	if (backend->settled)
 		l4_die("device %u: %s, or so it seems", l4_read_once(backend->page->device_id), why);
@@ -236,7 +235,7 @@ void l4_backend_break(struct l4_backend *backend, const char *why)
 	l4_signal(L4_SERVER_SLOT_GUEST);
 }
 
-static const char *walk(struct l4_backend *backend, struct l4_backend_queue *queue, struct l4_chain *chain)
+static const char *walk(struct backend *backend, struct backend_queue *queue, struct guest_chain *chain)
 {
 	const struct vring_desc *table = queue->desc;
 	u32 limit = queue->size, at = chain->head;
@@ -256,14 +255,14 @@ static const char *walk(struct l4_backend *backend, struct l4_backend_queue *que
 				return "misplaced indirect table";
 			if (!desc.len || desc.len % 16 || !in_guest(backend, desc.addr, desc.len, 8))
 				return "indirect table out of memory";
-			table = l4_backend_memory(backend, desc.addr);
+			table = backend_memory(backend, desc.addr);
 			limit = desc.len / 16;
 			at = 0;
 			indirect = true;
 			continue;
 		}
 		/* Also what ends a loop. */
-		if (chain->count == L4_CHAIN_MAX)
+		if (chain->count == CHAIN_MAX)
 			return "request too long";
 		if (!desc.len || !in_guest(backend, desc.addr, desc.len, 1))
 			return "buffer out of memory";
@@ -274,16 +273,16 @@ static const char *walk(struct l4_backend *backend, struct l4_backend_queue *que
 		else
 			chain->readable += desc.len;
 		chain->buffer[chain->count++] =
-			(struct l4_buffer){ desc.addr, desc.len, (desc.flags & VRING_DESC_WRITE) != 0 };
+			(struct guest_buffer){ desc.addr, desc.len, (desc.flags & VRING_DESC_WRITE) != 0 };
 		if (!(desc.flags & VRING_DESC_NEXT))
 			return NULL;
 		at = desc.next;
 	}
 }
 
-int l4_backend_peek(struct l4_backend *backend, unsigned int number, struct l4_chain *chain)
+int backend_peek(struct backend *backend, unsigned int number, struct guest_chain *chain)
 {
-	struct l4_backend_queue at = checked(backend, number), *queue = &at;
+	struct backend_queue at = checked(backend, number), *queue = &at;
 	const char *error;
 	u16 waiting;
 
@@ -302,22 +301,22 @@ int l4_backend_peek(struct l4_backend *backend, unsigned int number, struct l4_c
 		error = walk(backend, queue, chain);
 	if (!error)
 		return 1;
-	l4_backend_break(backend, error);
+	backend_break(backend, error);
 	return -1;
 }
 
-void l4_backend_advance(struct l4_backend *backend, unsigned int number)
+void backend_advance(struct backend *backend, unsigned int number)
 {
-	struct l4_backend_queue *queue = &backend->queue[number], at = checked(backend, number);
+	struct backend_queue *queue = &backend->queue[number], at = checked(backend, number);
 
 	at.avail_next++;
 	queue->avail_next = at.avail_next;
 	queue->counts = counts(&at);
 }
 
-void l4_backend_push(struct l4_backend *backend, unsigned int number, u16 head, u32 written)
+void backend_push(struct backend *backend, unsigned int number, u16 head, u32 written)
 {
-	struct l4_backend_queue *queue = &backend->queue[number], at = checked(backend, number);
+	struct backend_queue *queue = &backend->queue[number], at = checked(backend, number);
 	struct vring_used_elem *elem;
 	u64 sure = (u64)~written << 32 | written;
 	u16 due;
@@ -329,7 +328,7 @@ void l4_backend_push(struct l4_backend *backend, unsigned int number, u16 head, 
 	/* Given back in order: what is due, and where, stands in the rings. */
 	due = l4_read_once(at.avail->ring[at.used_next % at.size]);
 	if (l4_read_once(at.used->idx) != at.used_next || due != head) {
-		l4_backend_break(backend, "request given back is not the one that is due");
+		backend_break(backend, "request given back is not the one that is due");
 		return;
 	}
 	elem = &at.used->ring[at.used_next % at.size];
@@ -346,9 +345,9 @@ void l4_backend_push(struct l4_backend *backend, unsigned int number, u16 head, 
 		l4_write_once(backend->kept[number], kept_word(&at, at.used_next));
 }
 
-void l4_backend_interrupt(struct l4_backend *backend, unsigned int number)
+void backend_interrupt(struct backend *backend, unsigned int number)
 {
-	struct l4_backend_queue at = checked(backend, number), *queue = &at;
+	struct backend_queue at = checked(backend, number), *queue = &at;
 	u16 told = at.used_told, next = at.used_next;
 
 	if (!at.size || told == next)
@@ -369,9 +368,9 @@ void l4_backend_interrupt(struct l4_backend *backend, unsigned int number)
 	interrupt(backend);
 }
 
-bool l4_backend_kicks(struct l4_backend *backend, unsigned int number, bool on)
+bool backend_kicks(struct backend *backend, unsigned int number, bool on)
 {
-	struct l4_backend_queue at = checked(backend, number), *queue = &at;
+	struct backend_queue at = checked(backend, number), *queue = &at;
 
 	if (!queue->size)
 		return false;

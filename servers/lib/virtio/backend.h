@@ -7,21 +7,22 @@
  * are exactly [used idx, avail idx), and a back end that was restarted goes on from there without any other
  * state.
  */
-#ifndef L4_BACKEND_H
-#define L4_BACKEND_H
+#ifndef BACKEND_H
+#define BACKEND_H
 
+#include <base/dma.h>
 #include <virtio/vring.h>
 
-#define L4_CHAIN_MAX 256 /* buffers of one request */
+#define CHAIN_MAX 256 /* buffers of one request */
 
-struct l4_chain {
+struct guest_chain {
 	u16 head;
 	u16 count;
 	u64 readable, writable;                /* bytes */
-	struct l4_buffer buffer[L4_CHAIN_MAX]; /* guest-physical, inside of guest RAM; readable ones first */
+	struct guest_buffer buffer[CHAIN_MAX]; /* inside of guest RAM; readable ones first */
 };
 
-struct l4_backend_queue {
+struct backend_queue {
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
@@ -33,13 +34,13 @@ struct l4_backend_queue {
 	u64 counts;    /* of what only we change: a store that went astray shows before it does harm */
 };
 
-enum l4_backend_action {
-	L4_BACKEND_NONE,
-	L4_BACKEND_STOP,  /* quiesce the device, then l4_backend_done() */
-	L4_BACKEND_START, /* start the device: queues are attached; then l4_backend_done() */
+enum backend_action {
+	BACKEND_NONE,
+	BACKEND_STOP,  /* quiesce the device, then backend_done() */
+	BACKEND_START, /* start the device: queues are attached; then backend_done() */
 };
 
-struct l4_backend {
+struct backend {
 	const struct l4_server_info *info;
 	struct l4_virtio_page *page;
 	u64 features;
@@ -47,45 +48,45 @@ struct l4_backend {
 	u32 status;     /* on which we have acted */
 	bool event_idx; /* the guest says by index, not by flag, when it wants interrupts */
 	bool settled;   /* older than a sign of life */
-	u32 pending;    /* status that l4_backend_done() acknowledges */
-	u64 seal; /* of all but settled, pending and the queues, from one l4_backend_done() to the next; 0: none yet */
+	u32 pending;    /* status that backend_done() acknowledges */
+	u64 seal; /* of all but settled, pending and the queues, from one backend_done() to the next; 0: none yet */
 	unsigned int queue_count;
 	u16 queue_size; /* largest that we take: the guest can write to size_max */
-	struct l4_backend_queue queue[L4_VIRTIO_QUEUES];
+	struct backend_queue queue[L4_VIRTIO_QUEUES];
 	/*
 	 * Where the number of requests given back is noted for our successor, a word for each queue in memory that
 	 * outlives us; NULL: nowhere. The guest's ring says it too, but a wild end may have written anything there.
-	 * Set after l4_backend_init().
+	 * Set after backend_init().
 	 */
 	u64 *kept;
 };
 
 /* Publish the device. A guest that is already running with it (we were restarted) is left as it is. */
-void l4_backend_init(struct l4_backend *backend, const struct l4_server_info *info, u32 device_id, u64 features,
-                     unsigned int queue_count, u16 queue_size, const void *config, u32 config_bytes);
+void backend_init(struct backend *backend, const struct l4_server_info *info, u32 device_id, u64 features,
+                  unsigned int queue_count, u16 queue_size, const void *config, u32 config_bytes);
 
 /* Look at the status that the guest has written. */
-enum l4_backend_action l4_backend_poll(struct l4_backend *backend);
-void l4_backend_done(struct l4_backend *backend);
+enum backend_action backend_poll(struct backend *backend);
+void backend_done(struct backend *backend);
 
 /* 1: *chain is the oldest request not yet advanced over; 0: there is none; -1: the ring makes no sense. */
-int l4_backend_peek(struct l4_backend *backend, unsigned int queue, struct l4_chain *chain);
-void l4_backend_advance(struct l4_backend *backend, unsigned int queue);
+int backend_peek(struct backend *backend, unsigned int queue, struct guest_chain *chain);
+void backend_advance(struct backend *backend, unsigned int queue);
 
 /* Give back the oldest request that is out; then interrupt the guest when a batch is through. */
-void l4_backend_push(struct l4_backend *backend, unsigned int queue, u16 head, u32 written);
-void l4_backend_interrupt(struct l4_backend *backend, unsigned int queue);
+void backend_push(struct backend *backend, unsigned int queue, u16 head, u32 written);
+void backend_interrupt(struct backend *backend, unsigned int queue);
 
 /* Ask for kicks, or for none while we are looking anyway. True: a request came before we asked. */
-bool l4_backend_kicks(struct l4_backend *backend, unsigned int queue, bool on);
+bool backend_kicks(struct backend *backend, unsigned int queue, bool on);
 
 /*
  * The ring makes no sense, by the guest's doing or by ours. If we are settled, we die: our successor looks with fresh
  * eyes. Else it is the guest's, and all queues are let go until it resets the device.
  */
-void l4_backend_break(struct l4_backend *backend, const char *why);
+void backend_break(struct backend *backend, const char *why);
 
 /* Bytes of guest RAM; the range has been checked. */
-void *l4_backend_memory(struct l4_backend *backend, u64 gpa);
+void *backend_memory(struct backend *backend, u64 gpa);
 
 #endif

@@ -29,32 +29,26 @@ enum {
 #define NO_VECTOR   0xffff
 #define RESET_TRIES 10000000
 
-static u8 read8(struct l4_virtio_pci *pci, unsigned int at) { return pci->common[at]; }
+static u8 read8(struct virtio_pci *pci, unsigned int at) { return pci->common[at]; }
 
-static void write8(struct l4_virtio_pci *pci, unsigned int at, u8 value) { pci->common[at] = value; }
+static void write8(struct virtio_pci *pci, unsigned int at, u8 value) { pci->common[at] = value; }
 
-static u16 read16(struct l4_virtio_pci *pci, unsigned int at) { return *(volatile u16 *)(pci->common + at); }
+static u16 read16(struct virtio_pci *pci, unsigned int at) { return *(volatile u16 *)(pci->common + at); }
 
-static void write16(struct l4_virtio_pci *pci, unsigned int at, u16 value)
-{
-	*(volatile u16 *)(pci->common + at) = value;
-}
+static void write16(struct virtio_pci *pci, unsigned int at, u16 value) { *(volatile u16 *)(pci->common + at) = value; }
 
-static u32 read32(struct l4_virtio_pci *pci, unsigned int at) { return *(volatile u32 *)(pci->common + at); }
+static u32 read32(struct virtio_pci *pci, unsigned int at) { return *(volatile u32 *)(pci->common + at); }
 
-static void write32(struct l4_virtio_pci *pci, unsigned int at, u32 value)
-{
-	*(volatile u32 *)(pci->common + at) = value;
-}
+static void write32(struct virtio_pci *pci, unsigned int at, u32 value) { *(volatile u32 *)(pci->common + at) = value; }
 
 /* Section 4.1.3.1: 64-bit fields as two of 32 bits. */
-static void write64(struct l4_virtio_pci *pci, unsigned int at, u64 value)
+static void write64(struct virtio_pci *pci, unsigned int at, u64 value)
 {
 	write32(pci, at, (u32)value);
 	write32(pci, at + 4, (u32)(value >> 32));
 }
 
-void l4_virtio_pci_init(struct l4_virtio_pci *pci, const struct l4_server_info *info)
+void virtio_pci_init(struct virtio_pci *pci, const struct l4_server_info *info)
 {
 	pci->common = (volatile u8 *)(L4_SERVER_REGS_VADDR + info->common_offset);
 	pci->notify = (volatile u8 *)(L4_SERVER_REGS_VADDR + info->notify_offset);
@@ -63,7 +57,7 @@ void l4_virtio_pci_init(struct l4_virtio_pci *pci, const struct l4_server_info *
 	pci->notify_multiplier = info->notify_multiplier;
 }
 
-void l4_virtio_pci_reset(struct l4_virtio_pci *pci)
+void virtio_pci_reset(struct virtio_pci *pci)
 {
 	unsigned int i;
 
@@ -74,7 +68,7 @@ void l4_virtio_pci_reset(struct l4_virtio_pci *pci)
 	l4_mb();
 }
 
-u64 l4_virtio_pci_features(struct l4_virtio_pci *pci)
+u64 virtio_pci_features(struct virtio_pci *pci)
 {
 	u64 features;
 
@@ -84,7 +78,7 @@ u64 l4_virtio_pci_features(struct l4_virtio_pci *pci)
 	return features | (u64)read32(pci, DEVICE_FEATURE) << 32;
 }
 
-void l4_virtio_pci_config(struct l4_virtio_pci *pci, u8 *to, u32 bytes)
+void virtio_pci_config(struct virtio_pci *pci, u8 *to, u32 bytes)
 {
 	u8 generation;
 	u32 i;
@@ -96,7 +90,7 @@ void l4_virtio_pci_config(struct l4_virtio_pci *pci, u8 *to, u32 bytes)
 	} while (read8(pci, CONFIG_GENERATION) != generation);
 }
 
-bool l4_virtio_pci_negotiate(struct l4_virtio_pci *pci, u64 features)
+bool virtio_pci_negotiate(struct virtio_pci *pci, u64 features)
 {
 	u8 status = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER;
 
@@ -110,28 +104,27 @@ bool l4_virtio_pci_negotiate(struct l4_virtio_pci *pci, u64 features)
 	return read8(pci, DEVICE_STATUS) & VIRTIO_STATUS_FEATURES_OK;
 }
 
-u16 l4_virtio_pci_queue_size(struct l4_virtio_pci *pci, u16 number)
+u16 virtio_pci_queue_size(struct virtio_pci *pci, u16 number)
 {
 	u16 size;
 
 	write16(pci, QUEUE_SELECT, number);
 	size = read16(pci, QUEUE_SIZE);
-	if (size > L4_VIRTQUEUE_MAX)
-		size = L4_VIRTQUEUE_MAX;
+	if (size > VIRTQUEUE_MAX)
+		size = VIRTQUEUE_MAX;
 	while (size & (size - 1))
 		size &= size - 1;
 	return size;
 }
 
-void l4_virtio_pci_queue(struct l4_virtio_pci *pci, struct l4_virtqueue *queue, u16 number, u16 size, void *memory,
-                         u64 paddr)
+void virtio_pci_queue(struct virtio_pci *pci, struct virtqueue *queue, u16 number, u16 size, void *memory, u64 paddr)
 {
 	u16 vector = pci->isr ? NO_VECTOR : 0;
 	volatile u8 *doorbell;
 
 	write16(pci, QUEUE_SELECT, number);
 	doorbell = pci->notify + read16(pci, QUEUE_NOTIFY_OFF) * pci->notify_multiplier;
-	l4_virtqueue_init(queue, memory, paddr, number, size, (volatile u16 *)doorbell);
+	virtqueue_init(queue, memory, paddr, number, size, (volatile u16 *)doorbell);
 	write16(pci, QUEUE_SIZE, size);
 	write16(pci, QUEUE_MSIX_VECTOR, vector);
 	if (!pci->isr && read16(pci, QUEUE_MSIX_VECTOR) != vector)
@@ -143,19 +136,19 @@ void l4_virtio_pci_queue(struct l4_virtio_pci *pci, struct l4_virtqueue *queue, 
 	write16(pci, QUEUE_ENABLE, 1);
 }
 
-void l4_virtio_pci_start(struct l4_virtio_pci *pci)
+void virtio_pci_start(struct virtio_pci *pci)
 {
 	write8(pci, DEVICE_STATUS, read8(pci, DEVICE_STATUS) | VIRTIO_STATUS_DRIVER_OK);
 }
 
-bool l4_virtio_pci_runs(struct l4_virtio_pci *pci)
+bool virtio_pci_runs(struct virtio_pci *pci)
 {
 	u8 status = read8(pci, DEVICE_STATUS);
 
 	return (status & VIRTIO_STATUS_DRIVER_OK) && !(status & VIRTIO_STATUS_NEEDS_RESET);
 }
 
-void l4_virtio_pci_interrupt(struct l4_virtio_pci *pci)
+void virtio_pci_interrupt(struct virtio_pci *pci)
 {
 	/* Reading takes the line back (section 4.1.4.5). */
 	if (pci->isr)

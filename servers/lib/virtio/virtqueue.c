@@ -10,14 +10,13 @@
  * too. */
 static size_t used_offset(u16 size) { return (16UL * size + 6 + 2UL * size + 63) & ~63UL; }
 
-size_t l4_virtqueue_bytes(u16 size) { return used_offset(size) + 6 + 8UL * size; }
+size_t virtqueue_bytes(u16 size) { return used_offset(size) + 6 + 8UL * size; }
 
-void l4_virtqueue_init(struct l4_virtqueue *queue, void *memory, u64 paddr, u16 number, u16 size,
-                       volatile u16 *doorbell)
+void virtqueue_init(struct virtqueue *queue, void *memory, u64 paddr, u16 number, u16 size, volatile u16 *doorbell)
 {
 	u16 i;
 
-	memset(memory, 0, l4_virtqueue_bytes(size));
+	memset(memory, 0, virtqueue_bytes(size));
 	memset(queue, 0, sizeof(*queue));
 	queue->desc = memory;
 	queue->avail = (void *)((char *)memory + 16UL * size);
@@ -33,29 +32,26 @@ void l4_virtqueue_init(struct l4_virtqueue *queue, void *memory, u64 paddr, u16 
 		queue->next[i] = i + 1;
 }
 
-void l4_virtqueue_tables(struct l4_virtqueue *queue, void *memory, u64 paddr, u64 bytes)
+void virtqueue_tables(struct virtqueue *queue, void *memory, u64 paddr, u64 bytes)
 {
 	u64 count = bytes / sizeof(queue->tables[0]);
 	u16 i;
 
 	queue->tables = memory;
 	queue->tables_paddr = paddr;
-	queue->table_count = queue->free_tables = (u16)(count < L4_VIRTQUEUE_TABLES ? count : L4_VIRTQUEUE_TABLES);
+	queue->table_count = queue->free_tables = (u16)(count < VIRTQUEUE_TABLES ? count : VIRTQUEUE_TABLES);
 	for (i = 0; i < queue->table_count; i++)
 		queue->free_table[i] = i;
 }
 
-u16 l4_virtqueue_longest(const struct l4_virtqueue *queue)
+u16 virtqueue_longest(const struct virtqueue *queue) { return queue->table_count ? VIRTQUEUE_LONGEST : queue->size; }
+
+static bool wants_table(const struct virtqueue *queue, u16 count)
 {
-	return queue->table_count ? L4_VIRTQUEUE_LONGEST : queue->size;
+	return count > DIRECT_MAX && count <= VIRTQUEUE_LONGEST && queue->free_tables;
 }
 
-static bool wants_table(const struct l4_virtqueue *queue, u16 count)
-{
-	return count > DIRECT_MAX && count <= L4_VIRTQUEUE_LONGEST && queue->free_tables;
-}
-
-bool l4_virtqueue_fits(const struct l4_virtqueue *queue, u16 count)
+bool virtqueue_fits(const struct virtqueue *queue, u16 count)
 {
 	return queue->free_count >= (wants_table(queue, count) ? 1 : count);
 }
@@ -69,7 +65,7 @@ static u64 sum(const struct vring_desc *desc)
 	return word[0] + word[1];
 }
 
-static u64 put(struct vring_desc *desc, const struct l4_buffer *buffer, bool last, u16 next)
+static u64 put(struct vring_desc *desc, const struct dma_buffer *buffer, bool last, u16 next)
 {
 	struct vring_desc value = {
 		.addr = buffer->addr,
@@ -83,9 +79,9 @@ static u64 put(struct vring_desc *desc, const struct l4_buffer *buffer, bool las
 }
 
 /* The request in a table of its own (section 2.7.5.3), which costs one descriptor. */
-static void add_table(struct l4_virtqueue *queue, u16 head, const struct l4_buffer *buffers, u16 count)
+static void add_table(struct virtqueue *queue, u16 head, const struct dma_buffer *buffers, u16 count)
 {
-	u16 number = queue->free_table[--queue->free_tables] % L4_VIRTQUEUE_TABLES, i;
+	u16 number = queue->free_table[--queue->free_tables] % VIRTQUEUE_TABLES, i;
 	struct vring_desc value = {
 		.addr = queue->tables_paddr + number * sizeof(queue->tables[0]),
 		.len = count * sizeof(value),
@@ -103,7 +99,7 @@ static void add_table(struct l4_virtqueue *queue, u16 head, const struct l4_buff
 	queue->length[head] = 1;
 }
 
-static void add_chain(struct l4_virtqueue *queue, u16 head, const struct l4_buffer *buffers, u16 count)
+static void add_chain(struct virtqueue *queue, u16 head, const struct dma_buffer *buffers, u16 count)
 {
 	u16 at = head, i;
 
@@ -120,11 +116,11 @@ static void add_chain(struct l4_virtqueue *queue, u16 head, const struct l4_buff
 	queue->length[head] = count;
 }
 
-bool l4_virtqueue_add(struct l4_virtqueue *queue, const struct l4_buffer *buffers, u16 count, u16 token)
+bool virtqueue_add(struct virtqueue *queue, const struct dma_buffer *buffers, u16 count, u16 token)
 {
 	u16 head = queue->free_head;
 
-	if (!l4_virtqueue_fits(queue, count))
+	if (!virtqueue_fits(queue, count))
 		return false;
 	if (wants_table(queue, count))
 		add_table(queue, head, buffers, count);
@@ -136,7 +132,7 @@ bool l4_virtqueue_add(struct l4_virtqueue *queue, const struct l4_buffer *buffer
 }
 
 /* Whether a descriptor is that of a buffer. */
-static bool is(const struct vring_desc *desc, const struct l4_buffer *buffer, bool last)
+static bool is(const struct vring_desc *desc, const struct dma_buffer *buffer, bool last)
 {
 	u16 flags = l4_read_once(desc->flags);
 
@@ -145,7 +141,7 @@ static bool is(const struct vring_desc *desc, const struct l4_buffer *buffer, bo
 	       !(flags & VRING_DESC_INDIRECT);
 }
 
-bool l4_virtqueue_holds(const struct l4_virtqueue *queue, const struct l4_buffer *buffers, u16 count)
+bool virtqueue_holds(const struct virtqueue *queue, const struct dma_buffer *buffers, u16 count)
 {
 	u16 head = l4_read_once(queue->avail->ring[(u16)(queue->avail_idx - 1) % queue->size]), at = head, i;
 	const struct vring_desc *table = queue->desc;
@@ -164,12 +160,12 @@ bool l4_virtqueue_holds(const struct l4_virtqueue *queue, const struct l4_buffer
 	for (i = 0; i < count; i++) {
 		if (!is(&table[at], &buffers[i], i + 1 == count))
 			return false;
-		at = l4_read_once(table[at].next) % L4_VIRTQUEUE_MAX;
+		at = l4_read_once(table[at].next) % VIRTQUEUE_MAX;
 	}
 	return true;
 }
 
-void l4_virtqueue_kick(struct l4_virtqueue *queue)
+void virtqueue_kick(struct virtqueue *queue)
 {
 	l4_store_release(&queue->avail->idx, queue->avail_idx);
 	l4_mb(); /* before we look at the flag, and before the doorbell */
@@ -177,18 +173,15 @@ void l4_virtqueue_kick(struct l4_virtqueue *queue)
 		*queue->doorbell = queue->number;
 }
 
-bool l4_virtqueue_done(const struct l4_virtqueue *queue)
-{
-	return l4_load_acquire(&queue->used->idx) != queue->used_idx;
-}
+bool virtqueue_done(const struct virtqueue *queue) { return l4_load_acquire(&queue->used->idx) != queue->used_idx; }
 
-bool l4_virtqueue_get(struct l4_virtqueue *queue, u16 *token, u32 *written)
+bool virtqueue_get(struct virtqueue *queue, u16 *token, u32 *written)
 {
 	u64 found = 0;
 	u32 head;
 	u16 at, i;
 
-	if (!l4_virtqueue_done(queue))
+	if (!virtqueue_done(queue))
 		return false;
 	head = l4_read_once(queue->used->ring[queue->used_idx % queue->size].id);
 	*written = l4_read_once(queue->used->ring[queue->used_idx % queue->size].len);
@@ -202,13 +195,13 @@ bool l4_virtqueue_get(struct l4_virtqueue *queue, u16 *token, u32 *written)
 			break;
 		at = queue->next[at] % queue->size;
 	}
-	for (i = 0; i < queue->table_length[head] && i < L4_VIRTQUEUE_LONGEST; i++)
-		found += sum(&queue->tables[queue->table[head] % L4_VIRTQUEUE_TABLES][i]);
+	for (i = 0; i < queue->table_length[head] && i < VIRTQUEUE_LONGEST; i++)
+		found += sum(&queue->tables[queue->table[head] % VIRTQUEUE_TABLES][i]);
 	/* If it is not as we wrote it, the device may have done something else than it was asked to. */
 	if (found != queue->sum[head])
 		l4_die("descriptors of request %u were changed", head);
 	if (queue->table_length[head])
-		queue->free_table[queue->free_tables++ % L4_VIRTQUEUE_TABLES] = queue->table[head];
+		queue->free_table[queue->free_tables++ % VIRTQUEUE_TABLES] = queue->table[head];
 	queue->next[at] = queue->free_head;
 	queue->free_head = (u16)head;
 	queue->free_count += queue->length[head];
@@ -216,7 +209,7 @@ bool l4_virtqueue_get(struct l4_virtqueue *queue, u16 *token, u32 *written)
 	return true;
 }
 
-bool l4_virtqueue_sound(const struct l4_virtqueue *queue, u16 count)
+bool virtqueue_sound(const struct virtqueue *queue, u16 count)
 {
 	u16 at = queue->free_head, i, heads = 0, descriptors = queue->free_count, tables = queue->free_tables;
 
@@ -231,4 +224,4 @@ bool l4_virtqueue_sound(const struct l4_virtqueue *queue, u16 count)
 	return descriptors == queue->size && heads == count && tables == queue->table_count;
 }
 
-void l4_virtqueue_ring(struct l4_virtqueue *queue) { *queue->doorbell = queue->number; }
+void virtqueue_ring(struct virtqueue *queue) { *queue->doorbell = queue->number; }

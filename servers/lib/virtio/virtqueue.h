@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Drive a device's split ring: the side that virtio calls the driver. */
-#ifndef L4_VIRTQUEUE_H
-#define L4_VIRTQUEUE_H
+#ifndef VIRTQUEUE_H
+#define VIRTQUEUE_H
 
+#include <base/dma.h>
 #include <virtio/vring.h>
 
-#define L4_VIRTQUEUE_MAX     256
-#define L4_VIRTQUEUE_TABLES  8
-#define L4_VIRTQUEUE_LONGEST 256 /* buffers of a request in a table: a page */
+#define VIRTQUEUE_MAX     256
+#define VIRTQUEUE_TABLES  8
+#define VIRTQUEUE_LONGEST 256 /* buffers of a request in a table: a page */
 
-struct l4_virtqueue {
+struct virtqueue {
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
@@ -19,56 +20,55 @@ struct l4_virtqueue {
 	u16 size;
 	u16 free_head, free_count;
 	u16 avail_idx, used_idx;
-	struct vring_desc (*tables)[L4_VIRTQUEUE_LONGEST];
+	struct vring_desc (*tables)[VIRTQUEUE_LONGEST];
 	u64 tables_paddr;
 	u16 table_count, free_tables;
 	/* Private: the device reads the tables, but what it could change there is never believed. */
-	u16 free_table[L4_VIRTQUEUE_TABLES];
-	u16 next[L4_VIRTQUEUE_MAX];
+	u16 free_table[VIRTQUEUE_TABLES];
+	u16 next[VIRTQUEUE_MAX];
 	/* Of the request that starts here: */
-	u16 length[L4_VIRTQUEUE_MAX];       /* descriptors in the ring, 0: there is none */
-	u16 table[L4_VIRTQUEUE_MAX];        /* its table */
-	u16 table_length[L4_VIRTQUEUE_MAX]; /* and descriptors there, 0: it has none */
-	u16 token[L4_VIRTQUEUE_MAX];
-	u64 sum[L4_VIRTQUEUE_MAX]; /* of the words of all descriptors, as we wrote them */
+	u16 length[VIRTQUEUE_MAX];       /* descriptors in the ring, 0: there is none */
+	u16 table[VIRTQUEUE_MAX];        /* its table */
+	u16 table_length[VIRTQUEUE_MAX]; /* and descriptors there, 0: it has none */
+	u16 token[VIRTQUEUE_MAX];
+	u64 sum[VIRTQUEUE_MAX]; /* of the words of all descriptors, as we wrote them */
 };
 
 /* Bytes of memory for a ring of that size. */
-size_t l4_virtqueue_bytes(u16 size);
+size_t virtqueue_bytes(u16 size);
 
-/* memory is page-aligned, at physical address paddr; size is a power of two up to L4_VIRTQUEUE_MAX. */
-void l4_virtqueue_init(struct l4_virtqueue *queue, void *memory, u64 paddr, u16 number, u16 size,
-                       volatile u16 *doorbell);
+/* memory is page-aligned, at physical address paddr; size is a power of two up to VIRTQUEUE_MAX. */
+void virtqueue_init(struct virtqueue *queue, void *memory, u64 paddr, u16 number, u16 size, volatile u16 *doorbell);
 
 /* Memory, page-aligned, for tables of long requests; for a device that takes VIRTIO_F_INDIRECT_DESC. */
-void l4_virtqueue_tables(struct l4_virtqueue *queue, void *memory, u64 paddr, u64 bytes);
+void virtqueue_tables(struct virtqueue *queue, void *memory, u64 paddr, u64 bytes);
 
 /* Most buffers of a request that fits an empty ring. */
-u16 l4_virtqueue_longest(const struct l4_virtqueue *queue);
+u16 virtqueue_longest(const struct virtqueue *queue);
 
 /* Whether a request of so many buffers fits now. */
-bool l4_virtqueue_fits(const struct l4_virtqueue *queue, u16 count);
+bool virtqueue_fits(const struct virtqueue *queue, u16 count);
 
-/* Add a request of physical buffers, readable ones first; false when it does not fit. Not yet visible to the
+/* Add a request of buffers, readable ones first; false when it does not fit. Not yet visible to the
  * device. */
-bool l4_virtqueue_add(struct l4_virtqueue *queue, const struct l4_buffer *buffers, u16 count, u16 token);
+bool virtqueue_add(struct virtqueue *queue, const struct dma_buffer *buffers, u16 count, u16 token);
 
 /* Whether what was added last is a request of these buffers, as the device will read it. */
-bool l4_virtqueue_holds(const struct l4_virtqueue *queue, const struct l4_buffer *buffers, u16 count);
+bool virtqueue_holds(const struct virtqueue *queue, const struct dma_buffer *buffers, u16 count);
 
 /* Let the device see what was added, and ring unless it asks not to. */
-void l4_virtqueue_kick(struct l4_virtqueue *queue);
+void virtqueue_kick(struct virtqueue *queue);
 
 /* Whether what is private agrees with itself, and with count requests that the caller has out. */
-bool l4_virtqueue_sound(const struct l4_virtqueue *queue, u16 count);
+bool virtqueue_sound(const struct virtqueue *queue, u16 count);
 
 /* Ring, whether or not the device asks for it. */
-void l4_virtqueue_ring(struct l4_virtqueue *queue);
+void virtqueue_ring(struct virtqueue *queue);
 
 /* Whether there is a finished request. */
-bool l4_virtqueue_done(const struct l4_virtqueue *queue);
+bool virtqueue_done(const struct virtqueue *queue);
 
 /* Take one finished request; false when there is none. */
-bool l4_virtqueue_get(struct l4_virtqueue *queue, u16 *token, u32 *written);
+bool virtqueue_get(struct virtqueue *queue, u16 *token, u32 *written);
 
 #endif

@@ -45,11 +45,4 @@ struct vring_used {
 	struct vring_used_elem ring[];
 };
 
-/* One piece of a request: address is guest-physical or physical, as the function says. */
-struct l4_buffer {
-	u64 addr;
-	u32 bytes;
-	bool write; /* the device writes it */
-};
-
 #endif

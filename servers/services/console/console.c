@@ -61,18 +61,18 @@ struct state {
 	} copy[COPIES];
 	u32 input[2][INPUT_SIZE]; /* bytes typed, as entry() makes them */
 	struct l4_note note;
-	u64 given_back[2]; /* struct l4_backend's kept */
+	u64 given_back[2]; /* struct backend's kept */
 };
 
 static const struct uart *const uarts[] = { [L4_UART_NS16550] = &ns16550, [L4_UART_PL011] = &pl011 };
-static struct l4_backend backend;
+static struct backend backend;
 static struct state *const state = (void *)L4_SERVER_DMA_VADDR;
 static const struct l4_log_header *const log_header = (const void *)L4_SERVER_LOG_VADDR;
 static const char *const log_text = (const char *)(L4_SERVER_LOG_VADDR + L4_LOG_TEXT_OFFSET);
 
 /* A request of the guest that has been taken off its ring, and its seal when it was checked. */
 struct request {
-	struct l4_chain chain;
+	struct guest_chain chain;
 	u64 seal;
 };
 static struct request sending, receiving;
@@ -151,13 +151,13 @@ static inline void check_note(u64 step)
 		l4_die("an access without its step");
 }
 
-static u64 seal_of_chain(const struct l4_chain *chain)
+static u64 seal_of_chain(const struct guest_chain *chain)
 {
 	u64 sum = (chain->readable * 7 + chain->writable) * 11 + chain->count * 13UL + chain->head;
 	u16 i;
 
-	for (i = 0; i < chain->count && i < L4_CHAIN_MAX; i++)
-		sum = (sum + chain->buffer[i].addr * 3 + chain->buffer[i].bytes * 5UL + chain->buffer[i].write) *
+	for (i = 0; i < chain->count && i < CHAIN_MAX; i++)
+		sum = (sum + chain->buffer[i].gpa * 3 + chain->buffer[i].bytes * 5UL + chain->buffer[i].write) *
 		      0x9e3779b97f4a7c15UL;
 	return sum;
 }
@@ -172,20 +172,19 @@ static void check_request(const struct request *request)
 /* True: *request is the oldest request of a queue. */
 static bool take_request(unsigned int queue, struct request *request)
 {
-	static struct l4_chain again;
+	static struct guest_chain again;
 	unsigned int tries;
 
 	for (tries = 0; tries < TRIES; tries++) {
-		if (l4_backend_peek(&backend, queue, &request->chain) <= 0 ||
-		    l4_backend_peek(&backend, queue, &again) <= 0)
+		if (backend_peek(&backend, queue, &request->chain) <= 0 || backend_peek(&backend, queue, &again) <= 0)
 			return false;
 		request->seal = seal_of_chain(&again);
 		if (request->seal == seal_of_chain(&request->chain)) {
-			l4_backend_advance(&backend, queue);
+			backend_advance(&backend, queue);
 			return true;
 		}
 	}
-	l4_backend_break(&backend, "request does not keep still");
+	backend_break(&backend, "request does not keep still");
 	return false;
 }
 
@@ -232,11 +231,11 @@ static bool next_of_log(struct record *to)
 /* The byte after so many. Readable buffers come first, and hold more than those. */
 static u8 byte_of_sending(u32 sent)
 {
-	const struct l4_buffer *buffer = sending.chain.buffer;
+	const struct guest_buffer *buffer = sending.chain.buffer;
 
 	for (; sent >= buffer->bytes; buffer++)
 		sent -= buffer->bytes;
-	return *(volatile u8 *)l4_backend_memory(&backend, buffer->addr + sent);
+	return *(volatile u8 *)backend_memory(&backend, buffer->gpa + sent);
 }
 
 static bool next_of_request(struct record *to)
@@ -271,7 +270,7 @@ static bool decide(bool (*next)(struct record *to))
 	}
 	/* A guest may have a device of its own write there. */
 	if (underway(TRANSMIT))
-		l4_backend_break(&backend, "bytes do not keep still");
+		backend_break(&backend, "bytes do not keep still");
 	else
 		l4_die("two looks at the log differ");
 	return false;
@@ -300,8 +299,8 @@ static bool decide_on_guest(void)
 		return false;
 	if (FIELD(sent) < l4_read_once(sending.chain.readable))
 		l4_die("request was given up");
-	l4_backend_push(&backend, TRANSMIT, sending.chain.head, 0);
-	l4_backend_interrupt(&backend, TRANSMIT);
+	backend_push(&backend, TRANSMIT, sending.chain.head, 0);
+	backend_interrupt(&backend, TRANSMIT);
 	return true;
 }
 
@@ -428,8 +427,8 @@ static u32 fill(bool look)
 	u16 i;
 
 	for (i = 0; i < receiving.chain.count; i++) {
-		const struct l4_buffer *buffer = &receiving.chain.buffer[i];
-		volatile u8 *to = l4_backend_memory(&backend, buffer->addr);
+		const struct guest_buffer *buffer = &receiving.chain.buffer[i];
+		volatile u8 *to = backend_memory(&backend, buffer->gpa);
 
 		for (n = 0; buffer->write && n < buffer->bytes && written < waiting; n++, written++) {
 			if (!look)
@@ -450,7 +449,7 @@ static bool give(void)
 
 	for (tries = 0; fill(false) != fill(true); tries++)
 		if (tries == TRIES) {
-			l4_backend_break(&backend, why);
+			backend_break(&backend, why);
 			return false;
 		}
 	begin();
@@ -458,19 +457,19 @@ static bool give(void)
 		work[i].given_place = (u16)(l4_read_once(backend.queue[RECEIVE].used_next) + 1);
 		count = fill(true);
 		if (count > work[i].typed - work[i].taken) {
-			l4_backend_break(&backend, why);
+			backend_break(&backend, why);
 			return false;
 		}
 		work[i].given_until = work[i].taken + count;
 	}
 	check_request(&receiving);
 	commit();
-	l4_backend_push(&backend, RECEIVE, receiving.chain.head, FIELD(given_until) - FIELD(taken));
+	backend_push(&backend, RECEIVE, receiving.chain.head, FIELD(given_until) - FIELD(taken));
 	begin();
 	for (i = 0; i < 2; i++)
 		work[i].taken = work[i].given_until;
 	commit();
-	l4_backend_interrupt(&backend, RECEIVE);
+	backend_interrupt(&backend, RECEIVE);
 	return true;
 }
 
@@ -583,32 +582,32 @@ int l4_main(void *arg)
 	/* At once: the registers that tell are those of the last that died. */
 	inherited = inherit();
 	uart()->init();
-	l4_backend_init(&backend, info, CONSOLE_ID, 0, 2, QUEUE_SIZE, config, CONFIG_BYTES);
+	backend_init(&backend, info, CONSOLE_ID, 0, 2, QUEUE_SIZE, config, CONFIG_BYTES);
 	position = l4_server_ready();
 	if (!inherited)
 		start_anew(position);
 	backend.kept = state->given_back;
 	for (;;) {
-		enum l4_backend_action action;
+		enum backend_action action;
 
 		/* An interrupt that got lost here is found at the next ping. */
 		if (bits & (L4_SERVER_EVENT_IRQ | L4_SERVER_EVENT_PING))
 			uart()->interrupt();
-		action = l4_backend_poll(&backend);
-		if (action != L4_BACKEND_NONE) {
+		action = backend_poll(&backend);
+		if (action != BACKEND_NONE) {
 			/* The same ring as our predecessor's, or another one. */
-			if (first && action == L4_BACKEND_START)
+			if (first && action == BACKEND_START)
 				settle_given();
 			else
 				forget_requests();
-			l4_backend_done(&backend);
+			backend_done(&backend);
 		}
 		first = false;
 		do {
 			receive();
 			done = transmit();
-			again = l4_backend_kicks(&backend, RECEIVE, true) && FIELD(typed) != FIELD(taken);
-			again |= l4_backend_kicks(&backend, TRANSMIT, true) && done;
+			again = backend_kicks(&backend, RECEIVE, true) && FIELD(typed) != FIELD(taken);
+			again |= backend_kicks(&backend, TRANSMIT, true) && done;
 		} while (again);
 		/* Whatever made the line ask is done with, or its interrupt is off; an edge that came meanwhile is
 		 * kept by L4. */

@@ -5,10 +5,10 @@
  */
 #include <virtio/backend.h>
 
-void __real_l4_backend_push(struct l4_backend *backend, unsigned int queue, u16 head, u32 written);
-void __wrap_l4_backend_push(struct l4_backend *backend, unsigned int queue, u16 head, u32 written);
+void __real_backend_push(struct backend *backend, unsigned int queue, u16 head, u32 written);
+void __wrap_backend_push(struct backend *backend, unsigned int queue, u16 head, u32 written);
 
-void __wrap_l4_backend_push(struct l4_backend *backend, unsigned int queue, u16 head, u32 written)
+void __wrap_backend_push(struct backend *backend, unsigned int queue, u16 head, u32 written)
 {
 	static unsigned int count;
 
@@ -18,5 +18,5 @@ void __wrap_l4_backend_push(struct l4_backend *backend, unsigned int queue, u16 
 				__asm__ volatile("" : : : "memory");
 		__builtin_trap();
 	}
-	__real_l4_backend_push(backend, queue, head, written);
+	__real_backend_push(backend, queue, head, written);
 }

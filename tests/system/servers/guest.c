@@ -19,7 +19,7 @@
 #define STATUS_READY 15
 
 static struct l4_vcpu_page *vcpu;
-static struct l4_virtqueue queues[L4_DEVICES][2];
+static struct virtqueue queues[L4_DEVICES][2];
 static char rings[L4_DEVICES][2][16384] __attribute__((aligned(4096)));
 static u16 doorbell;
 
@@ -58,9 +58,9 @@ static void connect(unsigned int n, u16 size)
 	page->driver_features = page->device_features & ~(VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX);
 	set_status(n, STATUS_READY & ~VIRTIO_STATUS_DRIVER_OK);
 	for (i = 0; i < page->queue_count; i++) {
-		struct l4_virtqueue *queue = &queues[n][i];
+		struct virtqueue *queue = &queues[n][i];
 
-		l4_virtqueue_init(queue, rings[n][i], GPA(rings[n][i]), (u16)i, size, &doorbell);
+		virtqueue_init(queue, rings[n][i], GPA(rings[n][i]), (u16)i, size, &doorbell);
 		page->queue[i].size = size;
 		page->queue[i].desc = queue->desc_paddr;
 		page->queue[i].driver = queue->avail_paddr;
@@ -72,7 +72,7 @@ static void connect(unsigned int n, u16 size)
 
 static void kick(unsigned int n, unsigned int queue)
 {
-	l4_virtqueue_kick(&queues[n][queue]);
+	virtqueue_kick(&queues[n][queue]);
 	l4_signal(L4_GUEST_SLOT_KICK + n);
 }
 
@@ -84,7 +84,7 @@ static u32 wait(unsigned int n, unsigned int queue, u16 *token)
 	for (;;) {
 		l4_write_once(vcpu->pending, 0);
 		__atomic_exchange_n(&vcpu->events.word[0], 0, __ATOMIC_SEQ_CST);
-		if (l4_virtqueue_get(&queues[n][queue], token, &written))
+		if (virtqueue_get(&queues[n][queue], token, &written))
 			return written;
 		l4_vcpu_wait();
 	}
@@ -94,14 +94,14 @@ static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void say(const char *format, ...)
 {
 	static char text[256];
-	struct l4_buffer buffer = { GPA(text), 0, false };
+	struct dma_buffer buffer = { GPA(text), 0, false };
 	va_list args;
 	u16 token;
 
 	va_start(args, format);
 	buffer.bytes = (u32)l4_vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	l4_virtqueue_add(&queues[L4_DEVICE_CONSOLE][1], &buffer, 1, 0);
+	virtqueue_add(&queues[L4_DEVICE_CONSOLE][1], &buffer, 1, 0);
 	kick(L4_DEVICE_CONSOLE, 1);
 	wait(L4_DEVICE_CONSOLE, 1, &token);
 }
@@ -110,14 +110,14 @@ static void result(bool good, const char *what) { say("%s %s\n", good ? "ok" : "
 
 static void add_block(unsigned int i, u32 type, u64 sector)
 {
-	struct l4_buffer buffers[3] = { { GPA(&headers[i]), sizeof(headers[i]), false },
-	                                { GPA(blocks[i]), BLOCK_BYTES, type == 0 },
-	                                { GPA(&results[i]), 1, true } };
+	struct dma_buffer buffers[3] = { { GPA(&headers[i]), sizeof(headers[i]), false },
+	                                 { GPA(blocks[i]), BLOCK_BYTES, type == 0 },
+	                                 { GPA(&results[i]), 1, true } };
 
 	headers[i].type = type;
 	headers[i].sector = sector;
 	results[i] = 0xff;
-	l4_virtqueue_add(&queues[L4_DEVICE_BLOCK][0], buffers, 3, (u16)i);
+	virtqueue_add(&queues[L4_DEVICE_BLOCK][0], buffers, 3, (u16)i);
 }
 
 static bool do_block(u32 type, u64 sector)
@@ -171,15 +171,15 @@ static void test_net(void)
 	static const u8 request[] = { 8, 6, 0, 1, 8, 0, 6, 4, 0, 1 };
 	const u8 *mac = device(L4_DEVICE_NET)->config;
 	u8 *packet = frame + HEADER_BYTES;
-	struct l4_buffer out = { GPA(frame), sizeof(frame), false };
+	struct dma_buffer out = { GPA(frame), sizeof(frame), false };
 	unsigned int i, answers = 0;
 	u16 token;
 
 	connect(L4_DEVICE_NET, 256);
 	for (i = 0; i < 8; i++) {
-		struct l4_buffer in = { GPA(frames[i]), sizeof(frames[i]), true };
+		struct dma_buffer in = { GPA(frames[i]), sizeof(frames[i]), true };
 
-		l4_virtqueue_add(&queues[L4_DEVICE_NET][0], &in, 1, (u16)i);
+		virtqueue_add(&queues[L4_DEVICE_NET][0], &in, 1, (u16)i);
 	}
 	kick(L4_DEVICE_NET, 0);
 	memset(packet, 0xff, 6);
@@ -189,7 +189,7 @@ static void test_net(void)
 	memcpy(packet + 28, (u8[]){ 10, 0, 2, 15 }, 4);
 	memcpy(packet + 38, (u8[]){ 10, 0, 2, 2 }, 4);
 	for (i = 0; i < 4; i++) {
-		l4_virtqueue_add(&queues[L4_DEVICE_NET][1], &out, 1, 0);
+		virtqueue_add(&queues[L4_DEVICE_NET][1], &out, 1, 0);
 		kick(L4_DEVICE_NET, 1);
 		wait(L4_DEVICE_NET, 1, &token);
 		wait(L4_DEVICE_NET, 0, &token);
@@ -201,9 +201,9 @@ static void test_net(void)
 /* A request outside of our memory: the server lets go of the device until we reset it. */
 static void test_bad_request(void)
 {
-	struct l4_buffer bad = { 1UL << 40, 16, false };
+	struct dma_buffer bad = { 1UL << 40, 16, false };
 
-	l4_virtqueue_add(&queues[L4_DEVICE_BLOCK][0], &bad, 1, 0);
+	virtqueue_add(&queues[L4_DEVICE_BLOCK][0], &bad, 1, 0);
 	kick(L4_DEVICE_BLOCK, 0);
 	/* A server that doubts itself dies first, and its successor refuses. */
 	while (!l4_read_once(device(L4_DEVICE_BLOCK)->needs_reset))
@@ -217,7 +217,7 @@ static void test_bad_request(void)
 static void test_overlap(void)
 {
 	static char place;
-	struct l4_buffer both[2] = { { GPA(&place), 1, true }, { GPA(&place), 1, true } };
+	struct dma_buffer both[2] = { { GPA(&place), 1, true }, { GPA(&place), 1, true } };
 	bool offered = false;
 	u16 token;
 	u32 written;
@@ -225,11 +225,11 @@ static void test_overlap(void)
 	say("overlap\n");
 	while (!l4_read_once(device(L4_DEVICE_CONSOLE)->needs_reset)) {
 		if (!offered) {
-			l4_virtqueue_add(&queues[L4_DEVICE_CONSOLE][0], both, 2, 0);
+			virtqueue_add(&queues[L4_DEVICE_CONSOLE][0], both, 2, 0);
 			kick(L4_DEVICE_CONSOLE, 0);
 		}
 		/* A single byte fits. */
-		offered = !l4_virtqueue_get(&queues[L4_DEVICE_CONSOLE][0], &token, &written);
+		offered = !virtqueue_get(&queues[L4_DEVICE_CONSOLE][0], &token, &written);
 		l4_yield();
 	}
 	connect(L4_DEVICE_CONSOLE, 64);
@@ -326,10 +326,10 @@ void guest_main(struct l4_vcpu_page *page, void *dtb, u64 wallclock)
 	test_bad_request();
 	say("done\n");
 	for (;;) {
-		struct l4_buffer in = { GPA(input), sizeof(input), true };
+		struct dma_buffer in = { GPA(input), sizeof(input), true };
 		u32 written, i;
 
-		l4_virtqueue_add(&queues[L4_DEVICE_CONSOLE][0], &in, 1, 0);
+		virtqueue_add(&queues[L4_DEVICE_CONSOLE][0], &in, 1, 0);
 		kick(L4_DEVICE_CONSOLE, 0);
 		written = wait(L4_DEVICE_CONSOLE, 0, &token);
 		for (i = 0; i < written; i++) {

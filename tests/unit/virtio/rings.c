@@ -24,8 +24,8 @@ unsigned long test_syscalls[32];
 
 static unsigned char *const ram = (unsigned char *)L4_SERVER_GUEST_VADDR;
 static struct l4_server_info info = { .guest_size = RAM, .device_page = PAGE_GPA };
-static struct l4_backend backend;
-static struct l4_virtqueue driver;
+static struct backend backend;
+static struct virtqueue driver;
 static u16 doorbell;
 
 /* libl4's printing goes nowhere here. */
@@ -50,14 +50,14 @@ static void guest_connects(void)
 {
 	struct l4_virtio_page *page = (void *)(ram + PAGE_GPA);
 
-	l4_virtqueue_init(&driver, ram + RING_GPA, RING_GPA, 0, SIZE, &doorbell);
+	virtqueue_init(&driver, ram + RING_GPA, RING_GPA, 0, SIZE, &doorbell);
 	page->driver_features = VIRTIO_F_VERSION_1;
 	page->queue[0] = (struct l4_virtio_queue){
 		SIZE, SIZE, 1, 0, driver.desc_paddr, driver.avail_paddr, driver.used_paddr, 0
 	};
 	page->status = 15;
-	expect(l4_backend_poll(&backend) == L4_BACKEND_START);
-	l4_backend_done(&backend);
+	expect(backend_poll(&backend) == BACKEND_START);
+	backend_done(&backend);
 	expect(page->status_ack == 15);
 }
 
@@ -67,31 +67,31 @@ static void guest_resets(void)
 
 	expect(page->needs_reset == 1);
 	page->status = 0;
-	expect(l4_backend_poll(&backend) == L4_BACKEND_STOP);
-	l4_backend_done(&backend);
+	expect(backend_poll(&backend) == BACKEND_STOP);
+	backend_done(&backend);
 	expect(page->needs_reset == 0);
 	page->status = 15;
-	expect(l4_backend_poll(&backend) == L4_BACKEND_START);
-	l4_backend_done(&backend);
+	expect(backend_poll(&backend) == BACKEND_START);
+	backend_done(&backend);
 }
 
 static void start(void)
 {
 	make_ram();
-	l4_backend_init(&backend, &info, 2, 0, 1, SIZE, "", 0);
+	backend_init(&backend, &info, 2, 0, 1, SIZE, "", 0);
 	guest_connects();
 }
 
 static void add(unsigned int i)
 {
-	struct l4_buffer buffers[2] = { { 0x20000 + 0x100 * i, 16 + i, false }, { 0x30000 + 0x100 * i, 32, true } };
+	struct dma_buffer buffers[2] = { { 0x20000 + 0x100 * i, 16 + i, false }, { 0x30000 + 0x100 * i, 32, true } };
 
-	expect(l4_virtqueue_add(&driver, buffers, 2, (u16)i));
+	expect(virtqueue_add(&driver, buffers, 2, (u16)i));
 }
 
 static void test_round_trip(void)
 {
-	static struct l4_chain chain;
+	static struct guest_chain chain;
 	unsigned int i, round;
 	u32 written;
 	u16 token;
@@ -100,52 +100,52 @@ static void test_round_trip(void)
 	for (round = 0; round < 30000; round++) {
 		for (i = 0; i < SIZE / 2; i++)
 			add(i);
-		expect(!l4_virtqueue_add(&driver, &(struct l4_buffer){ 0, 1, false }, 1, 0));
-		expect(l4_backend_peek(&backend, 0, &chain) == 0);
-		l4_virtqueue_kick(&driver);
+		expect(!virtqueue_add(&driver, &(struct dma_buffer){ 0, 1, false }, 1, 0));
+		expect(backend_peek(&backend, 0, &chain) == 0);
+		virtqueue_kick(&driver);
 		for (i = 0; i < SIZE / 2; i++) {
-			expect(l4_backend_peek(&backend, 0, &chain) == 1);
+			expect(backend_peek(&backend, 0, &chain) == 1);
 			expect(chain.count == 2 && chain.readable == 16 + i && chain.writable == 32);
-			expect(chain.buffer[0].addr == 0x20000 + 0x100 * i && chain.buffer[1].write);
-			l4_backend_advance(&backend, 0);
-			l4_backend_push(&backend, 0, chain.head, i);
+			expect(chain.buffer[0].gpa == 0x20000 + 0x100 * i && chain.buffer[1].write);
+			backend_advance(&backend, 0);
+			backend_push(&backend, 0, chain.head, i);
 		}
 		for (i = 0; i < SIZE / 2; i++)
-			expect(l4_virtqueue_get(&driver, &token, &written) && token == i && written == i);
-		expect(!l4_virtqueue_get(&driver, &token, &written));
+			expect(virtqueue_get(&driver, &token, &written) && token == i && written == i);
+		expect(!virtqueue_get(&driver, &token, &written));
 	}
 }
 
 /* A back end that dies with requests in flight: its successor finds exactly those. */
 static void test_restart(void)
 {
-	static struct l4_chain chain;
+	static struct guest_chain chain;
 	unsigned int i;
 
 	start();
 	for (i = 0; i < 5; i++)
 		add(i);
-	l4_virtqueue_kick(&driver);
+	virtqueue_kick(&driver);
 	for (i = 0; i < 5; i++) {
-		expect(l4_backend_peek(&backend, 0, &chain) == 1);
-		l4_backend_advance(&backend, 0);
+		expect(backend_peek(&backend, 0, &chain) == 1);
+		backend_advance(&backend, 0);
 		if (i < 2)
-			l4_backend_push(&backend, 0, chain.head, 0);
+			backend_push(&backend, 0, chain.head, 0);
 	}
-	l4_backend_init(&backend, &info, 2, 0, 1, SIZE, "", 0);
-	expect(l4_backend_poll(&backend) == L4_BACKEND_START);
-	l4_backend_done(&backend);
+	backend_init(&backend, &info, 2, 0, 1, SIZE, "", 0);
+	expect(backend_poll(&backend) == BACKEND_START);
+	backend_done(&backend);
 	for (i = 2; i < 5; i++) {
-		expect(l4_backend_peek(&backend, 0, &chain) == 1 && chain.readable == 16 + i);
-		l4_backend_advance(&backend, 0);
+		expect(backend_peek(&backend, 0, &chain) == 1 && chain.readable == 16 + i);
+		backend_advance(&backend, 0);
 	}
-	expect(l4_backend_peek(&backend, 0, &chain) == 0);
+	expect(backend_peek(&backend, 0, &chain) == 0);
 }
 
 /* A back end whose last store was a wild one: its successor goes by what was kept, but not for another ring. */
 static void wild_end(unsigned int turn)
 {
-	static struct l4_chain chain;
+	static struct guest_chain chain;
 	static u64 kept[1];
 	unsigned int i;
 
@@ -153,17 +153,17 @@ static void wild_end(unsigned int turn)
 	backend.kept = kept;
 	for (i = 0; i < 5; i++)
 		add(i);
-	l4_virtqueue_kick(&driver);
+	virtqueue_kick(&driver);
 	/* What was kept so far is of the ring as it is. */
-	l4_backend_init(&backend, &info, 2, 0, 1, SIZE, "", 0);
+	backend_init(&backend, &info, 2, 0, 1, SIZE, "", 0);
 	backend.kept = kept;
-	expect(l4_backend_poll(&backend) == L4_BACKEND_START);
-	l4_backend_done(&backend);
+	expect(backend_poll(&backend) == BACKEND_START);
+	backend_done(&backend);
 	for (i = 0; i < 5; i++) {
-		expect(l4_backend_peek(&backend, 0, &chain) == 1);
-		l4_backend_advance(&backend, 0);
+		expect(backend_peek(&backend, 0, &chain) == 1);
+		backend_advance(&backend, 0);
 		if (i < 2)
-			l4_backend_push(&backend, 0, chain.head, 0);
+			backend_push(&backend, 0, chain.head, 0);
 	}
 	switch (turn) {
 	case 0:
@@ -178,14 +178,14 @@ static void wild_end(unsigned int turn)
 	case 3:
 		kept[0] ^= 1UL << 40; /* about another ring, or damaged */
 	}
-	l4_backend_init(&backend, &info, 2, 0, 1, SIZE, "", 0);
+	backend_init(&backend, &info, 2, 0, 1, SIZE, "", 0);
 	backend.kept = kept;
-	expect(l4_backend_poll(&backend) == L4_BACKEND_START);
-	l4_backend_done(&backend);
+	expect(backend_poll(&backend) == BACKEND_START);
+	backend_done(&backend);
 	expect(driver.used->idx == 2);
-	expect(l4_backend_peek(&backend, 0, &chain) == 1 && chain.readable == 16 + 2);
+	expect(backend_peek(&backend, 0, &chain) == 1 && chain.readable == 16 + 2);
 	((struct l4_virtio_page *)(ram + PAGE_GPA))->status = 0;
-	expect(l4_backend_poll(&backend) == L4_BACKEND_STOP);
+	expect(backend_poll(&backend) == BACKEND_STOP);
 	expect(kept[0] == 0);
 }
 
@@ -206,7 +206,7 @@ static void test_wild_end(void)
 /* One table in memory instead of a chain in the ring; a table in a table is not allowed. */
 static void test_indirect(void)
 {
-	static struct l4_chain chain;
+	static struct guest_chain chain;
 	struct vring_desc *table = (void *)(ram + 0x40000);
 
 	start();
@@ -216,15 +216,15 @@ static void test_indirect(void)
 	driver.desc[3] = (struct vring_desc){ 0x40000, 48, VRING_DESC_INDIRECT, 0 };
 	driver.avail->ring[0] = 3;
 	driver.avail->idx = 1;
-	expect(l4_backend_peek(&backend, 0, &chain) == 1);
+	expect(backend_peek(&backend, 0, &chain) == 1);
 	expect(chain.head == 3 && chain.count == 3 && chain.readable == 16 && chain.writable == 4097);
 	table[1].next = 0;
 	table[1].flags = VRING_DESC_NEXT | VRING_DESC_WRITE;
 	table[0].flags |= VRING_DESC_WRITE;
-	expect(l4_backend_peek(&backend, 0, &chain) == -1);
+	expect(backend_peek(&backend, 0, &chain) == -1);
 	guest_resets();
 	table[0].flags = VRING_DESC_INDIRECT;
-	expect(l4_backend_peek(&backend, 0, &chain) == -1);
+	expect(backend_peek(&backend, 0, &chain) == -1);
 }
 
 #define TABLES_GPA  0x40000UL
@@ -233,51 +233,51 @@ static void test_indirect(void)
 
 static void add_long(unsigned int token)
 {
-	static struct l4_buffer buffers[LONG];
+	static struct dma_buffer buffers[LONG];
 	unsigned int i;
 
 	for (i = 0; i < LONG; i++)
-		buffers[i] = (struct l4_buffer){ 0x80000 + 0x1000 * i, 64 + token, i >= LONG / 2 };
-	expect(l4_virtqueue_add(&driver, buffers, LONG, (u16)token));
+		buffers[i] = (struct dma_buffer){ 0x80000 + 0x1000 * i, 64 + token, i >= LONG / 2 };
+	expect(virtqueue_add(&driver, buffers, LONG, (u16)token));
 }
 
 /* Long requests have tables, and with none left wait, while short ones still fit. */
 static void test_tables(void)
 {
-	static struct l4_chain chain;
+	static struct guest_chain chain;
 	unsigned int round, i;
 	u32 written;
 	u16 token;
 
 	start();
-	l4_virtqueue_tables(&driver, ram + TABLES_GPA, TABLES_GPA, LONG_ON_WAY * sizeof(driver.tables[0]) + 4095);
-	expect(l4_virtqueue_longest(&driver) == L4_VIRTQUEUE_LONGEST);
+	virtqueue_tables(&driver, ram + TABLES_GPA, TABLES_GPA, LONG_ON_WAY * sizeof(driver.tables[0]) + 4095);
+	expect(virtqueue_longest(&driver) == VIRTQUEUE_LONGEST);
 	for (round = 0; round < 1000; round++) {
 		for (i = 0; i < LONG_ON_WAY; i++)
 			add_long(i);
-		expect(!l4_virtqueue_fits(&driver, LONG) && l4_virtqueue_fits(&driver, 2));
+		expect(!virtqueue_fits(&driver, LONG) && virtqueue_fits(&driver, 2));
 		add(LONG_ON_WAY);
-		expect(l4_virtqueue_sound(&driver, LONG_ON_WAY + 1));
-		l4_virtqueue_kick(&driver);
+		expect(virtqueue_sound(&driver, LONG_ON_WAY + 1));
+		virtqueue_kick(&driver);
 		for (i = 0; i <= LONG_ON_WAY; i++) {
-			expect(l4_backend_peek(&backend, 0, &chain) == 1);
+			expect(backend_peek(&backend, 0, &chain) == 1);
 			expect(chain.count == (i < LONG_ON_WAY ? LONG : 2));
 			if (i < LONG_ON_WAY)
-				expect(chain.buffer[LONG - 1].addr == 0x80000 + 0x1000 * (LONG - 1) &&
+				expect(chain.buffer[LONG - 1].gpa == 0x80000 + 0x1000 * (LONG - 1) &&
 				       chain.readable == LONG / 2 * (64 + i) && chain.writable == chain.readable);
-			l4_backend_advance(&backend, 0);
-			l4_backend_push(&backend, 0, chain.head, i);
+			backend_advance(&backend, 0);
+			backend_push(&backend, 0, chain.head, i);
 		}
 		for (i = 0; i <= LONG_ON_WAY; i++)
-			expect(l4_virtqueue_get(&driver, &token, &written) && token == i && written == i);
-		expect(l4_virtqueue_sound(&driver, 0));
+			expect(virtqueue_get(&driver, &token, &written) && token == i && written == i);
+		expect(virtqueue_sound(&driver, 0));
 	}
 }
 
 /* A descriptor that was changed, in the ring or in a table, is seen before its request passes for done. */
 static void test_changed(void)
 {
-	static struct l4_chain chain;
+	static struct guest_chain chain;
 	unsigned int turn;
 	u32 written;
 	u16 token;
@@ -286,20 +286,20 @@ static void test_changed(void)
 	for (turn = 0; turn < 4; turn++) {
 		if (!fork()) {
 			start();
-			l4_virtqueue_tables(&driver, ram + TABLES_GPA, TABLES_GPA, sizeof(driver.tables[0]));
+			virtqueue_tables(&driver, ram + TABLES_GPA, TABLES_GPA, sizeof(driver.tables[0]));
 			if (turn & 1)
 				add_long(0);
 			else
 				add(0);
-			l4_virtqueue_kick(&driver);
-			expect(l4_backend_peek(&backend, 0, &chain) == 1);
-			l4_backend_advance(&backend, 0);
-			l4_backend_push(&backend, 0, chain.head, 0);
+			virtqueue_kick(&driver);
+			expect(backend_peek(&backend, 0, &chain) == 1);
+			backend_advance(&backend, 0);
+			backend_push(&backend, 0, chain.head, 0);
 			if (turn == 2)
 				driver.desc[1].len ^= 1;
 			if (turn == 3)
 				driver.tables[0][LONG - 1].flags ^= VRING_DESC_WRITE;
-			l4_virtqueue_get(&driver, &token, &written);
+			virtqueue_get(&driver, &token, &written);
 			_exit(0);
 		}
 		expect(wait(&status) > 0);
@@ -312,17 +312,17 @@ static void test_features(void)
 	struct l4_virtio_page *page = (void *)(ram + PAGE_GPA);
 
 	make_ram();
-	l4_backend_init(&backend, &info, 2, 1UL << 9, 1, SIZE, "", 0);
+	backend_init(&backend, &info, 2, 1UL << 9, 1, SIZE, "", 0);
 	page->driver_features = VIRTIO_F_VERSION_1 | 1UL << 40;
 	page->status = 11;
-	expect(l4_backend_poll(&backend) == L4_BACKEND_NONE);
+	expect(backend_poll(&backend) == BACKEND_NONE);
 	expect(page->status == 3 && page->status_ack == 3);
 
 	/* Nor may it start the device with them, or with others than those that were agreed on. */
 	page->status = 15;
-	expect(l4_backend_poll(&backend) == L4_BACKEND_STOP);
+	expect(backend_poll(&backend) == BACKEND_STOP);
 	expect(page->needs_reset && !(page->status_ack & VIRTIO_STATUS_FEATURES_OK));
-	l4_virtqueue_init(&driver, ram + RING_GPA, RING_GPA, 0, SIZE, &doorbell);
+	virtqueue_init(&driver, ram + RING_GPA, RING_GPA, 0, SIZE, &doorbell);
 	page->driver_features = VIRTIO_F_VERSION_1 | 1UL << 9;
 	guest_resets();
 	page->driver_features = ~0UL;
@@ -332,14 +332,14 @@ static void test_features(void)
 static void test_interrupts(void)
 {
 	start();
-	l4_backend_interrupt(&backend, 0);
+	backend_interrupt(&backend, 0);
 	expect(test_syscalls[L4_SYS_SIGNAL] == 0);
-	l4_backend_push(&backend, 0, 0, 0);
-	l4_backend_interrupt(&backend, 0);
+	backend_push(&backend, 0, 0, 0);
+	backend_interrupt(&backend, 0);
 	expect(test_syscalls[L4_SYS_SIGNAL] == 1);
 	driver.avail->flags = VRING_AVAIL_NO_INTERRUPT;
-	l4_backend_push(&backend, 0, 0, 0);
-	l4_backend_interrupt(&backend, 0);
+	backend_push(&backend, 0, 0, 0);
+	backend_interrupt(&backend, 0);
 	expect(test_syscalls[L4_SYS_SIGNAL] == 1);
 }
 
@@ -350,18 +350,18 @@ static void test_event_index(void)
 
 	start();
 	backend.event_idx = true;
-	expect(!l4_backend_kicks(&backend, 0, true));
+	expect(!backend_kicks(&backend, 0, true));
 	expect(*(u16 *)&driver.used->ring[SIZE] == 0);
 	driver.avail->ring[SIZE] = 2;
 	for (i = 0; i < 6; i++) {
-		l4_backend_push(&backend, 0, 0, 0);
-		l4_backend_interrupt(&backend, 0);
+		backend_push(&backend, 0, 0, 0);
+		backend_interrupt(&backend, 0);
 		expect(test_syscalls[L4_SYS_SIGNAL] == (i >= 2));
 	}
 	driver.avail->ring[SIZE] = 8;
 	for (i = 0; i < 6; i++)
-		l4_backend_push(&backend, 0, 0, 0);
-	l4_backend_interrupt(&backend, 0);
+		backend_push(&backend, 0, 0, 0);
+	backend_interrupt(&backend, 0);
 	expect(test_syscalls[L4_SYS_SIGNAL] == 2);
 }
 
@@ -407,16 +407,16 @@ static void *scribble_for_ever(void *unused)
 	return unused;
 }
 
-static void check_chain(const struct l4_chain *chain)
+static void check_chain(const struct guest_chain *chain)
 {
 	bool writable = false;
 	unsigned int i;
 
-	expect(chain->head < SIZE && chain->count && chain->count <= L4_CHAIN_MAX);
+	expect(chain->head < SIZE && chain->count && chain->count <= CHAIN_MAX);
 	for (i = 0; i < chain->count; i++) {
-		const struct l4_buffer *buffer = &chain->buffer[i];
+		const struct guest_buffer *buffer = &chain->buffer[i];
 
-		expect(buffer->bytes && buffer->addr < RAM && buffer->bytes <= RAM - buffer->addr);
+		expect(buffer->bytes && buffer->gpa < RAM && buffer->bytes <= RAM - buffer->gpa);
 		expect(!writable || buffer->write);
 		writable = buffer->write;
 	}
@@ -425,27 +425,27 @@ static void check_chain(const struct l4_chain *chain)
 /* The guest writes what it likes, also while we look: no request ever leaves its RAM. */
 static void test_noise(void)
 {
-	static struct l4_chain chain;
+	static struct guest_chain chain;
 	unsigned long i, good = 0;
 	pthread_t guest;
 
 	start();
 	expect(!pthread_create(&guest, NULL, scribble_for_ever, NULL));
 	for (i = 0; i < 300000; i++) {
-		int found = l4_backend_peek(&backend, 0, &chain);
+		int found = backend_peek(&backend, 0, &chain);
 
 		if (found > 0) {
 			check_chain(&chain);
-			l4_backend_advance(&backend, 0);
-			l4_backend_push(&backend, 0, chain.head, (u32)i);
+			backend_advance(&backend, 0);
+			backend_push(&backend, 0, chain.head, (u32)i);
 			good++;
 		} else {
 			struct l4_virtio_page *page = (void *)(ram + PAGE_GPA);
 
 			/* Broken or empty: a reset, and a few good requests to begin with. */
 			page->status = 0;
-			l4_backend_poll(&backend);
-			l4_backend_done(&backend);
+			backend_poll(&backend);
+			backend_done(&backend);
 			page->driver_features = 0;
 			page->queue[0] = (struct l4_virtio_queue){
 				SIZE, SIZE, 1, 0, driver.desc_paddr, driver.avail_paddr, driver.used_paddr, 0
@@ -455,8 +455,8 @@ static void test_noise(void)
 					(struct vring_desc){ 0x20000 + 0x100 * k, 32, k % 2 ? 2 : 1, (u16)(k + 1) };
 			driver.avail->idx = driver.used->idx + 8;
 			page->status = 15;
-			if (l4_backend_poll(&backend) != L4_BACKEND_NONE)
-				l4_backend_done(&backend);
+			if (backend_poll(&backend) != BACKEND_NONE)
+				backend_done(&backend);
 		}
 	}
 	expect(good > 1000);

@@ -2,4 +2,4 @@
 /* Network card of the machine: a modern virtio network device on PCI, its rings driven by libl4. */
 #include "../../../fronts/net/net.h"
 
-int l4_main(void *arg) { l4_forward(&net_class); }
+int l4_main(void *arg) { front_serve(&net_class); }

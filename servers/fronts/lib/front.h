@@ -6,15 +6,15 @@
  * The guest chooses among the features of the device that the class lets through, so its driver and the
  * device agree about every format.
  */
-#ifndef L4_FORWARD_H
-#define L4_FORWARD_H
+#ifndef FRONT_H
+#define FRONT_H
 
 #include <l4/types.h>
 
-#define L4_FORWARD_QUEUES 2
-#define L4_FORWARD_UNDONE 0xff
+#define FRONT_QUEUES 2
+#define FRONT_UNDONE 0xff
 
-struct l4_forward_class {
+struct front_class {
 	u32 device_id;
 	u64 features; /* let through */
 	u32 config_bytes;
@@ -23,8 +23,8 @@ struct l4_forward_class {
 	/* Least bytes of a request: with fewer the machine's device would declare itself broken. */
 	struct {
 		u64 readable, writable;
-	} least[L4_FORWARD_QUEUES];
-	/* The device ends what it writes of a request with a byte that is never L4_FORWARD_UNDONE: told of a request where
+	} least[FRONT_QUEUES];
+	/* The device ends what it writes of a request with a byte that is never FRONT_UNDONE: told of a request where
 	 * it stands, it was not done. */
 	bool status;
 	/* Adapt the configuration to requests of at most so many buffers. */
@@ -32,6 +32,6 @@ struct l4_forward_class {
 };
 
 /* Serve for ever. */
-void l4_forward(const struct l4_forward_class *class) __attribute__((noreturn));
+void front_serve(const struct front_class *class) __attribute__((noreturn));
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A guest's virtio device on a virtio PCI device of the machine. */
 #include <virtio/backend.h>
-#include "forward.h"
+#include "front.h"
 #include <l4/invoke.h>
 #include <base/lib.h>
 #include <base/server.h>
@@ -15,31 +15,32 @@ struct flight {
 		bool done;
 		u32 written;
 		volatile u8 *status; /* NULL: it has none */
-	} request[L4_VIRTQUEUE_MAX];
+	} request[VIRTQUEUE_MAX];
 };
 
-static const struct l4_forward_class *class;
+static const struct front_class *class;
 /* On a page that we cannot write, whatever becomes of us. */
 static const struct l4_server_info *const info = (const void *)L4_SERVER_INFO_VADDR;
-static struct l4_backend backend;
-static struct l4_virtio_pci pci;
-static struct l4_virtqueue ring[L4_FORWARD_QUEUES];
-static struct flight flight[L4_FORWARD_QUEUES];
-static struct l4_chain chain;
-static u64 indirect; /* the device's feature */
+static struct backend backend;
+static struct virtio_pci pci;
+static struct virtqueue ring[FRONT_QUEUES];
+static struct flight flight[FRONT_QUEUES];
+static struct guest_chain chain;
+static struct dma_buffer buffers[CHAIN_MAX]; /* of chain */
+static u64 indirect;                         /* the device's feature */
 static bool running, interrupted;
 
 /* What the last sign of life found, and what came since. */
 static struct {
-	u16 first[L4_FORWARD_QUEUES];
-	unsigned int stuck[L4_FORWARD_QUEUES], unheard;
+	u16 first[FRONT_QUEUES];
+	unsigned int stuck[FRONT_QUEUES], unheard;
 	unsigned int idle; /* interrupts since a request was done */
 } seen;
 
-_Static_assert(L4_CHAIN_MAX <= L4_VIRTQUEUE_LONGEST, "a table holds any request of the guest");
+_Static_assert(CHAIN_MAX <= VIRTQUEUE_LONGEST, "a table holds any request of the guest");
 
 /* The end of the DMA memory: what our successor is told. */
-#define KEPT_BYTES (sizeof(u64) * L4_FORWARD_QUEUES)
+#define KEPT_BYTES (sizeof(u64) * FRONT_QUEUES)
 
 #define PATIENCE        2    /* signs of life with progress that no interrupt told of */
 #define IDLE_PATIENCE   1000 /* interrupts without a request done: a line that stays raised leaves nobody time */
@@ -49,7 +50,7 @@ _Static_assert(L4_CHAIN_MAX <= L4_VIRTQUEUE_LONGEST, "a table holds any request 
 static void stop(void)
 {
 	running = false;
-	l4_virtio_pci_reset(&pci);
+	virtio_pci_reset(&pci);
 	memset(flight, 0, sizeof(flight));
 	memset(&seen, 0, sizeof(seen));
 }
@@ -60,44 +61,43 @@ static void start(void)
 	u16 i, size;
 
 	stop();
-	if (!l4_virtio_pci_negotiate(&pci, (backend.negotiated & class->features) | indirect | VIRTIO_F_VERSION_1))
+	if (!virtio_pci_negotiate(&pci, (backend.negotiated & class->features) | indirect | VIRTIO_F_VERSION_1))
 		l4_die("device refuses its own features");
 	for (i = 0; i < class->queue_count; i++) {
-		size = l4_virtio_pci_queue_size(&pci, i);
-		if (!size || l4_virtqueue_bytes(size) > share - KEPT_BYTES)
+		size = virtio_pci_queue_size(&pci, i);
+		if (!size || virtqueue_bytes(size) > share - KEPT_BYTES)
 			l4_die("device has no queue %u", i);
-		l4_virtio_pci_queue(&pci, &ring[i], i, size, (void *)(L4_SERVER_DMA_VADDR + i * share),
-		                    info->dma_paddr + i * share);
-		used = (l4_virtqueue_bytes(size) + L4_PAGE_SIZE - 1) & ~(L4_PAGE_SIZE - 1UL);
+		virtio_pci_queue(&pci, &ring[i], i, size, (void *)(L4_SERVER_DMA_VADDR + i * share),
+		                 info->dma_paddr + i * share);
+		used = (virtqueue_bytes(size) + L4_PAGE_SIZE - 1) & ~(L4_PAGE_SIZE - 1UL);
 		if (indirect && used + KEPT_BYTES <= share)
-			l4_virtqueue_tables(&ring[i], (void *)(L4_SERVER_DMA_VADDR + i * share + used),
-			                    info->dma_paddr + i * share + used, share - KEPT_BYTES - used);
+			virtqueue_tables(&ring[i], (void *)(L4_SERVER_DMA_VADDR + i * share + used),
+			                 info->dma_paddr + i * share + used, share - KEPT_BYTES - used);
 	}
-	l4_virtio_pci_start(&pci);
+	virtio_pci_start(&pci);
 	running = true;
 }
 
-/* The oldest request that is not yet submitted, with physical addresses; as l4_backend_peek(). */
+/* The oldest request that is not yet submitted, in chain and in buffers; returns as backend_peek(). */
 static int peek(u16 number)
 {
-	int found = l4_backend_peek(&backend, number, &chain);
-	u16 i;
+	int found = backend_peek(&backend, number, &chain);
 
-	for (i = 0; found > 0 && i < chain.count; i++)
-		chain.buffer[i].addr += info->guest_paddr;
+	if (found > 0)
+		dma_translate(buffers, chain.buffer, chain.count);
 	return found;
 }
 
 /* The last byte that the device will write, marked; NULL if that tells nothing. */
 static volatile u8 *mark_status(void)
 {
-	const struct l4_buffer *last = &chain.buffer[chain.count - 1];
+	const struct guest_buffer *last = &chain.buffer[chain.count - 1];
 	volatile u8 *status;
 
 	if (!class->status || !last->write || !last->bytes)
 		return NULL;
-	status = (volatile u8 *)l4_backend_memory(&backend, last->addr - info->guest_paddr) + last->bytes - 1;
-	*status = L4_FORWARD_UNDONE;
+	status = (volatile u8 *)backend_memory(&backend, last->gpa) + last->bytes - 1;
+	*status = FRONT_UNDONE;
 	return status;
 }
 
@@ -111,32 +111,32 @@ static bool submit(u16 number)
 
 	while ((found = peek(number)) > 0) {
 		if (chain.readable < class->least[number].readable || chain.writable < class->least[number].writable ||
-		    chain.count > l4_virtqueue_longest(&ring[number])) {
-			l4_backend_break(&backend, "request of impossible size");
+		    chain.count > virtqueue_longest(&ring[number])) {
+			backend_break(&backend, "request of impossible size");
 			found = -1;
 			break;
 		}
-		full = !l4_virtqueue_fits(&ring[number], chain.count);
+		full = !virtqueue_fits(&ring[number], chain.count);
 		if (full)
 			break;
-		token = out->next++ % L4_VIRTQUEUE_MAX;
-		l4_virtqueue_add(&ring[number], chain.buffer, chain.count, token);
+		token = out->next++ % VIRTQUEUE_MAX;
+		virtqueue_add(&ring[number], buffers, chain.count, token);
 		/* A store of ours that goes astray must not make the device reach other memory of the guest than it was told. */
-		if (peek(number) <= 0 || !l4_virtqueue_holds(&ring[number], chain.buffer, chain.count)) {
-			l4_backend_break(&backend, "request does not keep still");
+		if (peek(number) <= 0 || !virtqueue_holds(&ring[number], buffers, chain.count)) {
+			backend_break(&backend, "request does not keep still");
 			found = -1;
 			break;
 		}
 		out->request[token].head = chain.head;
 		out->request[token].status = mark_status();
 		out->request[token].done = false;
-		l4_backend_advance(&backend, number);
+		backend_advance(&backend, number);
 		added = true;
 	}
 	if (found < 0)
 		stop();
 	else if (added)
-		l4_virtqueue_kick(&ring[number]);
+		virtqueue_kick(&ring[number]);
 	return full;
 }
 
@@ -148,41 +148,41 @@ static void complete(u16 number)
 	u32 written;
 	u16 token;
 
-	while (l4_virtqueue_get(&ring[number], &token, &written)) {
-		if (out->request[token].status && *out->request[token].status == L4_FORWARD_UNDONE)
+	while (virtqueue_get(&ring[number], &token, &written)) {
+		if (out->request[token].status && *out->request[token].status == FRONT_UNDONE)
 			l4_die("told of a request that is not done");
 		out->request[token].done = true;
 		out->request[token].written = written;
 	}
-	for (; out->first != out->next && out->request[out->first % L4_VIRTQUEUE_MAX].done; out->first++) {
-		token = out->first % L4_VIRTQUEUE_MAX;
-		l4_backend_push(&backend, number, out->request[token].head, out->request[token].written);
+	for (; out->first != out->next && out->request[out->first % VIRTQUEUE_MAX].done; out->first++) {
+		token = out->first % VIRTQUEUE_MAX;
+		backend_push(&backend, number, out->request[token].head, out->request[token].written);
 		pushed = true;
 	}
 	if (pushed)
-		l4_backend_interrupt(&backend, number);
+		backend_interrupt(&backend, number);
 }
 
 static void serve(void)
 {
-	enum l4_backend_action action = l4_backend_poll(&backend);
+	enum backend_action action = backend_poll(&backend);
 	bool full, again = true;
 	u16 i;
 
-	if (action == L4_BACKEND_STOP)
+	if (action == BACKEND_STOP)
 		stop();
-	if (action == L4_BACKEND_START)
+	if (action == BACKEND_START)
 		start();
-	if (action != L4_BACKEND_NONE)
-		l4_backend_done(&backend);
+	if (action != BACKEND_NONE)
+		backend_done(&backend);
 	while (again) {
 		again = false;
 		for (i = 0; i < class->queue_count && running; i++) {
-			l4_backend_kicks(&backend, i, false);
+			backend_kicks(&backend, i, false);
 			complete(i);
 			/* With requests that do not fit the next completion, not the next kick, goes on. */
 			full = submit(i);
-			again |= running && l4_backend_kicks(&backend, i, true) && !full;
+			again |= running && backend_kicks(&backend, i, true) && !full;
 		}
 	}
 }
@@ -196,7 +196,7 @@ static u16 in_device(const struct flight *out)
 	u16 i, count = 0;
 
 	for (i = out->first; i != out->next; i++)
-		count += !out->request[i % L4_VIRTQUEUE_MAX].done;
+		count += !out->request[i % VIRTQUEUE_MAX].done;
 	return count;
 }
 
@@ -208,7 +208,7 @@ static bool done_while_watched(u16 number)
 {
 	u64 start = l4_counter();
 
-	while (!l4_virtqueue_done(&ring[number]))
+	while (!virtqueue_done(&ring[number]))
 		if (l4_counter() - start >= info->counter_hz / WATCHED_PARTS)
 			return false;
 	return true;
@@ -228,10 +228,10 @@ static void examine(bool progress)
 			l4_die("stopped, and the guest goes on");
 		return;
 	}
-	if (!l4_virtio_pci_runs(&pci))
+	if (!virtio_pci_runs(&pci))
 		l4_die("device needs a reset");
 	for (i = 0; i < class->queue_count; i++) {
-		if (!l4_virtqueue_sound(&ring[i], in_device(&flight[i])) ||
+		if (!virtqueue_sound(&ring[i], in_device(&flight[i])) ||
 		    (u16)(backend.queue[i].avail_next - backend.queue[i].used_next) !=
 		            (u16)(flight[i].next - flight[i].first))
 			l4_die("queue %u contradicts itself", i);
@@ -240,7 +240,7 @@ static void examine(bool progress)
 		else if (!done_while_watched(i) && ++seen.stuck[i] > DEVICE_PATIENCE)
 			l4_die("queue %u does not get on", i);
 		seen.first[i] = flight[i].first;
-		l4_virtqueue_ring(&ring[i]);
+		virtqueue_ring(&ring[i]);
 	}
 	seen.unheard = progress && !interrupted ? seen.unheard + 1 : 0;
 	if (seen.unheard > PATIENCE)
@@ -258,36 +258,36 @@ static u16 gone(void)
 	return sum;
 }
 
-void l4_forward(const struct l4_forward_class *device_class)
+void front_serve(const struct front_class *device_class)
 {
 	u8 config[L4_VIRTIO_CONFIG_SIZE] __attribute__((aligned(8))) = { 0 };
 	unsigned long bits = 0;
 	u64 features;
-	u16 i, buffers = L4_CHAIN_MAX, size, before;
+	u16 i, buffers = CHAIN_MAX, size, before;
 
 	class = device_class;
-	l4_virtio_pci_init(&pci, info);
-	l4_virtio_pci_reset(&pci);
-	features = l4_virtio_pci_features(&pci);
+	virtio_pci_init(&pci, info);
+	virtio_pci_reset(&pci);
+	features = virtio_pci_features(&pci);
 	if (!(features & VIRTIO_F_VERSION_1))
 		l4_die("device is not a modern virtio device");
 	indirect = features & VIRTIO_F_INDIRECT_DESC;
-	l4_virtio_pci_config(&pci, config, class->config_bytes);
+	virtio_pci_config(&pci, config, class->config_bytes);
 	for (i = 0; i < class->queue_count && !indirect; i++) {
-		size = l4_virtio_pci_queue_size(&pci, i);
+		size = virtio_pci_queue_size(&pci, i);
 		if (size < buffers)
 			buffers = size;
 	}
 	if (class->limit)
 		class->limit(config, buffers);
-	l4_backend_init(&backend, info, class->device_id, features & class->features, class->queue_count,
-	                class->queue_size, config, class->config_bytes);
+	backend_init(&backend, info, class->device_id, features & class->features, class->queue_count,
+	             class->queue_size, config, class->config_bytes);
 	backend.kept = (u64 *)(L4_SERVER_DMA_VADDR + info->dma_size - KEPT_BYTES);
 	l4_server_ready();
 	for (;;) {
 		/* Before we look, so that what comes later finds the interrupt open. */
 		if (!bits || (bits & L4_SERVER_EVENT_IRQ)) {
-			l4_virtio_pci_interrupt(&pci);
+			virtio_pci_interrupt(&pci);
 			l4_irq_handler_ack(L4_SERVER_SLOT_IRQ);
 		}
 		interrupted |= bits & L4_SERVER_EVENT_IRQ;
