@@ -75,8 +75,8 @@ def products(arch: Arch) -> list[str]:
 
 def sources_key(arch: Arch) -> str:
     """Return the key of what Meson builds."""
-    files = [*files_below(ROOT / "kernel", ROOT / "servers", ROOT / "tests/kernel"), ROOT / "meson.build",
-             cross_file(arch)]
+    folders = (ROOT / name for name in ("common", "kernel", "servers", "tests/kernel"))
+    files = [*files_below(*folders), ROOT / "meson.build", cross_file(arch)]
     return key_of("bare", arch.name, compiler_version(arch.compiler), *products(arch), files=files, base=ROOT)
 
 

@@ -102,7 +102,8 @@ def differences(named: dict[str, set[str]]) -> dict[str, set[str]]:
 
 def test_kernel_architectures_offer_the_same_names(root: Path) -> None:
     """Whatever the rest of the kernel uses of one architecture, every other has as well."""
-    generic = [path for folder in ("src", "include", "fdt") for path in (root / "kernel" / folder).rglob("*.[chS]")]
+    folders = ("kernel/src", "kernel/include", "common")
+    generic = [path for folder in folders for path in (root / folder).rglob("*.[chS]")]
     used = set(USED.findall(" ".join(plain(path) for path in generic)))
     offered = {name: defined((root / "kernel/arch" / name).rglob("*.[chS]")) & used for name in ARCHES}
     assert not differences(offered)
@@ -156,7 +157,7 @@ def test_an_architecture_is_small(root: Path, name: str) -> None:
 
 def test_no_architecture_tests_outside_arch_folders(root: Path) -> None:
     sources = {str(path.relative_to(root)): path.read_text()
-               for folder in ("kernel", "servers", "tests") for path in (root / folder).rglob("*.[chS]")}
+               for folder in ("common", "kernel", "servers", "tests") for path in (root / folder).rglob("*.[chS]")}
     sources |= {file: text for file, text in added(linux.series()).items() if file.startswith("arch/l4/")}
     assert len(sources) > 200
     for file, text in sources.items():

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* System registers, and what the files of this folder share with plat/virt. */
+/* System registers, and what the files of this folder share with plat/. */
 #ifndef ARM_H
 #define ARM_H
 
@@ -63,7 +63,7 @@ static inline void mmu_load(struct arch_cpu *c, u64 root)
 	}
 }
 
-/* plat/virt */
+/* plat/ */
 void gic_init(struct boot_machine *m);
 u32 gic_take(void); /* number of the interrupt that is pending, now active; GIC_NONE */
 void gic_end(u32 id);

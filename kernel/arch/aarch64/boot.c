@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* From the device tree to the common boot. */
 #include <kernel/debug.h>
-#include <virt.h>
+#include <devicetree.h>
 #include "arm.h"
 
 #define FDT_WINDOW (2 * BIT(L4_LARGE_PAGE_BITS)) /* a tree has at most 2 MiB */

@@ -10,7 +10,7 @@
  */
 #include <kernel/debug.h>
 #include <kernel/paging.h>
-#include <virt.h>
+#include <devicetree.h>
 #include "arm.h"
 
 #define TABLES 32

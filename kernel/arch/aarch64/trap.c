@@ -3,7 +3,7 @@
 #include <kernel/debug.h>
 #include <kernel/irq.h>
 #include <kernel/vspace.h>
-#include <virt.h>
+#include <devicetree.h>
 #include "arm.h"
 
 /* Exception classes (D17.2.37). */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Privileged instructions, and what the files of this folder share with plat/virt. */
+/* Privileged instructions, and what the files of this folder share with plat/. */
 #ifndef RISCV_H
 #define RISCV_H
 
 #include <arch/pte.h>
 #include <kernel/arch.h>
 #include <kernel/boot.h>
-#include <virt.h>
+#include <devicetree.h>
 #include "layout.h"
 
 #define CAUSE_INTERRUPT   BIT(63)
@@ -70,7 +70,7 @@ bool fpu_trap(struct thread *t);
 void mmu_init(void);
 void timer_init(void);
 
-/* plat/virt */
+/* plat/ */
 void plic_init(struct boot_machine *m);
 void plic_interrupt(void);
 enum sbi_id { SBI_VENDOR = 4, SBI_ARCH, SBI_IMPLEMENTATION };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Privileged instructions, and what the files of this folder share with plat/pc. */
+/* Privileged instructions, and what the files of this folder share with plat/. */
 #ifndef X86_H
 #define X86_H
 
@@ -141,7 +141,7 @@ void mmu_map_direct(struct boot_machine *m, u64 start, u64 end, bool uncached);
 void mmu_protect(void);
 void mmu_drop_identity(void);
 
-/* plat/pc */
+/* plat/ */
 void console_init(void);
 void apic_init(void);
 void apic_eoi(void);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Power by the Power State Coordination Interface (Arm DEN 0022), by the call that the device tree names. */
 #include <kernel/debug.h>
-#include "virt.h"
+#include <devicetree.h>
 #include <arm.h>
 
 #define SYSTEM_OFF   0x84000008

@@ -6,8 +6,8 @@
  * Order of boot: machine_open(), console_init(), the CPU's own set-up, machine_read(), the interrupt controller's
  * init (which takes its registers away from user level), boot_root_pager().
  */
-#ifndef PLAT_VIRT_H
-#define PLAT_VIRT_H
+#ifndef PLAT_DEVICETREE_H
+#define PLAT_DEVICETREE_H
 
 #include <fdt/fdt.h>
 #include <kernel/arch.h>

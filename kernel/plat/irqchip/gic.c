@@ -5,7 +5,7 @@
  */
 #include <kernel/debug.h>
 #include <kernel/irq.h>
-#include "virt.h"
+#include <devicetree.h>
 #include <arm.h>
 
 /* Distributor. */

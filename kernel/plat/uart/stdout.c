@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Debug console, polled: 16550 (TL16C550 data sheet) or PL011 (ARM DDI 0183), at the speed that firmware left. */
-#include "virt.h"
+#include <devicetree.h>
 
 #define NS16550_LSR    5
 #define LSR_THRE       0x20
