@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,9 @@ from orchestration.base import arch as arches
 from orchestration.base import tools
 from orchestration.base.cache import Cache
 from orchestration.base.tree import ROOT
-from orchestration.machine import boot
+from orchestration.build import quoll
+from orchestration.inspect import lines
+from orchestration.machine import boot, qemu
 from orchestration.machine.progress import Progress
 
 BUILDER = pytest.StashKey[ExitStack]()
@@ -26,6 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--examples", type=int, help="random cases of the kernel's model; a few hundred when not given")
     parser.addoption("--arch", action="append", help="an architecture of the system tests; all when not given")
     parser.addoption("--nightly", action="store_true", help="run the tests marked nightly as well")
+    parser.addoption("--kernel-lines", type=Path, metavar="FOLDER", help="boot the kernel whose executed lines are "
+                     "counted, and write a log of each boot there (./orchestrate coverage)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -74,6 +81,31 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash.get(BUILDER, ExitStack()).close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def kernel_lines(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With --kernel-lines, every machine has the kernel whose executed lines are counted, and a log of them."""
+    folder: Path | None = request.config.getoption("--kernel-lines")
+    if folder is None:
+        yield
+        return
+    numbers, real, worker = itertools.count(), qemu.arguments, os.environ.get("PYTEST_XDIST_WORKER", "main")
+    codes: dict[str, lines.Code] = {}
+
+    def arguments(arch: arches.Arch, config: qemu.Config, sockets: Path | None, port: int) -> list[str]:
+        if not config.kernel.name.startswith("quoll"):
+            return real(arch, config, sockets, port)
+        built = quoll.lines_kernel(arch, Cache())
+        if arch.name not in codes:
+            codes[arch.name] = lines.read(built / quoll.counting(quoll.KERNEL))
+        log = folder / f"{arch.name}-{worker}-{next(numbers)}.log"
+        return real(arch, replace(config, kernel=built / quoll.counting(arch.kernel),
+                                  extra=(*config.extra, *codes[arch.name].options(log))), sockets, port)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(qemu, "arguments", arguments)
+        yield
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
@@ -87,6 +119,12 @@ def progress() -> Progress:
 @pytest.fixture(scope="session")
 def cache() -> Cache:
     return Cache()
+
+
+@pytest.fixture(scope="session")
+def bare(arch: arches.Arch, cache: Cache) -> Path:
+    """The kernel, its tests and the servers, built: what a test needs that boots no Linux."""
+    return quoll.bare(arch, cache)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -38,6 +39,11 @@ def traced(name: str) -> str:
 def checked(name: str) -> str:
     """Return the name of the kernel that checks its invariants (assert, UBSan)."""
     return name.replace("quoll", "quoll-debug")
+
+
+def counting(name: str) -> str:
+    """Return the name of the kernel whose executed lines are counted (kernel/meson.build)."""
+    return name.replace("quoll", "quoll-coverage")
 
 
 def generate(arch: Arch, form: str) -> str:
@@ -88,29 +94,42 @@ def targets(folder: Path) -> dict[str, Path]:
             if target["type"] in ("executable", "custom")}
 
 
+def compiled(arch: Arch, cache: Cache, names: Sequence[str], entry: Path, only_these: bool = False) -> None:
+    """Have Meson build what it builds usually, or only_these targets of the given names, and copy them into entry."""
+    key = key_of(str(ROOT), files=[cross_file(arch)])[:8]
+    folder = cache.root / "build" / f"{arch.name}-{key}"
+    log = cache.root / "build" / f"{arch.name}-{key}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("")
+    # Meson's scripts find a python3 with yaml in the .venv, whatever else is first in PATH.
+    env = {"PATH": f"{VENV / 'bin'}:/usr/local/bin:/usr/bin:/bin"}
+    with cache.lock(f"meson-{key}"):
+        unfinished = Path(f"{folder}.unfinished")
+        if unfinished.exists() or not (folder / "build.ninja").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            tools.run(["meson", "setup", "--cross-file", str(cross_file(arch)), str(folder), str(ROOT)], log,
+                      "meson setup", LIMIT, env=env, unfinished=unfinished)
+        # A change of a meson.build is seen before it is asked for targets.
+        tools.run(["ninja", "-C", str(folder), "build.ninja"], log, "meson setup", LIMIT, env=env,
+                  unfinished=unfinished)
+        found = targets(folder)
+        for name in names:
+            if name not in found:
+                raise BuildError(f"meson.build has no target {name}", f"it has: {', '.join(sorted(found))}")
+        wanted = [str(found[name].relative_to(folder)) for name in names] if only_these else []
+        tools.run(["ninja", "-C", str(folder), *wanted], log, "the build of kernel and servers", LIMIT, env=env,
+                  unfinished=unfinished)
+        for name in names:
+            shutil.copy2(found[name], entry / name)
+
+
 def bare(arch: Arch, cache: Cache) -> Path:
     """Return the folder with the kernel, ktest and the servers, built if need be."""
+    return cache.get("bare", sources_key(arch), lambda entry: compiled(arch, cache, products(arch), entry))
 
-    def make(entry: Path) -> None:
-        key = key_of(str(ROOT), files=[cross_file(arch)])[:8]
-        folder = cache.root / "build" / f"{arch.name}-{key}"
-        log = cache.root / "build" / f"{arch.name}-{key}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("")
-        # Meson's scripts find a python3 with yaml in the .venv, whatever else is first in PATH.
-        env = {"PATH": f"{VENV / 'bin'}:/usr/local/bin:/usr/bin:/bin"}
-        with cache.lock(f"meson-{key}"):
-            unfinished = Path(f"{folder}.unfinished")
-            if unfinished.exists() or not (folder / "build.ninja").exists():
-                shutil.rmtree(folder, ignore_errors=True)
-                tools.run(["meson", "setup", "--cross-file", str(cross_file(arch)), str(folder), str(ROOT)], log,
-                          "meson setup", LIMIT, env=env, unfinished=unfinished)
-            tools.run(["ninja", "-C", str(folder)], log, "the build of kernel and servers", LIMIT, env=env,
-                      unfinished=unfinished)
-            found = targets(folder)
-            for name in products(arch):
-                if name not in found:
-                    raise BuildError(f"meson.build has no target {name}", f"it has: {', '.join(sorted(found))}")
-                shutil.copy2(found[name], entry / name)
 
-    return cache.get("bare", sources_key(arch), make)
+def lines_kernel(arch: Arch, cache: Cache) -> Path:
+    """Return the folder with the kernel whose executed lines are counted, built if need be (inspect/lines.py)."""
+    names = sorted({counting(KERNEL), counting(arch.kernel)})
+    return cache.get("bare", key_of("lines", sources_key(arch)),
+                     lambda entry: compiled(arch, cache, names, entry, only_these=True))

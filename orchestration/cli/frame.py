@@ -37,6 +37,7 @@ EPILOG = ("Exit codes: a guest command's own; 2 usage; 3 something is missing (s
           "121 build; 122 panic; 123 hang; 130 interrupted.")
 # Commands by name: the module, and what in it is the command, or the group of them.
 ELSEWHERE = {"faults": ("orchestration.cli.faults", "faults"),
+             "coverage": ("orchestration.cli.coverage", "coverage"),
              "matrix": ("orchestration.cli.matrix", "matrix_command"),
              "ci": ("orchestration.cli.matrix", "ci_command"),
              "bench": ("orchestration.cli.bench", "app"),

@@ -29,11 +29,12 @@ Variant = Callable[[str], str]
 def run(arch: Arch, bare: Path, accel: str = "tcg", limit: float = LIMIT, extra: tuple[str, ...] = (),
         program: str = quoll.KERNEL_TESTS, variant: Variant = str,
         blobs: Mapping[str, bytes] | None = None,
-        on_line: Callable[[str], None] = lambda line: None) -> tuple[ktap.Report, Path]:
+        on_line: Callable[[str], None] = lambda line: None,
+        started: Callable[[Machine], None] = lambda machine: None) -> tuple[ktap.Report, Path]:
     """Boot a program of ours instead of the root pager; return its report and the run's folder.
 
     variant: name of the kernel to boot, of the usual one's: quoll.traced, quoll.checked. blobs: of the boot image, by
-    name. on_line gets each line of the log when it comes.
+    name. on_line gets each line of the log when it comes, and started the machine before the first one.
 
     Raises PanicError or HangError when it does not come to an end by itself within limit seconds (scaled).
     """
@@ -48,6 +49,7 @@ def run(arch: Arch, bare: Path, accel: str = "tcg", limit: float = LIMIT, extra:
     deadline = time.monotonic() + limit * scale
     machine.start()
     try:
+        started(machine)
         while True:
             try:
                 left = min(deadline - time.monotonic(), SILENCE_LIMIT * scale)

@@ -96,6 +96,46 @@ GUEST_TEST(space_large_leaf)
 	CHECK(!user_load(S0, 1UL << 39, &value));
 }
 
+/* The guest need not flush before it gives more: the fault that the old translation causes finds the new one. */
+GUEST_TEST(space_leaf_that_changes_its_page)
+{
+	u64 a = page_new(), b = page_new(), value;
+
+	set(a, 1);
+	set(b, 2);
+	table_map(user_root, DATA_VADDR, a, LEAF_RW & ~(u64)L4_PTE_WRITE);
+	CHECK(user_load(S0, DATA_VADDR, &value));
+	EQ(value, 1);
+	table_map(user_root, DATA_VADDR, b, LEAF_RW);
+	CHECK(user_store(S0, DATA_VADDR, 3));
+	EQ(word(a), 1);
+	EQ(word(b), 3);
+	CHECK(user_load(S0, DATA_VADDR, &value));
+	EQ(value, 3);
+}
+
+/* A large leaf where L4 still has a table for small ones. */
+GUEST_TEST(space_large_leaf_after_small_ones)
+{
+	u64 page = page_new(), value;
+	volatile u64 *entry = table_entry(user_root, DATA_VADDR, 1);
+
+	set(page, 1);
+	table_map(user_root, DATA_VADDR + 0x3000, page, LEAF_RW);
+	CHECK(user_load(S0, DATA_VADDR + 0x3000, &value));
+	EQ(value, 1);
+	*entry = LARGE_GPA | LEAF_RW;
+	flush(S0, L4_FLUSH_RANGE, DATA_VADDR, DATA_VADDR + 0x200000);
+	set(LARGE_GPA + 0x3000, 2);
+	set(LARGE_GPA + 0x1ff000, 4);
+	CHECK(user_load(S0, DATA_VADDR + 0x3000, &value));
+	EQ(value, 2);
+	CHECK(user_load(S0, DATA_VADDR + 0x1ff000, &value));
+	EQ(value, 4);
+	CHECK(user_store(S0, DATA_VADDR + 0x3000, 5));
+	EQ(word(LARGE_GPA + 0x3000), 5);
+}
+
 GUEST_TEST(space_flush_range_forgets)
 {
 	u64 a = page_new(), b = page_new(), value;

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from orchestration.base.arch import Arch
 from orchestration.build import quoll
-from orchestration.machine import boot, kernel_tests
+from orchestration.machine import kernel_tests
 from orchestration.machine.qemu import Config
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ KINDS = ("frame", "vcpu-page", "table", "utcb")
 LIMIT = 600
 
 
-@pytest.mark.parametrize("variant", [str, quoll.checked], ids=["kernel", "kernel that checks itself"])
-def test_what_others_write_is_not_believed(arch: Arch, made: boot.Artefacts, subtests: pytest.Subtests,
+@pytest.mark.parametrize("variant", [str, quoll.checked], ids=["kernel", "checking"])
+def test_what_others_write_is_not_believed(arch: Arch, bare: Path, subtests: pytest.Subtests,
                                            writer: Writer, variant: kernel_tests.Variant) -> None:
     written: list[bool] = []
 
@@ -32,7 +33,7 @@ def test_what_others_write_is_not_believed(arch: Arch, made: boot.Artefacts, sub
             written.extend(writer.stop(kind) for kind in list(writer.writing))
             writer.start(KINDS.index(told[1]))
 
-    report, folder = kernel_tests.run(arch, made.bare, limit=LIMIT, extra=writer.options(Config.memory),
+    report, folder = kernel_tests.run(arch, bare, limit=LIMIT, extra=writer.options(Config.memory),
                                       program=quoll.KERNEL_ATTACK, variant=variant, on_line=on_line)
     written.extend(writer.stop(kind) for kind in list(writer.writing))
     for result in report.results:

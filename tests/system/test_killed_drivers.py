@@ -91,8 +91,11 @@ class Aimed(campaign.Campaign):
         place = known.symbols[self.variable] + known.variables[self.variable][self.member]
         page = injector.arrive(stub, known.symbols[self.entry], 1)
         assert page is not None
+        at = stub.register(injector.code.pc)
         stored = injector.store(stub, place, 8, self.value)
-        assert stored
+        after = stub.register(injector.code.pc)
+        # Whether the store faulted, or was not executed at all, tells whether driver or debugger is to blame.
+        assert stored, f"from {at:#x} to {after:#x}; at {place:#x} is {stub.read(place, 8)!r}"
         return {"how": f"{self.variable}.{self.member} = {self.value:#x}"}
 
 

@@ -15,7 +15,6 @@ from kernel_case import KINDS, Case, Outcome, Placed, Step, Worker, pack
 from kernel_model import Machine
 
 from orchestration.base.arch import Arch
-from orchestration.base.cache import Cache
 from orchestration.base.errors import HangError, PanicError
 from orchestration.bench.sides import counted
 from orchestration.bench.workload import Clock
@@ -162,9 +161,8 @@ def over_cases(test: Callable[[Case], None], number: int, *phases: Phase) -> Non
     each()
 
 
-def test_the_kernel_does_what_its_model_says(arch: Arch, request: pytest.FixtureRequest) -> None:
+def test_the_kernel_does_what_its_model_says(arch: Arch, bare: Path, request: pytest.FixtureRequest) -> None:
     """All cases in one boot; what Hypothesis makes of one that disagrees has a boot for each."""
-    bare = quoll.bare(arch, Cache())
     number = request.config.getoption("--examples") or EXAMPLES
     listed: list[Case] = []
     known: dict[Case, str] = {}

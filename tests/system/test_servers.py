@@ -17,7 +17,6 @@ import fdt
 import pytest
 
 from orchestration.base.arch import Arch
-from orchestration.base.cache import Cache
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tree import ROOT
 from orchestration.bench.sides import counted
@@ -70,11 +69,6 @@ class Outcome:
 def runtime() -> list[Path]:
     """Return the sources that every program on L4 is linked with, but for its start."""
     return [*sorted(LIBL4.glob("*.c")), *sorted(LIB.glob("base/*.c"))]
-
-
-@pytest.fixture(scope="module")
-def bare(arch: Arch, cache: Cache) -> Path:
-    return quoll.bare(arch, cache)
 
 
 @pytest.fixture(scope="module")

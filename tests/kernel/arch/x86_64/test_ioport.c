@@ -39,6 +39,9 @@ TEST(ioport_in_and_out)
 	EQ(cmos_read(0x30), 0x5a);
 	cmos_write(0x30, 0xa5);
 	EQ(cmos_read(0x30), 0xa5);
+	/* two bytes at once: the index and the data */
+	ERR(INV(IO, L4_IOPORT_OUT, CMOS_INDEX, 2, 0x30 | 0x3c00), OK);
+	EQ(cmos_read(0x30), 0x3c);
 	cmos_write(0x30, old);
 	/* the PCI configuration address register is 32 bits wide */
 	ERR(INV(IO, L4_IOPORT_OUT, 0xcf8, 4, 0x80000000), OK);

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The command coverage: which lines of the kernel its tests execute."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.base import arch as arches
+from orchestration.base import doctor
+from orchestration.base.cache import Cache
+from orchestration.base.errors import UsageError
+from orchestration.base.ownership import PREFIX, OwnFolder, temporary
+from orchestration.base.tree import ROOT
+from orchestration.build import quoll
+from orchestration.cli.frame import one_of
+from orchestration.inspect import lines
+
+UNREACHED = ROOT / "tests/kernel/unreached.yaml"
+# The kernel's own tests, without those that run the same program once more on another variant of the kernel, which
+# this replaces. Each boots in seconds and needs no Linux.
+TESTS = ("tests/system/test_kernel.py", "tests/system/test_kernel_start.py", "tests/system/test_attack.py",
+         "tests/system/test_model.py")
+SELECTION = "not counting and not checking and not trace"
+
+
+def coverage(
+    arch: Annotated[list[str] | None, typer.Argument(metavar="ARCH...", autocompletion=one_of(arches.ARCHES), help=(
+        f"some of: {', '.join(arches.ARCHES)}; all when none is named"))] = None,
+    output: Annotated[Path | None, typer.Option(help="write each report into this folder as well, as kernel-ARCH.txt"),
+                      ] = None,
+    least: Annotated[float, typer.Option(min=0, max=100, help="fail below this share of lines, in percent")] = 0,
+) -> int:
+    """Run the kernel's tests and say which lines of the kernel they execute, and which they do not."""
+    chosen = [arches.find(name) for name in arch or arches.ARCHES]
+    if output is not None and not output.is_dir():
+        raise UsageError(f"--output: {output} is no folder")
+    doctor.ensure(chosen, tests=True)
+    doctor.check_space()
+    status = 0
+    for one in chosen:
+        status |= tested(one, output, least)
+    return status
+
+
+def tested(arch: arches.Arch, output: Path | None, least: float) -> int:
+    """Run the tests for one architecture and report; return an exit status."""
+    name = arch.name
+    with OwnFolder(temporary(), PREFIX) as folder:
+        tests = subprocess.run([sys.executable, "-m", "pytest", f"--arch={name}", f"--kernel-lines={folder}",
+                                "-k", SELECTION, *TESTS], cwd=ROOT, stdout=sys.stderr, check=False)
+        code = lines.read(quoll.lines_kernel(arch, Cache()) / quoll.counting(quoll.KERNEL))
+        found = lines.measure(code, sorted(folder.iterdir()))
+    text = "\n".join(lines.report(found, lines.excuses(UNREACHED)))
+    print(f"{name}\n{text}\n", flush=True)
+    if output is not None:
+        (output / f"kernel-{name}.txt").write_text(text + "\n")
+    if found.percent() < least:
+        print(f"orchestrate: the tests execute {found.percent():.1f} % of the kernel's lines on {name}; at least "
+              f"{least:g} % are wanted", file=sys.stderr)
+    return int(tests.returncode != 0 or found.percent() < least)

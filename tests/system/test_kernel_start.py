@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The L4 kernel does not start on a machine or from a boot image that it cannot use, and says why; how it panics."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from orchestration.base.arch import Arch
+from orchestration.base.errors import PanicError
+from orchestration.build import image, quoll
+from orchestration.machine import kernel_tests
+from orchestration.machine.qemu import Machine
+
+
+@pytest.fixture
+def panic(arch: Arch, bare: Path) -> Callable[..., list[str]]:
+    """Run the kernel's tests where the kernel must panic, and return what it said."""
+    def run(**options: object) -> list[str]:
+        with pytest.raises(PanicError) as caught:
+            kernel_tests.run(arch, bare, **options)  # type: ignore[arg-type]
+        return list(caught.value.details)
+
+    return run
+
+
+def changed(packed: bytes, at: int, value: int) -> bytes:
+    """Return a boot image with another 64-bit value at an offset."""
+    return packed[:at] + struct.pack("<Q", value) + packed[at + 8:]
+
+
+ROOT_SEGMENT = image.HEADER.size
+# What is done to a boot image whose first segment is the root pager's, and what the kernel says of it. The offsets are
+# those of struct image_header and image_segment.
+DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "empty": (lambda packed: bytes(4096), "no boot image"),
+    "another ABI": (lambda packed: changed(packed, 8, 1234), "boot image is for ABI 4d2, kernel has "),
+    "longer than it is": (lambda packed: changed(packed, 16, 1 << 40), "boot image is damaged"),
+    "too many segments": (lambda packed: changed(packed, 24, 1 << 31), "boot image is damaged"),
+    "segment outside": (lambda packed: changed(packed, ROOT_SEGMENT + 24, 1 << 40),
+                        "root pager's segment 0 is damaged"),
+    "segment in the kernel": (lambda packed: changed(packed, ROOT_SEGMENT + 16, 0xffffffff80000000),
+                              "root pager's segment 0 is damaged"),
+    "no root pager": (lambda packed: packed[:64] + packed[64:4096].replace(b"root\0", b"boot\0") + packed[4096:],
+                      "boot image has no root pager"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_boot_image_that_is_no_good_is_refused(panic: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch,
+                                                 damage: str) -> None:
+    change, words = DAMAGES[damage]
+    pack = image.pack
+    monkeypatch.setattr(image, "pack", lambda *arguments: change(pack(*arguments)))
+    assert any(line.startswith(f"l4: PANIC: {words}") for line in panic())
+
+
+def test_the_offsets_of_the_damages_are_those_of_the_abi(arch: Arch) -> None:
+    structs: SimpleNamespace = quoll.abi(arch)
+    header, segment = structs.STRUCTS["image_header"][1], structs.STRUCTS["image_segment"][1]
+    assert [header[name][0] for name in ("abi_hash", "size", "segment_count")] == [8, 16, 24]
+    assert [segment[name][0] for name in ("vaddr", "offset")] == [16, 24]
+
+
+LACKING = {"x86_64": ("qemu64", "CPU lacks FSGSBASE")}
+
+
+def test_a_cpu_without_what_it_needs_is_named(arch: Arch, panic: Callable[..., list[str]]) -> None:
+    if arch.name not in LACKING:
+        pytest.skip("QEMU has no such CPU of this architecture on which the kernel comes so far")
+    cpu, words = LACKING[arch.name]
+    assert any(line.startswith(f"l4: PANIC: {words}") for line in panic(extra=("-cpu", cpu)))
+
+
+def test_a_panic_tells_of_threads_and_capabilities(arch: Arch, panic: Callable[..., list[str]]) -> None:
+    """A non-maskable interrupt, QEMU's way to stop a machine, comes while a test has threads."""
+    if arch.name != "x86_64":
+        pytest.skip("its machine has no non-maskable interrupt")
+    machines: list[Machine] = []
+    sent: list[str] = []
+
+    def on_line(line: str) -> None:
+        if not sent and re.match(r"ok \d+ thread_", line):
+            sent.append(line)
+            assert machines[0].monitor is not None
+            machines[0].monitor.execute("inject-nmi")
+
+    said = "\n".join(panic(started=machines.append, on_line=on_line))
+    assert "stopped by NMI" in said or "end of panic" in said
+    log = (machines[0].run.path / "l4.log").read_text()
+    assert re.search(r"l4: PANIC: stopped by NMI (in user mode|at )", log)
+    assert re.search(r"l4: current:\nl4:   thread [0-9a-f]{16} priority \d+ run ip [0-9a-f]{16} sp [0-9a-f]{16}\n", log)
+    assert re.search(r"l4:   slots \d+-\d+: untyped, first ", log)
+    assert "l4: threads:\nl4:   thread " in log
