@@ -196,7 +196,8 @@ def page(abi: Abi) -> str:
         out += ["", f"## {title}", "", doc, "", "| constant | value | meaning |", "|---|---|---|"]
         out += [f"| `L4_{n}` | `{v:#x}` | {d} |" for n, v, d in values]
     for enum in abi.enums:
-        out += ["", f"## {enum['name'].capitalize()}", "", enum["doc"], "", "| name | value | meaning |", "|---|---|---|"]
+        out += ["", f"## {enum['name'].capitalize()}", "", enum["doc"], "", "| name | value | meaning |",
+                "|---|---|---|"]
         out += [f"| `L4_{enum['prefix']}_{n}` | {v} | {d} |" for n, v, d in enum["values"]]
     out += ["", "## Invocations", ""]
     for kind, operations in abi.invocations.items():

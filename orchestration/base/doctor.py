@@ -29,7 +29,7 @@ PACKAGES = {
     "root file system": ["mmdebstrap", "fakeroot", "e2fsprogs", "debian-archive-keyring"],
 }
 # What only ./orchestrate test needs.
-TEST_PACKAGES = ["shellcheck", "gdb-multiarch"]
+TEST_PACKAGES = ["gdb-multiarch"]
 # What an older Debian, by its version, calls a package.
 OLDER_NAMES = {"12": {"qemu-system-riscv": "qemu-system-misc"}}
 # Bytes: Linux's tree with its objects; a run, with what its guest writes to the disk.

@@ -41,7 +41,8 @@ ELSEWHERE = {"faults": ("orchestration.cli.faults", "faults"),
              "matrix": ("orchestration.cli.matrix", "matrix_command"),
              "ci": ("orchestration.cli.matrix", "ci_command"),
              "bench": ("orchestration.cli.bench", "app"),
-             "report": ("orchestration.cli.bench", "report_command")}
+             "report": ("orchestration.cli.bench", "report_command"),
+             "lint": ("orchestration.cli.lint", "lint_command")}
 # Seconds after which a signal comes again that came during an import, and in which another one is the same one.
 IMPORT_PAUSE, TWICE = 0.05, 0.5
 
@@ -161,7 +162,7 @@ def app_of(name: str, found: Any) -> typer.Typer:
     if isinstance(found, typer.Typer):
         return found
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name=name, epilog=EPILOG)(found)
+    app.command(name=name, epilog=getattr(import_module(found.__module__), "EPILOG", EPILOG))(found)
     return app
 
 

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Rules of this repository: licences and sizes."""
+
+from __future__ import annotations
+
+from orchestration.lint.core import Finding, Tree
+
+TAG = "SPDX-License-Identifier: "
+GPL, BSD = "GPL-2.0-only", "BSD-2-Clause"
+# What may carry a comment.
+LICENSED = ("*.py", "*.c", "*.h", "*.S", "*.ld", "*.dts", "*.sh", "*.toml", "*.yaml", "*.yml", "*.ini", "meson.build",
+            "orchestrate")
+# The licence of C and assembler by folder, the first that fits. tests/system has both: some runs as a server.
+BY_FOLDER = {"kernel/abi": BSD, "servers/libl4": BSD, "kernel": GPL, "servers/block": GPL,
+             "servers/console": GPL, "servers/net": GPL, "servers/root": GPL, "servers/drivers": GPL,
+             "servers/fronts": GPL, "servers/services": GPL, "servers/platform": GPL, "tests/kernel": GPL}
+C_SOURCES = (".c", ".h", ".S")
+# Lines of a file, by folder and by the end of its name. A longer one wants to be two.
+SIZES = (("", (".c", ".h", ".S"), 600), ("orchestration", (".py",), 300), ("kernel", (".py",), 300),
+         ("tests", (".py",), 450))
+# Files that may be longer, by name, and how long: they have one subject, or are not split yet.
+LONGER = {"console.c": 640, "campaign.py": 345, "inject.py": 310, "verified.py": 305, "session.py": 320, "ssh.py": 320}
+
+
+def licences(tree: Tree) -> list[Finding]:
+    """Return the files that do not begin with the licence of their folder."""
+    found = []
+    for path in tree.files(*LICENSED):
+        name = tree.name(path)
+        first = path.read_text().splitlines()[:2]
+        tagged = [line.partition(TAG)[2].split()[0] for line in first if TAG in line]
+        valid = [BSD] if path.suffix == ".py" else [GPL, BSD]
+        if path.suffix in C_SOURCES:
+            valid = [licence for folder, licence in BY_FOLDER.items() if name.startswith(f"{folder}/")][:1] or valid
+        if tagged[:1] not in [[one] for one in valid]:
+            said = f"the licence is {tagged[0]}" if tagged else "no licence"
+            found.append(Finding(name, 1, f"{said} in the first two lines; wanted: {TAG}{' or '.join(valid)}"))
+    return found
+
+
+def sizes(tree: Tree) -> list[Finding]:
+    """Return the files that are too long, and the permissions to be longer that nobody needs."""
+    found, needed = [], set()
+    for folder, ends, limit in SIZES:
+        for path in tree.files(*(f"*{end}" for end in ends), under=(folder,)):
+            lines = len(path.read_text().splitlines())
+            if lines > limit:
+                needed.add(path.name)
+                if lines > (most := LONGER.get(path.name, limit)):
+                    found.append(tree.finding(path, 0, f"{lines} lines; at most {most}: split it by subject"))
+    found += [Finding("orchestration/lint/rules.py", 0, f"LONGER has {name}, which need not be longer than others")
+              for name in LONGER if name not in needed]
+    return found
