@@ -96,7 +96,8 @@ def targets(folder: Path) -> dict[str, Path]:
 
 def compiled(arch: Arch, cache: Cache, names: Sequence[str], entry: Path, only_these: bool = False) -> None:
     """Have Meson build what it builds usually, or only_these targets of the given names, and copy them into entry."""
-    key = key_of(str(ROOT), files=[cross_file(arch)])[:8]
+    # Meson's folder names the cross file: one that has moved wants a new folder.
+    key = key_of(str(ROOT), str(cross_file(arch)), files=[cross_file(arch)])[:8]
     folder = cache.root / "build" / f"{arch.name}-{key}"
     log = cache.root / "build" / f"{arch.name}-{key}.log"
     log.parent.mkdir(parents=True, exist_ok=True)

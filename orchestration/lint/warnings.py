@@ -11,9 +11,9 @@ import shutil
 from pathlib import Path
 
 from orchestration.base.arch import ARCHES, Arch
-from orchestration.build.quoll import bare
 from orchestration.base.cache import Cache
 from orchestration.base.errors import BuildError, MissingError
+from orchestration.build.quoll import bare
 from orchestration.lint.core import Finding, Tree, ask, parsed
 
 OPTIONS = ("-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-pthread")
@@ -33,7 +33,8 @@ def compiled(tree: Tree, arch: Arch) -> list[Finding]:
     try:
         bare(arch, Cache())
     except BuildError as error:
-        found += parsed(tree, "\n".join(error.details)) or [Finding("", 0, " ".join(error.lines()))]
+        found += parsed(tree, "\n".join(error.details)) or [
+            Finding("", 0, "\n  ".join([error.message, error.hint, *error.details]))]
     return found
 
 

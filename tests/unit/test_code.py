@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.lint.linters import LINTERS
 from orchestration.lint.core import Tree
+from orchestration.lint.linters import LINTERS
 
 
 @pytest.mark.parametrize("name", LINTERS)

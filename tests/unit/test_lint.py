@@ -12,8 +12,8 @@ import pytest
 
 from orchestration.base.arch import ARCHES
 from orchestration.lint import architectures, core, documents, programs, rules
-from orchestration.lint.linters import LINTERS, lint
 from orchestration.lint.core import Finding, Linter, Tree, ask
+from orchestration.lint.linters import LINTERS, lint
 
 BSD = "SPDX-License-Identifier: BSD-2-Clause"
 GPL = "SPDX-License-Identifier: GPL-2.0-only"
