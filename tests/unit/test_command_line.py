@@ -92,9 +92,9 @@ def test_exit_codes_are_distinct_and_documented(root: Path) -> None:
     classes: list[type[QuollError]] = [MissingError, InfrastructureError, BuildError, PanicError, HangError]
     codes = {kind.exit_code for kind in classes}
     assert len(codes) == len(classes)
-    readme = (root / "README.md").read_text()
+    usage = (root / "docs/usage.md").read_text()
     for code in codes:
-        assert f"| {code} |" in readme
+        assert f"| {code} |" in usage
         assert str(code) in cli.EPILOG
 
 
