@@ -37,7 +37,7 @@ def leave(number: int, frame: FrameType | None) -> None:
 
 def temporary() -> Path:
     """Return the folder for temporary folders: TMPDIR, or where that is too long for a socket, another one."""
-    places = [tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp"]  # noqa: S108 - the folders in it
+    places = [tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp"]
     for place in places:
         if place and len(os.fsencode(place)) <= PARENT_LENGTH and os.access(place, os.W_OK | os.X_OK):
             return Path(place)

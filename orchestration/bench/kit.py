@@ -107,7 +107,7 @@ def known_packages(arch: Arch, cache: Cache, workload: Workload) -> Iterator[Non
         log = cache.root / "build" / f"rootfs-{arch.name}.log"
         said = [line for line in (*error.details, *tools.tail(log, 60)) if any(text in line for text in NO_PACKAGE)]
         unknown = [name for name in workload.description.packages
-                   if any(f" {name}" in f"{line} ".replace("'", " ").replace("\"", " ") for line in said)]
+                   if any(f" {name}" in f"{line} ".replace("'", " ").replace('"', " ") for line in said)]
         if not unknown:
             raise
         raise UsageError(f"the workload {workload.name} wants {', '.join(unknown)}, which Debian {rootfs.SUITE} does "

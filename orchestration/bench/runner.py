@@ -153,7 +153,7 @@ class Bench:
             told = ", ".join(f"{name} {one}" for name, one in self.versions.items())
             raise InfrastructureError(f"the sides are not comparable: they run different versions of Linux ({told})",
                                       "both are built from /usr/src/linux-source-6.12.tar.xz; empty the cache")
-        record.facts[compare.CONDITIONS]["Linux"] = version.split("-")[0]
+        record.facts[compare.CONDITIONS]["Linux"] = version.split("-", maxsplit=1)[0]
         self.store.add_facts(record, record.facts)
 
     def once(self, record: Record, session: Session, side: Side, workload: Workload, clock: Clock,

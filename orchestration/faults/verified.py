@@ -15,6 +15,7 @@ import threading
 import time
 import zlib
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 from orchestration.base.arch import Arch
@@ -107,7 +108,7 @@ class Verified:
         """Return the longest time in seconds without progress since a moment."""
         with self.lock:
             stamps = [since, *(stamp for stamp in self.stamps if stamp > since), time.monotonic()]
-        return max(after - before for before, after in zip(stamps, stamps[1:], strict=False))
+        return max(after - before for before, after in pairwise(stamps))
 
     def told(self, line: str) -> None:
         """Take a line of the guest's program."""
@@ -163,7 +164,7 @@ class Disk(Verified):
     """Random reads and writes around the page cache; in the end the file is compared on the host's side."""
 
     program = "disk"
-    FILE, MIB = "/var/tmp/verified", 24  # noqa: S108 - the guest's
+    FILE, MIB = "/var/tmp/verified", 24
     arguments = f"{FILE} {MIB}"
 
     def after_power_off(self) -> None:

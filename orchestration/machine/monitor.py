@@ -86,7 +86,7 @@ class Monitor:
         try:
             if self.client is not None:
                 await asyncio.wait_for(self.client.disconnect(), 3)
-        except Exception:  # noqa: BLE001, S110 - whatever a dead peer causes no longer matters
+        except Exception:  # noqa: S110 - whatever a dead peer causes no longer matters
             pass
 
     def close(self) -> None:

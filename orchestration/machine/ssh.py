@@ -164,7 +164,7 @@ def pump_input(source: Input, channel: paramiko.Channel) -> None:
 
 def ended(channel: paramiko.Channel) -> bool:
     """Tell whether a command, or the connection, has ended, and all that it said has arrived."""
-    return bool(channel.closed or channel.exit_status_ready() and channel.eof_received
+    return bool(channel.closed or (channel.exit_status_ready() and channel.eof_received)
                 or not channel.get_transport().is_active())
 
 

@@ -80,9 +80,8 @@ def ktap(results: list[CellResult]) -> str:
         word = "not ok" if result.outcome == FAIL else "ok"
         reason = {SKIPPED: f" # SKIP {result.cell.skipped}",
                   INFRASTRUCTURE: f" # SKIP infrastructure: {result.message}"}.get(result.outcome, "")
-        for attempt in result.attempts:
-            lines.append(f"# attempt {attempt.number}: {attempt.outcome}, status {attempt.status}, "
-                         f"{attempt.seconds} s")
+        lines += [f"# attempt {attempt.number}: {attempt.outcome}, status {attempt.status}, {attempt.seconds} s"
+                  for attempt in result.attempts]
         lines.append(f"{word} {number} {result.cell.label.replace('#', '')}{reason}")
     return "\n".join(lines) + "\n"
 

@@ -35,7 +35,7 @@ FAULTS = {
     "clock without interrupt": ("interrupts = <11>;", "", "error: device tree: rtc@101000 has no interrupt"),
     "no serial line": ('stdout-path = "/soc/serial@10000000";', "",
                        "error: device tree: no serial line in /chosen stdout-path"),
-    "serial line elsewhere": ("stdout-path = \"/soc/serial@10000000\"", "stdout-path = \"/nowhere\"",
+    "serial line elsewhere": ('stdout-path = "/soc/serial@10000000"', 'stdout-path = "/nowhere"',
                               "error: device tree: no serial line in /chosen stdout-path"),
     "other serial line": ("ns16550a", "other", "error: device tree: no driver for serial line serial@10000000"),
     "registers inside a page": ("reg = <0 0x10000000 0 0x100>", "reg = <0 0x10000100 0 0x100>",

@@ -85,6 +85,7 @@ def test_ruff(tree: Tree, plant: Plant, root: Path) -> None:
 def test_mypy(tree: Tree, plant: Plant, root: Path) -> None:
     shutil.copy(root / "pyproject.toml", tree.root)
     plant("kernel/abi/b.py", "")
+    plant("docs/c.py", "")
     plant("orchestration/a.py", 'a: int = "text"\n')
     found = programs.mypy(tree)
     assert [(one.path, one.line) for one in found] == [("orchestration/a.py", 1)]
@@ -139,7 +140,7 @@ def test_documents(tree: Tree, plant: Plant) -> None:
         "# Title", "",
         "[good](../tests/page.md#one-two) [good](../tests/page.md#three-four-1) [good](#title) [good](http://x/y)", "",
         "Text", "and [bad](../tests/none.md).", "", "[bad](../tests/page.md#three-four-2)", "",
-        "<img src=\"none.svg\">", "",
+        '<img src="none.svg">', "",
         "`kernel/object.c` `object.c` `kernel/*.c` `kernel/{object,gone}.c` `./tests` `a/b` `/dev/kvm` `x.raw`", "",
         "- `kernel/none.c`", "- `python3 gone.py -x`", "- `tests/none`", "", "x" * 121, "", "    `gone.c` listed"]))
     assert [str(one) for one in documents.check(tree)] == [
@@ -169,7 +170,7 @@ def ports(tree: Tree, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> Tree:
     monkeypatch.setattr(architectures, "KERNEL_NAMES", 2)
     monkeypatch.setattr(architectures, "PORT_FILES", 1)
     plant("l4linux-patches/patches/1.patch", "+++ b/arch/l4/kernel/a.c\n+int a;\n")
-    plant("kernel/src/a.c", 'int a(void)\n{\n\treturn arch_one() + ARCH_TWO; /* arch_three */\n}\n')
+    plant("kernel/src/a.c", "int a(void)\n{\n\treturn arch_one() + ARCH_TWO; /* arch_three */\n}\n")
     for name in ARCHES:
         plant(f"l4linux-patches/configs/{name}.config", "")
         plant(f"orchestration/build/cross/{name}.ini", "")
