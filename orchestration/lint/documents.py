@@ -142,7 +142,7 @@ def check(tree: Tree) -> list[Finding]:
                   if names.mentions(word) and not names.known(word)]
         if name not in WRITTEN and any(fnmatch(name, one) for one in WRAPPED):
             found += [Finding(name, at + 1, f"{len(line)} columns; at most {WIDTH}")
-                      for at, line in enumerate(page.lines) if len(line) > WIDTH and not line.startswith("|")]
+                      for at, line in enumerate(page.lines) if len(line) > WIDTH and not line.lstrip().startswith("|")]
     return sorted(set(found))
 
 
