@@ -17,10 +17,10 @@ from orchestration.base.arch import Arch
 from orchestration.base.errors import InfrastructureError
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import tail
-from orchestration.faults.inject import CODES
 from orchestration.inspect import kernel_objects, trace
 from orchestration.inspect.gdbstub import Stub, Target
 from orchestration.inspect.kernel_objects import GUEST, Thread, kernel_memory
+from orchestration.inspect.machine_code import CODES
 from orchestration.inspect.symbols import Symbols
 
 SAMPLES, SAMPLE_SECONDS = 24, 0.04

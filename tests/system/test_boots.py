@@ -9,7 +9,7 @@ import pytest
 
 from orchestration.base.errors import HangError, InfrastructureError, PanicError
 from orchestration.base.rundir import RunDirectory
-from orchestration.faults import inject
+from orchestration.inspect import machine_code
 from orchestration.inspect.gdbstub import Stub
 from orchestration.inspect.symbols import Symbols
 from orchestration.machine import boot, qemu
@@ -58,7 +58,7 @@ def test_a_kernel_without_a_stack_says_so(made: boot.Artefacts, progress: Progre
         session.shell_run("(sleep 3; echo h > /proc/sysrq-trigger) > /dev/null 2>&1 &")
         with Stub(session.machine) as stub, stub.breakpoint(entry):
             assert stub.resume(60.0)
-            name = inject.CODES[made.arch.name].sp
+            name = machine_code.CODES[made.arch.name].sp
             stub.set_register(name, stub.register(name) // THREAD_SIZE * THREAD_SIZE if where == "end" else 0x1000)
         session.shell_run("sleep 60", limit=90.0)
     assert str(caught.value).endswith(what)

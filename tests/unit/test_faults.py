@@ -17,10 +17,10 @@ from orchestration.base.tools import program
 from orchestration.cli import main as cli
 from orchestration.faults import campaign, inject
 from orchestration.faults.verified import COMPLAINT, ConsoleText
-from orchestration.inspect import gdbstub
+from orchestration.inspect import gdbstub, machine_code
 from orchestration.machine.progress import Progress
 
-# The instructions of inject.CODES, as an assembler reads them.
+# The instructions of machine_code.CODES, as an assembler reads them.
 SOURCES = {
     "x86_64": ["ud2", "1: jmp 1b", "movb %al, (%rdi)", "movl %eax, (%rdi)", "movq %rax, (%rdi)"],
     "riscv64": [".word 0", "1: j 1b", "sb a0, 0(a1)", "sw a0, 0(a1)", "sd a0, 0(a1)"],
@@ -35,12 +35,12 @@ def test_a_trial_that_there_cannot_be_is_refused(number: str, capsys: pytest.Cap
 
 
 def test_every_architecture_has_its_instructions() -> None:
-    assert set(inject.CODES) == set(ARCHES)
+    assert set(machine_code.CODES) == set(ARCHES)
 
 
 @pytest.mark.parametrize("name", ARCHES)
 def test_the_instructions_are_what_an_assembler_makes(name: str, tmp_path: Path) -> None:
-    code = inject.CODES[name]
+    code = machine_code.CODES[name]
     wanted = [code.illegal, code.forever, code.stores[1], code.stores[4], code.stores[8]]
     prefix = ARCHES[name].prefix
     for source, bytes_wanted in zip(SOURCES[name], wanted, strict=True):

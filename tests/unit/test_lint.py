@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.base.arch import ARCHES
-from orchestration.lint import architectures, core, documents, programs, rules
+from orchestration.lint import architectures, circles, core, documents, programs, rules
 from orchestration.lint.core import Finding, Linter, Tree, ask
 from orchestration.lint.linters import LINTERS, lint
 
@@ -206,6 +206,30 @@ def test_an_architecture_lacks_files(ports: Tree) -> None:
     found = [str(one) for one in architectures.check(ports)]
     assert "kernel/arch/riscv64: lacks the file include/arch/a.h, which another architecture has" in found
     assert "orchestration/build/cross/aarch64.ini: is missing: the orchestration boots aarch64" in found
+
+
+def test_circles(tree: Tree, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(circles, "KNOWN", ())
+    plant("kernel/src/a/one.c", "int one(void)\n{\n\treturn two();\n}\n")
+    plant("kernel/src/b/two.c", "int two(void)\n{\n\treturn three;\n}\n")
+    plant("kernel/src/b/three.c", "/* below() is no use of it */\nint three = 1;\n")
+    plant("orchestration/x/__init__.py", "")
+    plant("orchestration/x/a.py", "from orchestration.y import (\n    c,\n    d)\n")
+    plant("orchestration/x/b.py", "VALUE = 1\n")
+    plant("orchestration/y/c.py", "def late():\n    from orchestration.x import a\n")
+    plant("orchestration/y/d.py", "")
+    assert not circles.check(tree)
+    plant("kernel/src/b/three.c", "int three(void)\n{\n\treturn one();\n}\n")
+    plant("orchestration/y/d.py", "from orchestration.x.b import VALUE\n")
+    assert [str(one) for one in circles.check(tree)] == [
+        "kernel/src/a/one.c: 3 need each other (kernel/src/a/one.c, kernel/src/b/three.c, kernel/src/b/two.c), such as "
+        "kernel/src/a/one.c -> kernel/src/b/two.c -> kernel/src/b/three.c -> kernel/src/a/one.c",
+        "orchestration/x: 2 need each other (orchestration/x, orchestration/y), such as "
+        "orchestration/x -> orchestration/y -> orchestration/x"]
+    monkeypatch.setattr(circles, "KNOWN", ((("kernel/src/a/*", "kernel/src/b/*"), "a reason"),))
+    assert [one.path for one in circles.check(tree)] == ["orchestration/x"]
+    plant("orchestration/y/c.py", "import orchestration.x.a\n")
+    assert [one.path for one in circles.check(tree)] == ["orchestration/x/a.py", "orchestration/x"]
 
 
 def test_mending_comes_first(tree: Tree, plant: Plant) -> None:

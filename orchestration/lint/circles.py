@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Looks for files that need each other in a circle: none can be read, tested or replaced without the others.
+
+A C file needs the file that defines a function or object that it names; a Python module needs what it imports at its
+head. Rooms of the orchestration are looked at as a whole as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from pathlib import Path
+
+from orchestration.lint.architectures import USED, defined, plain
+from orchestration.lint.core import Finding, Tree
+
+# Folders whose C files are looked at together.
+C_FOLDERS = ("kernel/src", "servers")
+PACKAGE = "orchestration"
+IMPORT = re.compile(r"^(?:from (orchestration[\w.]*) import (\([^)]*\)|.*)|import (orchestration[\w.]*))", re.MULTILINE)
+# Circles that are meant: patterns of the files that may be in one, and the reason.
+KNOWN = (
+    (("kernel/src/*",), "a revoke takes any object apart, and an object's end reaches threads, IPC and the scheduler"),
+    (("servers/root/*", "servers/platform/*"), "being taken apart"),
+)
+
+Graph = dict[str, set[str]]
+
+
+def c_graph(tree: Tree, folder: str) -> Graph:
+    """Return which C file needs which. A name that several files define is a program's own and not counted."""
+    files = {tree.name(path): path for path in tree.files("*.c", under=(folder,))}
+    owners: dict[str, list[str]] = {}
+    for name, path in files.items():
+        for word in defined([path]):
+            owners.setdefault(word, []).append(name)
+    owner = {word: names[0] for word, names in owners.items() if len(names) == 1}
+    return {name: {owner[word] for word in USED.findall(plain(path)) if word in owner} - {name}
+            for name, path in files.items()}
+
+
+def python_graph(tree: Tree) -> Graph:
+    """Return which module of the orchestration imports which at its head."""
+    files = {tree.name(path): path for path in tree.files("*.py", under=(PACKAGE,))}
+    modules = {name.removesuffix(".py").removesuffix("/__init__").replace("/", "."): name for name in files}
+    graph: Graph = {}
+    for name, path in files.items():
+        wanted = set()
+        for package, words, plainly in IMPORT.findall(path.read_text()):
+            found = [f"{package}.{word.split(' as ')[0].strip()}" for word in words.strip("() \n").split(",")]
+            # A word is a module, or a name of the package's own.
+            wanted |= {modules[one] if one in modules else modules.get(package, "") for one in found if not plainly}
+            wanted.add(modules.get(plainly, ""))
+        graph[name] = wanted - {name, ""}
+    return graph
+
+
+def rooms(graph: Graph) -> Graph:
+    """Return which folder needs which."""
+    found: Graph = {}
+    for name, needs in graph.items():
+        room = str(Path(name).parent)
+        found.setdefault(room, set()).update({str(Path(one).parent) for one in needs} - {room})
+    return found
+
+
+def reached(graph: Graph, start: str) -> set[str]:
+    """Return all that a node needs, by whatever way."""
+    found: set[str] = set()
+    ahead = [start]
+    while ahead:
+        more = graph.get(ahead.pop(), set()) - found
+        found |= more
+        ahead += more
+    return found
+
+
+def circles(graph: Graph) -> list[frozenset[str]]:
+    """Return the sets of nodes that need each other, the largest first."""
+    all_reached = {node: reached(graph, node) for node in graph}
+    found = {frozenset(other for other in all_reached[node] if node in all_reached.get(other, ()))
+             for node in graph if node in all_reached[node]}
+    return sorted(found, key=lambda one: (-len(one), sorted(one)))
+
+
+def example(graph: Graph, circle: frozenset[str]) -> str:
+    """Return a short way round."""
+    first = min(circle)
+    ways = [[first]]
+    seen = {first}
+    while ways:
+        way = ways.pop(0)
+        for one in sorted(graph[way[-1]] & circle):
+            if one == first:
+                return " -> ".join([*way, first])
+            if one not in seen:
+                seen.add(one)
+                ways.append([*way, one])
+    return first
+
+
+def unknown(graph: Graph) -> Iterable[Finding]:
+    """Return the circles that nobody has given a reason for."""
+    for circle in circles(graph):
+        if not any(all(any(fnmatch(one, pattern) for pattern in patterns) for one in circle) for patterns, _ in KNOWN):
+            yield Finding(min(circle), 0, f"{len(circle)} need each other ({', '.join(sorted(circle))}), such as "
+                                          f"{example(graph, circle)}")
+
+
+def check(tree: Tree) -> list[Finding]:
+    """Return the circles of C files, of Python modules and of their folders."""
+    python = python_graph(tree)
+    graphs = [*(c_graph(tree, folder) for folder in C_FOLDERS), python, rooms(python)]
+    return [finding for graph in graphs for finding in unknown(graph)]
