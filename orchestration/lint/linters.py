@@ -23,7 +23,7 @@ LINTERS = {one.name: one for one in (
            "links, anchors and names of files in Markdown; its lines have at most 120 columns", documents.check),
     Linter("drawings", "each .svg is what the .py beside it draws", documents.drawings, documents.draw),
     Linter("licences", "each file begins with the licence of its folder", rules.licences),
-    Linter("sizes", "C files of at most 600 lines, Python of 300", rules.sizes),
+    Linter("sizes", "C files of at most 600 lines, their functions of 75; Python of 300", rules.sizes),
 )}
 
 

@@ -18,6 +18,8 @@ C_SOURCES = (".c", ".h", ".S")
 # Lines of a file, by folder and by the end of its name. A longer one wants to be two.
 SIZES = (("", (".c", ".h", ".S"), 600), ("orchestration", (".py",), 300), ("kernel", (".py",), 300),
          ("tests", (".py",), 450))
+# Lines of a C function.
+FUNCTION = 75
 # Files that may be longer, by name, and how long: they have one subject, or are not split yet.
 LONGER = {"console.c": 640, "campaign.py": 345, "verified.py": 305, "session.py": 320, "ssh.py": 320}
 
@@ -38,9 +40,24 @@ def licences(tree: Tree) -> list[Finding]:
     return found
 
 
+def long_functions(tree: Tree) -> list[Finding]:
+    """Return the C functions that are too long: what stands between braces at the beginning of a line."""
+    found = []
+    for path in tree.files("*.c", "*.h"):
+        first, lines = 0, path.read_text().splitlines()
+        for number, line in enumerate(lines, 1):
+            if line.startswith("{"):
+                first = number
+            elif line.startswith("}") and first:
+                if (length := number - first - 1) > FUNCTION:
+                    found.append(tree.finding(path, first - 1, f"a function of {length} lines; at most {FUNCTION}"))
+                first = 0
+    return found
+
+
 def sizes(tree: Tree) -> list[Finding]:
-    """Return the files that are too long, and the permissions to be longer that nobody needs."""
-    found, needed = [], set()
+    """Return the files and functions that are too long, and the permissions to be longer that nobody needs."""
+    found, needed = long_functions(tree), set()
     for folder, ends, limit in SIZES:
         for path in tree.files(*(f"*{end}" for end in ends), under=(folder,)):
             lines = len(path.read_text().splitlines())

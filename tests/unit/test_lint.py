@@ -133,6 +133,12 @@ def test_sizes(tree: Tree, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> Non
         "orchestration/lint/rules.py: LONGER has short.py, which need not be longer than others"]
 
 
+def test_sizes_of_functions(tree: Tree, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "LONGER", {})
+    plant("kernel/a.c", "int a(void)\n{\n" + "\ta();\n" * 75 + "}\n\nint b(void)\n{\n" + "\tb();\n" * 76 + "}\n")
+    assert [str(one) for one in rules.sizes(tree)] == ["kernel/a.c:80: a function of 76 lines; at most 75"]
+
+
 def test_documents(tree: Tree, plant: Plant) -> None:
     plant("kernel/object.c", "")
     plant("tests/page.md", "# One `two`\n\n## Three: four\n\n## Three: four\n")
