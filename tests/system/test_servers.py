@@ -42,8 +42,8 @@ ATTACKS = 13
 LIVES = 2
 """That make them: after a third death the root pager pauses."""
 LIMIT = 60.0
-SOURCES = {"block": ["fronts/lib/*.c", "fronts/block/*.c", "drivers/block/virtio/*.c"],
-           "net": ["fronts/lib/*.c", "fronts/net/*.c", "drivers/net/virtio/*.c"],
+SOURCES = {"block": ["fronts/lib/*.c", "fronts/block/*.c", "drivers/lib/*.c", "drivers/block/virtio/*.c"],
+           "net": ["fronts/lib/*.c", "fronts/net/*.c", "drivers/lib/*.c", "drivers/net/virtio/*.c"],
            "console": ["services/console/*.c", "drivers/serial/*/*.c"]}
 PASSED = ["ok device tree", "ok block write and read", "ok blocks in flight", "ok packets out and in",
           "ok bad request refused", "ok disk after a reset"]

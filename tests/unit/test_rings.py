@@ -25,7 +25,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     "-fsanitize=undefined", "-fno-sanitize-recover=all", "-fno-sanitize=alignment",
                     "-fno-strict-aliasing", "-pthread", "-I", HERE / "virtio", "-I", TOP / "servers/libl4/include",
                     "-I", TOP / "servers/lib", "-I", folder, HERE / "virtio/rings.c",
-                    TOP / "servers/lib/virtio/backend.c",
+                    TOP / "servers/lib/virtio/backend.c", TOP / "servers/lib/virtio/backend_queue.c",
                     TOP / "servers/lib/virtio/virtqueue.c", "-o", folder / "rings"], check=True)
     return folder / "rings"
 

@@ -1,80 +1,31 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A guest's virtio device on a virtio PCI device of the machine. */
-#include <virtio/backend.h>
-#include "front.h"
-#include <l4/invoke.h>
+/* Serve a guest's virtio device: its requests to the driver, completions back to the guest. */
 #include <base/lib.h>
 #include <base/server.h>
-#include <virtio/virtio_pci.h>
+#include <l4/invoke.h>
 
-/* Requests of one queue that are out, in the guest's order; tokens are positions in the ring. */
-struct flight {
-	u16 first, next;
-	struct {
-		u16 head;
-		bool done;
-		u32 written;
-		volatile u8 *status; /* NULL: it has none */
-	} request[VIRTQUEUE_MAX];
-};
+#include "state.h"
 
-static const struct front_class *class;
-/* On a page that we cannot write, whatever becomes of us. */
-static const struct l4_server_info *const info = (const void *)L4_SERVER_INFO_VADDR;
-static struct backend backend;
-static struct virtio_pci pci;
-static struct virtqueue ring[FRONT_QUEUES];
-static struct flight flight[FRONT_QUEUES];
+struct backend backend;
+struct flight flight[DRIVER_QUEUES];
+bool running;
+
 static struct guest_chain chain;
 static struct dma_buffer buffers[CHAIN_MAX]; /* of chain */
-static u64 indirect;                         /* the device's feature */
-static bool running, interrupted;
-
-/* What the last sign of life found, and what came since. */
-static struct {
-	u16 first[FRONT_QUEUES];
-	unsigned int stuck[FRONT_QUEUES], unheard;
-	unsigned int idle; /* interrupts since a request was done */
-} seen;
-
-_Static_assert(CHAIN_MAX <= VIRTQUEUE_LONGEST, "a table holds any request of the guest");
-
-/* The end of the DMA memory: what our successor is told. */
-#define KEPT_BYTES (sizeof(u64) * FRONT_QUEUES)
-
-#define PATIENCE        2    /* signs of life with progress that no interrupt told of */
-#define IDLE_PATIENCE   1000 /* interrupts without a request done: a line that stays raised leaves nobody time */
-#define DEVICE_PATIENCE 30   /* pings for which a device may keep a request: a busy disk takes long, as Linux knows */
-#define WATCHED_PARTS   10   /* of a second for which it is watched before such a ping counts */
+static u16 buffers_max;                      /* that the driver takes in one request */
 
 static void stop(void)
 {
 	running = false;
-	virtio_pci_reset(&pci);
+	driver_stop();
 	memset(flight, 0, sizeof(flight));
-	memset(&seen, 0, sizeof(seen));
+	watch_reset();
 }
 
 static void start(void)
 {
-	u64 share = info->dma_size / class->queue_count, used;
-	u16 i, size;
-
 	stop();
-	if (!virtio_pci_negotiate(&pci, (backend.negotiated & class->features) | indirect | VIRTIO_F_VERSION_1))
-		l4_die("device refuses its own features");
-	for (i = 0; i < class->queue_count; i++) {
-		size = virtio_pci_queue_size(&pci, i);
-		if (!size || virtqueue_bytes(size) > share - KEPT_BYTES)
-			l4_die("device has no queue %u", i);
-		virtio_pci_queue(&pci, &ring[i], i, size, (void *)(L4_SERVER_DMA_VADDR + i * share),
-		                 info->dma_paddr + i * share);
-		used = (virtqueue_bytes(size) + L4_PAGE_SIZE - 1) & ~(L4_PAGE_SIZE - 1UL);
-		if (indirect && used + KEPT_BYTES <= share)
-			virtqueue_tables(&ring[i], (void *)(L4_SERVER_DMA_VADDR + i * share + used),
-			                 info->dma_paddr + i * share + used, share - KEPT_BYTES - used);
-	}
-	virtio_pci_start(&pci);
+	driver_start(backend.negotiated & front.features);
 	running = true;
 }
 
@@ -88,20 +39,26 @@ static int peek(u16 number)
 	return found;
 }
 
+static bool has_size(u16 number)
+{
+	return chain.readable >= front.least[number].readable && chain.writable >= front.least[number].writable &&
+	       chain.count <= buffers_max;
+}
+
 /* The last byte that the device will write, marked; NULL if that tells nothing. */
 static volatile u8 *mark_status(void)
 {
 	const struct guest_buffer *last = &chain.buffer[chain.count - 1];
 	volatile u8 *status;
 
-	if (!class->status || !last->write || !last->bytes)
+	if (!front.status || !last->write || !last->bytes)
 		return NULL;
 	status = (volatile u8 *)backend_memory(&backend, last->gpa) + last->bytes - 1;
 	*status = FRONT_UNDONE;
 	return status;
 }
 
-/* Guest's requests to the device. Returns whether one must wait for room there. */
+/* Hand the guest's requests to the driver. Returns whether one must wait for room there. */
 static bool submit(u16 number)
 {
 	struct flight *out = &flight[number];
@@ -110,19 +67,17 @@ static bool submit(u16 number)
 	u16 token;
 
 	while ((found = peek(number)) > 0) {
-		if (chain.readable < class->least[number].readable || chain.writable < class->least[number].writable ||
-		    chain.count > virtqueue_longest(&ring[number])) {
+		if (!has_size(number)) {
 			backend_break(&backend, "request of impossible size");
 			found = -1;
 			break;
 		}
-		full = !virtqueue_fits(&ring[number], chain.count);
+		token = out->next % DRIVER_TOKENS;
+		full = !driver_submit(number, &chain, buffers, token);
 		if (full)
 			break;
-		token = out->next++ % VIRTQUEUE_MAX;
-		virtqueue_add(&ring[number], buffers, chain.count, token);
-		/* A store of ours that goes astray must not make the device reach other memory of the guest than it was told. */
-		if (peek(number) <= 0 || !virtqueue_holds(&ring[number], buffers, chain.count)) {
+		out->next++;
+		if (peek(number) <= 0 || !driver_holds(number, buffers, chain.count)) {
 			backend_break(&backend, "request does not keep still");
 			found = -1;
 			break;
@@ -136,11 +91,11 @@ static bool submit(u16 number)
 	if (found < 0)
 		stop();
 	else if (added)
-		virtqueue_kick(&ring[number]);
+		driver_kick(number);
 	return full;
 }
 
-/* What the device has done back to the guest. */
+/* Give finished requests back to the guest, in its order. */
 static void complete(u16 number)
 {
 	struct flight *out = &flight[number];
@@ -148,14 +103,14 @@ static void complete(u16 number)
 	u32 written;
 	u16 token;
 
-	while (virtqueue_get(&ring[number], &token, &written)) {
+	while (driver_complete(number, &token, &written)) {
 		if (out->request[token].status && *out->request[token].status == FRONT_UNDONE)
 			l4_die("told of a request that is not done");
 		out->request[token].done = true;
 		out->request[token].written = written;
 	}
-	for (; out->first != out->next && out->request[out->first % VIRTQUEUE_MAX].done; out->first++) {
-		token = out->first % VIRTQUEUE_MAX;
+	for (; out->first != out->next && out->request[out->first % DRIVER_TOKENS].done; out->first++) {
+		token = out->first % DRIVER_TOKENS;
 		backend_push(&backend, number, out->request[token].head, out->request[token].written);
 		pushed = true;
 	}
@@ -177,7 +132,7 @@ static void serve(void)
 		backend_done(&backend);
 	while (again) {
 		again = false;
-		for (i = 0; i < class->queue_count && running; i++) {
+		for (i = 0; i < front.queue_count && running; i++) {
 			backend_kicks(&backend, i, false);
 			complete(i);
 			/* With requests that do not fit the next completion, not the next kick, goes on. */
@@ -187,118 +142,46 @@ static void serve(void)
 	}
 }
 
-/* Of a queue that the guest fills with what is to be done; one that it fills with room waits for the world. */
-static bool is_work(u16 number) { return class->least[number].readable; }
-
-/* Requests that the device has; one that it was done with before an earlier one is not, and not back yet either. */
-static u16 in_device(const struct flight *out)
-{
-	u16 i, count = 0;
-
-	for (i = out->first; i != out->next; i++)
-		count += !out->request[i % VIRTQUEUE_MAX].done;
-	return count;
-}
-
-/*
- * Watch a device that has not got on since the last ping: an emulator's clock may leap over the time in which the whole
- * machine waits for a disk of the host, and then pings tell nothing. It does not leap while we run.
- */
-static bool done_while_watched(u16 number)
-{
-	u64 start = l4_counter();
-
-	while (!virtqueue_done(&ring[number]))
-		if (l4_counter() - start >= info->counter_hz / WATCHED_PARTS)
-			return false;
-	return true;
-}
-
-/*
- * Before we say that we are well: are we? What a wild store has done, to us, to the rings or to the device, shows as a
- * state that contradicts itself, a device that gave up, or work that does not get on. Our end is the cure.
- */
-static void examine(bool progress)
-{
-	u16 i;
-
-	backend.settled = true;
-	if (!running) {
-		if ((backend.status & VIRTIO_STATUS_DRIVER_OK) && !l4_read_once(backend.page->needs_reset))
-			l4_die("stopped, and the guest goes on");
-		return;
-	}
-	if (!virtio_pci_runs(&pci))
-		l4_die("device needs a reset");
-	for (i = 0; i < class->queue_count; i++) {
-		if (!virtqueue_sound(&ring[i], in_device(&flight[i])) ||
-		    (u16)(backend.queue[i].avail_next - backend.queue[i].used_next) !=
-		            (u16)(flight[i].next - flight[i].first))
-			l4_die("queue %u contradicts itself", i);
-		if (!is_work(i) || flight[i].first == flight[i].next || flight[i].first != seen.first[i])
-			seen.stuck[i] = 0;
-		else if (!done_while_watched(i) && ++seen.stuck[i] > DEVICE_PATIENCE)
-			l4_die("queue %u does not get on", i);
-		seen.first[i] = flight[i].first;
-		virtqueue_ring(&ring[i]);
-	}
-	seen.unheard = progress && !interrupted ? seen.unheard + 1 : 0;
-	if (seen.unheard > PATIENCE)
-		l4_die("device does not interrupt");
-	interrupted = false;
-}
-
-/* Requests that have gone back so far. */
-static u16 gone(void)
+/* Requests that have gone back so far, of all queues. */
+static u16 given_back(void)
 {
 	u16 i, sum = 0;
 
-	for (i = 0; i < class->queue_count; i++)
+	for (i = 0; i < front.queue_count; i++)
 		sum = (u16)(sum + flight[i].first);
 	return sum;
 }
 
-void front_serve(const struct front_class *device_class)
+void front_serve(u64 offered, u16 longest, const void *config)
 {
-	u8 config[L4_VIRTIO_CONFIG_SIZE] __attribute__((aligned(8))) = { 0 };
 	unsigned long bits = 0;
-	u64 features;
-	u16 i, buffers = CHAIN_MAX, size, before;
+	u16 before;
 
-	class = device_class;
-	virtio_pci_init(&pci, info);
-	virtio_pci_reset(&pci);
-	features = virtio_pci_features(&pci);
-	if (!(features & VIRTIO_F_VERSION_1))
-		l4_die("device is not a modern virtio device");
-	indirect = features & VIRTIO_F_INDIRECT_DESC;
-	virtio_pci_config(&pci, config, class->config_bytes);
-	for (i = 0; i < class->queue_count && !indirect; i++) {
-		size = virtio_pci_queue_size(&pci, i);
-		if (size < buffers)
-			buffers = size;
-	}
-	if (class->limit)
-		class->limit(config, buffers);
-	backend_init(&backend, info, class->device_id, features & class->features, class->queue_count,
-	             class->queue_size, config, class->config_bytes);
-	backend.kept = (u64 *)(L4_SERVER_DMA_VADDR + info->dma_size - KEPT_BYTES);
+	buffers_max = longest;
+	backend_init(&backend, info,
+	             &(struct backend_device){
+			     .device_id = front.device_id,
+			     .features = offered & front.features,
+			     .queue_count = front.queue_count,
+			     .queue_size = front.queue_size,
+			     .config = config,
+			     .config_bytes = front.config_bytes,
+			     .kept = (u64 *)(L4_SERVER_DMA_VADDR + info->dma_size - DRIVER_DMA_RESERVED),
+		     });
 	l4_server_ready();
 	for (;;) {
-		/* Before we look, so that what comes later finds the interrupt open. */
-		if (!bits || (bits & L4_SERVER_EVENT_IRQ)) {
-			virtio_pci_interrupt(&pci);
+		bool interrupt = bits & L4_SERVER_EVENT_IRQ;
+
+		/* Before any look at the device, so that what comes later finds the interrupt open. */
+		if (!bits || interrupt) {
+			driver_interrupt();
 			l4_irq_handler_ack(L4_SERVER_SLOT_IRQ);
 		}
-		interrupted |= bits & L4_SERVER_EVENT_IRQ;
-		before = gone();
+		before = given_back();
 		serve();
-		if (gone() != before)
-			seen.idle = 0;
-		else if ((bits & L4_SERVER_EVENT_IRQ) && ++seen.idle > IDLE_PATIENCE)
-			l4_die("device interrupts for nothing");
+		watch_event(interrupt, given_back() != before);
 		if (bits & L4_SERVER_EVENT_PING) {
-			examine(gone() != before);
+			watch_ping(given_back() != before);
 			l4_server_pong(0);
 		}
 		l4_wait(L4_SERVER_SLOT_EVENT, &bits);

@@ -1,41 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The guest's network card (virtio 1.2, section 5.1): what of the machine's card it may see and use. */
-#include "net.h"
+/* The guest's network card (virtio 1.2, section 5.1): what of the machine's card the guest may see and use. */
+#include <base/lib.h>
+#include <class/net.h>
 
-#define ID 1
+#include "../lib/front.h"
 
-/*
- * Feature bits, section 5.1.3. Checksum and segmentation offloads only say what may stand in the header in
- * front of a packet, which passes through; all that needs the control queue stays out.
- */
-enum {
-	F_CSUM = 0,
-	F_GUEST_CSUM = 1,
-	F_MTU = 3,
-	F_MAC = 5,
-	F_GUEST_TSO4 = 7,
-	F_GUEST_TSO6 = 8,
-	F_GUEST_ECN = 9,
-	F_GUEST_UFO = 10,
-	F_HOST_TSO4 = 11,
-	F_HOST_TSO6 = 12,
-	F_HOST_ECN = 13,
-	F_HOST_UFO = 14,
-	F_MRG_RXBUF = 15,
-	F_STATUS = 16,
-};
+#define BIT(feature) (1UL << NET_F_##feature)
 
-#define BIT(n)       (1UL << (n))
-#define CONFIG_BYTES 12
-#define HEADER_BYTES 12 /* struct virtio_net_hdr, section 5.1.6 */
-
-const struct front_class net_class = {
-	.device_id = ID,
-	.features = BIT(F_CSUM) | BIT(F_GUEST_CSUM) | BIT(F_MTU) | BIT(F_MAC) | BIT(F_GUEST_TSO4) | BIT(F_GUEST_TSO6) |
-	            BIT(F_GUEST_ECN) | BIT(F_GUEST_UFO) | BIT(F_HOST_TSO4) | BIT(F_HOST_TSO6) | BIT(F_HOST_ECN) |
-	            BIT(F_HOST_UFO) | BIT(F_MRG_RXBUF) | BIT(F_STATUS),
-	.config_bytes = CONFIG_BYTES,
+const struct front front = {
+	.device_id = 1,
+	/*
+	 * Checksum and segmentation offloads only say what may stand in the header of a packet, which passes through;
+	 * all that needs the control queue stays out.
+	 */
+	.features = BIT(CSUM) | BIT(GUEST_CSUM) | BIT(MTU) | BIT(MAC) | BIT(GUEST_TSO4) | BIT(GUEST_TSO6) |
+	            BIT(GUEST_ECN) | BIT(GUEST_UFO) | BIT(HOST_TSO4) | BIT(HOST_TSO6) | BIT(HOST_ECN) | BIT(HOST_UFO) |
+	            BIT(MRG_RXBUF) | BIT(STATUS),
+	.config_bytes = sizeof(struct net_config),
 	.queue_size = 256,
-	.queue_count = 2,
-	.least = { { 0, HEADER_BYTES }, { HEADER_BYTES, 0 } }, /* receive, transmit */
+	.queue_count = NET_QUEUES,
+	.least = { [NET_RECEIVE] = { 0, sizeof(struct net_header) },
+	           [NET_TRANSMIT] = { sizeof(struct net_header), 0 } },
 };
+
+int l4_main(void *arg)
+{
+	static struct net_device card;
+
+	net_open(&card);
+	front_serve(card.features, card.buffers, &card.config);
+}

@@ -15,7 +15,17 @@ struct guest_buffer {
 	bool write; /* the device writes it */
 };
 
-/* The same for a device: the address that it puts on the bus. */
+#define CHAIN_MAX 256 /* buffers of one request */
+
+/* A request of a guest: all buffers are inside of its RAM, those that the device reads come first. */
+struct guest_chain {
+	u16 head; /* its name in the ring */
+	u16 count;
+	u64 readable, writable; /* bytes */
+	struct guest_buffer buffer[CHAIN_MAX];
+};
+
+/* A guest_buffer for a device: the address that it puts on the bus. */
 struct dma_buffer {
 	u64 addr;
 	u32 bytes;

@@ -3,11 +3,12 @@
  * What the console asks of a driver of a serial line. No registers are mapped: a store that went astray would send
  * bytes, or take some, or switch the line off. Each access is a system call.
  */
-#ifndef UART_H
-#define UART_H
+#ifndef CLASS_SERIAL_H
+#define CLASS_SERIAL_H
 
 #include <l4/invoke.h>
 #include <base/lib.h>
+#include <hardened/guarded.h>
 #include <hardened/noted_access.h>
 
 struct uart {
@@ -51,26 +52,6 @@ static inline u32 uart_in(unsigned long offset, unsigned long width)
 static inline void uart_out(unsigned long offset, unsigned long width, u32 value)
 {
 	l4_invoke(L4_SERVER_SLOT_REGS, uart_store(), info->ioport_base + offset, width, value, 0, 0, 0, NULL);
-}
-
-/* A variable of a driver's, which dies rather than go on with one that was changed behind its back. */
-struct kept {
-	u32 value, inverse;
-};
-
-static inline u32 kept(const struct kept *from)
-{
-	u32 value = l4_read_once(from->value);
-
-	if (value != ~l4_read_once(from->inverse))
-		l4_die("a variable was changed");
-	return value;
-}
-
-static inline void keep(struct kept *to, u32 value)
-{
-	l4_write_once(to->value, value);
-	l4_write_once(to->inverse, ~value);
 }
 
 #endif

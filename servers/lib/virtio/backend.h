@@ -7,31 +7,33 @@
  * are exactly [used idx, avail idx), and a back end that was restarted goes on from there without any other
  * state.
  */
-#ifndef BACKEND_H
-#define BACKEND_H
+#ifndef VIRTIO_BACKEND_H
+#define VIRTIO_BACKEND_H
 
 #include <base/dma.h>
 #include <virtio/vring.h>
 
-#define CHAIN_MAX 256 /* buffers of one request */
-
-struct guest_chain {
-	u16 head;
-	u16 count;
-	u64 readable, writable;                /* bytes */
-	struct guest_buffer buffer[CHAIN_MAX]; /* inside of guest RAM; readable ones first */
+/* What the guest is shown. */
+struct backend_device {
+	u32 device_id;
+	u64 features; /* offered, beside those of every back end */
+	unsigned int queue_count;
+	u16 queue_size; /* largest that is taken */
+	const void *config;
+	u32 config_bytes;
+	/*
+	 * Where the number of requests given back is noted for the next life of this program, a word for each queue in
+	 * memory that outlives it; NULL: nowhere. The guest's ring says it too, but a stray store may have changed it.
+	 */
+	u64 *kept;
 };
 
 struct backend_queue {
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
-	u16 size; /* 0: not in use */
-	u16 avail_next;
-	u16 used_next;
-	u16 used_told; /* used_next when we last thought about an interrupt */
-	u64 seal;      /* of what may not change while it is attached */
-	u64 counts;    /* of what only we change: a store that went astray shows before it does harm */
+	u64 counts; /* size, next and told indices: backend_queue.h */
+	u64 seal;   /* of all above, always */
 };
 
 enum backend_action {
@@ -45,31 +47,25 @@ struct backend {
 	struct l4_virtio_page *page;
 	u64 features;
 	u64 negotiated; /* those that the guest chose, read once when it started the device: some of features */
-	u32 status;     /* on which we have acted */
-	bool event_idx; /* the guest says by index, not by flag, when it wants interrupts */
-	bool settled;   /* older than a sign of life */
-	u32 pending;    /* status that backend_done() acknowledges */
-	u64 seal; /* of all but settled, pending and the queues, from one backend_done() to the next; 0: none yet */
-	unsigned int queue_count;
-	u16 queue_size; /* largest that we take: the guest can write to size_max */
-	struct backend_queue queue[L4_VIRTIO_QUEUES];
-	/*
-	 * Where the number of requests given back is noted for our successor, a word for each queue in memory that
-	 * outlives us; NULL: nowhere. The guest's ring says it too, but a wild end may have written anything there.
-	 * Set after backend_init().
-	 */
 	u64 *kept;
+	u32 status; /* of the guest's, the last that was acted on */
+	u32 queue_count;
+	u32 queue_size; /* the guest can write to the page's size_max */
+	u32 event_idx;  /* 1: the guest says by index, not by flag, when it wants interrupts */
+	u64 seal;       /* of all above, from one backend_done() to the next */
+	bool settled;   /* has answered a ping */
+	u32 pending;    /* status that backend_done() acknowledges */
+	struct backend_queue queue[L4_VIRTIO_QUEUES];
 };
 
-/* Publish the device. A guest that is already running with it (we were restarted) is left as it is. */
-void backend_init(struct backend *backend, const struct l4_server_info *info, u32 device_id, u64 features,
-                  unsigned int queue_count, u16 queue_size, const void *config, u32 config_bytes);
+/* Publish the device. A guest that is already running with it (this is a restart) is left as it is. */
+void backend_init(struct backend *backend, const struct l4_server_info *info, const struct backend_device *device);
 
 /* Look at the status that the guest has written. */
 enum backend_action backend_poll(struct backend *backend);
 void backend_done(struct backend *backend);
 
-/* 1: *chain is the oldest request not yet advanced over; 0: there is none; -1: the ring makes no sense. */
+/* 1: *chain is the oldest request not yet advanced over; 0: there is none; -1: the ring is damaged. */
 int backend_peek(struct backend *backend, unsigned int queue, struct guest_chain *chain);
 void backend_advance(struct backend *backend, unsigned int queue);
 
@@ -77,12 +73,16 @@ void backend_advance(struct backend *backend, unsigned int queue);
 void backend_push(struct backend *backend, unsigned int queue, u16 head, u32 written);
 void backend_interrupt(struct backend *backend, unsigned int queue);
 
-/* Ask for kicks, or for none while we are looking anyway. True: a request came before we asked. */
+/* Ask for kicks, or for none while looking anyway. True: a request came before the guest was asked. */
 bool backend_kicks(struct backend *backend, unsigned int queue, bool on);
 
+/* Requests advanced over and not given back; given back so far, modulo 1 << 16, as the used ring counts. */
+u16 backend_taken(struct backend *backend, unsigned int queue);
+u16 backend_given_back(struct backend *backend, unsigned int queue);
+
 /*
- * The ring makes no sense, by the guest's doing or by ours. If we are settled, we die: our successor looks with fresh
- * eyes. Else it is the guest's, and all queues are let go until it resets the device.
+ * The ring is damaged, by the guest or by this program. In a program that has answered a ping, end it: its successor
+ * reads the ring anew. Else it is the guest's doing, and all queues are let go until it resets the device.
  */
 void backend_break(struct backend *backend, const char *why);
 

@@ -22,7 +22,7 @@
 
 #define CONSOLE_ID   3 /* virtio 1.2, section 5.3 */
 #define CONFIG_BYTES 12
-#define QUEUE_SIZE   64
+#define RING_SIZE    64
 #define RECEIVE      0
 #define TRANSMIT     1
 
@@ -189,7 +189,7 @@ static bool take_request(unsigned int queue, struct request *request)
 }
 
 /* Requests of a queue are taken one by one. */
-static bool underway(unsigned int queue) { return backend.queue[queue].avail_next != backend.queue[queue].used_next; }
+static bool underway(unsigned int queue) { return backend_taken(&backend, queue); }
 
 static void add_out(struct record *to, u8 byte) { to->out |= (u64)byte << to->out_count++ * 8; }
 
@@ -285,7 +285,7 @@ static bool decide_on_guest(void)
 			return false;
 		begin();
 		for (i = 0; i < 2; i++) {
-			u16 place = l4_read_once(backend.queue[TRANSMIT].used_next);
+			u16 place = backend_given_back(&backend, TRANSMIT);
 
 			if (work[i].request != place)
 				work[i].sent = 0;
@@ -415,7 +415,7 @@ static void settle_given(void)
 
 	begin();
 	for (i = 0; i < 2; i++)
-		if (work[i].given_place == l4_read_once(backend.queue[RECEIVE].used_next))
+		if (work[i].given_place == backend_given_back(&backend, RECEIVE))
 			work[i].taken = work[i].given_until;
 	commit();
 }
@@ -454,7 +454,7 @@ static bool give(void)
 		}
 	begin();
 	for (i = 0; i < 2; i++) {
-		work[i].given_place = (u16)(l4_read_once(backend.queue[RECEIVE].used_next) + 1);
+		work[i].given_place = (u16)(backend_given_back(&backend, RECEIVE) + 1);
 		count = fill(true);
 		if (count > work[i].typed - work[i].taken) {
 			backend_break(&backend, why);
@@ -565,7 +565,7 @@ static void examine(void)
 			l4_die("what is kept contradicts itself");
 	check_note(FIELD(step));
 	/* A request that was taken and has not gone back is the one that is being written. */
-	if ((u16)(backend.queue[TRANSMIT].avail_next - backend.queue[TRANSMIT].used_next) > 1 || underway(RECEIVE))
+	if (backend_taken(&backend, TRANSMIT) > 1 || underway(RECEIVE))
 		l4_die("queues contradict themselves");
 }
 
@@ -582,11 +582,18 @@ int l4_main(void *arg)
 	/* At once: the registers that tell are those of the last that died. */
 	inherited = inherit();
 	uart()->init();
-	backend_init(&backend, info, CONSOLE_ID, 0, 2, QUEUE_SIZE, config, CONFIG_BYTES);
+	backend_init(&backend, info,
+	             &(struct backend_device){
+			     .device_id = CONSOLE_ID,
+			     .queue_count = 2,
+			     .queue_size = RING_SIZE,
+			     .config = config,
+			     .config_bytes = CONFIG_BYTES,
+			     .kept = state->given_back,
+		     });
 	position = l4_server_ready();
 	if (!inherited)
 		start_anew(position);
-	backend.kept = state->given_back;
 	for (;;) {
 		enum backend_action action;
 

@@ -75,10 +75,17 @@ static void guest_resets(void)
 	backend_done(&backend);
 }
 
+static void publish(u64 features, u64 *kept)
+{
+	backend_init(&backend, &info,
+	             &(struct backend_device){ 2, features, .queue_count = 1, .queue_size = SIZE, .config = "",
+	                                       .kept = kept });
+}
+
 static void start(void)
 {
 	make_ram();
-	backend_init(&backend, &info, 2, 0, 1, SIZE, "", 0);
+	publish(0, NULL);
 	guest_connects();
 }
 
@@ -132,7 +139,7 @@ static void test_restart(void)
 		if (i < 2)
 			backend_push(&backend, 0, chain.head, 0);
 	}
-	backend_init(&backend, &info, 2, 0, 1, SIZE, "", 0);
+	publish(0, NULL);
 	expect(backend_poll(&backend) == BACKEND_START);
 	backend_done(&backend);
 	for (i = 2; i < 5; i++) {
@@ -150,13 +157,11 @@ static void wild_end(unsigned int turn)
 	unsigned int i;
 
 	start();
-	backend.kept = kept;
 	for (i = 0; i < 5; i++)
 		add(i);
 	virtqueue_kick(&driver);
 	/* What was kept so far is of the ring as it is. */
-	backend_init(&backend, &info, 2, 0, 1, SIZE, "", 0);
-	backend.kept = kept;
+	publish(0, kept);
 	expect(backend_poll(&backend) == BACKEND_START);
 	backend_done(&backend);
 	for (i = 0; i < 5; i++) {
@@ -178,8 +183,7 @@ static void wild_end(unsigned int turn)
 	case 3:
 		kept[0] ^= 1UL << 40; /* about another ring, or damaged */
 	}
-	backend_init(&backend, &info, 2, 0, 1, SIZE, "", 0);
-	backend.kept = kept;
+	publish(0, kept);
 	expect(backend_poll(&backend) == BACKEND_START);
 	backend_done(&backend);
 	expect(driver.used->idx == 2);
@@ -312,7 +316,7 @@ static void test_features(void)
 	struct l4_virtio_page *page = (void *)(ram + PAGE_GPA);
 
 	make_ram();
-	backend_init(&backend, &info, 2, 1UL << 9, 1, SIZE, "", 0);
+	publish(1UL << 9, NULL);
 	page->driver_features = VIRTIO_F_VERSION_1 | 1UL << 40;
 	page->status = 11;
 	expect(backend_poll(&backend) == BACKEND_NONE);

@@ -15,7 +15,7 @@ enum { IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
 #define LSR_EMPTY        0x20
 #define FIFO             16
 
-static struct kept room = { 0, ~0U }, ier = { 0, ~0U };
+static struct guarded room = { 0, ~0U }, ier = { 0, ~0U };
 
 static inline u8 read_reg(unsigned int reg) { return (u8)uart_in(reg, 1); }
 
@@ -26,10 +26,10 @@ static bool status(u8 bit) { return (read_reg(LSR) & bit) && (read_reg(LSR) & bi
 
 static void enable(u8 interrupts, bool anew)
 {
-	if (kept(&ier) == interrupts && !anew)
+	if (guarded_get(&ier) == interrupts && !anew)
 		return;
 	write_reg(IER, interrupts);
-	keep(&ier, interrupts);
+	guarded_set(&ier, interrupts);
 }
 
 static void init(void)
@@ -43,15 +43,15 @@ static void init(void)
 
 static bool has_room(void)
 {
-	u32 left = kept(&room);
+	u32 left = guarded_get(&room);
 
 	if (!left) {
 		if (!status(LSR_EMPTY))
 			return false;
 		left = FIFO;
-		enable(kept(&ier) & ~IER_ROOM, false); /* else each byte that leaves raises it */
+		enable(guarded_get(&ier) & ~IER_ROOM, false); /* else each byte that leaves raises it */
 	}
-	keep(&room, left - 1);
+	guarded_set(&room, left - 1);
 	return true;
 }
 

@@ -17,7 +17,7 @@ enum { FLAGS = 6, LINE = 11, CONTROL = 12, MASK = 14, CLEAR = 17 };
 #define INT_ALL       0x7ff
 #define FIFO          16 /* of the oldest revision; later ones hold 32 */
 
-static struct kept room = { 0, ~0U }, mask = { 0, ~0U };
+static struct guarded room = { 0, ~0U }, mask = { 0, ~0U };
 
 static inline u32 read_reg(unsigned int reg) { return uart_in(reg * sizeof(u32), sizeof(u32)); }
 
@@ -27,10 +27,10 @@ static void want(bool received, bool room_too, bool anew)
 {
 	u32 wanted = (received ? INT_RECEIVED | INT_TIMEOUT : 0) | (room_too ? INT_ROOM : 0);
 
-	if (kept(&mask) == wanted && !anew)
+	if (guarded_get(&mask) == wanted && !anew)
 		return;
 	write_reg(MASK, wanted);
-	keep(&mask, wanted);
+	guarded_set(&mask, wanted);
 }
 
 static void init(void)
@@ -51,7 +51,7 @@ static void init(void)
 
 static bool has_room(void)
 {
-	u32 left = kept(&room);
+	u32 left = guarded_get(&room);
 
 	if (!left) {
 		u32 first = read_reg(FLAGS), second = read_reg(FLAGS); /* what we go by is looked at twice */
@@ -60,7 +60,7 @@ static bool has_room(void)
 			return false;
 		left = first & second & FLAGS_EMPTY ? FIFO : 1;
 	}
-	keep(&room, left - 1);
+	guarded_set(&room, left - 1);
 	return true;
 }
 
@@ -69,7 +69,7 @@ static bool received(void) { return !(read_reg(FLAGS) & FLAGS_NO_DATA) && !(read
 static void interrupt(void)
 {
 	/* It is raised again when a full FIFO runs low. */
-	if (kept(&mask) & INT_ROOM)
+	if (guarded_get(&mask) & INT_ROOM)
 		write_reg(CLEAR, INT_ROOM);
 }
 
