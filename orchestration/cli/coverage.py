@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The command coverage: which lines of the kernel its tests execute."""
+"""The command coverage: which lines of the kernel its tests execute; and what test --coverage adds to test."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,14 @@ def tested(arch: arches.Arch, output: Path | None, least: float) -> int:
         print(f"orchestrate: the tests execute {found.percent():.1f} % of the kernel's lines on {name}; at least "
               f"{least:g} % are wanted", file=sys.stderr)
     return int(tests.returncode != 0 or found.percent() < least)
+
+
+def of_python(arguments: list[str]) -> int:
+    """Run a module, such as pytest, and what it starts, and report which of our Python code was executed."""
+    with OwnFolder(temporary(), PREFIX) as folder:
+        tool = [sys.executable, "-m", "coverage"]
+        environment = dict(os.environ, COVERAGE_FILE=str(folder / "coverage"))
+        done = subprocess.run([*tool, "run", "-m", *arguments], cwd=ROOT, env=environment, check=False)
+        for step in (["combine", "--quiet"], ["report"]):
+            subprocess.run([*tool, *step], cwd=ROOT, env=environment, check=False)
+    return done.returncode

@@ -115,7 +115,11 @@ def build(arch: Annotated[list[str], typer.Argument(metavar="ARCH...", autocompl
 @app.command(name="test", epilog=EPILOG, context_settings={"ignore_unknown_options": True})
 def run_tests(words: Annotated[list[str] | None, typer.Argument(
         metavar="[ARCH...] [PYTEST ARGUMENT...]", autocompletion=ARCH_NAMES, help="architectures, then what goes to "
-        "pytest: paths and options")] = None) -> int:
+        "pytest: paths and options")] = None,
+    nightly: Annotated[bool, typer.Option("--nightly", help="the slow tests of the nightly run as well")] = False,
+    coverage: Annotated[bool, typer.Option("--coverage", help="report which lines and branches of our Python code "
+                                                              "the tests execute")] = False,
+) -> int:
     """Run every test, on every architecture or on those named first; what follows them goes to pytest."""
     rest = list(words or [])
     chosen = []
@@ -126,7 +130,12 @@ def run_tests(words: Annotated[list[str] | None, typer.Argument(
     doctor.ensure(chosen or arches.ARCHES.values(), tests=True)
     doctor.check_space()
     os.chdir(ROOT)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *(f"--arch={one.name}" for one in chosen), *rest])
+    arguments = ["pytest", *(f"--arch={one.name}" for one in chosen), *(["--nightly"] if nightly else []), *rest]
+    if coverage:
+        from orchestration.cli.coverage import of_python
+
+        return of_python(arguments)
+    os.execv(sys.executable, [sys.executable, "-m", *arguments])
 
 
 @app.command(epilog=EPILOG)
