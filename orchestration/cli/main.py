@@ -135,7 +135,7 @@ def run_tests(words: Annotated[list[str] | None, typer.Argument(
         from orchestration.cli.coverage import of_python
 
         return of_python(arguments)
-    os.execv(sys.executable, [sys.executable, "-m", *arguments])
+    return os.execv(sys.executable, [sys.executable, "-m", *arguments])
 
 
 @app.command(epilog=EPILOG)
