@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Looks for files that need each other in a circle: none can be read, tested or replaced without the others.
 
-A C file needs the file that defines a function or object that it names; a Python module needs what it imports at its
-head. Rooms of the orchestration are looked at as a whole as well.
+A C file needs the file that defines a function that it names; a Python module needs what it imports at its head. Rooms
+of the orchestration are looked at as a whole as well.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
-from orchestration.lint.architectures import USED, defined, plain
+from orchestration.lint.architectures import DEFINED, USED, plain
 from orchestration.lint.core import Finding, Tree
 
 # Folders whose C files are looked at together.
 C_FOLDERS = ("kernel/src", "servers")
 PACKAGE = "orchestration"
+FUNCTION = DEFINED[".c"][0]
 IMPORT = re.compile(r"^(?:from (orchestration[\w.]*) import (\([^)]*\)|.*)|import (orchestration[\w.]*))", re.MULTILINE)
 # Circles that are meant: patterns of the files that may be in one, and the reason.
 KNOWN = (
@@ -33,7 +34,7 @@ def c_graph(tree: Tree, folder: str) -> Graph:
     files = {tree.name(path): path for path in tree.files("*.c", under=(folder,))}
     owners: dict[str, list[str]] = {}
     for name, path in files.items():
-        for word in defined([path]):
+        for word in set(FUNCTION.findall(plain(path))):
             owners.setdefault(word, []).append(name)
     owner = {word: names[0] for word, names in owners.items() if len(names) == 1}
     return {name: {owner[word] for word in USED.findall(plain(path)) if word in owner} - {name}
