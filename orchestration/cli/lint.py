@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.base.errors import UsageError
+from orchestration.base.errors import QuollError, UsageError
 from orchestration.base.tree import ROOT
 from orchestration.cli.frame import one_of
 from orchestration.lint.core import Tree
@@ -37,10 +37,14 @@ def lint_command(
     began = time.monotonic()
     chosen = [LINTERS[name] for name in dict.fromkeys(names or LINTERS)]
     results = lint(Tree(ROOT), chosen, fix)
-    for one, findings in zip(chosen, results, strict=True):
-        for finding in findings:
-            print(f"{finding} [{one.name}]")
-    count = sum(map(len, results))
+    count = 0
+    for one, found in zip(chosen, results, strict=True):
+        if not isinstance(found, QuollError):
+            count += len(found)
+            print(*(f"{finding} [{one.name}]\n" for finding in found), sep="", end="")
     print(f"lint: {len(chosen)} linter{'s' * (len(chosen) != 1)}, {count or 'no'} finding{'s' * (count != 1)}, "
           f"{time.monotonic() - began:.0f} s", file=sys.stderr)
+    for found in results:
+        if isinstance(found, QuollError):
+            raise found
     return int(bool(count))

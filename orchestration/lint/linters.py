@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+from orchestration.base.errors import QuollError
 from orchestration.lint import architectures, circles, documents, programs, rules, warnings
 from orchestration.lint.core import Finding, Linter, Tree
 
@@ -27,10 +28,18 @@ LINTERS = {one.name: one for one in (
 )}
 
 
-def lint(tree: Tree, chosen: list[Linter], fix: bool = False) -> list[list[Finding]]:
-    """Mend what can be mended, one linter after the other; then run all at the same time and return their findings."""
+def outcome(one: Linter, tree: Tree) -> list[Finding] | QuollError:
+    """Return a linter's findings, or why it cannot run."""
+    try:
+        return one.check(tree)
+    except QuollError as error:
+        return error
+
+
+def lint(tree: Tree, chosen: list[Linter], fix: bool = False) -> list[list[Finding] | QuollError]:
+    """Mend what can be mended, by one linter after the other; then run all at once and return what came of each."""
     for one in chosen:
         if fix and one.mend is not None:
             one.mend(tree)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda one: one.check(tree), chosen))
+        return list(pool.map(lambda one: outcome(one, tree), chosen))

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from orchestration.base.arch import ARCHES
+from orchestration.base.errors import MissingError
+from orchestration.cli.main import main
 from orchestration.lint import architectures, circles, core, documents, programs, rules
 from orchestration.lint.core import Finding, Linter, Tree, ask
 from orchestration.lint.linters import LINTERS, lint
@@ -242,6 +244,19 @@ def test_mending_comes_first(tree: Tree, plant: Plant) -> None:
     one = Linter("one", "", lambda _: [Finding("", 0, path.read_text())], lambda _: path.write_text("mended") and None)
     assert lint(tree, [one]) == [[Finding("", 0, "")]]
     assert lint(tree, [one], fix=True) == [[Finding("", 0, "mended")]]
+
+
+def test_a_linter_that_cannot_run_does_not_hide_what_others_find(monkeypatch: pytest.MonkeyPatch,
+                                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    def missing(_: Tree) -> list[Finding]:
+        raise MissingError("the program cc is missing", "run: ./orchestrate doctor --install")
+
+    monkeypatch.setitem(LINTERS, "sizes", Linter("sizes", "", missing))
+    monkeypatch.setitem(LINTERS, "licences", Linter("licences", "", lambda _: [Finding("a.c", 1, "no licence")]))
+    assert main(["lint", "sizes", "licences"]) == MissingError.exit_code
+    said = capsys.readouterr()
+    assert said.out == "a.c:1: no licence [licences]\n"
+    assert "orchestrate: the program cc is missing\n" in said.err
 
 
 def lint_command(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
