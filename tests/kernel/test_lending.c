@@ -39,20 +39,23 @@ static void calls(struct helper *self)
 	shared[1]++;
 }
 
-static void nothing(struct helper *self) {}
-
-/* Starts a server that waits in RECV, then takes its SchedContext away. */
-static struct helper *passive_server(u64 priority)
+/* Makes the Endpoint `service` and starts a server, which waits there when this returns. */
+static struct helper *server_make(void (*run)(struct helper *), u64 priority)
 {
-	struct helper *server, *h;
+	struct helper *server = helper_make(run, 0, priority);
 
 	service = obj_new(L4_TYPE_ENDPOINT, 0);
 	service_reply = obj_new(L4_TYPE_REPLY, 0);
-	server = helper_make(serves, 0, priority);
 	helper_start(server);
-	h = helper_make(nothing, 0, 1);
-	helper_start(h);
-	helper_join(h);
+	helper_settle();
+	return server;
+}
+
+/* A server that waits, and has no SchedContext: it runs on its callers' time. */
+static struct helper *passive_server(void (*run)(struct helper *), u64 priority)
+{
+	struct helper *server = server_make(run, priority);
+
 	MUST(INV(server->thread, L4_THREAD_SET_SCHED, 0, priority, priority));
 	return server;
 }
@@ -61,7 +64,7 @@ TEST(sched_passive_server_runs_on_its_callers_time)
 {
 	struct helper *a, *b;
 
-	passive_server(120);
+	passive_server(serves, 120);
 	a = helper_make(calls, 0, 100);
 	b = helper_make(calls, 0, 90);
 	helper_start(a);
@@ -70,7 +73,7 @@ TEST(sched_passive_server_runs_on_its_callers_time)
 	helper_join(b);
 	EQ(shared[1], 2);
 	/* also of lower priority than its caller */
-	passive_server(20);
+	passive_server(serves, 20);
 	a = helper_make(calls, 0, 100);
 	helper_start(a);
 	helper_join(a);
@@ -91,31 +94,38 @@ static void calls_once(struct helper *self)
 	shared[4] = 2;
 }
 
-/* Until the server works for its caller. */
-static void waits_for_service(struct helper *self)
+static void yields_until_served(struct helper *self)
 {
 	while (!shared[3])
 		SYS(L4_SYS_YIELD, 0, 0);
 }
 
+/* Lets others run until the server works for its caller. */
+static void wait_for_service(void)
+{
+	struct helper *h = helper_make(yields_until_served, 0, 100);
+
+	helper_start(h);
+	helper_join(h);
+}
+
+/* Starts a caller of a passive server that never answers; it has lent its time when this returns. */
+static struct helper *caller_lends(void)
+{
+	struct helper *h = helper_make(calls_once, 0, 100);
+
+	helper_start(h);
+	wait_for_service();
+	return h;
+}
+
 /* The caller of a passive server that never answers can be cancelled, and gets its time back. */
 TEST(sched_donated_time_comes_back_when_cancelled)
 {
-	struct helper *server, *h, *other;
+	struct helper *h;
 
-	service = obj_new(L4_TYPE_ENDPOINT, 0);
-	service_reply = obj_new(L4_TYPE_REPLY, 0);
-	server = helper_make(serves_and_spins, 0, 100);
-	helper_start(server);
-	other = helper_make(nothing, 0, 1);
-	helper_start(other);
-	helper_join(other);
-	MUST(INV(server->thread, L4_THREAD_SET_SCHED, 0, 100, 100));
-	h = helper_make(calls_once, 0, 100);
-	helper_start(h);
-	other = helper_make(waits_for_service, 0, 100);
-	helper_start(other);
-	helper_join(other);
+	passive_server(serves_and_spins, 100);
+	h = caller_lends();
 	EQ(shared[4], 1);
 	CHECK(shared[3] > 0);
 	ERR(slot_delete(service_reply), OK);
@@ -127,26 +137,13 @@ TEST(sched_donated_time_comes_back_when_cancelled)
 /* Deleting the SchedContext that is lent must leave neither side with it. */
 TEST(sched_lent_context_deleted)
 {
-	struct helper *server, *h, *other;
+	struct helper *h;
 
-	service = obj_new(L4_TYPE_ENDPOINT, 0);
-	service_reply = obj_new(L4_TYPE_REPLY, 0);
-	server = helper_make(serves_and_spins, 0, 100);
-	helper_start(server);
-	other = helper_make(nothing, 0, 1);
-	helper_start(other);
-	helper_join(other);
-	MUST(INV(server->thread, L4_THREAD_SET_SCHED, 0, 100, 100));
-	h = helper_make(calls_once, 0, 100);
-	helper_start(h);
-	other = helper_make(waits_for_service, 0, 100);
-	helper_start(other);
-	helper_join(other);
+	passive_server(serves_and_spins, 100);
+	h = caller_lends();
 	ERR(slot_delete(h->sched), OK);
 	ERR(slot_delete(service_reply), OK);
-	other = helper_make(nothing, 0, 1);
-	helper_start(other);
-	helper_join(other);
+	helper_settle();
 	EQ(shared[4], 1); /* nobody runs: no time left */
 	h->sched = sched_new(1000, 1000);
 	MUST(INV(h->thread, L4_THREAD_SET_SCHED, h->sched, 100, 100));
@@ -165,12 +162,9 @@ static void calls_for_ever(struct helper *self)
 /* Calls to a server of higher priority must not keep a caller's peers from their turn. */
 TEST(sched_round_robin_among_callers)
 {
-	struct helper *server, *a, *b, *spinner;
+	struct helper *a, *b, *spinner;
 
-	service = obj_new(L4_TYPE_ENDPOINT, 0);
-	service_reply = obj_new(L4_TYPE_REPLY, 0);
-	server = helper_make(serves, 0, 120);
-	helper_start(server);
+	server_make(serves, 120);
 	a = helper_make(calls_for_ever, 1, 100);
 	b = helper_make(calls_for_ever, 2, 100);
 	spinner = helper_make(spins_until, 3, 100);
@@ -188,16 +182,9 @@ TEST(sched_round_robin_among_callers)
 /* A budget counts what is spent in a passive server, too. */
 TEST(sched_budget_is_spent_in_the_server)
 {
-	struct helper *server, *client, *rest;
+	struct helper *client, *rest;
 
-	service = obj_new(L4_TYPE_ENDPOINT, 0);
-	service_reply = obj_new(L4_TYPE_REPLY, 0);
-	server = helper_make(serves_and_spins, 0, 120);
-	helper_start(server);
-	rest = helper_make(nothing, 0, 1);
-	helper_start(rest);
-	helper_join(rest);
-	MUST(INV(server->thread, L4_THREAD_SET_SCHED, 0, 120, 120));
+	passive_server(serves_and_spins, 120);
 	client = helper_make(calls_once, 0, 100);
 	MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, client->sched, 1000, 10000));
 	helper_start(client);
@@ -213,7 +200,7 @@ TEST(sched_budget_is_spent_in_the_server)
 /* A message without time to run on does not take a passive server from its clients, however it arrives. */
 TEST(lending_server_refuses_messages_without_time)
 {
-	struct helper *h, *server = passive_server(120);
+	struct helper *h, *server = passive_server(serves, 120);
 
 	ERR(SYS(L4_SYS_SEND, service, TAG(0, 1, 0), 1), UNBOUND);
 	ERR(SYS(L4_SYS_NB_SEND, service, TAG(0, 1, 0), 1), UNBOUND);
@@ -239,7 +226,7 @@ TEST(lending_server_skips_queued_messages_without_time)
 {
 	struct helper *a, *b, *sender;
 
-	passive_server(90);
+	passive_server(serves, 90);
 	a = helper_make(calls_and_lets_others_queue, 0, 100);
 	sender = helper_make(sends_once, 0, 95);
 	b = helper_make(calls, 0, 95);
@@ -294,19 +281,9 @@ TEST(lending_signals_wait_for_time)
 /* Changing the priority of a passive server in the midst of a request leaves it the time that it was lent. */
 TEST(lending_change_of_priority_keeps_lent_time)
 {
-	struct helper *server, *h, *other;
+	struct helper *server = passive_server(serves_and_spins, 100), *other;
 
-	service = obj_new(L4_TYPE_ENDPOINT, 0);
-	service_reply = obj_new(L4_TYPE_REPLY, 0);
-	server = helper_make(serves_and_spins, 0, 100);
-	helper_start(server);
-	helper_settle();
-	MUST(INV(server->thread, L4_THREAD_SET_SCHED, 0, 100, 100));
-	h = helper_make(calls_once, 0, 100);
-	helper_start(h);
-	other = helper_make(waits_for_service, 0, 100);
-	helper_start(other);
-	helper_join(other);
+	caller_lends();
 	MUST(INV(server->thread, L4_THREAD_SET_SCHED, 0, 110, 110));
 	shared[3] = 0;
 	other = helper_make(spins_until, 2, 110);
@@ -345,8 +322,6 @@ static void calls_then_counts(struct helper *self)
 
 static void lend_twice(void)
 {
-	struct helper *other;
-
 	service = obj_new(L4_TYPE_ENDPOINT, 0);
 	service_reply = obj_new(L4_TYPE_REPLY, 0);
 	second = obj_new(L4_TYPE_ENDPOINT, 0);
@@ -361,9 +336,7 @@ static void lend_twice(void)
 	a = helper_make(calls_then_counts, 0, 100);
 	shared[5] = shared[6] = 99;
 	helper_start(a);
-	other = helper_make(waits_for_service, 0, 100);
-	helper_start(other);
-	helper_join(other);
+	wait_for_service();
 }
 
 static void stop(struct helper *h) { MUST(INV(h->thread, L4_THREAD_SUSPEND)); }
