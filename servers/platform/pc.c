@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* A PC: ACPI tables, real-time clock, COM1. */
-#include "../root/root.h"
+#include <base/lib.h>
+#include <l4/invoke.h>
+
+#include <root/device_memory.h>
+#include <root/memory.h>
+#include <root/report.h>
+#include "board.h"
 #include "platform.h"
 
-#define COM1      0x3f8
-#define COM1_LINE 4
+#define COM1       0x3f8
+#define COM1_PORTS 8
+#define COM1_LINE  4
 
 #define CMOS_INDEX 0x70
 #define CMOS_DATA  0x71
@@ -58,7 +65,7 @@ static const struct table *map_table(u64 paddr)
 	return (paddr & (L4_PAGE_SIZE - 1)) + length <= L4_PAGE_SIZE ? table : device_map(paddr, length, false);
 }
 
-void plat_init(void)
+void platform_init(void)
 {
 	const struct rsdp *rsdp;
 	const struct table *list;
@@ -82,14 +89,14 @@ void plat_init(void)
 	}
 }
 
-bool plat_pci(struct plat_pci *pci)
+bool board_pci(struct board_pci *pci)
 {
-	*pci = (struct plat_pci){ .config = mcfg.base, .first_bus = mcfg.first_bus, .last_bus = mcfg.last_bus };
+	*pci = (struct board_pci){ .config = mcfg.base, .first_bus = mcfg.first_bus, .last_bus = mcfg.last_bus };
 	return mcfg.base != 0;
 }
 
 /* Which line a pin pulls is written in ACPI's own language; here devices send messages. */
-bool plat_pci_line(unsigned int number, unsigned int function, unsigned int pin, u64 *line, bool *level)
+bool board_pci_line(unsigned int number, unsigned int function, unsigned int pin, u64 *line, bool *level)
 {
 	return false;
 }
@@ -118,7 +125,7 @@ static u64 days_since_1970(u64 year, u64 month, u64 day)
 	return shifted * 365 + shifted / 4 - shifted / 100 + shifted / 400 + of_year - 719468;
 }
 
-u64 plat_wallclock(void)
+u64 platform_wallclock(void)
 {
 	static const u8 regs[] = { SECONDS, MINUTES, HOURS, DAY, MONTH, YEAR };
 	u64 field[6], seconds, counter;
@@ -145,26 +152,32 @@ u64 plat_wallclock(void)
 	return seconds * 1000000000UL - counter_nanoseconds(counter);
 }
 
-void plat_console(struct server *console)
+void board_serial(struct device *device)
 {
-	console->regs_cap = cap_mint(L4_ROOT_SLOT_IOPORT, L4_RIGHT_ALL, COM1 | (COM1 + 7) << 16);
-	console->ioport_base = COM1;
-	check(l4_control_irq_line(L4_ROOT_SLOT_CONTROL, COM1_LINE, 0, L4_ROOT_SLOT_CNODE, console->irq),
-	      "interrupt of COM1");
+	unsigned long irq = slot_alloc(1);
+
+	device_add(device, (struct resource){ .kind = RESOURCE_REGISTERS,
+	                                      .type = REGISTERS_NS16550,
+	                                      .cap = cap_mint(L4_ROOT_SLOT_IOPORT, L4_RIGHT_ALL,
+	                                                      COM1 | (COM1 + COM1_PORTS - 1) << 16),
+	                                      .address = COM1,
+	                                      .size = COM1_PORTS });
+	check(l4_control_irq_line(L4_ROOT_SLOT_CONTROL, COM1_LINE, 0, L4_ROOT_SLOT_CNODE, irq), "interrupt of COM1");
+	device_add(device, (struct resource){ .kind = RESOURCE_INTERRUPT, .cap = irq });
 }
 
-bool plat_tick_start(void)
+bool platform_tick_start(unsigned long notification)
 {
 	rtc_irq = slot_alloc(1);
 	if (l4_control_irq_line(L4_ROOT_SLOT_CONTROL, RTC_LINE, 0, L4_ROOT_SLOT_CNODE, rtc_irq) ||
-	    l4_irq_handler_bind(rtc_irq, cap_mint(tick_notification, L4_RIGHT_WRITE, BADGE_TICK)))
+	    l4_irq_handler_bind(rtc_irq, notification))
 		return false;
 	cmos_write(REG_B, cmos(REG_B) | B_UPDATE_INTERRUPT);
-	plat_tick();
+	platform_tick();
 	return true;
 }
 
-void plat_tick(void)
+void platform_tick(void)
 {
 	cmos(REG_C); /* takes the interrupt back */
 	l4_irq_handler_ack(rtc_irq);

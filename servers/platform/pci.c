@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * PCI: find devices by their configuration space, give drivers the registers they need. Configuration space
- * and MSI-X tables stay here: whoever writes those decides where a device may write.
+ * PCI. Configuration space and MSI-X tables stay here: whoever writes those decides where a device may write.
  *
  * Where no firmware has assigned base addresses, those of the devices that are used are assigned here; bridges are
  * then closed, and what is behind them is not found.
  */
-#include "platform.h"
-#include "../root/root.h"
+#include <l4/invoke.h>
 
-#define VENDOR_VIRTIO 0x1af4
-#define TRANSITIONAL  0x41 /* so much less are the ids of transitional disks and network cards: virtio 1.2, 4.1.2.1 */
+#include <root/device_memory.h>
+#include <root/memory.h>
+#include <root/report.h>
+#include "board.h"
+#include "pci.h"
+
 #define BUS_BITS      20
 #define FUNCTION_BITS 12
 
@@ -37,23 +39,14 @@ enum {
 #define BAR_FLAGS       0xfU
 #define BARS            6
 
-#define CAP_VENDOR    9
-#define CAP_MSIX      0x11
 #define MSIX_ENABLE   0x8000
 #define MSIX_MASK_ALL 0x4000
-
-/* struct virtio_pci_cap: virtio 1.2, section 4.1.4. */
-enum { CFG_TYPE = 3, CFG_BAR = 4, CFG_OFFSET = 8, CFG_LENGTH = 12, CFG_NOTIFY_MULTIPLIER = 16 };
-enum { TYPE_COMMON = 1, TYPE_NOTIFY = 2, TYPE_ISR = 3, TYPE_DEVICE = 4 };
-#define COMMON_DEVICE_STATUS 20
-#define PART_PAGES           4 /* most pages of one of the four parts */
-#define RESET_TRIES          1000000
 
 #define MSIX_ENTRY_WORDS 4
 #define MSIX_MASKED      1
 
-static struct plat_pci host;
-static u64 window_used[PLAT_PCI_WINDOWS];
+static struct board_pci host;
+static u64 window_used[BOARD_PCI_WINDOWS];
 static bool closed_bridge;
 
 static u8 get8(volatile u8 *config, unsigned int at) { return config[at]; }
@@ -74,7 +67,7 @@ static volatile u8 *map_bus(unsigned int bus)
 	if (!mapped[bus]) {
 		u64 paddr = host.config + ((u64)(bus - host.first_bus) << BUS_BITS);
 
-		check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, device_frame(paddr, BUS_BITS), next, RW, 1),
+		check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, device_frame(paddr, BUS_BITS), next, RIGHTS_RW, 1),
 		      "map of PCI configuration space");
 		mapped[bus] = (volatile u8 *)next;
 		next += 1UL << BUS_BITS;
@@ -82,8 +75,8 @@ static volatile u8 *map_bus(unsigned int bus)
 	return mapped[bus];
 }
 
-/* The device with this id on a bus or behind its bridges. */
-static bool find_on(unsigned int bus, u16 device_id, unsigned int depth, struct pci_device *device)
+/* Find a function on a bus or behind its bridges. */
+static bool find_on(unsigned int bus, u16 vendor, u16 device_id, unsigned int depth, struct pci_function *function)
 {
 	volatile u8 *base, *config;
 	unsigned int number, secondary;
@@ -98,17 +91,17 @@ static bool find_on(unsigned int bus, u16 device_id, unsigned int depth, struct 
 		config = base + ((u64)number << FUNCTION_BITS);
 		if (get16(config, VENDOR) == 0xffff)
 			continue;
-		if (get16(config, VENDOR) == VENDOR_VIRTIO && get16(config, DEVICE) == device_id) {
-			device->config = config;
-			device->bus = bus;
-			device->number = number;
+		if (get16(config, VENDOR) == vendor && get16(config, DEVICE) == device_id) {
+			function->config = config;
+			function->bus = bus;
+			function->number = number;
 			return true;
 		}
 		if ((get8(config, HEADER_TYPE) & 0x7f) != BRIDGE)
 			continue;
 		secondary = get8(config, SECONDARY_BUS);
 		closed_bridge |= !secondary;
-		if (secondary > bus && find_on(secondary, device_id, depth + 1, device))
+		if (secondary > bus && find_on(secondary, vendor, device_id, depth + 1, function))
 			return true;
 	}
 	return false;
@@ -122,7 +115,7 @@ static u64 place_bar(u64 size, bool wide, const char *name, unsigned int bar)
 	if (size < L4_PAGE_SIZE)
 		size = L4_PAGE_SIZE;
 	for (i = 0; i < host.windows && !(size & (size - 1)); i++) {
-		const struct plat_window *window = &host.window[i];
+		const struct board_window *window = &host.window[i];
 		u64 start = (window->bus + window_used[i] + size - 1) & ~(size - 1), end;
 
 		if (!start) /* means that there is none */
@@ -178,51 +171,47 @@ static u64 host_address(u64 bus, const char *name)
 	return bus;
 }
 
-static u64 bar_address(volatile u8 *config, unsigned int bar, const char *name)
+u64 pci_bar_address(const struct device *device, unsigned int bar)
 {
+	volatile u8 *config = device->pci.config;
 	u32 low;
 	u64 address;
 
 	if (bar >= BARS)
-		fail("%s has no BAR %u", name, bar);
+		fail("%s has no BAR %u", device->name, bar);
 	low = get32(config, BAR0 + 4 * bar);
 	address = low & ~(u64)BAR_FLAGS;
 	if ((low & BAR_TYPE_64) && bar + 1 < BARS)
 		address |= (u64)get32(config, BAR0 + 4 * bar + 4) << 32;
 	if ((low & BAR_IO) || !address)
-		fail("%s has no memory for BAR %u", name, bar);
-	return host_address(address, name);
+		fail("%s has no memory for BAR %u", device->name, bar);
+	return host_address(address, device->name);
 }
 
-/* Physical address of a part of the registers. */
-static u64 part_address(volatile u8 *config, unsigned int cap, const char *name)
+/* Whether a resource's pages hold some of [start, end). */
+static bool overlaps(const struct resource *resource, u64 start, u64 end)
 {
-	return bar_address(config, get8(config, cap + CFG_BAR), name) + get32(config, cap + CFG_OFFSET);
+	u64 first = resource->address & ~(L4_PAGE_SIZE - 1UL);
+	u64 last = (resource->address + resource->size - 1) | (L4_PAGE_SIZE - 1UL);
+
+	return resource->kind == RESOURCE_REGISTERS && resource->size && first < end && last >= start;
 }
 
-/* Add a part of the registers to the driver's; returns its offset there. */
-static u64 add_part(struct server *server, unsigned int cap, const char *name)
+/*
+ * Write a message into the first entry of the MSI-X table and mask the others: a driver may choose any vector for its
+ * queues, and may not reach the table itself.
+ */
+static void set_up_msix(struct device *device, unsigned int cap, u64 address, u64 data)
 {
-	volatile u8 *config = server->pci.config;
-	u64 paddr = part_address(config, cap, name), bytes = get32(config, cap + CFG_LENGTH);
-	u64 most = PART_PAGES * (u64)L4_PAGE_SIZE - paddr % L4_PAGE_SIZE;
-
-	return regs_add(&server->regs, paddr, bytes < most ? bytes : most);
-}
-
-static void set_up_msix(const struct server *server, unsigned int cap, const char *name, u64 address, u64 data)
-{
-	volatile u8 *config = server->pci.config;
+	volatile u8 *config = device->pci.config;
 	u32 place = get32(config, cap + 4);
-	u64 table_paddr = bar_address(config, place & 7, name) + (place & ~7U);
+	u64 table_paddr = pci_bar_address(device, place & 7) + (place & ~7U);
 	unsigned int entries = (get16(config, cap + 2) & 0x7ffU) + 1, i;
-	u64 end = table_paddr + 16UL * entries;
 	volatile u32 *table;
 
-	for (i = 0; i < server->regs.pages; i++)
-		if (server->regs.page[i] + L4_PAGE_SIZE > table_paddr && server->regs.page[i] < end)
-			fail("%s has its MSI-X table among its registers", name);
-	/* A driver may choose any vector for its queues; only the first is one. */
+	for (i = 0; i < device->count; i++)
+		if (overlaps(&device->resource[i], table_paddr, table_paddr + 16UL * entries))
+			fail("%s has its MSI-X table among its registers", device->name);
 	table = device_map(table_paddr, 16UL * entries, true);
 	for (i = 1; i < entries; i++)
 		table[i * MSIX_ENTRY_WORDS + 3] = MSIX_MASKED;
@@ -232,143 +221,100 @@ static void set_up_msix(const struct server *server, unsigned int cap, const cha
 	table[3] = 0;
 	l4_mb();
 	set16(config, cap + 2, (u16)(get16(config, cap + 2) | MSIX_MASK_ALL | MSIX_ENABLE));
+	device->pci.msix = cap;
 }
 
-static void set_up_line(struct server *server, const char *name)
+static void set_up_line(struct device *device, unsigned long irq)
 {
-	const struct pci_device *device = &server->pci;
-	unsigned int pin = get8(device->config, INTERRUPT_PIN), number = device->number >> 3;
+	const struct pci_function *function = &device->pci;
+	unsigned int pin = get8(function->config, INTERRUPT_PIN), number = function->number >> 3;
 	unsigned long error;
 	bool level;
 	u64 line;
 
-	if (pin < 1 || pin > 4 || device->bus != host.first_bus ||
-	    !plat_pci_line(number, device->number & 7, pin, &line, &level))
-		fail("%s has no interrupt: no message is left for it, and no line known", name);
-	server->irq_line = true;
-	error = l4_control_irq_line(L4_ROOT_SLOT_CONTROL, line, level, L4_ROOT_SLOT_CNODE, server->irq);
+	if (pin < 1 || pin > 4 || function->bus != host.first_bus ||
+	    !board_pci_line(number, function->number & 7, pin, &line, &level))
+		fail("%s has no interrupt: no message is left for it, and no line known", device->name);
+	device->pci.line = true;
+	error = l4_control_irq_line(L4_ROOT_SLOT_CONTROL, line, level, L4_ROOT_SLOT_CNODE, irq);
 	if (error == L4_ERR_BUSY)
 		fail("%s in PCI slot %u has interrupt line %lu, which another device uses: move it to another slot",
-		     name, number, line);
+		     device->name, number, line);
 	check(error, "interrupt line of a PCI device");
 }
 
-/* A message where the machine has them, else a line. */
-static void set_up_interrupt(struct server *server, unsigned int msix, const char *name)
+void pci_add_interrupt(struct device *device, unsigned int msix_cap)
 {
-	unsigned long address, data, error = L4_ERR_MEMORY;
+	unsigned long address, data, error = L4_ERR_MEMORY, irq = slot_alloc(1);
 
-	if (msix)
-		error = l4_control_irq_msi(L4_ROOT_SLOT_CONTROL, L4_ROOT_SLOT_CNODE, server->irq, &address, &data);
+	if (msix_cap)
+		error = l4_control_irq_msi(L4_ROOT_SLOT_CONTROL, L4_ROOT_SLOT_CNODE, irq, &address, &data);
 	if (error == L4_ERR_MEMORY) {
-		set_up_line(server, name);
-		return;
+		set_up_line(device, irq);
+	} else {
+		check(error, "message-signalled interrupt");
+		set_up_msix(device, msix_cap, address, data);
 	}
-	check(error, "message-signalled interrupt");
-	set_up_msix(server, msix, name, address, data);
-	server->pci.msix = msix;
+	device_add(device, (struct resource){ .kind = RESOURCE_INTERRUPT,
+	                                      .flags = device->pci.line ? RESOURCE_LINE : 0,
+	                                      .cap = irq });
 }
 
-static void bus_master(struct server *server, bool on)
+static void bus_master(const struct device *device, bool on)
 {
-	u32 command = get16(server->pci.config, COMMAND) & ~(COMMAND_MASTER | COMMAND_NO_INTX);
+	u32 command = get16(device->pci.config, COMMAND) & ~(COMMAND_MASTER | COMMAND_NO_INTX);
 
-	command |= COMMAND_MEMORY | (on ? COMMAND_MASTER : 0) | (server->irq_line ? 0 : COMMAND_NO_INTX);
-	set16(server->pci.config, COMMAND, (u16)command);
-	l4_mb(); /* before anybody touches its registers */
+	command |= COMMAND_MEMORY | (on ? COMMAND_MASTER : 0) | (device->pci.line ? 0 : COMMAND_NO_INTX);
+	set16(device->pci.config, COMMAND, (u16)command);
+	l4_mb(); /* before anybody touches the device's registers */
 }
 
-static void mask_messages(struct server *server, bool masked)
+static void mask_messages(const struct device *device, bool masked)
 {
-	volatile u8 *config = server->pci.config;
-	unsigned int at = server->pci.msix + 2;
+	volatile u8 *config = device->pci.config;
+	unsigned int at = device->pci.msix + 2;
 
-	if (!server->pci.msix)
+	if (!device->pci.msix)
 		return;
 	set16(config, at, (u16)((get16(config, at) & ~MSIX_MASK_ALL) | (masked ? MSIX_MASK_ALL : 0)));
 	l4_mb();
 }
 
-/* Reset, with all its requests given up or done: it reads 0 then (virtio 1.2, section 4.1.4.3.1). */
-static void reset(struct server *server)
+void pci_start(struct device *device)
 {
-	volatile u8 *status = server->pci.common + COMMON_DEVICE_STATUS;
-	unsigned int i;
-
-	*status = 0;
-	for (i = 0; *status && i < RESET_TRIES; i++)
-		;
-	l4_mb();
+	bus_master(device, true);
+	mask_messages(device, false);
 }
 
-void pci_start(struct server *server)
+void pci_stop(struct device *device)
 {
-	bus_master(server, true);
-	mask_messages(server, false);
+	mask_messages(device, true);
+	bus_master(device, false);
 }
 
-void pci_stop(struct server *server)
+unsigned int pci_next_cap(const struct device *device, unsigned int cap)
 {
-	/* Without bus mastering it can reach no memory, reset or not. */
-	mask_messages(server, true);
-	bus_master(server, false);
-	reset(server);
+	volatile u8 *config = device->pci.config;
+
+	if (!cap && !(get16(config, STATUS) & STATUS_CAPS))
+		fail("%s has no capabilities", device->name);
+	return get8(config, cap ? cap + 1 : CAPS) & 0xfcU;
 }
 
-static void find(u16 device_id, const char *name, struct pci_device *device)
+bool pci_find(struct device *device, u16 vendor, u16 device_id)
 {
-	if (!plat_pci(&host))
+	if (!board_pci(&host))
 		fail("firmware tells of no PCI configuration space");
 	closed_bridge = false;
-	if (!find_on(host.first_bus, device_id, 0, device)) {
-		if (find_on(host.first_bus, device_id - TRANSITIONAL, 0, device))
-			fail("%s is a transitional device, and only modern ones are driven: add disable-legacy=on",
-			     name);
-		fail("the machine has no %s%s", name,
-		     closed_bridge ? " on its first PCI bus, and no firmware has opened the bridges" : "");
-	}
+	if (!find_on(host.first_bus, vendor, device_id, 0, &device->pci))
+		return false;
 	if (host.windows)
-		assign_bars(device->config, name);
+		assign_bars(device->pci.config, device->name);
+	bus_master(device, false);
+	return true;
 }
 
-void pci_claim_virtio(struct server *server, u16 device_id, const char *name)
+const char *pci_not_found(void)
 {
-	unsigned int cap, msix = 0, limit = 48, found = 0;
-	struct pci_device *device = &server->pci;
-	volatile u8 *config;
-	u64 common = 0;
-
-	find(device_id, name, device);
-	config = device->config;
-	bus_master(server, false);
-	if (!(get16(config, STATUS) & STATUS_CAPS))
-		fail("%s has no capabilities", name);
-	for (cap = get8(config, CAPS) & 0xfcU; cap && limit--; cap = get8(config, cap + 1) & 0xfcU) {
-		unsigned int type = get8(config, cap + CFG_TYPE);
-
-		if (get8(config, cap) == CAP_MSIX)
-			msix = cap;
-		if (get8(config, cap) != CAP_VENDOR || type < TYPE_COMMON || type > TYPE_DEVICE || (found & 1U << type))
-			continue;
-		found |= 1U << type;
-		switch (type) {
-		case TYPE_COMMON:
-			device->common_offset = add_part(server, cap, name);
-			common = part_address(config, cap, name);
-			break;
-		case TYPE_NOTIFY:
-			device->notify_offset = add_part(server, cap, name);
-			device->notify_multiplier = get32(config, cap + CFG_NOTIFY_MULTIPLIER);
-			break;
-		case TYPE_ISR:
-			device->isr_offset = add_part(server, cap, name);
-			break;
-		default:
-			device->device_offset = add_part(server, cap, name);
-		}
-	}
-	if (found != (1U << TYPE_COMMON | 1U << TYPE_NOTIFY | 1U << TYPE_ISR | 1U << TYPE_DEVICE))
-		fail("%s is no modern virtio device", name);
-	set_up_interrupt(server, msix, name);
-	device->common = device_map(common, 64, true);
+	return closed_bridge ? " on its first PCI bus, and no firmware has opened the bridges" : "";
 }

@@ -5,7 +5,13 @@
  */
 #include <fdt/fdt.h>
 
-#include "../root/root.h"
+#include <base/lib.h>
+#include <l4/invoke.h>
+
+#include <root/device_memory.h>
+#include <root/memory.h>
+#include <root/report.h>
+#include "board.h"
 #include "platform.h"
 
 #define FDT_HEADER 40
@@ -89,7 +95,7 @@ static void find_clock(void)
 	fail("device tree: no real-time clock");
 }
 
-void plat_init(void)
+void platform_init(void)
 {
 	const u8 *blob;
 	u64 bytes;
@@ -138,21 +144,21 @@ static bool take_interrupt(int node, unsigned long slot)
 }
 
 /* A window for memory: PCI Bus Binding to IEEE 1275, section 2.2.1.1. */
-static void add_window(struct plat_pci *pci, const u8 *at, int above)
+static void add_window(struct board_pci *pci, const u8 *at, int above)
 {
 	u64 space = fdt_cells(at, 1) >> 24 & 3, bus = fdt_cells(at + 4, 2);
 	u64 paddr = fdt_cells(at + 12, above), bytes = fdt_cells(at + 12 + 4 * above, 2);
 
-	if (space < 2 || pci->windows == PLAT_PCI_WINDOWS)
+	if (space < 2 || pci->windows == BOARD_PCI_WINDOWS)
 		return;
 	if (bus + bytes < bus || paddr + bytes < paddr || bus % L4_PAGE_SIZE || paddr % L4_PAGE_SIZE)
 		fail("device tree: PCI window at %lx of %lx bytes makes no sense", bus, bytes);
-	pci->window[pci->windows++] = (struct plat_window){ bus, paddr, bytes };
+	pci->window[pci->windows++] = (struct board_window){ bus, paddr, bytes };
 }
 
 static int pci_host(void) { return fdt_compatible(&tree, FDT_NONE, "pci-host-ecam-generic"); }
 
-bool plat_pci(struct plat_pci *pci)
+bool board_pci(struct board_pci *pci)
 {
 	int node = pci_host(), size, above, step;
 	const u8 *at;
@@ -160,7 +166,7 @@ bool plat_pci(struct plat_pci *pci)
 
 	if (node == FDT_NONE)
 		return false;
-	*pci = (struct plat_pci){ .last_bus = 255 };
+	*pci = (struct board_pci){ .last_bus = 255 };
 	if (fdt_reg(&tree, node, 0, &pci->config, &bytes) || !bytes || pci->config % (1UL << BUS_BITS))
 		fail("device tree: PCI has no configuration space");
 	at = fdt_property(&tree, node, "bus-range", &size);
@@ -184,7 +190,7 @@ bool plat_pci(struct plat_pci *pci)
 
 /* Section 2.4.3: each entry of interrupt-map is a device's address and pin, then a controller, an address and an
  * interrupt of its. */
-bool plat_pci_line(unsigned int number, unsigned int function, unsigned int pin, u64 *line, bool *level)
+bool board_pci_line(unsigned int number, unsigned int function, unsigned int pin, u64 *line, bool *level)
 {
 	int node = pci_host(), size, mask_size;
 	const u8 *at = fdt_property(&tree, node, "interrupt-map", &size);
@@ -209,45 +215,57 @@ bool plat_pci_line(unsigned int number, unsigned int function, unsigned int pin,
 	return false;
 }
 
-u64 plat_wallclock(void)
+u64 platform_wallclock(void)
 {
 	u64 now = rtc->nanoseconds();
 
 	return now - counter_nanoseconds(l4_counter());
 }
 
-void plat_console(struct server *console)
+void board_serial(struct device *device)
 {
+	static const struct {
+		const char *compatible;
+		unsigned int type;
+	} kinds[] = {
+		{ "ns16550a", REGISTERS_NS16550 },
+		{ "ns16550", REGISTERS_NS16550 },
+		{ "arm,pl011", REGISTERS_PL011 },
+	};
+	unsigned int i, count = sizeof(kinds) / sizeof(kinds[0]);
+	unsigned long irq = slot_alloc(1);
 	int node = fdt_stdout(&tree);
 	u64 paddr, bytes;
 
 	if (node == FDT_NONE)
 		fail("device tree: no serial line in /chosen stdout-path");
-	if (fdt_is_compatible(&tree, node, "ns16550a") || fdt_is_compatible(&tree, node, "ns16550"))
-		console->uart = L4_UART_NS16550;
-	else if (fdt_is_compatible(&tree, node, "arm,pl011"))
-		console->uart = L4_UART_PL011;
-	else
+	for (i = 0; i < count && !fdt_is_compatible(&tree, node, kinds[i].compatible); i++)
+		;
+	if (i == count)
 		fail("device tree: no driver for serial line %s", fdt_name(&tree, node));
 	if (fdt_reg(&tree, node, 0, &paddr, &bytes) || paddr % L4_PAGE_SIZE)
 		fail("device tree: %s has no registers at the start of a page", fdt_name(&tree, node));
 	if (fdt_number(&tree, node, "reg-shift", 0) || fdt_number(&tree, node, "reg-io-width", 1) != 1)
 		fail("device tree: registers of %s are not a byte apart", fdt_name(&tree, node));
-	console->regs_cap = device_frame(paddr, L4_PAGE_BITS);
-	console->irq_line = take_interrupt(node, console->irq);
+	device_add(device, (struct resource){ .kind = RESOURCE_REGISTERS,
+	                                      .type = kinds[i].type,
+	                                      .cap = device_frame(paddr, L4_PAGE_BITS),
+	                                      .size = L4_PAGE_SIZE });
+	device_add(device, (struct resource){ .kind = RESOURCE_INTERRUPT,
+	                                      .flags = take_interrupt(node, irq) ? RESOURCE_LINE : 0,
+	                                      .cap = irq });
 }
 
-bool plat_tick_start(void)
+bool platform_tick_start(unsigned long notification)
 {
 	rtc_irq = slot_alloc(1);
 	take_interrupt(rtc_node, rtc_irq);
-	check(l4_irq_handler_bind(rtc_irq, cap_mint(tick_notification, L4_RIGHT_WRITE, BADGE_TICK)),
-	      "interrupt of the real-time clock");
-	plat_tick();
+	check(l4_irq_handler_bind(rtc_irq, notification), "interrupt of the real-time clock");
+	platform_tick();
 	return true;
 }
 
-void plat_tick(void)
+void platform_tick(void)
 {
 	rtc->next_second();
 	l4_irq_handler_ack(rtc_irq);

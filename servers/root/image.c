@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The boot image: where its programs are, checked once before anything believes it. */
-#include "root.h"
+/* The boot image. Nothing uses a number of it before image_init() has checked it. */
+#include <base/lib.h>
+#include <l4/invoke.h>
+
+#include "image.h"
+#include "memory.h"
+#include "report.h"
 
 static const struct l4_image_header *header;
 static const struct l4_image_segment *segments;
 
 static void map_image(void)
 {
-	unsigned long slot;
 	unsigned int i;
 
 	for (i = 0; i < boot_info->untyped_count; i++) {
 		const struct l4_boot_untyped *untyped = &boot_info->untyped[i];
 
-		if (untyped->kind != L4_MEM_IMAGE)
-			continue;
-		slot = slot_alloc(1);
-		check(l4_untyped_retype(L4_ROOT_SLOT_UNTYPED + i, L4_TYPE_FRAME, untyped->size_bits, L4_ROOT_SLOT_CNODE,
-		                        slot, 1),
-		      "Frame of the boot image");
-		check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, slot, IMAGE_VADDR + untyped->paddr, L4_RIGHT_READ, 0),
-		      "map of the boot image");
+		if (untyped->kind == L4_MEM_IMAGE)
+			check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, boot_frame(i), IMAGE_VADDR + untyped->paddr,
+			                    L4_RIGHT_READ, 0),
+			      "map of the boot image");
 	}
 }
 

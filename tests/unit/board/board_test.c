@@ -9,13 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <platform/board.h>
 #include <platform/platform.h>
-#include <root/root.h>
+#include <root/device_memory.h>
+#include <root/memory.h>
+#include <root/report.h>
 
 #define TREE_PADDR 0x87e00000UL
 
 const struct l4_boot_info *boot_info;
-unsigned long root_endpoint, tick_notification;
 
 static struct l4_boot_info info = { .firmware_table = TREE_PADDR };
 static unsigned char *tree;
@@ -68,8 +70,6 @@ void *device_map(u64 paddr, u64 bytes, bool uncached)
 
 unsigned long slot_alloc(unsigned long count) { return 100; }
 
-unsigned long cap_mint(unsigned long cap, unsigned long rights, unsigned long badge) { return 101; }
-
 unsigned long device_frame(u64 paddr, unsigned long size_bits)
 {
 	tell("registers at %lx\n", paddr);
@@ -87,8 +87,9 @@ unsigned long l4_syscall(unsigned long number, unsigned long cap, unsigned long 
 
 static void ask(void)
 {
-	struct server console = { .name = "console" };
-	struct plat_pci pci;
+	struct device serial = { .name = "serial line" };
+	const struct resource *interrupt;
+	struct board_pci pci;
 	unsigned int i, pin;
 	bool level;
 	u64 line;
@@ -96,11 +97,13 @@ static void ask(void)
 	if (setjmp(failed))
 		return;
 	boot_info = &info;
-	plat_init();
-	tell("time %lu\n", plat_wallclock());
-	plat_console(&console);
-	tell("serial line of kind %lu, %s\n", console.uart, console.irq_line ? "level" : "edge");
-	if (!plat_pci(&pci)) {
+	platform_init();
+	tell("time %lu\n", platform_wallclock());
+	board_serial(&serial);
+	interrupt = device_resource(&serial, RESOURCE_INTERRUPT);
+	tell("serial line of kind %u, %s\n", device_resource(&serial, RESOURCE_REGISTERS)->type,
+	     interrupt->flags & RESOURCE_LINE ? "level" : "edge");
+	if (!board_pci(&pci)) {
 		tell("no PCI\n");
 		return;
 	}
@@ -109,9 +112,9 @@ static void ask(void)
 		tell("window %lx at %lx of %lx\n", pci.window[i].bus, pci.window[i].paddr, pci.window[i].bytes);
 	for (i = 0; i < 6; i++)
 		for (pin = 1; pin <= 4; pin++)
-			if (plat_pci_line(i, 0, pin, &line, &level))
+			if (board_pci_line(i, 0, pin, &line, &level))
 				tell("slot %u pin %u: line %lu %s\n", i, pin, line, level ? "level" : "edge");
-	plat_tick_start();
+	platform_tick_start(101);
 	tell("alarm %u %u %u %u\n", clock_regs[1], clock_regs[2], clock_regs[3], clock_regs[4]);
 }
 

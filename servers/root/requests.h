@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What guests ask for: to go off, to restart, to report a panic; and their faults. */
+#ifndef ROOT_REQUESTS_H
+#define ROOT_REQUESTS_H
+
+#include "guest.h"
+
+/* Returns for a label that is none of these: the guest gets an error. */
+void guest_call(struct guest *guest, const struct l4_msg *msg);
+
+/* The guest's kernel made a fault that it cannot handle: it ends like a panic. */
+void guest_fault(struct guest *guest, const struct l4_msg *msg) __attribute__((noreturn));
+
+#endif
