@@ -23,7 +23,6 @@ IMPORT = re.compile(r"^(?:from (orchestration[\w.]*) import (\([^)]*\)|.*)|impor
 # Circles that are meant: patterns of the files that may be in one, and the reason.
 KNOWN = (
     (("kernel/src/*",), "a revoke takes any object apart, and an object's end reaches threads, IPC and the scheduler"),
-    (("servers/root/*", "servers/platform/*"), "being taken apart"),
 )
 
 Graph = dict[str, set[str]]
