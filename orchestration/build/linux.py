@@ -28,6 +28,7 @@ REPRODUCIBLE = {"KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970", "KBUIL
                 "KBUILD_BUILD_HOST": "quoll", "KBUILD_BUILD_VERSION": "1", "LC_ALL": "C"}
 # What Linux' makefiles and make itself take for something else in a path.
 UNSAFE = re.compile(r"[^\w@+,./-]")
+ABI_HEADERS = ("abi.h", "abi_hash.h", "abi_msg.h", "abi_call.h")
 UNPACK_LIMIT, PATCH_LIMIT, MAKE_LIMIT = 900, 60, 5400
 
 
@@ -114,6 +115,12 @@ def unpack(cache: Cache, flavour: Flavour, key: str, log: Path) -> Path:
     return tree
 
 
+def abi_headers(arch: Arch) -> dict[str, str]:
+    """Return the ABI's C headers that Linux includes; a change of the servers' protocols changes none of them."""
+    headers = quoll.abi_headers(arch)
+    return {name: headers[name] for name in ABI_HEADERS}
+
+
 def check_path(path: Path) -> None:
     """Raise InfrastructureError when Linux cannot be built below a path."""
     bad = sorted(set(UNSAFE.findall(str(path))))
@@ -140,9 +147,9 @@ def make(arch: Arch, cache: Cache, flavour: Flavour, key: str, entry: Path) -> N
         objects.mkdir(exist_ok=True)
         abi = objects / "quoll-abi"
         abi.mkdir(exist_ok=True)
-        header = quoll.generate(arch, "header")
-        if not (abi / "abi.h").exists() or (abi / "abi.h").read_text() != header:
-            (abi / "abi.h").write_text(header)
+        for name, text in abi_headers(arch).items():
+            if not (abi / name).exists() or (abi / name).read_text() != text:
+                (abi / name).write_text(text)
         ccache = "ccache " if shutil.which("ccache") else ""
         command = ["make", "-C", str(tree), f"O={objects}", f"ARCH={flavour.make_arch}", f"QUOLL_ABI={abi}",
                    f"CROSS_COMPILE={arch.prefix}",
@@ -186,7 +193,7 @@ def linux(arch: Arch, cache: Cache, flavour: Flavour) -> Path:
         if not config.exists():
             raise BuildError(f"{config.relative_to(ROOT)} is missing", "every architecture needs one")
     source = source_key(flavour)
-    header = quoll.generate(arch, "header") if flavour.patched else ""
-    key = key_of(source, header, quoll.compiler_version(arch.compiler), flavour.make_arch,
+    headers = abi_headers(arch).values() if flavour.patched else ()
+    key = key_of(source, *headers, quoll.compiler_version(arch.compiler), flavour.make_arch,
                  recipe(Path(__file__)), files=flavour.configs)
     return cache.get(f"linux-{flavour.name}", key, lambda entry: make(arch, cache, flavour, source, entry))

@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,19 +47,26 @@ def counting(name: str) -> str:
     return name.replace("quoll", "quoll-coverage")
 
 
-def generate(arch: Arch, form: str) -> str:
-    """Return what the ABI's generator prints for an architecture; form is header or python."""
-    argv = [sys.executable, str(ROOT / "kernel/abi/generate.py"), "--arch", arch.name, f"--{form}"]
+def generate(arch: Arch, *form: str) -> str:
+    """Return what the ABI's generator prints for an architecture; form is its option."""
+    argv = [sys.executable, str(ROOT / "kernel/abi/generate.py"), "--arch", arch.name, *form]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildError("the ABI's generator failed", "mend kernel/abi/abi.yaml", tuple(done.stderr.splitlines()))
     return done.stdout
 
 
+def abi_headers(arch: Arch) -> dict[str, str]:
+    """Return the text of every C header of the ABI, by name."""
+    with tempfile.TemporaryDirectory() as folder:
+        generate(arch, "--headers", folder)
+        return {path.name: path.read_text() for path in sorted(Path(folder).iterdir())}
+
+
 def abi(arch: Arch) -> SimpleNamespace:
     """Return the ABI's constants as attributes."""
     names: dict[str, object] = {}
-    exec(compile(generate(arch, "python"), "abi.py", "exec"), names)  # noqa: S102 - our own generator's output
+    exec(compile(generate(arch, "--python"), "abi.py", "exec"), names)  # noqa: S102 - our own generator's output
     return SimpleNamespace(**{name: value for name, value in names.items() if name.isupper()})
 
 

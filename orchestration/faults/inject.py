@@ -103,7 +103,7 @@ class Injector:
         self.code = CODES[arch.name]
         self.program = Program(path)
         self.device = abi.GUEST_DEVICE_GPA + getattr(abi, f"DEVICE_{driver.upper()}") * abi.PAGE_SIZE
-        self.hash = abi.ABI_HASH.to_bytes(8, "little")
+        self.hash = abi.SERVERS_HASH.to_bytes(8, "little")
 
     def here(self, stub: Stub) -> bytes | None:
         """Return the server_info page if the driver is what runs, else None."""

@@ -124,7 +124,7 @@ class Dossier:
         first = int.from_bytes(page[:8], "little")
         if first == self.abi.BOOT_MAGIC:
             return "root"
-        if first != self.abi.ABI_HASH:
+        if first != self.abi.SERVERS_HASH:
             return ""
         at = info[1]["device_page"][0]
         number = (int.from_bytes(page[at:at + 8], "little") - self.abi.GUEST_DEVICE_GPA) // self.abi.PAGE_SIZE

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* A PC: ACPI tables, real-time clock, COM1. */
+#include <abi_boot.h>
 #include <base/lib.h>
 #include <l4/invoke.h>
 

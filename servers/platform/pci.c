@@ -5,6 +5,7 @@
  * Where no firmware has assigned base addresses, those of the devices that are used are assigned here; bridges are
  * then closed, and what is behind them is not found.
  */
+#include <abi_boot.h>
 #include <l4/invoke.h>
 
 #include <root/device_memory.h>

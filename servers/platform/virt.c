@@ -3,6 +3,7 @@
  * A machine that a device tree describes (Devicetree Specification 0.4): QEMU's virt boards, of any CPU. Nothing of
  * them is known here but what the tree may hold: a generic PCIe host, two kinds of serial lines, two of clocks.
  */
+#include <abi_boot.h>
 #include <fdt/fdt.h>
 
 #include <base/lib.h>

@@ -3,6 +3,7 @@
  * Device memory. Each Untyped of it is split in halves until a Frame of the wanted size is left over; the tree of halves
  * is kept, so that a second request for the same memory finds the same Frame.
  */
+#include <abi_boot.h>
 #include <l4/invoke.h>
 
 #include "device_memory.h"

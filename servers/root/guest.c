@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Guests: loaded, given what they have, started. */
+#include <abi_servers.h>
+#include <abi_boot.h>
 #include <base/lib.h>
 #include <l4/invoke.h>
 #include <platform/platform.h>

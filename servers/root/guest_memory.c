@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* RAM of a guest: the run of Untypeds that gives it with the fewest Frames, since each costs a slot and an attach. */
+#include <abi_boot.h>
 #include <l4/invoke.h>
 
 #include "guest_memory.h"

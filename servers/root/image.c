@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The boot image. Nothing uses a number of it before image_init() has checked it. */
+#include <abi_hash.h>
 #include <base/lib.h>
 #include <l4/invoke.h>
 

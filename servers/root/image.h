@@ -3,6 +3,7 @@
 #ifndef ROOT_IMAGE_H
 #define ROOT_IMAGE_H
 
+#include <abi_boot.h>
 #include <l4/types.h>
 
 /* Map the image and check all that it says about itself, once. */

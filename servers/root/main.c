@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The root pager: sets everything up, then answers faults and requests for ever. */
+#include <abi_hash.h>
+#include <abi_boot.h>
 #include <base/lib.h>
 #include <l4/invoke.h>
 #include <platform/platform.h>

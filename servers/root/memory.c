@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* RAM: Untypeds by size, so that each object comes out of the smallest that has room. */
+#include <abi_boot.h>
 #include <base/lib.h>
 #include <l4/invoke.h>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The root pager's Endpoint. */
+#include <abi_boot.h>
 #include <l4/invoke.h>
 #include <l4/syscall.h>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Pools: slots, and objects out of Untypeds. */
+#include <abi_boot.h>
 #include <l4/invoke.h>
 
 #include "pool.h"

@@ -3,6 +3,7 @@
 #ifndef ROOT_REPORT_H
 #define ROOT_REPORT_H
 
+#include <abi_boot.h>
 #include <l4/types.h>
 
 /* What the kernel told at boot. */

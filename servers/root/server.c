@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* One server: its address space, capabilities, time and thread. */
+#include <abi_servers.h>
+#include <abi_boot.h>
 #include <base/lib.h>
 #include <l4/invoke.h>
 #include <platform/platform.h>
@@ -139,7 +141,7 @@ static void give_memory(struct server *server, struct l4_server_info *info)
 static void give_all(struct server *server)
 {
 	struct l4_server_info info = {
-		.abi_hash = L4_ABI_HASH,
+		.servers_hash = L4_SERVERS_HASH,
 		.counter_hz = boot_info->counter_hz,
 		.restarts = server->restarts,
 	};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The lives of all servers. */
+#include <abi_servers.h>
 #include <base/lib.h>
 #include <l4/invoke.h>
 

@@ -6,6 +6,7 @@
  * that all its objects came from is revoked, and then all of it must be free again.
  */
 #include "harness.h"
+#include <abi_hash.h>
 
 #define TEST_UNTYPED_SLOT 300
 #define TEST_SLOT         512

@@ -9,6 +9,7 @@
 #ifndef HARNESS_H
 #define HARNESS_H
 
+#include <abi_boot.h>
 #include <l4/invoke.h>
 #include <base/lib.h>
 #include <arch.h>

@@ -59,8 +59,8 @@ FAULTS = {
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("board")
-    header = [sys.executable, TOP / "kernel/abi/generate.py", "--arch", "x86_64", "--header", "--output"]
-    subprocess.run([*header, folder / "abi.h"], check=True)
+    header = [sys.executable, TOP / "kernel/abi/generate.py", "--arch", "x86_64", "--headers", folder]
+    subprocess.run(header, check=True)
     subprocess.run(["gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
                     "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-I", HERE / "board", "-I", folder,
                     "-I", TOP / "servers/libl4/include", "-I", TOP / "servers/lib",

@@ -19,8 +19,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if platform.machine() not in ("x86_64", "aarch64", "riscv64"):
         pytest.skip("the ABI is 64-bit, little-endian")
     folder = tmp_path_factory.mktemp("rings")
-    header = [sys.executable, TOP / "kernel/abi/generate.py", "--arch", "x86_64", "--header", "--output"]
-    subprocess.run([*header, folder / "abi.h"], check=True)
+    header = [sys.executable, TOP / "kernel/abi/generate.py", "--arch", "x86_64", "--headers", folder]
+    subprocess.run(header, check=True)
     subprocess.run(["gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
                     "-fsanitize=undefined", "-fno-sanitize-recover=all", "-fno-sanitize=alignment",
                     "-fno-strict-aliasing", "-pthread", "-I", HERE / "virtio", "-I", TOP / "servers/libl4/include",

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* From the device tree to the common boot. */
+#include <abi_hash.h>
 #include <kernel/debug.h>
 #include <devicetree.h>
 #include "arm.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* From OpenSBI's hart id and device tree to the common boot. */
+#include <abi_hash.h>
 #include <kernel/debug.h>
 #include "riscv.h"
 

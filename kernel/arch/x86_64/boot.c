@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* From the PVH start info (Xen, public/arch-x86/hvm/start_info.h) to the common boot. */
+#include <abi_hash.h>
 #include <kernel/boot.h>
 #include <kernel/debug.h>
 #include "x86.h"

@@ -3,6 +3,7 @@
 #ifndef KERNEL_BOOT_H
 #define KERNEL_BOOT_H
 
+#include <abi_boot.h>
 #include <kernel/types.h>
 
 #define BOOT_RANGES 64

@@ -3,6 +3,7 @@
  * From the architecture's boot to the root pager: its objects, its program from the boot image, and the
  * rest of the machine as Untypeds. The only place where the kernel takes memory for itself.
  */
+#include <abi_hash.h>
 #include <kernel/arch.h>
 #include <kernel/boot.h>
 #include <kernel/debug.h>

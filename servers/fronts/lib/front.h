@@ -9,6 +9,7 @@
 #ifndef FRONT_H
 #define FRONT_H
 
+#include <abi_servers.h>
 #include <class/driver.h>
 
 /* Status byte of a request that the device has not written yet; no device writes this value. */

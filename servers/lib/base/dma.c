@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From guest-physical addresses to those of a device. */
+#include <abi_servers.h>
 #include <base/dma.h>
 
 /* Read from its page each time, which this program cannot write: a copy could be overwritten. */

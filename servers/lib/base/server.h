@@ -3,6 +3,7 @@
 #ifndef L4_SERVER_H
 #define L4_SERVER_H
 
+#include <abi_servers.h>
 #include <l4/types.h>
 
 /* We serve. Returns the first word of the answer: for the console, where in the kernel's log it goes on. */

@@ -6,6 +6,7 @@
 #ifndef CLASS_SERIAL_H
 #define CLASS_SERIAL_H
 
+#include <abi_servers.h>
 #include <l4/invoke.h>
 #include <base/lib.h>
 #include <hardened/guarded.h>

@@ -11,6 +11,7 @@
 #ifndef L4_NOTED_ACCESS_H
 #define L4_NOTED_ACCESS_H
 
+#include <abi_servers.h>
 #include <l4/types.h>
 
 /* In memory that outlives the driver. What is about to be done: 0 in the low eight bits; those of done are the byte. */

@@ -10,6 +10,7 @@
 #ifndef VIRTIO_BACKEND_H
 #define VIRTIO_BACKEND_H
 
+#include <abi_servers.h>
 #include <base/dma.h>
 #include <virtio/vring.h>
 

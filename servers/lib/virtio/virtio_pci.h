@@ -4,6 +4,7 @@
 #ifndef VIRTIO_PCI_H
 #define VIRTIO_PCI_H
 
+#include <abi_servers.h>
 #include <virtio/virtqueue.h>
 
 struct virtio_pci {

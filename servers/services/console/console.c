@@ -3,6 +3,7 @@
  * The serial line of the machine, shared by the kernel's log and the guest's virtio console: this file has the main loop
  * and the virtio device. Read record.h first.
  */
+#include <abi_servers.h>
 #include <base/lib.h>
 #include <base/server.h>
 #include <l4/invoke.h>

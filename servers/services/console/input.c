@@ -2,6 +2,7 @@
 /*
  * Input: what is typed goes to the guest. What the guest does not take waits here, then in the UART; nothing is dropped.
  */
+#include <abi_servers.h>
 #include <base/lib.h>
 
 #include "input.h"

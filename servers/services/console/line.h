@@ -3,6 +3,7 @@
 #ifndef CONSOLE_LINE_H
 #define CONSOLE_LINE_H
 
+#include <abi_servers.h>
 #include <class/serial.h>
 
 static const struct uart *const line_drivers[] = { [L4_UART_NS16550] = &ns16550, [L4_UART_PL011] = &pl011 };

@@ -4,6 +4,8 @@
  * with the log. The log goes first, and no switch cuts one of its lines. A byte 0x01 in the text goes out twice. Nothing
  * is dropped: what the line does not take stays where it is.
  */
+#include <abi_servers.h>
+#include <abi_boot.h>
 #include <base/lib.h>
 
 #include "input.h"

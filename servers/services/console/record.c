@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The record. */
+#include <abi_boot.h>
 #include <hardened/seal.h>
 
 #include "record.h"

@@ -10,6 +10,7 @@
 #ifndef CONSOLE_RECORD_H
 #define CONSOLE_RECORD_H
 
+#include <abi_servers.h>
 #include <class/serial.h>
 
 #define INPUT_SIZE 2048 /* a power of two; what the guest does not take stays in the UART */

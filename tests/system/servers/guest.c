@@ -4,6 +4,7 @@
  * console. Then it does what is typed: echo a line; q power off; p panic; f fault; o offer buffers that overlap; w let
  * the host's writer have rings and device pages.
  */
+#include <abi_servers.h>
 #include <l4/invoke.h>
 #include <base/lib.h>
 #include <virtio/virtqueue.h>

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <abi.h>
+#include <abi_objects.h>
 
 typedef unsigned char u8;
 typedef unsigned short u16;
