@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Memory that L4 shares with a guest, rewritten all the time by somebody else: a program of the host that has the
- * machine's RAM mapped (tests/system/attack/writer.c) and stands for a device of the guest's or another CPU. L4 must
- * decide nothing on it, whatever way in or out the guest takes meanwhile: nothing that is written there stops L4.
+ * Attacks memory that L4 shares with a guest: while the guest enters and leaves user mode in every way, a program of
+ * the host (tests/system/attack/writer.c) writes random values into the page at full rate. It has the machine's RAM
+ * mapped, and stands for a device that the guest controls, or for another CPU. L4 must not stop, whatever is written.
  *
- * A test marks the page and tells its kind in a line of the log; the writer finds the mark, removes half of it, and
- * writes until the other half goes as well, which it acknowledges: the memory will be something else then. The guest
- * does what it can and is started anew when it comes to grief.
+ * Protocol: a test writes MARK into the page and names the kind of page in a line of the log. The writer finds the
+ * mark, clears half of it and writes until the test clears the other half, because the memory will be reused then; it
+ * answers that as well. A guest that cannot go on is started again.
  */
 #include "guest.h"
 
@@ -52,7 +52,7 @@ static void withdraw(volatile u64 *mark)
 	shared[STOPPED] = 1;
 }
 
-/* One way into user mode and out of it. */
+/* Enters user mode once, and leaves it. */
 static void enter_once(u64 round)
 {
 	static const u64 addresses[] = { CODE_VADDR, DATA_VADDR, DATA_VADDR + L4_PAGE_SIZE, ALL_ONES };
@@ -119,7 +119,7 @@ static void victim(struct helper *self)
 	}
 }
 
-/* Of a register frame: every way out of user mode, often; what else is attacked may not let the guest come that far. */
+/* Under an attack on a register frame every exit reason must occur often; other attacks may stop the guest before. */
 static int enough(void)
 {
 	if (attacked != FRAME)
@@ -140,7 +140,10 @@ static void restart(void)
 	MUST(INV(guest.helper->thread, L4_THREAD_RESUME));
 }
 
-/* Beside the guest, at its priority: so that each turn of its is a slice, after which it may need a new start. */
+/*
+ * Runs at the guest's priority, so that the guest is preempted after each time slice, and may have to be started
+ * again.
+ */
 static void attack(enum kind kind)
 {
 	u64 reply = obj_new(L4_TYPE_REPLY, 0), last = 0, idle = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Benchmarks of L4. Under QEMU's -icount shift=0,sleep=off the counter counts instructions, so every figure
- * is exact and repeatable. Each is the median of SAMPLES, stubs in user mode included, the counter's cost
- * taken off.
+ * is exact and repeatable. A figure is the median of SAMPLES samples. It includes the stubs in user mode; the cost of
+ * reading the counter is subtracted.
  */
 #include "guest.h"
 
@@ -40,7 +40,7 @@ static void report(const char *name)
 		report(name);                                 \
 	} while (0)
 
-/* The counter is read twice for each sample: what that alone costs. */
+/* Measures what the two reads of the counter cost that each sample has. */
 TEST(bench_overhead)
 {
 	overhead = 0;
@@ -121,7 +121,7 @@ static void sender(struct helper *self)
 	MEASURE("send-to-higher", l4_send(ep, &msg));
 }
 
-/* The receiver has the higher priority: send, its wait for the next message, and back. */
+/* SEND to a receiver of higher priority: until it waits for the next message and the sender runs again. */
 TEST(bench_send)
 {
 	struct helper *a, *b;
@@ -155,7 +155,7 @@ static void one_way_sender(struct helper *self)
 	}
 }
 
-/* From before the send to after the receive, between two address spaces. */
+/* One way: from before SEND in one address space to after RECV in the other. */
 TEST(bench_send_one_way)
 {
 	struct helper *a, *b;
@@ -228,7 +228,7 @@ static void wakes(struct helper *self)
 		l4_signal(ep2);
 }
 
-/* The waiter has the lower priority: only the signal itself. */
+/* SIGNAL alone: the thread that waits has a lower priority and does not run. */
 TEST(bench_signal_to_lower_priority)
 {
 	struct helper *a, *b, *c;
@@ -261,7 +261,7 @@ static void yields_measured(struct helper *self)
 	report("yield-switch");
 }
 
-/* There and back is two switches between address spaces. */
+/* A round trip is two switches between address spaces. */
 TEST(bench_yield)
 {
 	struct helper *a, *b;
@@ -282,8 +282,8 @@ static void faults(struct helper *self)
 }
 
 /*
- * A fault answered without change comes back at once: the thread faults in a circle, and the handler, of
- * higher priority and in another address space, measures one turn.
+ * The handler answers a fault without mapping anything, so that the thread faults again at once. The handler has a
+ * higher priority, is in another address space, and measures from one fault to the next.
  */
 static void fault_handler(struct helper *self)
 {

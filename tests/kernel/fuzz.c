@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Random system calls by a thread that holds capabilities of every type but Control, to objects of its own. Whatever it
- * does to them and to itself, L4 goes on, and all memory comes back (the harness looks). quoll-debug.elf checks its
- * invariants meanwhile. A test is a seed, so a failure repeats.
+ * A thread makes random system calls. It holds capabilities of every type but Control, to objects that are only its
+ * own. L4 must go on, and all memory must be free afterwards, which the harness checks; quoll-debug.elf checks the
+ * kernel's invariants meanwhile. Each test is one seed, so a failure repeats.
  */
 #include "guest.h"
 
-#define CALLS     6000UL /* a seed; those that end the thread for good end it sooner */
+#define CALLS     6000UL /* for each seed; fewer when the thread ends itself for good */
 #define SLOT_BITS 8
 #define SLOTS     (1UL << SLOT_BITS)
-#define FILLED    64 /* slots from 1 on that may hold something when it starts */
-#define ATTEMPTS  40 /* new starts after a fault, or when it sleeps or is stopped */
+#define FILLED    64 /* slots 1 to FILLED are filled before the thread starts */
+#define ATTEMPTS  40 /* times that the thread is started again, after a fault or when it sleeps or is stopped */
 
 enum word { DONE, SUCCEEDED, STARTS, STATE };
 
 static u64 fuzz_cnode;
 
-/* Values that checks turn on: slots, sizes, rights, addresses at and around limits. */
+/* Values at and around the limits that the kernel checks: slots, sizes, rights, addresses. */
 static u64 interesting(u64 *state)
 {
 	static const u64 values[] = { 0,
@@ -68,7 +68,7 @@ static u64 interesting(u64 *state)
 	}
 }
 
-/* Where fill() puts things: the Untyped, the CNode of all this, then six capabilities of each type, then the others. */
+/* Slots that fill() fills: the Untyped, the CNode itself, then six capabilities of each type, then the others. */
 enum slot {
 	UNTYPED = 1,
 	SELF,
@@ -93,7 +93,7 @@ struct call {
 	u64 what, cap, tag, words[6], reply;
 };
 
-/* A call that makes sense as long as things are where they were. */
+/* Chooses a call that succeeds as long as the slots hold what fill() put there. */
 static void sensible(struct call *c, u64 *state)
 {
 	static const u8 bits[] = { 0, 0, 0, 12, 13, 16, 21, 7 };
@@ -186,7 +186,7 @@ static void fuzz(struct helper *self)
 			senseless(&c, &state);
 		shared[STATE] = state;
 		shared[DONE]++;
-		/* Text would only fill the log. */
+		/* DEBUG_WRITE would fill the log. */
 		if (c.what == L4_SYS_DEBUG_WRITE)
 			continue;
 		shared[SUCCEEDED] += !sys(c.what, c.cap, c.tag, c.words, c.reply).error;
@@ -199,7 +199,7 @@ static u64 next_slot(u64 *slot, u64 from)
 	return (*slot)++;
 }
 
-/* Objects of every type, capabilities with fewer rights and with badges, the thread's own. */
+/* Makes objects of every type, capabilities with fewer rights and with badges, and those to the thread itself. */
 static void fill(struct helper *self)
 {
 	static const u8 types[] = { L4_TYPE_ENDPOINT, L4_TYPE_NOTIFICATION, L4_TYPE_REPLY,        L4_TYPE_GUESTSPACE,
@@ -250,7 +250,7 @@ static void run(u64 seed)
 	fault = cap_mint(parent_endpoint, L4_RIGHT_WRITE | L4_RIGHT_GRANT, 7);
 	MUST(INV(h->thread, L4_THREAD_CONFIGURE, fuzz_cnode, h->vspace, (u64)h->utcb, fault));
 	MUST(INV(L4_ROOT_SLOT_THREAD, L4_THREAD_SET_SCHED, L4_ROOT_SLOT_SCHED, 100, L4_PRIORITIES - 1));
-	/* Beside it, at its priority: each turn of its is a slice. */
+	/* Runs at its priority, so that it is preempted after each time slice. */
 	for (int going = start(h); going && shared[DONE] < CALLS && shared[STARTS] < ATTEMPTS;) {
 		SYS(L4_SYS_YIELD, 0, 0);
 		idle = shared[DONE] == last ? idle + 1 : 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The tiny guest kernel: its making, its page tables, its upcalls. */
+/* The small guest kernel: how it is made, its page tables, its upcalls. */
 #include "guest.h"
 
 struct guest guest;
@@ -15,7 +15,7 @@ static void guest_main(struct helper *self)
 	guest_body(self);
 }
 
-/* Everything that the guest must know of is made before the fork that copies `guest` into it. */
+/* Makes all objects before the fork, because the fork copies `guest`, which has their slots. */
 void guest_make(void (*body)(struct helper *))
 {
 	u64 other = obj_new(L4_TYPE_VSPACE, L4_VSPACE_MIN_BITS);
@@ -121,7 +121,7 @@ u64 enter(u64 space)
 {
 	u64 reason;
 
-	/* L4 was interrupted before the flush queue was empty. */
+	/* VCPU_ENTER was preempted before the flush queue was empty: repeat it. */
 	do {
 		vcpu->irq_enabled = 0;
 		reason = arch_vcpu_enter((struct l4_vcpu_page *)vcpu, space);

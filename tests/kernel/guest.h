@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A tiny guest kernel: a fork of this program whose thread has a vCPU, guest RAM and GuestSpaces.
+ * A small guest kernel: a fork of this program whose thread has a vCPU, guest RAM and GuestSpaces.
  *
  * GUEST_TEST bodies run in it as ordinary functions: VCPU_ENTER looks like a call that returns the exit
  * reason. Guest-physical memory: programs of user mode at CODE_GPA, the register frame below FRAME_END_GPA,
@@ -56,15 +56,15 @@ static volatile struct l4_vcpu_page *const vcpu = (volatile struct l4_vcpu_page 
 	}                                           \
 	static void id##_body(struct helper *self)
 
-/* In the root pager's place. */
+/* Called by a test in the root pager's place. */
 void guest_make(void (*body)(struct helper *));
 
-/* In the guest. */
+/* Called in the guest. */
 static inline void *gp(u64 gpa) { return (void *)(L4_GUEST_RAM_VADDR + gpa); }
-void guest_init(void);                            /* kernel entry, programs, and one table with them for all spaces */
-extern u64 user_root;                             /* that table */
-u64 page_new(void);                               /* gpa of a zero page */
-u64 table_new(void);                              /* a root table with the programs mapped */
+void guest_init(void); /* sets the kernel entry, loads the programs, maps them in all spaces */
+extern u64 user_root;  /* that table */
+u64 page_new(void);    /* gpa of a zero page */
+u64 table_new(void);   /* a root table with the programs mapped */
 u64 *table_entry(u64 root, u64 vaddr, int level); /* makes the tables above; level 0 is the last */
 void table_map(u64 root, u64 vaddr, u64 gpa, u64 flags);
 u64 enter(u64 space); /* exit reason */

@@ -6,7 +6,7 @@
 
 u64 parent_endpoint;
 u64 fork_bits;
-static u64 grave; /* an Endpoint to which nobody sends: where helpers that are done wait */
+static u64 silent_endpoint; /* an Endpoint to which nobody sends; helpers that are done wait there */
 static u64 fault_reply;
 static struct helper helpers[HELPERS];
 static u8 stacks[HELPERS][HELPER_STACK] __attribute__((aligned(4096)));
@@ -19,11 +19,11 @@ void helper_reset(void)
 	helper_count = 0;
 	fork_bits = 18;
 	parent_endpoint = obj_new(L4_TYPE_ENDPOINT, 0);
-	grave = obj_new(L4_TYPE_ENDPOINT, 0);
+	silent_endpoint = obj_new(L4_TYPE_ENDPOINT, 0);
 	fault_reply = obj_new(L4_TYPE_REPLY, 0);
 }
 
-/* A VSpace with a copy of this program as it is now, and the shared page. */
+/* Makes a VSpace with a copy of this program as it is now, and the shared page. */
 u64 vspace_fork(void)
 {
 	u64 vspace = obj_new(L4_TYPE_VSPACE, fork_bits);
@@ -55,13 +55,13 @@ u64 helper_stack(const struct helper *h) { return (u64)stacks[h->index + 1]; }
 void helper_exit(struct helper *self)
 {
 	SYS(L4_SYS_SEND, parent_endpoint, TAG(LABEL_DONE, 2, 0), self->index, self->forked ? failures : 0);
-	/* Without the capability for that, a fault ends it. */
+	/* A helper without that capability ends by a fault. */
 	for (;;)
-		if (recv(grave, 0).error)
+		if (recv(silent_endpoint, 0).error)
 			arch_try_trap();
 }
 
-/* A thread in vspace with its UTCB at utcb, ready to run; its faults go to parent_endpoint. */
+/* Makes a thread in vspace with its UTCB at utcb, ready to run; its faults go to parent_endpoint. */
 struct helper *helper_make_in(u64 vspace, u64 utcb, void (*run)(struct helper *), u64 arg, u64 priority)
 {
 	struct helper *h = &helpers[helper_count];
@@ -86,7 +86,7 @@ struct helper *helper_make(void (*run)(struct helper *), u64 arg, u64 priority)
 	return helper_make_in(L4_ROOT_SLOT_VSPACE, UTCB_VADDR + helper_count * L4_PAGE_SIZE, run, arg, priority);
 }
 
-/* The copy is made last, so that the fork knows its own helper. */
+/* Forks after the helper is filled in, so that the copy has it. */
 struct helper *helper_fork(void (*run)(struct helper *), u64 arg, u64 priority)
 {
 	struct helper *h = &helpers[helper_count];
@@ -99,7 +99,7 @@ struct helper *helper_fork(void (*run)(struct helper *), u64 arg, u64 priority)
 	return h;
 }
 
-/* The latest helper is done, or gone: its stack and its place may be used again. */
+/* Gives back the place and the stack of the last helper, which has ended. */
 void helper_forget(void)
 {
 	struct helper *h = &helpers[--helper_count];
@@ -109,7 +109,7 @@ void helper_forget(void)
 
 void helper_start(struct helper *h) { MUST(INV(h->thread, L4_THREAD_RESUME)); }
 
-/* Takes messages at parent_endpoint until h has said that it is done, or has a fault that nobody expected. */
+/* Receives at parent_endpoint until h reports that it is done, or faults, which fails the test. */
 void helper_join(struct helper *h)
 {
 	for (;;) {
@@ -131,7 +131,7 @@ void helper_join(struct helper *h)
 	}
 }
 
-/* The same, whatever becomes of the others: a fault finds no handler. */
+/* Receives until h is done, and ignores faults of other helpers. */
 void helper_join_quietly(struct helper *h)
 {
 	while (!h->done) {

@@ -4,7 +4,7 @@
 #define BUDGET_US 100
 #define PERIOD_US 300
 
-/* Forks ask, too, and have no boot_info. */
+/* In shared memory, because forks read it and have no boot_info. */
 #define LONGEST shared[100] /* ticks */
 #define QUIET   shared[101]
 #define HZ      shared[102]
@@ -26,7 +26,7 @@ static void measure(struct helper *self)
 
 u64 meter_microseconds(u64 ticks) { return ticks * 1000000 / HZ; }
 
-/* Its next wake-ups are seen, too. */
+/* Returns the longest time so far, and during the next millisecond. */
 static u64 longest(void)
 {
 	u64 end = l4_counter() + HZ / 1000, gap;

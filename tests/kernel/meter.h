@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How long L4 keeps interrupts off: a thread more urgent than all others runs 100 us of 300 and notes the longest time
- * in which it did not run. Under -icount one instruction is one ns, so the figures are exact.
+ * How long L4 keeps interrupts off: a thread of the highest priority runs 100 us of every 300 and notes the longest
+ * time in which it did not run. Under -icount one instruction is one ns, so the figures are exact.
  */
 #ifndef METER_H
 #define METER_H
 
 #include "harness.h"
 
-#define METER_LIMIT_US 200 /* what nobody may exceed */
+#define METER_LIMIT_US 200 /* no call may keep interrupts off longer */
 
 void meter_start(void);
-void meter_stop(void); /* before the page that it writes to goes */
+void meter_stop(void); /* must be called before its shared page is unmapped */
 
-/* Since the last call, or the start: how much later than it should a wake-up came at most. Any side may ask. */
+/* Returns the longest delay of a wake-up since the last call, or since the start. Forks may call it. */
 u64 meter_latest_us(void);
 u64 meter_microseconds(u64 ticks);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Executes the cases that tests/system/test_model.py makes, and prints every result for comparison with its model.
+ * Executes the cases that tests/system/test_model.py makes, and prints each result, which is compared with the model.
  *
  * The blob "steps" of the boot image holds system calls. The first of them are the root's, which include
  * directives of this program; the others are scripts of threads in this VSpace. The root has the highest
@@ -81,7 +81,7 @@ static void thread_main(u64 index)
 	}
 }
 
-/* Of the lowest priority: runs when nobody else can. */
+/* Has the lowest priority, so it runs when no other thread can. */
 static void tells_that_all_have_run(struct helper *self)
 {
 	for (;;) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Tags of translations. aarch64's are a hash of a table's address, riscv64's run out: spaces that share one, changes to a
- * space that is not in use, and memory that becomes another table must not leave old translations behind.
+ * Address-space identifiers. On aarch64 they are a hash of the table's address, on riscv64 there are too few. No stale
+ * translation may remain where spaces share one, where a space changes that is not in use, and where a table's memory
+ * becomes another table.
  */
 #include "guest.h"
 
@@ -42,7 +43,7 @@ TEST(asid_more_spaces_than_asids)
 	EQ(shared[1], 1);
 }
 
-/* A space is changed while another runs; it learns that when it is used again. */
+/* Changes a space while another runs: the change must be seen when the first is entered again. */
 GUEST_TEST(asid_flush_of_a_space_that_is_not_in_use)
 {
 	u64 other = table_new(), a = page_new(), b = page_new(), value = 0;
@@ -57,13 +58,13 @@ GUEST_TEST(asid_flush_of_a_space_that_is_not_in_use)
 		CHECK(user_load(guest.space[0], DATA_VADDR, &value));
 		EQ(value, round & 1 ? 2 : 1);
 		CHECK(user_store(guest.space[0], DATA_VADDR, value));
-		/* read only from now on: seen although the writable translation was just used */
+		/* read-only from now on: must fault, although the writable translation was just used */
 		*table_entry(user_root, DATA_VADDR, 0) &= ~(u64)L4_PTE_WRITE;
 		flush(guest.space[0], L4_FLUSH_PROTECT, DATA_VADDR, DATA_VADDR + L4_PAGE_SIZE);
 		CHECK(user_load(guest.space[1], CODE_VADDR, &value));
 		CHECK(!user_store(guest.space[0], DATA_VADDR, 9));
 	}
-	/* the same by a call, and by another root */
+	/* the same by an invocation, and by a new root */
 	table_map(other, DATA_VADDR, b, LEAF_RW);
 	CHECK(user_load(guest.space[0], DATA_VADDR, &value));
 	EQ(value, 2);

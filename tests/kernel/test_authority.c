@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What a capability was configured into ends with the capability, also while others to the same object exist. */
+/* An object that was configured with a capability loses it when that capability goes, also while copies exist. */
 #include "harness.h"
 
 #define MINTED(slot) cap_mint(slot, L4_RIGHT_ALL, 0)
@@ -12,7 +12,7 @@ static void counts(struct helper *self)
 
 static void nothing(struct helper *self) {}
 
-/* Let everything of priority 100 run that can: this helper is done after it gave up its time. */
+/* Runs all threads of priority 100 that can run: this helper yields once and ends. */
 static void let_run(void)
 {
 	struct helper *h = helper_make(nothing, 0, 50);
@@ -42,7 +42,7 @@ TEST(authority_cnode_of_a_thread)
 	ERR(INV(h->thread, L4_THREAD_RESUME), UNBOUND);
 	let_run();
 	EQ(shared[1], 0);
-	/* configured again, by another capability, it goes on */
+	/* configured again by another capability, it runs on */
 	MUST(INV(h->thread, L4_THREAD_CONFIGURE, other, L4_ROOT_SLOT_VSPACE, (u64)h->utcb, 0));
 	ERR(INV(h->thread, L4_THREAD_RESUME), OK);
 	ERR(slot_revoke(other), OK);
@@ -65,7 +65,7 @@ TEST(authority_vspace_of_a_thread)
 	EQ(frame_map(frame, (u64)h->utcb, L4_RIGHT_READ), L4_ERR_OK);
 }
 
-/* Configured a second time for the same place: what counts is the new capability. */
+/* Configures the same thread twice: the second capability counts. */
 TEST(authority_is_the_last_capability_configured)
 {
 	u64 first = MINTED(L4_ROOT_SLOT_VSPACE), second = MINTED(L4_ROOT_SLOT_VSPACE);
@@ -102,7 +102,7 @@ static void serves(struct helper *self)
 
 static void calls(struct helper *self) { SYS(L4_SYS_CALL, ep, 0); }
 
-/* Also when it is lent to a server. */
+/* The SchedContext is lent to a server when its capability goes. */
 TEST(authority_sched_context_that_is_lent)
 {
 	u64 sc = sched_new(10000, 10000), cap = MINTED(sc);
@@ -122,7 +122,7 @@ TEST(authority_sched_context_that_is_lent)
 	helper_start(meter);
 	helper_join(meter);
 	EQ(shared[1], 0);
-	/* it does not come back with the answer */
+	/* the answer does not bring the time back */
 	ERR(slot_delete(reply), OK);
 	ERR(INV(client->thread, L4_THREAD_SET_SCHED, sc, 10, 10), OK);
 }
@@ -193,7 +193,7 @@ TEST(authority_vspace_of_a_guestspace)
 
 static void faults(struct helper *self) { *(volatile u64 *)NO_VADDR = 1; }
 
-/* A fault that nobody has taken yet goes with the capability for it. */
+/* A fault message that is still queued is dropped with the capability that it was sent by. */
 TEST(authority_fault_endpoint_of_a_thread)
 {
 	struct helper *h = helper_make(faults, 0, 100);
@@ -210,7 +210,7 @@ TEST(authority_fault_endpoint_of_a_thread)
 	ERR(SYS(L4_SYS_NB_RECV, ep, 0), AGAIN);
 }
 
-/* The caller's own thread, CNode and VSpace cannot be taken away by itself, however it tries. */
+/* A thread cannot take away its own thread, CNode or VSpace, by any operation. */
 TEST(authority_own_things_stay)
 {
 	u64 cnode = slot_new();

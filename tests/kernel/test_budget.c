@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Budgets: the constant-bandwidth server, and whose time is counted. */
+/* Budgets: a thread gets its share of each period, and time is charged to the SchedContext that it ran on. */
 #include "harness.h"
 
 #define HZ (boot_info->counter_hz)
@@ -22,7 +22,7 @@ static void configure(u64 sched, u64 budget_us, u64 period_us)
 	MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, sched, budget_us, period_us));
 }
 
-/* One fifth of the time, and what is left goes to a lower priority. */
+/* A thread with a fifth of the time gets that, and a thread of lower priority gets the rest. */
 TEST(sched_budget_limits)
 {
 	struct helper *limited = helper_make(spins_until, 1, 100), *rest = helper_make(spins_until, 2, 50);
@@ -51,7 +51,7 @@ static void receives(struct helper *self)
 		ERR(recv(shared[1], 0), OK);
 }
 
-/* What has run is counted as long as there is a limit, and its owner can tell. A used-up budget is no wait. */
+/* INFO tells the time used under a limit, and how often the thread has waited; a used-up budget is no wait. */
 TEST(budget_is_accounted)
 {
 	struct helper *h = helper_make(sends, 2, 100), *low = helper_make(receives, 0, 50);
@@ -90,7 +90,7 @@ static void configures_itself(struct helper *self)
 	shared[2] = l4_counter() - start;
 }
 
-/* A limit begins when it is set: what was used before, since anybody's time was counted last, is not. */
+/* A limit counts from when it is set: time that was used before is not charged. */
 TEST(budget_starts_with_the_limit)
 {
 	struct helper *h = helper_make(configures_itself, 0, 100), *earlier = helper_make(spins_until, 3, 110);
@@ -105,7 +105,7 @@ TEST(budget_starts_with_the_limit)
 	CHECK(shared[2] < 1000 * US);
 }
 
-/* The times at which a thread ran, as far as it can tell: a pause of 20 us is one. */
+/* Records when a thread ran: a gap of 20 us or more in its own clock counts as a pause. */
 #define RUNS 256
 static struct {
 	u64 start, end;
@@ -163,7 +163,7 @@ static void runs_and_sleeps_at_random(struct helper *self)
 	}
 }
 
-/* In every interval: at most its share, and budget * (1 - budget / period). 20 us are the cost of switches. */
+/* In every interval a thread runs at most its share plus budget * (1 - budget / period); 20 us are for switches. */
 static void check_bandwidth(u64 budget_us, u64 period_us)
 {
 	u64 burst = budget_us * US * (period_us - budget_us) / period_us + 20 * US;
@@ -196,7 +196,7 @@ static void check_budget(void (*act)(struct helper *), u64 budget_us, u64 period
 	check_bandwidth(budget_us, period_us);
 }
 
-/* Most of a budget at the end of a period and the next one at once would be twice the budget at a stretch. */
+/* A thread must not use one budget at the end of a period and the next one directly after it. */
 TEST(budget_is_not_doubled_at_the_end_of_a_period) { check_budget(runs_late_in_its_period, 500, 1000); }
 
 TEST(budget_bounds_every_interval)
@@ -226,7 +226,7 @@ static void runs_and_is_preempted(struct helper *self)
 	}
 }
 
-/* Time that others take does not leave a budget over for later. */
+/* A budget that was not used because others ran is not kept for later periods. */
 TEST(budget_bounds_every_interval_of_a_preempted_thread)
 {
 	struct helper *limited = helper_make(runs_and_is_preempted, 0, 100);
@@ -241,7 +241,7 @@ TEST(budget_bounds_every_interval_of_a_preempted_thread)
 	check_bandwidth(500, 1000);
 }
 
-/* It waits for as long as it asked for, whoever runs meanwhile, and then has its budget. */
+/* Time in which others run is not charged: the thread's next budget is whole. */
 TEST(budget_is_not_charged_while_others_run)
 {
 	struct helper *limited = helper_make(runs_late_in_its_period, 0, 100), *clock = helper_make(rings_at, 0, 50);

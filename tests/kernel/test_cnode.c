@@ -18,10 +18,10 @@ TEST(cnode_copy)
 	ERR(SYS(L4_SYS_SIGNAL, to, 0), OK);
 	EQ(SYS(L4_SYS_POLL, to + 1, 0).badge, 1);
 	ERR(SYS(L4_SYS_SIGNAL, to + 1, 0), RIGHTS);
-	/* rights do not come back */
+	/* rights that were dropped cannot be had again */
 	ERR(COPY(to + 2, to + 1, L4_RIGHT_ALL), OK);
 	ERR(SYS(L4_SYS_SIGNAL, to + 2, 0), RIGHTS);
-	/* a copy is a sibling: revoking the source leaves it, and it outlives the source */
+	/* a copy is a sibling: it stays when the source is revoked or deleted */
 	ERR(slot_revoke(n), OK);
 	FULL(to);
 	ERR(slot_delete(n), OK);
@@ -156,13 +156,13 @@ TEST(cnode_delete_of_own_things_is_busy)
 	FULL(L4_ROOT_SLOT_THREAD);
 	FULL(L4_ROOT_SLOT_VSPACE);
 	FULL(L4_ROOT_SLOT_CNODE);
-	/* with a second capability there is no harm */
+	/* allowed while a second capability exists */
 	cap_copy(L4_ROOT_SLOT_THREAD, 15);
 	ERR(INV(ROOT, L4_CNODE_MOVE, 400, ROOT, L4_ROOT_SLOT_THREAD), OK);
 	ERR(INV(ROOT, L4_CNODE_MOVE, L4_ROOT_SLOT_THREAD, ROOT, 400), OK);
 }
 
-/* A CNode that goes takes its capabilities along, also one that holds itself and one in a ring. */
+/* Deleting a CNode deletes its capabilities, also if it holds itself, or two hold each other. */
 TEST(cnode_destroyed_with_contents)
 {
 	u64 a = obj_new(L4_TYPE_CNODE, 10), b = obj_new(L4_TYPE_CNODE, 10), n = obj_new(L4_TYPE_NOTIFICATION, 0);
@@ -177,12 +177,12 @@ TEST(cnode_destroyed_with_contents)
 	ERR(INV(b, L4_CNODE_MOVE, 14, ROOT, u), OK);
 	ERR(slot_delete(b), OK);
 	ERR(slot_delete(a), OK);
-	/* the ring holds both alive until their memory is revoked, which the harness does */
+	/* two that hold each other stay until their memory is revoked, which the harness does */
 	FULL(n);
 	FULL(derived);
 }
 
-/* Wide, deep and long trees: revoke is one call, however much there is. */
+/* REVOKE of wide, deep and long trees is one call. */
 TEST(cnode_revoke_big_trees)
 {
 	u64 n = obj_new(L4_TYPE_NOTIFICATION, 0), s = slots_new(2000), u = obj_new(L4_TYPE_UNTYPED, 24), count = 2000;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Control: SCHED_CONFIGURE, LOG_BIND, and the rights of POWER_OFF and RESTART (the run's end tests the
- * former). */
+/* Control: SCHED_CONFIGURE, LOG_BIND, and the rights of POWER_OFF and RESTART (POWER_OFF ends the run). */
 #include "harness.h"
 
 #define CONTROL                   L4_ROOT_SLOT_CONTROL
@@ -48,7 +47,7 @@ TEST(control_log_bind)
 	ERR(INV(CONTROL, L4_CONTROL_LOG_BIND, 0), OK);
 	l4_debug_write("# for both\n", 11);
 	ERR(SYS(L4_SYS_POLL, n, 0), AGAIN);
-	/* the Notification goes: the console speaks again, and nothing is signalled */
+	/* the Notification is deleted: the kernel writes to the console again, and signals nothing */
 	ERR(INV(CONTROL, L4_CONTROL_LOG_BIND, badged), OK);
 	ERR(slot_delete(n), OK);
 	l4_debug_write("# after it\n", 11);

@@ -181,7 +181,7 @@ TEST(endpoint_call_without_reply_object_fails)
 	struct helper *h = helper_make(calls, 0, 100), *r = helper_make(receives, 0, 120);
 
 	fixture();
-	/* caller first: the receiver turns it away and finds nobody else */
+	/* the caller waits first: the receiver fails its call and finds no other sender */
 	helper_start(h);
 	helper_start(r);
 	helper_join(h);
@@ -216,7 +216,7 @@ TEST(endpoint_deleted_with_queue)
 	EQ(shared[2], 3);
 }
 
-/* A sender that waits loses its turn with its capability: nobody sees a badge that was revoked. */
+/* A sender that waits is cancelled when its capability is revoked: no receiver sees a revoked badge. */
 TEST(endpoint_badged_capability_deleted_cancels_its_senders)
 {
 	struct helper *h = helper_make(sends, 1, 100);
@@ -280,7 +280,7 @@ TEST(endpoint_bound_notification)
 	helper_join(h);
 	EQ(shared[1], L4_ERR_OK);
 	EQ(shared[3], 6);
-	/* nobody is left in the queue, and the word was taken */
+	/* no thread is left in the queue, and the word was taken */
 	ERR(SYS(L4_SYS_NB_SEND, ep, 0), AGAIN);
 	ERR(SYS(L4_SYS_POLL, n, 0), BUSY);
 	/* signalled before: RECV returns at once; the same for ourselves and NB_RECV */
@@ -315,7 +315,7 @@ static void calls_badged(struct helper *self)
 	shared[2]++;
 }
 
-/* Where the other side waits already, L4 may take a shorter way: it checks no less. */
+/* The fast path, which L4 takes when the other side waits already, makes the same checks. */
 TEST(endpoint_rights_when_the_other_side_waits)
 {
 	struct helper *server = helper_make(answers_badges, 0, 120), *h;
@@ -365,7 +365,7 @@ TEST(endpoint_reply_recv_rights_when_a_caller_waits)
 	EQ(shared[1], 5);
 }
 
-/* Unlike peers: callers and servers of all relations of priority, and a third thread that is in between. */
+/* Callers and servers with every order of priorities, and a third thread between them. */
 TEST(endpoint_calls_across_priorities)
 {
 	static const u64 priority[][3] = {

@@ -67,7 +67,7 @@ TEST(fault_exception)
 	EQ(r.m[0], ARCH_TRAP_VECTOR);
 	EQ(r.m[2], (u64)arch_try_trap);
 	CHECK(r.m[3] > (u64)loads - (1 << 22));
-	/* its handler moves it on */
+	/* the handler changes its instruction pointer */
 	helper_answer(TAG(1, 0, 0));
 	MUST(INV(h->thread, L4_THREAD_READ_REGS));
 	*frame_ip(f) = (u64)arch_fixup;
@@ -91,7 +91,7 @@ TEST(fault_without_endpoint_stops)
 	EQ(shared[2], 0);
 }
 
-/* The fault Endpoint goes while a fault waits on it, or its answer is outstanding: the thread stops. */
+/* A thread stops when its fault Endpoint is deleted while its fault message waits or is unanswered. */
 TEST(fault_endpoint_deleted)
 {
 	struct helper *h, *other;

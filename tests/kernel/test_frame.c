@@ -34,7 +34,7 @@ static void touches(struct helper *self)
 	shared[2] = 1;
 }
 
-/* An access of h's that must fault. */
+/* Makes an access in a helper, and checks that it faults. */
 static void must_fault(u64 access, u64 vaddr, u64 present)
 {
 	struct helper *h = helper_make(touches, access, 100);
@@ -103,7 +103,7 @@ TEST(frame_deleting_one_capability_unmaps_only_its_mapping)
 	EQ(*(volatile u64 *)(TEST_VADDR + 0x1000), 7);
 }
 
-/* The boot image and the kernel's other gifts: Frames of what is there already, never cleared. */
+/* A Frame of the boot image has its content: L4 never clears it. */
 TEST(frame_of_the_boot_image)
 {
 	for (u32 i = 0; i < boot_info->untyped_count; i++) {
@@ -116,7 +116,7 @@ TEST(frame_of_the_boot_image)
 		EQ(frame_map(f, TEST_VADDR, L4_RIGHT_READ), L4_ERR_OK);
 		EQ(*(volatile u64 *)TEST_VADDR, L4_IMAGE_MAGIC);
 		EQ(INV(f, L4_FRAME_INFO).m[0], boot_info->image_paddr);
-		/* it is not memory that a guest may have */
+		/* it cannot be attached as guest memory */
 		CHECK(INV(obj_new(L4_TYPE_VSPACE, L4_VSPACE_MIN_BITS), L4_VSPACE_ATTACH, f, 0).error != L4_ERR_OK);
 		ERR(slot_revoke(u), OK);
 		must_fault(L4_RIGHT_READ, TEST_VADDR, 0);
@@ -125,7 +125,7 @@ TEST(frame_of_the_boot_image)
 	CHECK(!"an Untyped at the boot image's address");
 }
 
-/* Uncached views are for devices: what L4 cleared of RAM may be in the cache only. */
+/* RAM cannot be mapped uncached: what L4 has cleared may still be in the cache. */
 TEST(frame_of_ram_is_never_uncached)
 {
 	u64 f = obj_new(L4_TYPE_FRAME, 12);
@@ -152,7 +152,7 @@ TEST(frame_large_where_small_ones_were)
 	EQ(*(volatile u64 *)(TEST_VADDR + 0x3000), 5);
 }
 
-/* A Frame of all of the device Untyped that holds an address. */
+/* Makes a Frame of the whole device Untyped that contains paddr. */
 static u64 device_frame(u64 paddr, u64 *untyped, u64 *offset)
 {
 	for (u32 i = 0; i < boot_info->untyped_count; i++) {
@@ -188,7 +188,7 @@ TEST(frame_load_and_store)
 			ERR(r, OK);
 			EQ(r.m[0], value & mask);
 		}
-		/* in between at another page, or where nobody answers: the kernel lives on and finds back */
+		/* an access to an address without a device, in between: the kernel returns an error, and later accesses work */
 		EQ(INV(f, L4_FRAME_LOAD, nobody, 4).error, ARCH_NOBODY_ERROR);
 		EQ(INV(f, L4_FRAME_STORE, nobody, 4, 0).error, ARCH_NOBODY_ERROR);
 		EQ(INV(f, L4_FRAME_LOAD, at, width).m[0], r.m[0]);
@@ -197,7 +197,7 @@ TEST(frame_load_and_store)
 	ERR(slot_revoke(untyped), OK);
 }
 
-/* Firmware's table is memory, but of the same kind. */
+/* Loads of each width, from the firmware's table: that is memory, and its Untyped is of the kind for devices. */
 TEST(frame_loads_of_each_width)
 {
 	u64 untyped, at, f = device_frame(boot_info->firmware_table, &untyped, &at), page = at & -L4_PAGE_SIZE;

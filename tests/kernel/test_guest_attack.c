@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Attacks on: a guest kernel can never map or reach memory that it was not given. */
+/* Attacks on the property that a guest kernel never maps or reaches memory that it was not given. */
 #include "guest.h"
 
 #define S0     guest.space[0]
 #define SECRET 0x5ec2e75ec2e75ec2
 
-/* Leaves of every kind whose memory is not wholly the guest's. */
+/* Leaves of every kind, to memory that is not or only partly the guest's. */
 GUEST_TEST(attack_leaf_outside_guest_memory)
 {
 	static const u64 bad[] = { GUEST_RAM,
@@ -78,12 +78,12 @@ GUEST_TEST(attack_table_that_contains_itself)
 	ERR(INV(S0, L4_GUESTSPACE_SET_ROOT, root), OK);
 	CHECK(!user_load(S0, 1UL << 30 | 1UL << 21 | 1UL << 12, &value));
 	CHECK(user_load(S0, 1UL << 30 | 1UL << 21 | 200UL << 12, &value));
-	/* user mode changes the table under L4: adds a page of its own, and one outside */
+	/* user mode writes the table that L4 walks: it adds a page of the guest's, and one outside */
 	CHECK(user_store(S0, (1UL << 30 | 1UL << 21 | 200UL << 12) + 8 * 3, GUEST_RAM | LEAF_RW));
 	CHECK(!user_load(S0, 1UL << 30 | 1UL << 21 | 3UL << 12, &value));
 }
 
-/* What the tables say, by a second opinion: gpa of a user read, or all ones. */
+/* A second implementation of the walk: the guest-physical address of a user read, or all ones. */
 static u64 walk(u64 root, u64 vaddr)
 {
 	u64 table = root;
@@ -113,9 +113,9 @@ static u64 walk(u64 root, u64 vaddr)
 }
 
 #define RANDOM_TABLES  12
-#define RANDOM_ENTRIES 8 /* used of each table, so that random addresses meet valid entries */
+#define RANDOM_ENTRIES 8 /* entries used in each table, so that random addresses often hit a valid one */
 
-/* Random tables: L4 and the second opinion agree on every access. */
+/* L4 and the second implementation agree on every access, with random tables. */
 GUEST_TEST(attack_random_tables)
 {
 	u64 seed = 20240601, table[RANDOM_TABLES], reached = 0, value, root = table_new();
@@ -165,7 +165,7 @@ GUEST_TEST(attack_random_tables)
 	CHECK(reached > 10);
 }
 
-/* Everything that L4 reads of the vCPU page, random. */
+/* Random values in every field of the vCPU page that L4 reads. */
 GUEST_TEST(attack_random_vcpu_page)
 {
 	u64 seed = 77, value;
@@ -232,7 +232,7 @@ GUEST_TEST(attack_user_reaches_no_kernel_address)
 		value = enter(S0);
 		CHECK(value == L4_EXIT_FAULT || value == L4_EXIT_EXCEPTION);
 	}
-	/* nor does the guest kernel see L4's */
+	/* and the guest kernel does not see L4's memory */
 	for (u64 i = 4; i < 8; i++) {
 		EQ(arch_try_load(bad[i], &value), 1);
 		EQ(arch_try_store(bad[i], 1), 1);
@@ -263,7 +263,7 @@ static void take_back(struct helper *self)
 		SYS(L4_SYS_YIELD, 0, 0);
 }
 
-/* Detached while user mode runs on it: after that nobody may write it, and nothing else breaks. */
+/* Detaches guest memory while user mode runs on it: after that the guest must not write it. */
 TEST(attack_detached_while_user_mode_runs)
 {
 	volatile u64 *view = (volatile u64 *)TEST_VADDR;
@@ -283,13 +283,13 @@ TEST(attack_detached_while_user_mode_runs)
 	ERR(INV(guest.attached, L4_FRAME_UNMAP), OK);
 	seen = *view;
 	h = helper_make(take_back, 0, 50);
-	helper_start(h); /* runs only when the guest has ended, faulted or waits */
+	helper_start(h); /* has a lower priority: runs when the guest has ended, faulted or waits */
 	helper_join(guest.helper);
 	EQ(shared[2], 1);
 	EQ(*view, seen);
 }
 
-/* The same by revoking the memory itself, which is then reused. */
+/* The same by revoking the Untyped of the memory, which is then reused. */
 TEST(attack_revoked_while_user_mode_runs)
 {
 	struct helper *h;
@@ -334,7 +334,7 @@ static void detaches_data(struct helper *self)
 	EQ(value, 7);
 	EQ(arch_try_load(NO_VADDR, &value), 0);
 	EQ(value, 7);
-	/* two regions do not make one: a frame across their border is refused */
+	/* a register frame that crosses the border of two regions is refused */
 	vcpu->frame_gpa = GUEST_RAM - 16 * ((sizeof(struct l4_frame) / 32)) - 8;
 	user_call(PROGRAM(load), CODE_VADDR, 0);
 	EQ(enter(S0), L4_EXIT_ERROR);
@@ -377,7 +377,7 @@ TEST(attack_deleted_space_cannot_be_entered)
 	helper_join(guest.helper);
 }
 
-/* Deleting the GuestSpace, the vCPU or the VSpace below a running user mode. */
+/* Deletes the GuestSpace, the vCPU or the VSpace while user mode runs in it. */
 static void delete_below(int what)
 {
 	struct helper *h;
@@ -398,7 +398,7 @@ static void delete_below(int what)
 	for (int i = 0; i < 2; i++) {
 		h = helper_make(take_back, 0, 100);
 		helper_start(h);
-		/* others go on; the guest itself may fault, or find EXIT_ERROR, or be stopped */
+		/* other threads run on; the guest may fault, get EXIT_ERROR, or be stopped */
 		helper_join_quietly(h);
 	}
 }
@@ -413,7 +413,7 @@ TEST(attack_sched_context_deleted_below_user_mode) { delete_below(3); }
 
 #define BAD_IP 0x8080000000000000 /* no address at all on any CPU */
 
-/* Who else can write the frame's memory, as a device can, changes it while user mode is preempted. */
+/* Another thread, as a device could, writes the register frame while user mode is preempted. */
 static void changes_frame(struct helper *self)
 {
 	struct l4_frame *frame = (struct l4_frame *)(TEST_VADDR + FRAME_END_GPA - sizeof(struct l4_frame));
@@ -441,7 +441,7 @@ static void finds_frame_changed(struct helper *self)
 	shared[2] = 1;
 }
 
-/* All registers equal, or all different: there may be more than one way back to user mode. */
+/* All registers equal, and all different: L4 may return to user mode by different instructions. */
 static void change_frame(u64 different)
 {
 	struct helper *h;
@@ -461,7 +461,7 @@ TEST(attack_frame_changed_while_user_mode_is_preempted) { change_frame(0); }
 
 TEST(attack_frame_changed_to_different_values) { change_frame(1); }
 
-/* Flushes that name what is not this guest's space change nothing there. */
+/* A flush of a space that is not this guest's changes nothing there. */
 GUEST_TEST(attack_flush_queue_names_others)
 {
 	u64 value;
@@ -477,8 +477,7 @@ GUEST_TEST(attack_flush_queue_names_others)
 	EQ(vcpu->flush_count, 0);
 }
 
-/* Two guests with the same layout: each sees its own memory at the same addresses, whatever is interleaved.
- */
+/* Two guests with the same layout run in turns: each sees its own memory at the same addresses. */
 static void one_of_two(struct helper *self)
 {
 	u64 mine = (self->index + 1) * 0x1000000, page = page_new(), value;
@@ -516,7 +515,7 @@ TEST(attack_two_guests)
 	EQ(shared[1], 2);
 }
 
-/* Its lines of the log are marked as a guest's: one that begins as another's would end the run as failed. */
+/* What a guest writes to the log is marked as a guest's, so it cannot forge a line of the kernel or of the tests. */
 GUEST_TEST(attack_lines_of_others)
 {
 	static const char *const pieces[] = { "x\nBail out! forged\n", "Bail out! ", "\001Lforged\r\n" };

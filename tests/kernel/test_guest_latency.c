@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A guest that tries to keep interrupts off: as many and as full tables of L4's as its pool has, by few of its own,
- * and then every call that changes them all.
+ * A guest tries to keep interrupts off for long: by few tables of its own it makes L4 fill as many tables as the pool
+ * has, and then makes every call that changes all of them.
  */
 #include "guest.h"
 #include "meter.h"
@@ -11,11 +11,11 @@
 #define GIB    0x40000000UL
 #define LAST   0x1ff000UL /* last page of a large one */
 #define POOL   23         /* log2 of the size of the guest's VSpace: some 2,000 table pages */
-#define TABLES 1800UL     /* of them in use */
+#define TABLES 1800UL     /* of these are in use */
 
 static u64 shared_table, target;
 
-/* A GIB of addresses whose large pages all have the same table, whose entries all name the same page. */
+/* Makes 1 GiB of addresses valid with one table for all its large pages, whose entries all map the same page. */
 static u64 shared_gib(u64 flags)
 {
 	u64 gib = page_new();
@@ -29,7 +29,7 @@ static u64 shared_gib(u64 flags)
 	return gib;
 }
 
-/* First and last page of each large one: so L4 has a table for each, and has to look at all of its entries. */
+/* Touches the first and the last page of each large page: L4 then has a table for each, and scans all entries. */
 static void fill_user(u64 space, u64 tables)
 {
 	u64 value;
@@ -56,7 +56,7 @@ static void flushes(struct helper *self)
 	shared[10] = shared_gib(LEAF_RW | L4_PTE_ACCESSED | L4_PTE_DIRTY);
 	fill_user(S0, TABLES);
 	METER_CHECK("of-filling");
-	/* protect everything: writes are seen again, and fault where the table says so */
+	/* protect everything: later writes fault where the guest's table says so */
 	CHECK(user_store(S0, DATA_VADDR, 1));
 	((u64 *)gp(shared_table))[0] &= ~(u64)L4_PTE_WRITE;
 	flush_64(L4_FLUSH_PROTECT, 0);
@@ -65,7 +65,7 @@ static void flushes(struct helper *self)
 	CHECK(user_store(S0, DATA_VADDR + LAST, 2));
 	EQ(vcpu->flush_count, 0);
 	METER_CHECK("of-64-protects");
-	/* forget almost everything, by VCPU_FLUSH */
+	/* flush almost everything by VCPU_FLUSH */
 	flush_64(L4_FLUSH_RANGE, L4_PAGE_SIZE);
 	ERR(SYS(L4_SYS_VCPU_FLUSH, 0, 0), OK);
 	EQ(vcpu->flush_count, 0);
@@ -121,7 +121,7 @@ static void fill_own(u64 root, u64 tables)
 	}
 }
 
-/* The guest kernel's own space: filled beyond the pool, and flushed. */
+/* Fills the guest kernel's own space with more than the pool holds, and flushes it. */
 static void own_flushes(struct helper *self)
 {
 	u64 root = page_new(), value;
@@ -142,7 +142,7 @@ static void own_flushes(struct helper *self)
 
 TEST(latency_guest_own_space) { run(own_flushes); }
 
-/* Its last act: a page of memory is taken away, and then the rest. */
+/* Takes one page of its memory away, and then the rest. */
 static void is_detached(struct helper *self)
 {
 	u64 root = page_new(), value;
@@ -188,8 +188,8 @@ static u64 map_gib(void)
 }
 
 /*
- * A Frame of a GIB where the guest kernel's own table has filled in small pages: it takes the place of all their tables.
- * Its memory is nobody's, a device's above all RAM. There is no preemption point in MAP.
+ * Maps a Frame of 1 GiB where L4 has filled small pages from the guest kernel's table: it replaces all their tables.
+ * The Frame is of device addresses above all RAM. MAP has no preemption point.
  */
 static void makes_way(struct helper *self)
 {
@@ -204,7 +204,7 @@ static void makes_way(struct helper *self)
 	ERR(INV(shared[11], L4_FRAME_UNMAP), OK);
 	print("# bench latency-of-mapping-a-gib %lu us, where pages were %lu us\n", empty, filled);
 	CHECK(empty < METER_LIMIT_US);
-	CHECK(filled < 5 * empty); /* one that looks at each page costs 100 times as much */
+	CHECK(filled < 5 * empty); /* a loop over every page would cost 100 times as much */
 }
 
 static u64 device_gib(void)
@@ -235,8 +235,8 @@ TEST(latency_guest_large_frame)
 }
 
 /*
- * Upper tables of the guest kernel's own space are never taken back. When they leave one or two pages of the pool to
- * a space that needs three, its fault is told to the guest, and L4 does not try for ever.
+ * Upper tables of the guest kernel's own space are never evicted. When they leave one or two pages of the pool for a
+ * space that needs three, the guest gets the fault, and L4 does not try for ever.
  */
 static void too_little_is_left(struct helper *self)
 {

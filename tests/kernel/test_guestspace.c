@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* GuestSpace: filling from the guest's tables, accessed and dirty bits, flushes, hints, eviction,
- * configuration. */
+/* GuestSpace: filling from the guest's tables, accessed and dirty bits, flushes, hints, eviction, configuration. */
 #include "guest.h"
 
 #define S0 guest.space[0]
@@ -24,7 +23,7 @@ GUEST_TEST(space_accessed_and_dirty_bits)
 	CHECK(user_store(S0, DATA_VADDR + 8, 12));
 	EQ(*leaf, page | LEAF_RW | L4_PTE_ACCESSED | L4_PTE_DIRTY);
 	EQ(word(page + 8), 12);
-	/* a write at first sets both, and leaves the guest's own bits alone */
+	/* a first access that writes sets both, and keeps the bits that are the guest's own */
 	table_map(user_root, DATA_VADDR + 0x1000, page, LEAF_RW | 1UL << 9 | 1UL << 62);
 	leaf = table_entry(user_root, DATA_VADDR + 0x1000, 0);
 	CHECK(user_store(S0, DATA_VADDR + 0x1000, 13));
@@ -54,7 +53,7 @@ GUEST_TEST(space_needs_valid_user_and_the_right)
 
 		table_map(user_root, vaddr, page, no_load[i]);
 		CHECK(!user_load(S0, vaddr, &value));
-		EQ(*table_entry(user_root, vaddr, 0), leaf); /* an access refused leaves no trace */
+		EQ(*table_entry(user_root, vaddr, 0), leaf); /* a refused access sets no bit */
 		CHECK(!user_store(S0, vaddr, 1));
 		EQ(*table_entry(user_root, vaddr, 0), leaf);
 	}
@@ -89,14 +88,17 @@ GUEST_TEST(space_large_leaf)
 	flush(S0, L4_FLUSH_RANGE, DATA_VADDR, DATA_VADDR + 0x200000);
 	CHECK(!user_load(S0, DATA_VADDR + 0x1ff008, &value));
 	CHECK(!user_load(S0, DATA_VADDR + 0x10000, &value));
-	/* LEAF at higher levels is not in the format */
+	/* the format has no leaves at higher levels */
 	*table_entry(user_root, DATA_VADDR + (1UL << 30), 2) = 0 | LEAF_RW;
 	CHECK(!user_load(S0, DATA_VADDR + (1UL << 30), &value));
 	*table_entry(user_root, 1UL << 39, 3) = 0 | LEAF_RW;
 	CHECK(!user_load(S0, 1UL << 39, &value));
 }
 
-/* The guest need not flush before it gives more: the fault that the old translation causes finds the new one. */
+/*
+ * A guest may replace a read-only leaf by a writable one without a flush: the next write faults, and fills the new
+ * one.
+ */
 GUEST_TEST(space_leaf_that_changes_its_page)
 {
 	u64 a = page_new(), b = page_new(), value;
@@ -114,7 +116,7 @@ GUEST_TEST(space_leaf_that_changes_its_page)
 	EQ(value, 3);
 }
 
-/* A large leaf where L4 still has a table for small ones. */
+/* A large leaf at addresses for which L4 still has a table of small ones is filled page by page. */
 GUEST_TEST(space_large_leaf_after_small_ones)
 {
 	u64 page = page_new(), value;
@@ -240,7 +242,7 @@ GUEST_TEST(space_each_has_its_own_table)
 		CHECK(user_load(S1, DATA_VADDR, &value));
 		EQ(value, 2);
 	}
-	/* flushing one leaves the other's right to work */
+	/* a flush of one space leaves the other's translations alone */
 	flush(S1, L4_FLUSH_ROOT, other, 0);
 	CHECK(user_load(S0, DATA_VADDR, &value));
 	EQ(value, 1);
@@ -255,7 +257,7 @@ GUEST_TEST(space_new_mapping_needs_no_flush)
 	table_map(user_root, DATA_VADDR, page, LEAF_RW & ~(u64)L4_PTE_WRITE);
 	CHECK(user_load(S0, DATA_VADDR, &value));
 	EQ(value, 3);
-	/* nor does a right that is added */
+	/* a right that is added needs no flush either */
 	table_map(user_root, DATA_VADDR, page, LEAF_RW);
 	CHECK(user_store(S0, DATA_VADDR, 4));
 	EQ(word(page), 4);
@@ -274,7 +276,7 @@ GUEST_TEST(space_hint)
 	CHECK(user_load(S0, DATA_VADDR + 3 * L4_PAGE_SIZE, &value));
 	EQ(value, 8);
 	EQ(vcpu->hint_count, 0);
-	/* a hint never shows what the table does not: nothing valid there, other space, nonsense */
+	/* a hint fills nothing that the table does not map: entries not valid, another space, wrong values */
 	vcpu->hint_addr = DATA_VADDR + 0x100000;
 	vcpu->hint_count = L4_GUEST_HINT_MAX;
 	CHECK(!user_load(S0, DATA_VADDR + 0x100000, &value));
@@ -295,7 +297,7 @@ GUEST_TEST(space_hint)
 	}
 }
 
-/* More tables than the pool has: every translation must be right all the same. */
+/* Uses more tables than the pool holds: every translation must still be right. */
 static void exhaust_pool(struct helper *self)
 {
 	u64 page = page_new(), table = page_new(), value;
@@ -326,7 +328,7 @@ TEST(space_pool_is_never_exhausted)
 	helper_join(guest.helper);
 }
 
-/* The guest kernel's own space draws on the same pool, and may be evicted too. */
+/* Tables of the guest kernel's own space come from the same pool, and may be evicted as well. */
 static void exhaust_own_pool(struct helper *self)
 {
 	u64 page = page_new(), table = page_new(), root = page_new(), value;
@@ -339,7 +341,7 @@ static void exhaust_own_pool(struct helper *self)
 		if (!EQ(arch_try_load(NO_VADDR + i * 0x200000, &value), 0) || !EQ(value, 42))
 			return;
 	}
-	/* MAP's own translations are never given up */
+	/* translations made by MAP are never evicted */
 	EQ(shared[0], 0);
 	EQ(upcall.count, 0);
 }

@@ -46,14 +46,14 @@ TEST(irq_handler_binding)
 	ERR(INV(irq, L4_IRQ_HANDLER_BIND, n), OK);
 	ERR(INV(irq, L4_IRQ_HANDLER_BIND, m), BUSY);
 	ERR(INV(irq, L4_IRQ_HANDLER_ACK), OK);
-	/* What a driver holds: it takes interrupts, and where they go is not its to say. */
+	/* a driver has a capability that allows ACK; it cannot change where the interrupt is delivered */
 	ERR(INV(weak, L4_IRQ_HANDLER_ACK), OK);
 	ERR(INV(weak, L4_IRQ_HANDLER_BIND, m), RIGHTS);
 	ERR(INV(weak, L4_IRQ_HANDLER_UNBIND), RIGHTS);
 	ERR(INV(cap_copy(irq, L4_RIGHT_WRITE), L4_IRQ_HANDLER_ACK), RIGHTS);
 	ERR(INV(irq, L4_IRQ_HANDLER_UNBIND), OK);
 	ERR(INV(irq, L4_IRQ_HANDLER_BIND, m), OK);
-	ERR(slot_delete(m), OK); /* the Notification goes: unbound */
+	ERR(slot_delete(m), OK); /* deleting the Notification unbinds it */
 	ERR(INV(irq, L4_IRQ_HANDLER_ACK), UNBOUND);
 	ERR(INV(irq, L4_IRQ_HANDLER_BIND, n), OK);
 	ERR(SYS(L4_SYS_POLL, n, 0), AGAIN);
@@ -87,7 +87,7 @@ TEST(irq_msi)
 	if (!made) /* the board has none */
 		return;
 	CHECK(made >= 8 && made < 300);
-	/* one given back can be had again */
+	/* one that was deleted can be made again */
 	ERR(slot_delete(first + 2), OK);
 	ERR(MSI(L4_ROOT_SLOT_CNODE, first + 2), OK);
 	ERR(INV(first, L4_IRQ_HANDLER_BIND, n), OK);

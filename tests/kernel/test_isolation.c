@@ -92,7 +92,7 @@ TEST(isolation_vector_registers)
 
 static void looks_at_fpu(struct helper *self)
 {
-	/* As of reset: nothing of what another task had there. */
+	/* the values of reset: nothing of another task is left there */
 	shared[1] = arch_fpu_differ(0x123456780000) == ARCH_FPU_REGISTERS;
 	shared[2] = arch_tls_get();
 }
@@ -161,7 +161,7 @@ TEST(isolation_empty_cnode)
 
 	MUST(INV(h->thread, L4_THREAD_CONFIGURE, cnode, h->vspace, (u64)h->utcb, fault));
 	helper_start(h);
-	EQ(helper_fault(h).m[0], NO_VADDR); /* its way to say that it is done */
+	EQ(helper_fault(h).m[0], NO_VADDR); /* it ends by this fault */
 	EQ(shared[3], 1);
 	EQ(shared[1], 0);
 	EQ(shared[2], 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* How long calls of the root pager's keep interrupts off. */
+/* How long the root pager's calls keep interrupts off. */
 #include "meter.h"
 
 #define ROOT       L4_ROOT_SLOT_CNODE
@@ -9,7 +9,7 @@
 #define FRAMES     2000UL
 #define CNODE_BITS (16 + L4_CNODE_SLOT_BITS)
 
-/* One call, with its result, and how long it and its preemption took. */
+/* Makes one call, checks its result, and prints how long it took and how long it kept interrupts off. */
 static u64 check_call(const char *what, struct sys (*call)(u64, u64), u64 a, u64 b, u64 error)
 {
 	u64 start = l4_counter(), took, gap;
@@ -25,7 +25,7 @@ static u64 check_call(const char *what, struct sys (*call)(u64, u64), u64 a, u64
 static struct sys revoke(u64 slot, u64 unused) { return slot_revoke(slot); }
 static struct sys delete(u64 slot, u64 unused) { return slot_delete(slot); }
 
-/* Capabilities to n in slots 1... of a CNode; each derived from n, or from the one before. */
+/* Fills a CNode with capabilities to n; each is derived from n, or from the one before. */
 static void mint_many(u64 cnode, u64 n, u64 count, bool chain)
 {
 	for (u64 k = 1; k <= count; k++) {
@@ -64,7 +64,7 @@ TEST(latency_revoke_of_a_chain)
 	meter_stop();
 }
 
-/* What it holds goes with it before the call returns, however often it is interrupted. */
+/* Deleting a CNode deletes all that it holds before the call returns, however often it is preempted. */
 TEST(latency_last_capability_of_a_cnode)
 {
 	u64 cnode = obj_new(L4_TYPE_CNODE, CNODE_BITS), n = obj_new(L4_TYPE_NOTIFICATION, 0), derived = slot_new();
@@ -133,7 +133,7 @@ TEST(latency_of_large_objects)
 	meter_stop();
 }
 
-/* Frames of 4 KiB, mapped into a VSpace of their own. */
+/* Makes Frames of 4 KiB and maps them into a VSpace. */
 static u64 map_many(u64 vspace)
 {
 	u64 cnode = obj_new(L4_TYPE_CNODE, CNODE_BITS), u = obj_new(L4_TYPE_UNTYPED, 23), page = slot_new();
@@ -160,7 +160,7 @@ TEST(latency_of_mapped_frames)
 	meter_stop();
 }
 
-/* Threads that all do the same: they need no stack of their own. */
+/* Makes threads that all run the same code without a stack. */
 static void waits(u64 number_and_cap)
 {
 	for (;;)
@@ -192,7 +192,7 @@ TEST(latency_of_bound_threads)
 	meter_stop();
 }
 
-/* All wait for object by a system call; then the object goes. */
+/* All threads wait at an object; then the object is deleted. */
 static void queue_and_delete(const char *what, u64 type, u64 number)
 {
 	u64 object = obj_new(type, 0), threads = threads_new(ROOT, L4_ROOT_SLOT_VSPACE), scs = slots_new(THREADS);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Time that callers lend to passive servers: where it is, and that it comes back. */
+/* SchedContexts that callers lend to passive servers: who has them, and that they come back. */
 #include "harness.h"
 
 #define HZ (boot_info->counter_hz)
@@ -72,7 +72,7 @@ TEST(sched_passive_server_runs_on_its_callers_time)
 	helper_join(a);
 	helper_join(b);
 	EQ(shared[1], 2);
-	/* also of lower priority than its caller */
+	/* a server of lower priority than its caller */
 	passive_server(serves, 20);
 	a = helper_make(calls, 0, 100);
 	helper_start(a);
@@ -134,7 +134,7 @@ TEST(sched_donated_time_comes_back_when_cancelled)
 	EQ(shared[5], L4_ERR_CANCELLED);
 }
 
-/* Deleting the SchedContext that is lent must leave neither side with it. */
+/* When a lent SchedContext is deleted, neither caller nor server has time. */
 TEST(sched_lent_context_deleted)
 {
 	struct helper *h;
@@ -144,7 +144,7 @@ TEST(sched_lent_context_deleted)
 	ERR(slot_delete(h->sched), OK);
 	ERR(slot_delete(service_reply), OK);
 	helper_settle();
-	EQ(shared[4], 1); /* nobody runs: no time left */
+	EQ(shared[4], 1); /* nobody runs: neither has time */
 	h->sched = sched_new(1000, 1000);
 	MUST(INV(h->thread, L4_THREAD_SET_SCHED, h->sched, 100, 100));
 	helper_join(h);
@@ -159,7 +159,7 @@ static void calls_for_ever(struct helper *self)
 	}
 }
 
-/* Calls to a server of higher priority must not keep a caller's peers from their turn. */
+/* Threads that call a server of higher priority still share their time with others of their own priority. */
 TEST(sched_round_robin_among_callers)
 {
 	struct helper *a, *b, *spinner;
@@ -179,7 +179,7 @@ TEST(sched_round_robin_among_callers)
 	CHECK(shared[1] > 10 && shared[2] > 10 && shared[3] > 10);
 }
 
-/* A budget counts what is spent in a passive server, too. */
+/* Time that a passive server uses is charged to its caller's budget. */
 TEST(sched_budget_is_spent_in_the_server)
 {
 	struct helper *client, *rest;
@@ -195,9 +195,9 @@ TEST(sched_budget_is_spent_in_the_server)
 	CHECK(shared[3] > 0 && shared[2] > 0);
 }
 
-/* what would leave a server without time */
+/* messages that come without time */
 
-/* A message without time to run on does not take a passive server from its clients, however it arrives. */
+/* SEND to a passive server fails, because it brings no time: the server goes on waiting for calls. */
 TEST(lending_server_refuses_messages_without_time)
 {
 	struct helper *h, *server = passive_server(serves, 120);
@@ -207,7 +207,7 @@ TEST(lending_server_refuses_messages_without_time)
 	h = helper_make(calls, 0, 100);
 	helper_start(h);
 	helper_join(h);
-	/* with a SchedContext it takes them */
+	/* a server with a SchedContext receives them */
 	MUST(INV(server->thread, L4_THREAD_SET_SCHED, server->sched, 120, 120));
 	ERR(SYS(L4_SYS_SEND, service, TAG(0, 1, 0), 1), OK);
 }
@@ -221,7 +221,7 @@ static void calls_and_lets_others_queue(struct helper *self)
 	calls(self);
 }
 
-/* The same for a message that was queued while the server worked: its clients behind it are served. */
+/* The same for a message that was queued while the server worked: callers behind it are served. */
 TEST(lending_server_skips_queued_messages_without_time)
 {
 	struct helper *a, *b, *sender;
@@ -251,7 +251,7 @@ static void takes_signal(struct helper *self)
 		r = sys(L4_SYS_REPLY_RECV, service, TAG(1, 1, 0), (u64[6]){ 0 }, service_reply);
 }
 
-/* Signals of a bound Notification wait until the receiver has time of its own. */
+/* A signal of a bound Notification is not delivered while the receiver has no time of its own. */
 TEST(lending_signals_wait_for_time)
 {
 	struct helper *server, *h;
@@ -278,7 +278,7 @@ TEST(lending_signals_wait_for_time)
 	ERR(SYS(L4_SYS_POLL, n, 0), BUSY); /* no word, and bound */
 }
 
-/* Changing the priority of a passive server in the midst of a request leaves it the time that it was lent. */
+/* A passive server whose priority is changed while it works keeps the time that it was lent. */
 TEST(lending_change_of_priority_keeps_lent_time)
 {
 	struct helper *server = passive_server(serves_and_spins, 100), *other;
@@ -341,7 +341,7 @@ static void lend_twice(void)
 
 static void stop(struct helper *h) { MUST(INV(h->thread, L4_THREAD_SUSPEND)); }
 
-/* What A gets back when its call ends is nobody else's any more, however B's call above it ends later. */
+/* When A's call ends, A has its SchedContext back, and the end of B's call does not move it again. */
 TEST(lending_cancelled_in_the_middle)
 {
 	lend_twice();
@@ -375,7 +375,7 @@ TEST(lending_reply_deleted_in_the_middle)
 	EQ(shared[5], L4_ERR_CANCELLED);
 }
 
-/* B's call ends: the time is B's, which answers A with it. */
+/* When B's call to C ends, B has the SchedContext, and A gets it back with B's answer. */
 TEST(lending_cancelled_at_the_top)
 {
 	lend_twice();
@@ -389,7 +389,7 @@ TEST(lending_cancelled_at_the_top)
 	EQ(shared[5], L4_ERR_OK);
 }
 
-/* B is gone: the time is nobody's, until A's call ends. */
+/* When B is deleted, nobody runs on the SchedContext until A's call ends. */
 TEST(lending_server_deleted)
 {
 	lend_twice();
@@ -402,7 +402,7 @@ TEST(lending_server_deleted)
 	EQ(shared[1], 1);
 }
 
-/* Whom the owner gives a SchedContext keeps it; earlier callers have no claim to it. */
+/* A thread that was given the SchedContext by SET_SCHED keeps it when the calls end. */
 TEST(lending_ends_when_the_owner_gives_the_time_away)
 {
 	struct helper *other = helper_make(spins_until, 2, 90);
@@ -422,7 +422,7 @@ TEST(lending_ends_when_the_owner_gives_the_time_away)
 	EQ(shared[1], 1);
 }
 
-/* B has time of its own by the time that C answers: C keeps none, and A gets back what it lent. */
+/* When B has its own SchedContext before C answers, C keeps no time, and A gets back what it lent. */
 TEST(lending_caller_has_time_of_its_own_meanwhile)
 {
 	lend_twice();

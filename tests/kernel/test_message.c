@@ -67,7 +67,10 @@ static void receives_few(struct helper *self)
 	}
 }
 
-/* Registers that are not part of the message do not travel: neither quickly nor slowly, neither there nor back. */
+/*
+ * Registers that are not part of a message are not transferred, by the fast path or the slow one, in calls or
+ * answers.
+ */
 TEST(message_registers_beyond_the_length_stay)
 {
 	static const u64 calls[] = { L4_SYS_CALL, L4_SYS_CALL, L4_SYS_SEND }, priority[] = { 110, 90, 110 };
@@ -144,11 +147,11 @@ TEST(message_transfers_capabilities)
 			}
 		}
 	}
-	/* derived from the sender's: revoking those takes it back */
+	/* it is derived from the sender's: revoking that deletes it */
 	EQ(transfer(1, to), 1);
 	ERR(slot_revoke(n[0]), OK);
 	EQ(slot_type_error(to), L4_ERR_CAP);
-	/* not wanted, no room, or only some room: what does not arrive is not counted */
+	/* the receiver takes none, has no slot, or has too few: the tag counts those that arrived */
 	EQ(transfer(2, 0), 0);
 	EQ(transfer(2, n[1]), 0);
 	EQ(transfer(2, n[0] - 2000000), 0);

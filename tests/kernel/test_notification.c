@@ -108,7 +108,7 @@ TEST(notification_between_spaces)
 	helper_join(h);
 }
 
-/* Bound to a thread that is not in RECV: WAIT takes the word as ever. */
+/* WAIT takes the word of a Notification that is bound to a thread which is not in RECV. */
 TEST(notification_bound_can_be_polled)
 {
 	n = obj_new(L4_TYPE_NOTIFICATION, 0);

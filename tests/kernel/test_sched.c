@@ -110,7 +110,7 @@ static void spins_until(struct helper *self)
 	}
 }
 
-/* Two that never yield share the time; a third, lower one gets none of it. */
+/* Two threads that never yield share the time; a third of lower priority gets none. */
 TEST(sched_round_robin)
 {
 	struct helper *a = helper_make(spins_until, 1, 100), *b = helper_make(spins_until, 2, 100);
@@ -198,7 +198,7 @@ static void wakes_on_alarm(struct helper *self)
 		ERR(SYS(L4_SYS_WAIT, alarm, 0), OK);
 }
 
-/* Runs act for 50 ms; returns true if its peer, who counts in shared[2], has run meanwhile. */
+/* Runs act for 50 ms; returns true if a thread of the same priority, which counts in shared[2], has run meanwhile. */
 static int peer_runs_beside(void (*act)(struct helper *), u64 max_priority)
 {
 	struct helper *urgent = helper_make(wakes_on_alarm, 0, 120), *a = helper_make(act, 1, 100);
@@ -254,7 +254,7 @@ static void starts_peer_and_spins(struct helper *self)
 
 static void notes_time(struct helper *self) { shared[6] = l4_counter(); }
 
-/* Who comes to the queue of a thread that runs by a budget gets its turn after a slice, not after the budget. */
+/* A thread that becomes ready behind one with a large budget runs after that one's slice, not after its budget. */
 TEST(sched_limited_thread_has_slices)
 {
 	struct helper *limited = helper_make(starts_peer_and_spins, 1, 100);
@@ -268,7 +268,7 @@ TEST(sched_limited_thread_has_slices)
 	CHECK(shared[6] - shared[5] < HZ / 1000000 * (L4_TIMESLICE_US + 500));
 }
 
-/* ways out to guest user mode */
+/* returns to guest user mode */
 
 static u64 bell;
 
@@ -291,7 +291,7 @@ static void enters_with_queued_signal(struct helper *self)
 	}
 }
 
-/* A signal of the flush queue wakes a more urgent thread, which runs before the guest's user mode does. */
+/* A signal in the flush queue wakes a thread of higher priority, which runs before the guest's user mode. */
 TEST(sched_urgent_thread_before_guest_user_mode)
 {
 	struct helper *urgent = helper_make(counts_bells, 0, 200);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* System calls as such: numbers, the debugging calls, and random calls that must never stop L4. */
+/* System calls in general: their numbers, the debugging calls, and random calls, which must never stop L4. */
 #include "harness.h"
 
 TEST(syscall_unknown_numbers)
@@ -21,7 +21,7 @@ TEST(syscall_debug_write)
 	ERR(SYS(L4_SYS_DEBUG_WRITE, L4_SLOT_LOG, 2, 0x0a23), OK); /* "#\n" */
 	ERR(SYS(L4_SYS_DEBUG_WRITE, L4_SLOT_LOG, 49), RANGE);
 	ERR(SYS(L4_SYS_DEBUG_WRITE, L4_SLOT_LOG, ~0UL), RANGE);
-	/* only with a capability for it, which allows nothing else */
+	/* needs a capability that allows this alone */
 	ERR(SYS(L4_SYS_DEBUG_WRITE, 0, 2, 0x0a23), CAP);
 	ERR(SYS(L4_SYS_DEBUG_WRITE, n, 2, 0x0a23), TYPE);
 	ERR(SYS(L4_SYS_DEBUG_WRITE, cap_copy(L4_ROOT_SLOT_CONTROL, L4_RIGHT_WRITE), 2, 0x0a23), RIGHTS);
@@ -33,7 +33,7 @@ TEST(syscall_debug_counters)
 {
 	u64 count = 0;
 
-	/* The kernel that is shipped counts nothing. */
+	/* only quoll-trace.elf counts */
 	if (SYS(L4_SYS_DEBUG_COUNTER, 0, 0).error == L4_ERR_RANGE)
 		return;
 	while (SYS(L4_SYS_DEBUG_COUNTER, 0, count).error == L4_ERR_OK && count < 1000)
@@ -52,7 +52,7 @@ TEST(syscall_yield_alone_returns)
 		ERR(SYS(L4_SYS_YIELD, 0, 0), OK);
 }
 
-/* An invocation that fails leaves the words alone: nothing of L4 leaks into them. */
+/* A failed invocation does not change the words, so no kernel data gets into them. */
 TEST(syscall_failed_invocation_keeps_words)
 {
 	struct sys r = INV(4000, 0, 1, 2, 3, 4, 5, 6);
@@ -67,7 +67,7 @@ TEST(syscall_failed_invocation_keeps_words)
 
 static u64 fuzz_first, fuzz_seed;
 
-/* A number that is likely to mean something. */
+/* Chooses a number that is often a valid argument. */
 static u64 likely(u64 *seed)
 {
 	u64 r = random64(seed);
@@ -94,8 +94,8 @@ static u64 likely(u64 *seed)
 }
 
 /*
- * Runs in a task whose CNode has only what it may break: an Untyped, what it makes of it, its own VSpace and
- * CNode. It may well kill itself; L4 and the rest must go on.
+ * Runs in a task whose CNode holds only an Untyped, what is made from it, and the task's own VSpace and CNode. The
+ * task may end itself; L4 and other tasks must go on.
  */
 static void fuzzes(struct helper *self)
 {
@@ -111,7 +111,7 @@ static void fuzzes(struct helper *self)
 		if (number == L4_SYS_INVOKE)
 			tag = random64(&seed) % 8;
 		if (number == L4_SYS_INVOKE && random64(&seed) & 1) {
-			/* make things, so that there is something to break */
+			/* make objects to operate on */
 			cap = fuzz_first;
 			tag = L4_UNTYPED_RETYPE;
 			words[0] = random64(&seed) % 13;
@@ -121,8 +121,8 @@ static void fuzzes(struct helper *self)
 			words[4] = 1;
 		}
 		if (number == L4_SYS_DEBUG_WRITE)
-			continue; /* not into the report */
-		/* What blocks would end the test early: only the forms that do not. */
+			continue; /* would write into the report */
+		/* Only the forms that do not block, or the test would end early. */
 		if (number <= L4_SYS_WAIT && number != L4_SYS_NB_SEND && number != L4_SYS_NB_RECV &&
 		    number != L4_SYS_SIGNAL)
 			number = number & 1 ? L4_SYS_NB_RECV : L4_SYS_NB_SEND;
@@ -161,7 +161,7 @@ TEST(syscall_fuzz)
 		MUST(INV(h->thread, L4_THREAD_CONFIGURE, cnode, h->vspace, (u64)h->utcb, fault));
 		shared[1] = 0;
 		helper_start(h);
-		/* whatever became of it, lower threads run when it is done, dead or stuck */
+		/* threads of lower priority run when it has ended, faulted or blocks */
 		other = helper_make(done, 0, 50);
 		helper_start(other);
 		helper_join_quietly(other);

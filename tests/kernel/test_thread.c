@@ -15,7 +15,7 @@ TEST(thread_runs_and_ends)
 
 	EQ(shared[1], 0);
 	helper_start(h);
-	EQ(shared[1], 0); /* of lower priority: not before we block */
+	EQ(shared[1], 0); /* of lower priority: does not run before we block */
 	helper_join(h);
 	EQ(shared[1], 77);
 	EQ(h->utcb->user[0], 3);
@@ -142,7 +142,7 @@ TEST(thread_suspend_and_resume)
 	ERR(INV(h->thread, L4_THREAD_READ_REGS), OK);
 	CHECK(*frame_ip((struct l4_frame *)&root_utcb->mr[8]) >= 0x400000);
 	ERR(INV(h->thread, L4_THREAD_RESUME), OK);
-	ERR(INV(h->thread, L4_THREAD_RESUME), OK); /* running already: nothing */
+	ERR(INV(h->thread, L4_THREAD_RESUME), OK); /* runs already: no effect */
 	run_others();
 	CHECK(shared[1] > seen);
 	ERR(INV(cap_copy(h->thread, L4_RIGHT_READ), L4_THREAD_SUSPEND), RIGHTS);

@@ -71,7 +71,7 @@ GUEST_TEST(vcpu_timer_ends_user_mode)
 	EQ(take_events(), 1UL << L4_GUEST_EVENT_TIMER);
 	EQ(*frame_ip(guest_frame), CODE_VADDR + PROGRAM(spin));
 	EQ(*frame_arg0(guest_frame), 1);
-	/* One-shot: the next one does not come by itself, nor one that was cancelled in time. */
+	/* the timer fires once, and not at all when it was cancelled in time */
 	start = l4_counter();
 	ERR(SYS(L4_SYS_VCPU_TIMER, 0, start + TICKS_LONG), OK);
 	ERR(SYS(L4_SYS_VCPU_TIMER, 0, ALL_ONES), OK);
@@ -117,7 +117,7 @@ GUEST_TEST(vcpu_wait_returns_on_events)
 	EQ(take_events(), 1);
 }
 
-/* The queue's signals wait until the guest kernel stops, whichever way. */
+/* VCPU_WAIT, VCPU_ENTER and VCPU_FLUSH send the signals in the queue. */
 GUEST_TEST(vcpu_sends_queued_signals)
 {
 	flush(guest.kick, L4_FLUSH_SIGNAL, 0, 0);
@@ -260,7 +260,7 @@ GUEST_TEST(vcpu_kernel_table_fills_the_own_space)
 	shared[4] = page;
 	vcpu->kernel_root = root;
 	*(u64 *)gp(page) = 99;
-	/* present before the access: no upcall */
+	/* valid before the access: no upcall */
 	table_map(root, NO_VADDR, page, LEAF_KERNEL);
 	EQ(arch_try_load(NO_VADDR, &value), 0);
 	EQ(value, 99);
@@ -270,13 +270,13 @@ GUEST_TEST(vcpu_kernel_table_fills_the_own_space)
 	EQ(arch_try_store(NO_VADDR, 100), 0);
 	CHECK(*table_entry(root, NO_VADDR, 0) & L4_PTE_DIRTY);
 	EQ(*(u64 *)gp(page), 100);
-	/* made by the upcall */
+	/* made valid by the upcall */
 	upcall.resolve = resolve_by_mapping;
 	EQ(arch_try_load(NO_VADDR + 0x5000, &value), 0);
 	EQ(value, 100);
 	EQ(upcall.count, 1);
 	upcall.resolve = 0;
-	/* taken away */
+	/* not valid any more */
 	*table_entry(root, NO_VADDR, 0) = 0;
 	ERR(SYS(L4_SYS_VCPU_FLUSH, 0, 0, NO_VADDR, NO_VADDR + L4_PAGE_SIZE), OK);
 	EQ(arch_try_load(NO_VADDR, &value), 1);
@@ -432,7 +432,7 @@ static void with_bad_entry(struct helper *self)
 	*(volatile u64 *)NO_VADDR = 1;
 }
 
-/* Entry points are as untrusted as all else: whatever comes of it, it comes to the fault Endpoint. */
+/* An upcall entry that cannot be executed is reported to the fault Endpoint. */
 TEST(vcpu_bad_entry_points_hurt_only_the_guest)
 {
 	bad_entry = 0xffffffff80000000;
@@ -457,7 +457,7 @@ TEST(vcpu_bad_user_entry_hurts_only_the_guest)
 	CHECK(LABEL(helper_fault(guest.helper).tag) != 0);
 }
 
-/* binding, and threads without a vCPU */
+/* binding; threads without a vCPU */
 
 static void idle(struct helper *self) {}
 
@@ -525,8 +525,7 @@ static void calls_root(struct helper *self)
 	EQ(vcpu->irq_enabled, 1);
 }
 
-/* An event that comes while the guest kernel waits for an answer is delivered after it, and harms no result.
- */
+/* An event that comes while the guest kernel waits for an answer is delivered after it, and changes no result. */
 TEST(vcpu_event_during_a_call)
 {
 	u64 ep = obj_new(L4_TYPE_ENDPOINT, 0), reply = obj_new(L4_TYPE_REPLY, 0);
@@ -561,8 +560,7 @@ static void waits_for_user_mode(struct helper *self)
 		SYS(L4_SYS_YIELD, 0, 0);
 }
 
-/* A thread that is suspended in guest user mode finds itself in the guest kernel, with the user's registers
- * saved. */
+/* SUSPEND of a thread in guest user mode saves the user's registers; the thread resumes in the guest kernel. */
 TEST(vcpu_suspended_in_user_mode)
 {
 	struct helper *h;
@@ -579,7 +577,7 @@ TEST(vcpu_suspended_in_user_mode)
 	EQ(shared[1], 2);
 }
 
-/* Vector registers and the thread pointer are the guest's to switch: enter and exit leave them alone. */
+/* Enter and exit do not change vector registers and the thread pointer, which the guest kernel switches. */
 GUEST_TEST(vcpu_enter_keeps_vector_registers)
 {
 	arch_fpu_fill(0x7000);

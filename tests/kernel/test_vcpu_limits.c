@@ -8,7 +8,7 @@ static void with_unmapped_entry(struct helper *self)
 	*(volatile u64 *)NO_VADDR = 1;
 }
 
-/* An upcall entry that faults itself would be entered for ever: its pager is told. */
+/* A fault in the upcall entry itself goes to the fault Endpoint: an upcall would fault again, for ever. */
 TEST(vcpu_entry_that_faults_goes_to_the_fault_endpoint)
 {
 	struct sys r;
@@ -25,7 +25,7 @@ TEST(vcpu_entry_that_faults_goes_to_the_fault_endpoint)
 
 static int resolve_third(void) { return upcall.count % 3 == 0; }
 
-/* Faults that are answered by VCPU_RESUME may come from one place as often as they like. */
+/* Repeated faults of one instruction are no such case if VCPU_RESUME comes in between. */
 GUEST_TEST(vcpu_faults_at_one_place_are_upcalls)
 {
 	u64 value;
@@ -39,7 +39,7 @@ GUEST_TEST(vcpu_faults_at_one_place_are_upcalls)
 
 #define VCPUS 64
 
-/* So that taking guest memory away, which stops all of them, is bounded. */
+/* The number of vCPUs of a VSpace is limited, because detaching guest memory stops all of them. */
 TEST(vcpu_most_of_one_vspace)
 {
 	u64 vspace = obj_new(L4_TYPE_VSPACE, 18), thread = slots_new(VCPUS + 1), cpu = slots_new(VCPUS + 1);

@@ -78,7 +78,7 @@ TEST(vspace_map_errors_change_nothing)
 	ERR(INV(cap_copy(v, L4_RIGHT_WRITE), L4_VSPACE_INFO), RIGHTS);
 }
 
-/* The pool ends: MEMORY, and what was there stays. */
+/* MAP fails with MEMORY when the pool is empty, and earlier mappings stay. */
 TEST(vspace_pool_ends)
 {
 	u64 v = obj_new(L4_TYPE_VSPACE, L4_VSPACE_MIN_BITS), f = slots_new(16), mapped = 0;
@@ -97,7 +97,7 @@ TEST(vspace_pool_ends)
 	CHECK(INV(v, L4_VSPACE_INFO).m[0] <= 6);
 	for (u64 i = 0; i < 16; i++)
 		EQ(INV(f + i, L4_FRAME_UNMAP).error, i < mapped ? L4_ERR_OK : L4_ERR_UNMAPPED);
-	/* what remains can be used for neighbours */
+	/* the tables that exist take more mappings */
 	ERR(MAP(v, f, 0x1000, RW, 0), OK);
 }
 

@@ -117,7 +117,7 @@ aarch64_vcpu_enter_registers:
 	POP_SAVED
 	ret
 
-/* The interrupted registers are all in the vCPU page: only its stack must stay. */
+/* The interrupted registers are all in the vCPU page; only the interrupted stack must not be overwritten. */
 	.global arch_upcall_entry
 arch_upcall_entry:
 	mov	x0, sp

@@ -35,7 +35,7 @@ GUEST_TEST(aarch64_user_frame_is_sanitised)
 {
 	static const u32 call[] = { SVC }, mask[] = { DAIFSET, SVC };
 
-	/* whatever the frame says, user mode has no privilege and interrupts stay on */
+	/* user mode has no privilege and interrupts stay on, whatever bits the frame has */
 	EQ(run(call, 1, ~PSTATE_SS), L4_EXIT_SYSCALL);
 	EQ(guest_frame->pstate & 0xffffffff & ~0x01000000UL, PSTATE_FLAGS);
 	EQ(run(call, 1, PSTATE_EL1H), L4_EXIT_SYSCALL);

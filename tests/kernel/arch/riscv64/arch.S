@@ -89,7 +89,7 @@ arch_vcpu_enter:
 	addi sp, sp, 128
 	ret
 
-/* The interrupted registers are all in the vCPU page: only its stack must stay. */
+/* The interrupted registers are all in the vCPU page; only the interrupted stack must not be overwritten. */
 	.global arch_upcall_entry
 arch_upcall_entry:
 	addi sp, sp, -256

@@ -58,7 +58,7 @@ TEST(plic_level_is_delivered_until_acknowledged)
 		wait_a_while();
 		ERR(SYS(L4_SYS_POLL, n, 0), AGAIN);
 	}
-	/* given up between delivery and ACK, and taken again: it is not lost */
+	/* deleted between delivery and ACK, and made again: the interrupt is not lost */
 	ERR(INV(irq, L4_IRQ_HANDLER_UNBIND), OK);
 	wait_a_while();
 	ERR(SYS(L4_SYS_POLL, n, 0), AGAIN);
@@ -73,7 +73,7 @@ TEST(plic_level_is_delivered_until_acknowledged)
 	ERR(INV(irq, L4_IRQ_HANDLER_ACK), OK);
 	wait_a_while();
 	ERR(SYS(L4_SYS_POLL, n, 0), AGAIN);
-	/* without a handler it is masked, and a new one starts masked */
+	/* without an IrqHandler the line is masked, and a new one starts masked */
 	ERR(slot_delete(irq), OK);
 	uart[IER] = IER_THRI;
 	MUST(INV(CONTROL, L4_CONTROL_IRQ_LINE, UART_LINE, 1, L4_ROOT_SLOT_CNODE, irq));

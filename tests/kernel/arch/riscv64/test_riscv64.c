@@ -87,7 +87,7 @@ GUEST_TEST(riscv_events_keep_all_user_registers)
 	EQ(guest_frame->pc, CODE_VADDR + PROGRAM_AT);
 }
 
-/* Whatever the frame says, user mode has no privilege and interrupts stay on. */
+/* User mode has no privilege and interrupts stay on, whatever bits the frame has. */
 GUEST_TEST(riscv_user_frame_is_sanitised)
 {
 	static const u64 odd[] = { 0, ALL_ONES, ALL_ONES & ~STATUS_SPP, STATUS_SPP, STATUS_SUM | STATUS_MXR };
@@ -157,7 +157,7 @@ GUEST_TEST(riscv_guest_kernel_frame_is_sanitised)
 	}
 }
 
-/* A guest's FP registers and another task's are not each other's. */
+/* A guest and another task do not see each other's FP registers. */
 static void other_fp_user(struct helper *self)
 {
 	u64 fcsr;
@@ -207,7 +207,7 @@ TEST(riscv_fp_registers_of_guest_and_task)
 	EQ(shared[2], 40);
 }
 
-/* A store-conditional fails after any way through L4, so it cannot take another's reservation for its own. */
+/* A store-conditional fails after every entry into L4, so that it cannot succeed on another thread's reservation. */
 GUEST_TEST(riscv_reservations_end)
 {
 	u64 page = page_new();
@@ -390,7 +390,7 @@ GUEST_TEST(riscv_misaligned_accesses)
 	CHECK(reason == L4_EXIT_SYSCALL || reason == L4_EXIT_EXCEPTION);
 }
 
-/* A number is all of its register, not its lower half. */
+/* L4 compares all 64 bits of a system call's number. */
 GUEST_TEST(riscv_syscall_numbers_are_64_bits)
 {
 	ERR(SYS((1UL << 32) + L4_SYS_YIELD, 0, 0), SYSCALL);

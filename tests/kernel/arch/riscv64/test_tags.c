@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Tags of address spaces (kernel/arch/riscv64/mmu.c) come back when the spaces are destroyed. */
+/* ASIDs are free again when their spaces are destroyed. */
 #include "harness.h"
 
 #define ALL_TAGS 65536UL /* as many as the CPU has at most */
@@ -11,7 +11,7 @@ static void yields(struct helper *self)
 		l4_yield();
 }
 
-/* There and back between two spaces. Without a tag for each, L4 flushes at both switches. */
+/* Switches between two spaces. L4 flushes at both switches unless each has an ASID. */
 static u64 switches(void)
 {
 	u64 least = ~0UL;
@@ -41,7 +41,7 @@ TEST(tags_come_back)
 	EQ(switches(), before);
 }
 
-/* More spaces at a time than there are tags: what has none works, and costs a flush at each switch until it goes. */
+/* More spaces than there are ASIDs: a space without one works, at the cost of a flush at each switch. */
 TEST(tags_run_out)
 {
 	struct helper *h = helper_fork(yields, 0, 254);

@@ -93,7 +93,7 @@ static u64 rounds_in(u64 ms)
 	return rounds;
 }
 
-/* A source of edges that never stops takes no time from anybody while its driver does not ask for more. */
+/* A source of edges that never stops costs no time until its driver acknowledges. */
 TEST(irq_storm_of_edges_waits_for_the_acknowledgement)
 {
 	u64 irq = slot_new(), n = obj_new(L4_TYPE_NOTIFICATION, 0), quiet = rounds_in(5), stormy;
@@ -108,11 +108,11 @@ TEST(irq_storm_of_edges_waits_for_the_acknowledgement)
 	stormy = rounds_in(5);
 	print("# bench rounds quiet %lu, in a storm %lu\n", quiet, stormy);
 	CHECK(stormy * 100 > quiet * 99);
-	/* what came meanwhile is told at the ACK */
+	/* an edge that came meanwhile is delivered at the ACK */
 	ERR(SYS(L4_SYS_POLL, n, 0), AGAIN);
 	ERR(INV(irq, L4_IRQ_HANDLER_ACK), OK);
 	ERR(SYS(L4_SYS_POLL, n, 0), OK);
-	/* slow again, and unbound */
+	/* stop the timer, and unbind */
 	MUST(INV(IO, L4_IOPORT_OUT, 0x43, 1, 0x30));
 	ERR(INV(irq, L4_IRQ_HANDLER_UNBIND), OK);
 }

@@ -35,7 +35,7 @@ GUEST_TEST(x86_user_frame_is_sanitised)
 		0x6a, 0x00, 0x66, 0xc7, 0x44, 0x24, 0x04, 0x23, 0x00, 0xff, 0x2c, 0x24
 	}; /* push $0; movw $0x23, 4(%rsp); ljmp *(%rsp) */
 
-	/* whatever the frame says, user mode has no privilege and interrupts stay on */
+	/* user mode has no privilege and interrupts stay on, whatever bits the frame has */
 	EQ(run(cli, sizeof(cli), FLAGS_IOPL), L4_EXIT_EXCEPTION);
 	EQ(vcpu->exit_code, VECTOR_PROTECTION);
 	EQ(run(in, sizeof(in), FLAGS_IOPL | FLAGS_IF), L4_EXIT_EXCEPTION);
@@ -71,7 +71,7 @@ GUEST_TEST(x86_user_registers_round_trip)
 	EQ(guest_frame->ip, CODE_VADDR + 0x802);
 }
 
-/* cx and r11 are lost by a system call, but by nothing else. */
+/* Only a system call changes rcx and r11. */
 GUEST_TEST(x86_events_keep_all_user_registers)
 {
 	static const u8 spin[] = { 0xeb, 0xfe };
@@ -146,7 +146,7 @@ static void other_selectors(struct helper *self)
 	}
 }
 
-/* No other address space sees what a thread loads; it finds its own again, bases included. */
+/* Segment registers and their bases are each thread's own, across switches between address spaces. */
 TEST(x86_selectors_are_a_threads_own)
 {
 	u64 done = slots_new(2);
@@ -350,7 +350,7 @@ TEST(x86_privileged_bits_set_while_user_mode_is_preempted)
 	helper_join(guest.helper);
 }
 
-/* A number is all of its register, not its lower half. */
+/* L4 compares all 64 bits of a system call's number. */
 GUEST_TEST(x86_syscall_numbers_are_64_bits)
 {
 	ERR(SYS((1UL << 32) + L4_SYS_YIELD, 0, 0), SYSCALL);
