@@ -16,14 +16,14 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from orchestration.lint.architectures import added
-from orchestration.lint.core import LIMIT, Finding, Tree
+from orchestration.lint.core import FOREIGN, LIMIT, Finding, Tree
 
 WIDTH = 120
 # Where lines of Markdown have a limit, but for pages that a command writes.
 WRAPPED = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*", "ci/*", "rootfs/*")
 WRITTEN = ("docs/measurements.md", "docs/bench.md")
-# What is made and never committed, and where other services want it.
-MADE = ("docs/abi.md", "abi.md", ".github/workflows")
+# Patterns of what is made and never committed, and where other services want it.
+MADE = ("docs/abi.md", "abi.md", "abi*.h", ".github/workflows")
 # A word of code that names a file by how it ends; other words count when they begin with one of our folders.
 SOURCE = re.compile(r"[\w.<>*{},/+-]+\.(?:c|h|S|py|md|yaml|toml|ini|patch|config|build|svg|sh|ld)")
 PATH = re.compile(r"[\w.<>*{},/+-]+")
@@ -96,7 +96,7 @@ class Names:
     def __init__(self, tree: Tree) -> None:
         """Look them up once."""
         self.root = tree.root
-        self.top = {path.name for path in tree.root.iterdir() if path.is_dir()}
+        self.top = {path.name for path in tree.root.iterdir() if path.is_dir()} - FOREIGN
         files = {Path(tree.name(path)) for path in tree.files()} | {Path(name) for name in added(tree)}
         self.all = {str(path) for file in files for path in (file, *file.parents)}
 
@@ -110,7 +110,7 @@ class Names:
     def known(self, word: str) -> bool:
         """Say whether each path that a word stands for exists; it may leave out leading folders."""
         for pattern in spread(word.removeprefix("./").rstrip("/")):
-            if pattern in MADE or pattern in self.all:
+            if pattern in self.all or any(fnmatch(pattern, made) for made in MADE):
                 continue
             if not any(fnmatch(name, pattern) or fnmatch(name, f"*/{pattern}") for name in self.all):
                 return False
