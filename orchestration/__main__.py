@@ -17,8 +17,8 @@ if __name__ == "__main__":
         signal.signal(one, leave)
     # Held back since bootstrap.py became this process.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
-    from orchestration.cli.frame import own_output
     from orchestration.cli.main import main
+    from orchestration.cli.output import own_output
 
     own_output()
     status = main(sys.argv[1:])

@@ -123,7 +123,10 @@ def main(arguments: list[str]) -> int:
     if status is not None:
         return status
     python = str(VENV / "bin" / "python")
-    environment = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONDONTWRITEBYTECODE="1")
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    if sys.pycache_prefix is not None:
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        environment["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
     # Until __main__.py is ready for them: Python's own start would show a traceback.
     signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
     return os.execve(python, [python, "-m", "orchestration", *arguments], environment)

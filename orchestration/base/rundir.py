@@ -31,22 +31,23 @@ def runs_folder(kind: str = "runs") -> Path:
 class RunDirectory:
     """One run's folder. Files: argv, hashes.json, console.raw, console.log, l4.log, events.jsonl, result.json."""
 
-    def __init__(self, name: str, parent: Path | None = None) -> None:
-        """Create a new folder for a run called name."""
+    def __init__(self, name: str, parent: Path | None = None, *, existing: Path | None = None) -> None:
+        """Create a new folder below parent for a run called name; or use an existing folder, which another run made."""
+        self.started = time.monotonic()
+        if existing is not None:
+            self.path = existing
+            return
         parent = parent or runs_folder()
         parent.mkdir(parents=True, exist_ok=True)
         prune(parent)
-        self.started = time.monotonic()
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
         self.path = parent / f"{stamp}-{os.getpid()}-{name}"
         self.path.mkdir()
 
     @classmethod
     def existing(cls, path: Path) -> RunDirectory:
-        """Return the folder of a run that someone else made."""
-        run = cls.__new__(cls)
-        run.started, run.path = time.monotonic(), path
-        return run
+        """Return the folder of a run that another process made."""
+        return cls(path.name, existing=path)
 
     def adopt(self) -> None:
         """Note that this process goes on with the run that its parent began."""

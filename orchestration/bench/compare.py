@@ -10,7 +10,7 @@ from typing import Any
 from orchestration.base.errors import UsageError
 from orchestration.bench.store import Record
 from orchestration.bench.tables import rows
-from orchestration.bench.workload import Clock
+from orchestration.bench.terms import Clock
 
 # Part of a run's facts: what must be equal for two runs to be compared.
 CONDITIONS = "conditions"

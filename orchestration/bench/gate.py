@@ -20,8 +20,9 @@ from orchestration.base.errors import InfrastructureError, RegressionError, Usag
 from orchestration.base.tree import ROOT
 from orchestration.bench.compare import CONDITIONS, WORKLOADS, differences
 from orchestration.bench.store import Record
-from orchestration.bench.tables import GUEST, rows
-from orchestration.bench.workload import COUNTED, Clock
+from orchestration.bench.tables import rows
+from orchestration.bench.terms import GUEST, Clock
+from orchestration.bench.workload import COUNTED
 
 GATE = ROOT / "ci" / "gate.yaml"
 HEAD = """\

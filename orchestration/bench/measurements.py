@@ -23,15 +23,15 @@ from orchestration.bench import tables
 from orchestration.bench.runner import counted_run
 from orchestration.bench.sides import counted, emulator_version
 from orchestration.bench.store import Store
-from orchestration.bench.tables import GUEST, Row
-from orchestration.bench.workload import Clock
+from orchestration.bench.tables import Row
+from orchestration.bench.terms import GUEST, MICRO, NATIVE, Clock
 from orchestration.build import quoll
 from orchestration.machine import boot, kernel_tests
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import MIB
 
 PAGE = ROOT / "docs" / "measurements.md"
-WORKLOADS, PEER = ("micro", "gzip"), "native"
+WORKLOADS, PEER = (MICRO, "gzip"), NATIVE
 FOLDERS = {"kernel, generic": ("kernel/src", "kernel/include", "common"), "kernel, boards": ("kernel/plat",),
            **{f"kernel, {name}": (f"kernel/arch/{name}",) for name in ARCHES},
            "servers, generic": ("servers",), **{f"servers, {name}": (f"servers/libl4/arch/{name}",) for name in ARCHES},

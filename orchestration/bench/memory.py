@@ -26,7 +26,8 @@ from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache
 from orchestration.base.errors import InfrastructureError
 from orchestration.bench import execution, kit
-from orchestration.bench.workload import FOLDER, Clock, Figure, Workload, figures
+from orchestration.bench.terms import Clock
+from orchestration.bench.workload import FOLDER, Figure, Workload, figures
 from orchestration.build import initramfs, rootfs
 from orchestration.machine.session import Session
 

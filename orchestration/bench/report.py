@@ -19,13 +19,12 @@ import jinja2
 from orchestration.base.errors import InfrastructureError
 from orchestration.bench import tables
 from orchestration.bench.compare import CONDITIONS, differences
-from orchestration.bench.runner import BUSIEST, DONE, KIND
+from orchestration.bench.runner import BUSIEST, DONE
 from orchestration.bench.store import Failure, Record, Store
-from orchestration.bench.tables import GUEST, TRACED, Row
-from orchestration.bench.workload import Clock
+from orchestration.bench.tables import Row
+from orchestration.bench.terms import GUEST, KIND, MICRO, TRACED, Clock
 
 TEMPLATES = Path(__file__).with_name("templates")
-MICRO = "micro"
 # What the micro suite may cost beside native Linux, as geometric mean.
 AIM = 1.6
 AXIS_STEP = 0.5

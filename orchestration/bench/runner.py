@@ -23,15 +23,14 @@ from orchestration.base.rundir import RunDirectory
 from orchestration.bench import compare, execution, kit, memory, sides
 from orchestration.bench.sides import Side
 from orchestration.bench.store import Failure, Record, Sample, Store
-from orchestration.bench.tables import TRACED
-from orchestration.bench.workload import Clock, Workload, load
+from orchestration.bench.terms import KIND, TRACED, Clock
+from orchestration.bench.workload import Workload, load
 from orchestration.build import quoll
 from orchestration.machine import boot
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import MIB, Config
 from orchestration.machine.session import Session
 
-KIND = "bench"
 # Runnable tasks of the host while wall time was measured, at most: what such figures are worth.
 BUSIEST = "highest load of the host"
 DONE, INTERRUPTED = "done", "interrupted"

@@ -17,8 +17,7 @@ from orchestration.base.errors import MissingError, UsageError
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.base.tree import ROOT, describe
-from orchestration.bench.tables import TRACED
-from orchestration.bench.workload import Clock
+from orchestration.bench.terms import GUEST, NATIVE, TRACED, XEN, Clock
 from orchestration.build import linux, rootfs
 from orchestration.machine import boot
 from orchestration.machine.progress import Progress
@@ -27,7 +26,6 @@ from orchestration.machine.session import Session
 
 XEN_CONFIG = ROOT / "orchestration" / "build" / "configs" / "xen-x86_64.config"
 XEN_PACKAGE = "xen-hypervisor-4.20-amd64"
-XEN = "xen"
 # QEMU before 9 reads the stack of user mode's iretq with the supervisor's rights, which SMAP then refuses: a guest of
 # Xen PV, whose kernel is in user mode, does not come up. The mitigations are off on native Linux as well.
 XEN_ARGUMENTS = "console=com1 com1=115200,8n1 loglvl=error guest_loglvl=error smap=no spec-ctrl=no xpti=no"
@@ -70,7 +68,7 @@ def guest(arch: Arch, cache: Cache, progress: Progress, *, trace: bool = False) 
         return boot.prepare_in_memory(replace(made, trace=trace), archive, progress, run,
                                       counted(arch, Clock.INSTRUCTIONS), SEED)
 
-    return Side(TRACED if trace else "guest", session, in_memory, made.linux / "config"), made
+    return Side(TRACED if trace else GUEST, session, in_memory, made.linux / "config"), made
 
 
 def traced(arch: Arch, cache: Cache, progress: Progress) -> Side:
@@ -92,7 +90,7 @@ def native(arch: Arch, cache: Cache, progress: Progress) -> Side:
         return boot.prepare_native_in_memory(arch, kernel, ("-initrd", str(archive)), progress, run,
                                              counted(arch, Clock.INSTRUCTIONS), memory)
 
-    return Side("native", session, in_memory, made / "config")
+    return Side(NATIVE, session, in_memory, made / "config")
 
 
 def xen(arch: Arch, cache: Cache, progress: Progress) -> Side:
@@ -137,7 +135,7 @@ def hypervisor_of(arch: Arch, cache: Cache) -> Path:
     return cache.get("xen", key_of(XEN_PACKAGE, files=[archive]), make) / "xen"
 
 
-PEERS: dict[str, Callable[[Arch, Cache, Progress], Side]] = {"native": native, XEN: xen, TRACED: traced}
+PEERS: dict[str, Callable[[Arch, Cache, Progress], Side]] = {NATIVE: native, XEN: xen, TRACED: traced}
 
 
 def options(config: Path) -> set[str]:

@@ -8,11 +8,8 @@ from dataclasses import dataclass, field
 
 from orchestration.bench.statistics import Estimate, estimate, geometric_mean, ratios
 from orchestration.bench.store import Record, Sample
-from orchestration.bench.workload import Clock
+from orchestration.bench.terms import GUEST, TRACED, Clock
 
-GUEST = "guest"
-# The guest on the L4 that counts: no peer, it only tells what was counted.
-TRACED = "traced"
 PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 

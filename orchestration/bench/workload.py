@@ -8,7 +8,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,19 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from orchestration.base.errors import UsageError, WorkloadError
 from orchestration.base.tree import ROOT
+from orchestration.bench.terms import Clock
 
 FOLDER = ROOT / "rootfs" / "workloads"
 DESCRIPTION = "workload.toml"
 EVERY = "*"
 # The unit of what a clock of the guest tells; the counting clock's nanosecond is an instruction.
 TIME, COUNTED = "time", "instructions"
-
-
-class Clock(StrEnum):
-    """What time is measured in. Figures of one are never set beside figures of the other."""
-
-    INSTRUCTIONS = "instructions"
-    WALL = "wall"
 
 
 class Strict(BaseModel):

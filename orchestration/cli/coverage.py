@@ -13,13 +13,10 @@ import typer
 
 from orchestration.base import arch as arches
 from orchestration.base import doctor
-from orchestration.base.cache import Cache
 from orchestration.base.errors import UsageError
 from orchestration.base.ownership import PREFIX, OwnFolder, temporary
 from orchestration.base.tree import ROOT
-from orchestration.build import quoll
-from orchestration.cli.frame import one_of
-from orchestration.inspect import lines
+from orchestration.cli.words import ArchesArgument
 
 UNREACHED = ROOT / "tests/kernel/unreached.yaml"
 # The kernel's own tests, without those that run the same program once more on another variant of the kernel, which
@@ -29,9 +26,8 @@ TESTS = ("tests/system/test_kernel.py", "tests/system/test_kernel_start.py", "te
 SELECTION = "not counting and not checking and not trace"
 
 
-def coverage(
-    arch: Annotated[list[str] | None, typer.Argument(metavar="ARCH...", autocompletion=one_of(arches.ARCHES), help=(
-        f"some of: {', '.join(arches.ARCHES)}; all when none is named"))] = None,
+def coverage_command(
+    arch: ArchesArgument = None,
     output: Annotated[Path | None, typer.Option(help="write each report into this folder as well, as kernel-ARCH.txt"),
                       ] = None,
     least: Annotated[float, typer.Option(min=0, max=100, help="fail below this share of lines, in percent")] = 0,
@@ -50,6 +46,10 @@ def coverage(
 
 def tested(arch: arches.Arch, output: Path | None, least: float) -> int:
     """Run the tests for one architecture and report; return an exit status."""
+    from orchestration.base.cache import Cache
+    from orchestration.build import quoll
+    from orchestration.inspect import lines
+
     name = arch.name
     with OwnFolder(temporary(), PREFIX) as folder:
         tests = subprocess.run([sys.executable, "-m", "pytest", f"--arch={name}", f"--kernel-lines={folder}",

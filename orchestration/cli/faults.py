@@ -12,12 +12,10 @@ import typer
 
 from orchestration.base import arch as arches
 from orchestration.base import doctor
-from orchestration.base.cache import Cache
 from orchestration.base.errors import InfrastructureError, UsageError
-from orchestration.cli.frame import one_of
-from orchestration.faults import campaign, inject
-from orchestration.machine import boot
-from orchestration.machine.progress import Progress
+from orchestration.cli.group import one_of
+from orchestration.cli.words import ArchArgument
+from orchestration.faults import plan as plans
 
 
 def words(option: str, given: list[str] | None, valid: tuple[str, ...], usual: tuple[str, ...]) -> list[str]:
@@ -28,13 +26,12 @@ def words(option: str, given: list[str] | None, valid: tuple[str, ...], usual: t
     return list(dict.fromkeys(given or usual))
 
 
-def faults(
-    arch: Annotated[str, typer.Argument(metavar="ARCH", autocompletion=one_of(arches.ARCHES),
-                                        help=f"one of: {', '.join(arches.ARCHES)}")],
+def faults_command(
+    arch: ArchArgument,
     driver: Annotated[list[str] | None, typer.Option(
-        autocompletion=one_of(inject.DRIVERS), help="net, block or console; all when none is named")] = None,
+        autocompletion=one_of(plans.DRIVERS), help="net, block or console; all when none is named")] = None,
     kind: Annotated[list[str] | None, typer.Option(
-        autocompletion=one_of(inject.KINDS),
+        autocompletion=one_of(plans.KINDS),
         help="kill, hang, wild or register; the first three when none is named")] = None,
     count: Annotated[int, typer.Option(min=1, help="trials of each driver and kind")] = 10,
     seed: Annotated[int | None, typer.Option(help="the same seed makes the same faults")] = None,
@@ -43,32 +40,37 @@ def faults(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="only the table")] = False,
 ) -> int:
     """Make drivers fail while a verified workload runs; say for each trial what became of it."""
+    from orchestration.base.cache import Cache
+    from orchestration.faults import campaign, results
+    from orchestration.machine import boot
+    from orchestration.machine.progress import Progress
+
     chosen = arches.find(arch)
-    drivers = words("--driver", driver, inject.DRIVERS, inject.DRIVERS)
-    kinds = words("--kind", kind, inject.KINDS, inject.USUAL)
+    drivers = words("--driver", driver, plans.DRIVERS, plans.DRIVERS)
+    kinds = words("--kind", kind, plans.KINDS, plans.USUAL)
     doctor.ensure([chosen])
     doctor.check_space()
     progress = Progress(quiet)
     made = boot.artefacts(chosen, Cache(say=progress.say), progress)
     number = secrets.randbelow(1 << 31) if seed is None else seed
     progress.say(f"seed {number}")
-    results, harmed, lost = [], [], 0
+    found, harmed, lost = [], [], 0
     try:
         for sort in kinds:
             work = campaign.campaign(made, drivers, sort, number, progress)
             progress.say(f"{chosen.name} {' '.join(drivers)}, {sort}: {work.run.path}")
             try:
-                work.go(trial or list(range(count)), lambda done: progress.say(campaign.describe(done)))
+                work.go(trial or list(range(count)), lambda done: progress.say(results.describe(done)))
             finally:
-                results += work.results()
+                found += work.results()
             harmed += [f"{bad.driver} {sort} --trial {bad.number}: {bad.outcome}" for bad in work.bad()]
             lost += sum(done.outcome == "infrastructure" for done in work.trials)
     finally:
-        print("\n".join(campaign.table(results)))
+        print("\n".join(results.table(found)))
         if output is not None:
-            output.write_text(json.dumps(results, indent=1) + "\n")
+            output.write_text(json.dumps(found, indent=1) + "\n")
     if harmed:
-        raise campaign.HarmError(f"{len(harmed)} trials did harm",
+        raise results.HarmError(f"{len(harmed)} trials did harm",
                                  f"try one again: --seed {number} --driver D --kind K --trial N", tuple(harmed[:20]))
     if lost:
         raise InfrastructureError(f"{lost} trials could not be carried out", "see result.json in the folders above")

@@ -11,7 +11,7 @@ import typer
 
 from orchestration.base.errors import QuollError, UsageError
 from orchestration.base.tree import ROOT
-from orchestration.cli.frame import one_of
+from orchestration.cli.group import one_of
 from orchestration.lint.core import Tree
 from orchestration.lint.linters import LINTERS, lint
 

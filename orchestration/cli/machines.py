@@ -1,21 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The commands ps, attach, ssh, cp, gdb, trace, dossier, stop, repro and completion."""
+"""The commands ps, attach, ssh, cp, gdb, trace, dossier and stop."""
 
 from __future__ import annotations
 
-import glob
-import sys
 from typing import Annotated
 
 import typer
-from typer._completion_shared import get_completion_script
 
 from orchestration.base.errors import UsageError
-from orchestration.base.rundir import runs_folder
-from orchestration.cli.frame import one_of
+from orchestration.cli.words import CommandArgument, TerminalOption
 from orchestration.machine import registry
-
-SHELLS = ("bash", "zsh", "fish")
 
 
 def machine_names(incomplete: str) -> list[str]:
@@ -28,16 +22,8 @@ def machine_places(incomplete: str) -> list[str]:
     return [f"{name}:" for name in machine_names(incomplete)]
 
 
-def run_names(incomplete: str) -> list[str]:
-    """Complete the name of a run that can be booted again."""
-    parent = runs_folder()
-    return sorted(path.parent.name for path in parent.glob(f"{glob.escape(incomplete)}*/disk.ext4"))
-
-
 Name = Annotated[str | None, typer.Argument(metavar="MACHINE", autocompletion=machine_names,
                                             help="as ps lists it; not needed when only one runs")]
-
-TerminalOption = Annotated[bool, typer.Option("--tty", "-t", help="give COMMAND a terminal, as a shell has it")]
 
 
 def ps_command() -> int:
@@ -55,17 +41,11 @@ def attach_command(machine: Name = None, log: Annotated[bool, typer.Option(
     return reach.attach(registry.find(machine), log)
 
 
-def ssh_command(machine: Name = None, command: Annotated[list[str] | None, typer.Argument(
-        metavar="-- COMMAND...", help="run this instead of a shell")] = None,
-        terminal: TerminalOption = False) -> int:
+def ssh_command(machine: Name = None, command: CommandArgument = None, terminal: TerminalOption = False) -> int:
     """Open a shell in a running guest, or run COMMAND there with its status as ours."""
     from orchestration.running import reach
 
-    words = list(command or [])
-    if machine is not None and machine not in machine_names("") and "--" in sys.argv \
-            and sys.argv[sys.argv.index("--") + 1:][:1] == [machine]:
-        words, machine = [machine, *words], None
-    return reach.shell(registry.find(machine), words, terminal)
+    return reach.shell(registry.find(machine), list(command or []), terminal)
 
 
 def cp_command(paths: Annotated[list[str], typer.Argument(
@@ -84,10 +64,7 @@ def gdb_command(machine: Name = None, argument: Annotated[list[str] | None, type
     """Debug a running machine: gdb with the symbols of L4, of the server that runs, and of Linux."""
     from orchestration.running import reach
 
-    words = list(argument or [])
-    if machine is not None and machine.startswith("-"):
-        words, machine = [machine, *words], None
-    return reach.gdb(registry.find(machine), words)
+    return reach.gdb(registry.find(machine), list(argument or []))
 
 
 def trace_command(machine: Name = None, last: Annotated[int, typer.Option(
@@ -112,48 +89,3 @@ def stop_command(machine: Name = None) -> int:
     from orchestration.running import reach
 
     return reach.stop(registry.find(machine))
-
-
-def repro_command(
-    run: Annotated[str, typer.Argument(metavar="RUN", autocompletion=run_names,
-                                       help="a run's folder, or enough of its name")],
-    command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND...",
-                                                        help="run this in the guest instead of a shell")] = None,
-    terminal: TerminalOption = False,
-) -> int:
-    """Boot again exactly what a failed run booted, on copies of its files."""
-    from orchestration.base import doctor
-    from orchestration.machine import boot
-    from orchestration.machine.progress import Progress
-    from orchestration.running import repro
-
-    folder = repro.find(run)
-    progress = Progress()
-    session = repro.prepare(folder, progress)
-    doctor.ensure([session.machine.arch])
-    doctor.check_space()
-    progress.say(f"again: {folder.name}")
-    with session:
-        status = session.serve(command or [], terminal)
-    boot.discard_large_files(session.machine.run)
-    return status
-
-
-def completion_command(shell: Annotated[str, typer.Argument(
-        metavar="SHELL", autocompletion=one_of(SHELLS), help=", ".join(SHELLS))]) -> int:
-    """Print the script that completes our commands: eval "$(./orchestrate completion bash)"."""
-    if shell not in SHELLS:
-        raise UsageError(f"unknown shell '{shell}'; valid: {', '.join(SHELLS)}")
-    print(get_completion_script(prog_name="orchestrate", complete_var="_ORCHESTRATE_COMPLETE", shell=shell))
-    return 0
-
-
-def register(app: typer.Typer, epilog: str) -> None:
-    """Add the commands."""
-    for name, command in (("ps", ps_command), ("attach", attach_command), ("ssh", ssh_command), ("cp", cp_command),
-                          ("gdb", gdb_command), ("trace", trace_command),
-                          ("dossier", dossier_command), ("stop", stop_command), ("repro", repro_command),
-                          ("completion", completion_command)):
-        app.command(name=name, epilog=epilog)(command)
-
-

@@ -7,32 +7,36 @@ import shlex
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestration.base import arch as arches
 from orchestration.base import doctor
-from orchestration.base.cache import Cache, hash_file
 from orchestration.base.errors import BuildError, InfrastructureError, UsageError
 from orchestration.base.tree import describe
-from orchestration.bench.store import default_folder, now
-from orchestration.cli.frame import one_of
-from orchestration.machine import boot
-from orchestration.machine.progress import Progress
-from orchestration.matrix import output, plan, services
-from orchestration.matrix.runner import FAIL, INFRASTRUCTURE, Attempt, CellResult, CellsFailedError, Runner
+from orchestration.cli.group import one_of
+
+if TYPE_CHECKING:
+    from orchestration.machine.progress import Progress
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="such as ci/nightly.yaml")]
 
 
 def facts(path: Path) -> dict[str, str]:
     """Return what a page says of its circumstances."""
+    from orchestration.base.cache import hash_file
+    from orchestration.bench.store import now
+
     return {"started": now(), "commit": describe() or "unknown", "matrix file": hash_file(path)[:12]}
 
 
 def build(names: list[str], progress: Progress) -> dict[str, str]:
     """Build each architecture before its cells compete for it; return the message of each that does not build."""
+    from orchestration.base.cache import Cache
+    from orchestration.machine import boot
+    from orchestration.machine.progress import Progress
+
     failed = {}
     for name in names:
         progress.say(f"build {name}")
@@ -56,6 +60,11 @@ def matrix_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the cells' commands, run nothing")] = False,
 ) -> int:
     """Run architectures x tests, workloads and faults from one file; write JUnit, KTAP and an HTML page."""
+    from orchestration.bench.store import default_folder
+    from orchestration.machine.progress import Progress
+    from orchestration.matrix import output, plan
+    from orchestration.matrix.runner import FAIL, INFRASTRUCTURE, Attempt, CellResult, CellsFailedError, Runner
+
     matrix = plan.load(file)
     plan.known("architecture", tuple(arch or ()), list(arches.ARCHES), file)
     cells = [one for one in plan.cells(matrix) if (not arch or one.arch in arch)
@@ -114,6 +123,8 @@ def matrix_command(
 def ci_command(file: FileArgument, check: Annotated[bool, typer.Option(
         "--check", help="write nothing, fail when a file is not what the matrix file makes")] = False) -> int:
     """Make the jobs of GitHub Actions and GitLab CI from a matrix file, beside it."""
+    from orchestration.matrix import plan, services
+
     matrix = plan.load(file)
     if check:
         stale = services.differences(matrix, file)

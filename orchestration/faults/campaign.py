@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -23,6 +22,8 @@ from orchestration.base.errors import HangError, InfrastructureError, PanicError
 from orchestration.base.rundir import RunDirectory, runs_folder
 from orchestration.build import quoll
 from orchestration.faults import inject
+from orchestration.faults import plan as plans
+from orchestration.faults.results import GOOD, NO_EFFECT, RECOVERED, Trial, gaps
 from orchestration.faults.verified import WORKLOADS, Verified
 from orchestration.inspect.gdbstub import Stub
 from orchestration.machine import boot
@@ -30,10 +31,6 @@ from orchestration.machine.console import Channel, Line
 from orchestration.machine.progress import Progress
 from orchestration.machine.session import Session
 
-RECOVERED, NO_EFFECT = "recovered", "no effect"
-OUTCOMES = (RECOVERED, NO_EFFECT, "guest-visible error", "wrong data", "stalled", "guest crash", "host crash",
-            "infrastructure")
-GOOD = (RECOVERED, NO_EFFECT)
 READY = re.compile(r"root: (\w+) ready")
 # Seconds: until a driver must be back, until a wild store must have shown (some a driver finds at the fourth ping only,
 # and one comes each second), between trials (so that a life counts as steady for the root pager's back-off), and of
@@ -43,27 +40,6 @@ RECOVERY_LIMIT, WILD_LIMIT, PAUSE, CALM = 60.0, 6.0, 2.2, 0.3
 TOGETHER = {"kill": 1, "hang": 2, "wild": 3, "register": 3}
 # What need not end the driver.
 MAY_PASS = ("wild", "register")
-
-
-class HarmError(QuollError):
-    """A driver's fault did more than delay the guest."""
-
-    exit_code = 117
-    outcome = "harm"
-
-
-@dataclass
-class Trial:
-    """What was done and what came of it. gap: seconds without progress of the workload, wall clock."""
-
-    number: int
-    outcome: str = ""
-    gap: float = 0.0
-    deaths: list[str] = field(default_factory=list)
-    troubles: list[str] = field(default_factory=list)
-    fault: dict[str, Any] = field(default_factory=dict)
-    run: str = ""
-    driver: str = ""
 
 
 @dataclass
@@ -137,7 +113,7 @@ class Campaign:
         if self.session is None:
             session = boot.prepare(self.made, Progress(quiet=True), self.open(f"faults-{self.made.arch.name}"))
             session.machine.on_line = self.line
-            session.__enter__()
+            session.open()
             self.session = session
             self.lanes = [Lane(driver, WORKLOADS[driver](session)) for driver in self.drivers]
             for lane in self.lanes:
@@ -196,7 +172,7 @@ class Campaign:
 
     def inject(self, injector: inject.Injector, stub: Stub, number: int) -> dict[str, Any]:
         """Make the fault of this number; return what was done."""
-        return injector.inject(stub, inject.plan(self.seed, injector.driver, self.kind, number))
+        return injector.inject(stub, plans.plan(self.seed, injector.driver, self.kind, number))
 
     def see_through(self, session: Session, lanes: list[Lane]) -> None:
         """Wait for the end of the trials of some lanes, and note what came of each."""
@@ -304,34 +280,6 @@ class Campaign:
     def bad(self) -> list[Trial]:
         """Return the trials that did harm."""
         return [trial for trial in self.trials if trial.outcome not in (*GOOD, "infrastructure")]
-
-
-def gaps(trials: list[Trial]) -> dict[str, float]:
-    """Return median and maximum of the gaps of trials that recovered, in seconds."""
-    found = [trial.gap for trial in trials if trial.outcome == RECOVERED]
-    return {"median": round(statistics.median(found), 3), "max": max(found)} if found else {}
-
-
-def table(results: list[dict[str, Any]]) -> list[str]:
-    """Return the outcomes of campaigns as a table in Markdown."""
-    shown = [name for name in OUTCOMES if name in GOOD or any(result["outcomes"].get(name) for result in results)]
-    lines = [f"| architecture | driver | kind | trials | {' | '.join(shown)} | gap, median | gap, longest |",
-             "|---" * (len(shown) + 6) + "|"]
-    for result in results:
-        counts = [str(result["outcomes"].get(name, 0)) for name in shown]
-        gap = result["gap"]
-        spans = [f"{gap[name]:.2f} s" if gap else "-" for name in ("median", "max")]
-        lines.append(f"| {result['arch']} | {result['driver']} | {result['kind']} | {len(result['trials'])} | "
-                     f"{' | '.join([*counts, *spans])} |")
-    return lines
-
-
-def describe(trial: Trial) -> str:
-    """Return one line on a trial."""
-    fault = trial.fault
-    text = (f"{trial.number:4} {trial.driver:<8} {trial.outcome:<12} {trial.gap:6.2f} s  {fault.get('where', '')}: "
-            f"{fault.get('how', '')}")
-    return "\n".join([text, *(f"       | {line}" for line in trial.troubles[:6])])
 
 
 def campaign(arch_made: boot.Artefacts, drivers: list[str], kind: str, seed: int, progress: Progress) -> Campaign:

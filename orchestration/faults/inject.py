@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,18 +25,13 @@ from elftools.elf.sections import SymbolTableSection
 
 from orchestration.base.arch import Arch
 from orchestration.base.errors import InfrastructureError
+from orchestration.faults.plan import Plan
 from orchestration.inspect.gdbstub import Stub
 from orchestration.inspect.machine_code import CODES
 
-KINDS = ("kill", "hang", "wild", "register")
-# Those that every driver is held to. Of a register, whatever a driver computes may come: that data is wrong, too.
-USUAL = KINDS[:3]
-DRIVERS = ("net", "block", "console")
 # Functions on every driver's way of a request, where a fault may begin; the steps after it reach their callers.
 ENTRIES = ("backend_poll", "backend_peek", "backend_advance", "backend_push", "backend_interrupt",
            "backend_kicks", "virtqueue_add", "virtqueue_kick", "virtqueue_get", "emit", "put", "get")
-HITS_MAX = 8
-STEPS_MAX = 48
 STORES_MAX = 12
 # A jump is told by how far it goes: no instruction is longer.
 INSTRUCTION_MAX = 15
@@ -44,27 +39,6 @@ INSTRUCTION_MAX = 15
 AWAY_MAX = 1500
 ARRIVAL_LIMIT = 8.0
 NOWHERE = 0x6F0000000000
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A trial's fault, all of it from the seed: the same seed and number give the same plan."""
-
-    driver: str
-    kind: str
-    number: int
-    entry: float
-    hits: int
-    steps: int
-    choice: int
-    """What decides among the variants of a kind, addresses and values."""
-
-
-def plan(seed: int, driver: str, kind: str, number: int) -> Plan:
-    """Return the plan of one trial."""
-    source = random.Random(f"{seed}/{driver}/{kind}/{number}")
-    return Plan(driver, kind, number, source.random(), source.randint(1, HITS_MAX), source.randint(0, STEPS_MAX),
-                source.getrandbits(32))
 
 
 class Program:

@@ -17,7 +17,8 @@ from orchestration.base import doctor
 from orchestration.base.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestration.machine.session import Session
+    from orchestration.machine.keys import RunKeys
+    from orchestration.machine.qemu import Machine
 
 KEY, HOST_KEY = "client-key", "host-key"
 
@@ -83,10 +84,11 @@ def find(name: str | None) -> Entry:
     raise UsageError(f"no machine '{name}' runs; valid: {names or 'none'}")
 
 
-def add(session: Session) -> Path:
-    """Write the file of a session whose QEMU has started; the name is its architecture and the lowest free number."""
-    machine = session.machine
-    keys = session.keys
+def add(machine: Machine, keys: RunKeys | None, kernel: Path | None, linux: Path | None) -> Path:
+    """Write the file of a machine whose QEMU has started; the name is its architecture and the lowest free number.
+
+    keys: of its SSH, None for a machine without; kernel, linux: ELF files with the symbols of L4 and of Linux.
+    """
     for name, key in () if keys is None else ((KEY, keys.client_file), (HOST_KEY, keys.host_line.encode())):
         with open(os.open(machine.sockets / name, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as stream:
             stream.write(key)
@@ -96,7 +98,7 @@ def add(session: Session) -> Path:
         name = f"{machine.arch.name}-{number}"
         path = folder() / f"{name}.json"
         entry = Entry(name, machine.arch.name, os.getpid(), machine.port, str(machine.run.path), str(machine.sockets),
-                      str(session.kernel_symbols or ""), str(session.linux_symbols or ""))
+                      str(kernel or ""), str(linux or ""))
         try:
             with path.open("x") as stream:
                 stream.write(json.dumps(asdict(entry)) + "\n")

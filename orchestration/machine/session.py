@@ -55,13 +55,17 @@ class Session:
     lost_reason: QuollError | None = None
     registered: Path | None = None
 
-    def __enter__(self) -> Session:
-        """Boot up to a working SSH connection, where there is one."""
+    def open(self) -> None:
+        """Boot up to a working SSH connection, where there is one; whoever opens a session calls finish()."""
         try:
             self.boot()
         except BaseException as error:
             self.finish(error)
             raise
+
+    def __enter__(self) -> Session:
+        """Open it."""
+        self.open()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -74,8 +78,8 @@ class Session:
         # It may be the end of a panic.
         self.machine.stands_at_end = self.linux_symbols is not None
         self.machine.start()
-        self.registered = registry.add(self)
-        self.tracker.__post_init__()
+        self.registered = registry.add(self.machine, self.keys, self.kernel_symbols, self.linux_symbols)
+        self.tracker.restart()
         while self.tracker.current is not None and self.tracker.current.ends_with is not None:
             self.progress.doing(self.tracker.current.name)
             self.wait(min(self.tracker.left(), 1.0))

@@ -64,6 +64,10 @@ class Tracker:
 
     def __post_init__(self) -> None:
         """Start the first stage's clock."""
+        self.restart()
+
+    def restart(self) -> None:
+        """Start the current stage's clock, such as when the machine starts some time after its tracker was made."""
         self.began = self.clock()
 
     @property

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import jinja2
 
 from orchestration.bench.store import Failure, Sample, Store
-from orchestration.faults import campaign
+from orchestration.faults import results as fault_results
 from orchestration.matrix.runner import FAIL, INFRASTRUCTURE, OUTCOMES, PASS, RETRIED, SKIPPED, Attempt, CellResult
 
 KIND = "matrix"
@@ -86,27 +86,26 @@ def ktap(results: list[CellResult]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def fault_results(folder: Path, results: list[CellResult]) -> list[str]:
-    """Return the table of all campaigns of fault cells, from the JSON that their last attempt wrote."""
+def fault_rows(folder: Path, results: list[CellResult]) -> list[list[str]]:
+    """Return the rows of the table of all campaigns of fault cells, from the JSON that their last attempt wrote."""
     found = []
     for result in results:
         for attempt in result.attempts[-1:]:
             path = folder / attempt.folder / "faults.json"
             if path.exists():
                 found += json.loads(path.read_text())
-    return campaign.table(found) if found else []
+    return fault_results.rows(found)
 
 
-def html(name: str, results: list[CellResult], facts: dict[str, Any], faults: list[str]) -> str:
+def html(name: str, results: list[CellResult], facts: dict[str, Any], faults: list[list[str]]) -> str:
     """Return the page."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
                                      lstrip_blocks=True)
     arches = list(dict.fromkeys(result.cell.arch for result in results))
     grid = {(result.cell.name, result.cell.arch): result for result in results}
     names = list(dict.fromkeys(result.cell.name for result in results))
-    rows = [[word.strip() for word in line.strip("|").split("|")] for line in faults if not line.startswith("|---")]
     return environment.get_template("matrix.html.j2").render(
-        name=name, facts=facts, counts=counts(results), arches=arches, names=names, grid=grid, faults=rows,
+        name=name, facts=facts, counts=counts(results), arches=arches, names=names, grid=grid, faults=faults,
         results=results, line=shlex.join, longest=max((result.seconds for result in results), default=1) or 1)
 
 
@@ -134,7 +133,7 @@ def store(folder: Path, name: str, results: list[CellResult], facts: dict[str, A
 
 def write(folder: Path, name: str, results: list[CellResult], facts: dict[str, Any]) -> None:
     """Write all files."""
-    faults = fault_results(folder, results)
+    faults = fault_rows(folder, results)
     (folder / "matrix.json").write_text(json.dumps(as_json(name, results, facts), indent=1) + "\n")
     (folder / "junit.xml").write_text(junit(name, results))
     (folder / "results.ktap").write_text(ktap(results))

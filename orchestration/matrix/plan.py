@@ -17,7 +17,7 @@ import yaml
 from orchestration.base.arch import ARCHES
 from orchestration.base.errors import UsageError
 from orchestration.bench import workload as workloads
-from orchestration.faults import inject
+from orchestration.faults import plan as plans
 
 
 class Model(pydantic.BaseModel):
@@ -29,8 +29,8 @@ class Model(pydantic.BaseModel):
 class Faults(Model):
     """Campaigns: one a kind, in which the drivers take turns on one machine."""
 
-    drivers: tuple[str, ...] = inject.DRIVERS
-    kinds: tuple[str, ...] = inject.USUAL
+    drivers: tuple[str, ...] = plans.DRIVERS
+    kinds: tuple[str, ...] = plans.USUAL
     count: Annotated[int, pydantic.Field(ge=1)] = 10
     seed: int = 1
 
@@ -125,8 +125,8 @@ def load(path: Path) -> Matrix:
     known("architecture", matrix.architectures, list(ARCHES), path)
     known("workload", matrix.bench.workloads, workloads.available(), path)
     if matrix.faults is not None:
-        known("driver", matrix.faults.drivers, inject.DRIVERS, path)
-        known("kind of fault", matrix.faults.kinds, inject.KINDS, path)
+        known("driver", matrix.faults.drivers, plans.DRIVERS, path)
+        known("kind of fault", matrix.faults.kinds, plans.KINDS, path)
     for skip in matrix.skip:
         known("architecture", skip.architectures, list(ARCHES), path)
         if not any(cell.name.startswith(skip.cell) for cell in cells(matrix)):

@@ -19,8 +19,8 @@ from orchestration.bench import execution, gate, kit, sides
 from orchestration.bench.runner import Bench, counted_run, verdict
 from orchestration.bench.sides import Side
 from orchestration.bench.store import Record, Store
-from orchestration.bench.workload import Clock, Workload, load
-from orchestration.cli.bench import MICRO
+from orchestration.bench.terms import MICRO, Clock
+from orchestration.bench.workload import Workload, load
 from orchestration.machine import boot
 from orchestration.machine.progress import Progress
 from orchestration.machine.session import Session

@@ -11,7 +11,7 @@ import pytest
 from orchestration.base.arch import Arch
 from orchestration.base.rundir import RunDirectory
 from orchestration.bench.sides import counted
-from orchestration.bench.workload import Clock
+from orchestration.bench.terms import Clock
 from orchestration.build import quoll
 from orchestration.inspect import trace
 from orchestration.machine import boot, kernel_tests

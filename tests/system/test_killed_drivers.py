@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from orchestration.base.rundir import RunDirectory
-from orchestration.faults import campaign, inject
+from orchestration.faults import campaign, inject, results
+from orchestration.faults import plan as plans
 from orchestration.inspect import debuginfo
 from orchestration.inspect.gdbstub import Stub
 from orchestration.machine import boot
@@ -22,12 +23,12 @@ SEED = 20
     ("kill", 1), ("hang", 1), pytest.param("kill", 5, marks=pytest.mark.nightly)])
 def test_the_guest_sees_a_delay_and_no_error(made: boot.Artefacts, progress: Progress, tmp_path: Path, kind: str,
                                              count: int) -> None:
-    work = campaign.Campaign(made, list(inject.DRIVERS), kind, SEED, progress, RunDirectory("campaign", tmp_path),
+    work = campaign.Campaign(made, list(plans.DRIVERS), kind, SEED, progress, RunDirectory("campaign", tmp_path),
                              open=lambda name: RunDirectory(name, tmp_path))
-    work.go(list(range(count)), lambda trial: progress.say(campaign.describe(trial)))
-    assert [trial.outcome for trial in work.trials] == ["recovered"] * count * len(inject.DRIVERS), work.trials
+    work.go(list(range(count)), lambda trial: progress.say(results.describe(trial)))
+    assert [trial.outcome for trial in work.trials] == ["recovered"] * count * len(plans.DRIVERS), work.trials
     assert all(trial.deaths for trial in work.trials)
-    assert {trial.driver for trial in work.trials} == set(inject.DRIVERS)
+    assert {trial.driver for trial in work.trials} == set(plans.DRIVERS)
     assert (work.run.path / "trials.jsonl").read_text().count("\n") == len(work.trials)
 
 
@@ -45,7 +46,7 @@ class WithinAccesses(campaign.Campaign):
         page = injector.arrive(stub, address, 1)
         assert page is not None
         return {"where": injector.program.place(address),
-                **injector.kill(stub, inject.Plan("console", "kill", number, 0, 1, 0, way), page)}
+                **injector.kill(stub, plans.Plan("console", "kill", number, 0, 1, 0, way), page)}
 
     def window(self, injector: inject.Injector, stub: Stub, name: str) -> list[int]:
         """Step through a function of the console until it has noted an access; return the places from its intent on."""
@@ -76,7 +77,7 @@ def test_no_byte_is_lost_or_repeated_wherever_the_console_dies(made: boot.Artefa
                                                                tmp_path: Path) -> None:
     work = WithinAccesses(made, ["console"], "kill", SEED, progress, RunDirectory("campaign", tmp_path),
                           open=lambda name: RunDirectory(name, tmp_path))
-    work.go(list(range(20)), lambda trial: progress.say(campaign.describe(trial)))
+    work.go(list(range(20)), lambda trial: progress.say(results.describe(trial)))
     assert [trial.outcome for trial in work.trials] == ["recovered"] * 20, work.trials
     assert 16 <= len(work.places) <= 20
 
@@ -104,7 +105,7 @@ def aimed(made: boot.Artefacts, progress: Progress, folder: Path, driver: str, *
                  open=lambda name: RunDirectory(name, folder))
     for name, value in what.items():
         setattr(work, name, value)
-    work.go([0, 1], lambda trial: progress.say(campaign.describe(trial)))
+    work.go([0, 1], lambda trial: progress.say(results.describe(trial)))
     assert [trial.outcome for trial in work.trials] == ["recovered"] * 2, work.trials
 
 

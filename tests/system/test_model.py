@@ -17,7 +17,7 @@ from kernel_model import Machine
 from orchestration.base.arch import Arch
 from orchestration.base.errors import HangError, PanicError
 from orchestration.bench.sides import counted
-from orchestration.bench.workload import Clock
+from orchestration.bench.terms import Clock
 from orchestration.build import quoll
 from orchestration.machine import kernel_tests
 

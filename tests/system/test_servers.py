@@ -20,7 +20,7 @@ from orchestration.base.arch import Arch
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tree import ROOT
 from orchestration.bench.sides import counted
-from orchestration.bench.workload import Clock
+from orchestration.bench.terms import Clock
 from orchestration.build import dtb, image, quoll
 from orchestration.machine.console import Channel
 from orchestration.machine.qemu import MIB, Config, Machine, arguments

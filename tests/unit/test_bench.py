@@ -15,7 +15,7 @@ from orchestration.base.errors import UsageError
 from orchestration.bench import compare, report, sides, tables
 from orchestration.bench.statistics import coverage, estimate, geometric_mean, ratios
 from orchestration.bench.store import Failure, Record, Sample, Store
-from orchestration.bench.workload import Clock
+from orchestration.bench.terms import Clock
 
 CONDITIONS = {"Linux": "6.12.1", "emulator": "QEMU 7.2", "machine": "q35", "options of guest": "o"}
 

@@ -19,7 +19,8 @@ from orchestration.bench import execution, kit, memory, runner, sides
 from orchestration.bench.runner import BUSIEST, Bench, verdict
 from orchestration.bench.sides import Side
 from orchestration.bench.store import Store
-from orchestration.bench.workload import Clock, Description, Figure, Metric, Workload
+from orchestration.bench.terms import Clock
+from orchestration.bench.workload import Description, Figure, Metric, Workload
 from orchestration.machine.progress import Progress
 from orchestration.machine.session import Session
 from orchestration.machine.ssh import Done

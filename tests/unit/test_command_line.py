@@ -21,7 +21,7 @@ from orchestration import bootstrap
 from orchestration.base import doctor, tree
 from orchestration.base.arch import ARCHES
 from orchestration.base.errors import BuildError, HangError, InfrastructureError, MissingError, PanicError, QuollError
-from orchestration.cli import frame
+from orchestration.cli import group, signals
 from orchestration.cli import main as cli
 
 
@@ -131,11 +131,11 @@ def test_an_interruption_while_modules_are_imported_is_no_traceback(root: Path, 
 
 def test_a_signal_that_comes_twice_interrupts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second one would interrupt the clean-up."""
-    handler = frame.Interrupter()
+    handler = signals.Interrupter()
     with pytest.raises(KeyboardInterrupt):
         handler(signal.SIGINT, None)
     handler(signal.SIGINT, None)
-    monkeypatch.setattr(frame, "TWICE", 0)
+    monkeypatch.setattr(signals, "TWICE", 0)
     with pytest.raises(KeyboardInterrupt):
         handler(signal.SIGINT, None)
 
@@ -144,7 +144,7 @@ def test_what_our_caller_ignores_stays_ignored(root: Path) -> None:
     """Such as SIGHUP of nohup, and SIGINT of a job in the background."""
     script = ("import os, signal; from orchestration.base import doctor; from orchestration.cli import main as cli; "
               "doctor.ensure = lambda arches: [os.kill(os.getpid(), one) for one in (1, 2)]; "
-              "cli.main(['build', 'x86_64', 'vax']); cli.frame.explained(lambda: doctor.ensure([])); print('on')")
+              "cli.main(['build', 'x86_64', 'vax']); cli.explained(lambda: doctor.ensure([])); print('on')")
     done = subprocess.run(["sh", "-c", "trap '' HUP INT; exec \"$@\"", "sh", sys.executable, "-c", script], cwd=root,
                           capture_output=True, text=True, check=False)
     assert done.stdout == "on\n"
@@ -167,7 +167,7 @@ def all_commands(group: Any, *above: str) -> Iterator[tuple[str, ...]]:
 def test_every_command_has_help_and_version(monkeypatch: pytest.MonkeyPatch,
                                             capsys: pytest.CaptureFixture[str]) -> None:
     assert re.fullmatch(r"Quoll \d+\.\d+( \(.*\))?", tree.version())
-    monkeypatch.setattr(frame, "version", lambda: "Quoll 9")
+    monkeypatch.setattr(group, "version", lambda: "Quoll 9")
     words = list(all_commands(typer.main.get_command(cli.app)))
     assert ("bench", "compare") in words and ("faults",) in words and len(words) > 25
     for command in words:

@@ -15,7 +15,8 @@ from orchestration.base.errors import PanicError
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.cli import main as cli
-from orchestration.faults import campaign, inject
+from orchestration.faults import campaign, results
+from orchestration.faults import plan as plans
 from orchestration.faults.verified import COMPLAINT, ConsoleText
 from orchestration.inspect import gdbstub, machine_code
 from orchestration.machine.progress import Progress
@@ -52,11 +53,11 @@ def test_the_instructions_are_what_an_assembler_makes(name: str, tmp_path: Path)
 
 
 def test_a_plan_comes_from_its_seed_alone() -> None:
-    plans = [inject.plan(7, "net", "wild", number) for number in range(50)]
-    assert plans == [inject.plan(7, "net", "wild", number) for number in range(50)]
-    assert len({plan.choice for plan in plans}) == 50
-    assert inject.plan(7, "net", "kill", 0) != inject.plan(7, "block", "kill", 0)
-    assert all(0 <= plan.entry < 1 and 1 <= plan.hits <= inject.HITS_MAX for plan in plans)
+    chosen = [plans.plan(7, "net", "wild", number) for number in range(50)]
+    assert chosen == [plans.plan(7, "net", "wild", number) for number in range(50)]
+    assert len({plan.choice for plan in chosen}) == 50
+    assert plans.plan(7, "net", "kill", 0) != plans.plan(7, "block", "kill", 0)
+    assert all(0 <= plan.entry < 1 and 1 <= plan.hits <= plans.HITS_MAX for plan in chosen)
 
 
 @pytest.mark.parametrize("body", [b"", b"OK", b"a}b#c$d*e", bytes(range(256))])
@@ -105,13 +106,13 @@ def test_the_texts_of_both_sides_agree(root: Path, tmp_path: Path) -> None:
     assert made == [ConsoleText.text(number * 7919) for number in range(20)]
 
 
-def trials(*outcomes: str) -> list[campaign.Trial]:
-    return [campaign.Trial(number, outcome, gap=number + 1.0) for number, outcome in enumerate(outcomes)]
+def trials(*outcomes: str) -> list[results.Trial]:
+    return [results.Trial(number, outcome, gap=number + 1.0) for number, outcome in enumerate(outcomes)]
 
 
 def test_gaps_are_those_of_recoveries() -> None:
-    assert campaign.gaps(trials("recovered", "no effect", "recovered", "stalled")) == {"median": 2.0, "max": 3.0}
-    assert campaign.gaps(trials("stalled")) == {}
+    assert results.gaps(trials("recovered", "no effect", "recovered", "stalled")) == {"median": 2.0, "max": 3.0}
+    assert results.gaps(trials("stalled")) == {}
 
 
 @pytest.mark.parametrize(("message", "outcome"), [("Linux gave up", "guest crash"), ("L4 gave up", "host crash")])
@@ -125,18 +126,18 @@ def test_a_crash_is_never_infrastructure(message: str, outcome: str, tmp_path: P
     made = SimpleNamespace(arch=ARCHES["x86_64"])
     work = campaign.Campaign(made, ["net", "block"], "kill", 1, Progress(quiet=True),  # type: ignore[arg-type]
                              RunDirectory("campaign", tmp_path))
-    told: list[campaign.Trial] = []
+    told: list[results.Trial] = []
     work.go([0], told.append)
     assert [(trial.driver, trial.outcome) for trial in told] == [("net", outcome), ("block", outcome)]
     assert work.bad() == told
 
 
 def test_the_table_shows_what_happened() -> None:
-    results = [{"arch": "x86_64", "driver": "net", "kind": "kill", "outcomes": {"recovered": 2, "stalled": 1},
-                "gap": {"median": 0.5, "max": 1.25}, "trials": [{}, {}, {}]},
-               {"arch": "x86_64", "driver": "net", "kind": "wild", "outcomes": {"no effect": 1}, "gap": {},
-                "trials": [{}]}]
-    assert campaign.table(results) == [
+    found = [{"arch": "x86_64", "driver": "net", "kind": "kill", "outcomes": {"recovered": 2, "stalled": 1},
+              "gap": {"median": 0.5, "max": 1.25}, "trials": [{}, {}, {}]},
+             {"arch": "x86_64", "driver": "net", "kind": "wild", "outcomes": {"no effect": 1}, "gap": {},
+              "trials": [{}]}]
+    assert results.table(found) == [
         "| architecture | driver | kind | trials | recovered | no effect | stalled | gap, median | gap, longest |",
         "|---|---|---|---|---|---|---|---|---|",
         "| x86_64 | net | kill | 3 | 2 | 0 | 1 | 0.50 s | 1.25 s |",
@@ -146,8 +147,8 @@ def test_the_table_shows_what_happened() -> None:
 @pytest.mark.parametrize(("arguments", "words"), [
     (["faults", "vax"], ["vax", *ARCHES]),
     (["faults"], ["ARCH", *ARCHES]),
-    (["faults", "x86_64", "--driver", "sound"], ["sound", *inject.DRIVERS]),
-    (["faults", "x86_64", "--kind", "tickle"], ["tickle", *inject.KINDS]),
+    (["faults", "x86_64", "--driver", "sound"], ["sound", *plans.DRIVERS]),
+    (["faults", "x86_64", "--kind", "tickle"], ["tickle", *plans.KINDS]),
     (["faults", "x86_64", "--count", "0"], ["--count"]),
 ])
 def test_wrong_use(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

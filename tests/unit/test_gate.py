@@ -13,8 +13,8 @@ from orchestration.base.cache import Cache
 from orchestration.base.errors import RegressionError, UsageError
 from orchestration.bench import compare, gate, kit
 from orchestration.bench.store import Record, Sample
+from orchestration.bench.terms import MICRO
 from orchestration.bench.workload import load
-from orchestration.cli import bench as cli
 from orchestration.cli.main import main
 
 CONDITIONS = {"emulator": "QEMU emulator version 7.2.22 (Debian 1)", "machine": "q35", "compiler": "gcc version 12.2.0",
@@ -133,5 +133,5 @@ def test_the_gate_of_this_repository(tmp_path: Path) -> None:
     assert {one.arch for one in entries} == set(ARCHES)
     for one in entries:
         assert set(one.conditions) == set(gate.DECISIVE)
-        assert one.workloads == {cli.MICRO: kit.digest(ARCHES[one.arch], Cache(tmp_path), load(cli.MICRO))}
+        assert one.workloads == {MICRO: kit.digest(ARCHES[one.arch], Cache(tmp_path), load(MICRO))}
         assert len(one.instructions) >= 25

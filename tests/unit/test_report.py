@@ -11,7 +11,7 @@ import pytest
 from orchestration.bench import compare, report
 from orchestration.bench.runner import BUSIEST
 from orchestration.bench.store import Failure, Record, Sample, Store
-from orchestration.bench.workload import Clock
+from orchestration.bench.terms import Clock
 
 INSTRUCTIONS, WALL = Clock.INSTRUCTIONS, Clock.WALL
 

@@ -108,7 +108,7 @@ def test_qemus_end_during_power_off_is_told(tmp_path: Path, monkeypatch: pytest.
 def test_a_machine_that_is_off_before_it_is_up_is_no_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = session(tmp_path, booted=False)
     monkeypatch.setattr(made.machine, "start", lambda: None)
-    monkeypatch.setattr(sessions.registry, "add", lambda session: tmp_path / "entry")
+    monkeypatch.setattr(sessions.registry, "add", lambda *described: tmp_path / "entry")
     says(made, Channel.LOG, "l4: Quoll", "root: started", "root: guest powers off, status 0")
     ends(made, "guest-shutdown")
     with pytest.raises(InfrastructureError, match="switched itself off in stage"):

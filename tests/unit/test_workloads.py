@@ -15,7 +15,8 @@ from orchestration.base.arch import ARCHES
 from orchestration.base.cache import Cache
 from orchestration.base.errors import BuildError, QuollError, UsageError, WorkloadError
 from orchestration.bench import kit, workload
-from orchestration.bench.workload import Clock, Metric, load
+from orchestration.bench.terms import Clock
+from orchestration.bench.workload import Metric, load
 from orchestration.cli import main as cli
 
 GOOD = """

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The words that measurements are named by: clocks, sides, the suite that is counted, the kind of run in the store."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+KIND = "bench"
+MICRO = "micro"
+# The sides: our guest, our guest on the L4 that counts (what was counted, not how long it took), and the others.
+GUEST, TRACED, NATIVE, XEN = "guest", "traced", "native", "xen"
+PEERS = (NATIVE, XEN, TRACED)
+
+
+class Clock(StrEnum):
+    """What time is measured in. Figures of one are never set beside figures of the other."""
+
+    INSTRUCTIONS = "instructions"
+    WALL = "wall"

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The commands boot, build and repro."""
+
+from __future__ import annotations
+
+import glob
+import shlex
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestration.base import arch as arches
+from orchestration.base import doctor
+from orchestration.base.errors import UsageError, printable
+from orchestration.base.rundir import runs_folder
+from orchestration.cli.failures import explained
+from orchestration.cli.group import one_of
+from orchestration.cli.words import ArchArgument, CommandArgument, TerminalOption
+
+if TYPE_CHECKING:
+    from orchestration.machine.console import Line
+
+ACCELERATORS = ("tcg", "kvm")
+
+
+def run_names(incomplete: str) -> list[str]:
+    """Complete the name of a run that can be booted again."""
+    parent = runs_folder()
+    return sorted(path.parent.name for path in parent.glob(f"{glob.escape(incomplete)}*/disk.ext4"))
+
+
+def boot_command(
+    arch: ArchArgument,
+    command: CommandArgument = None,
+    accel: Annotated[str, typer.Option(autocompletion=one_of(ACCELERATORS),
+                                       help="tcg, or kvm where our probe runs under it")] = "tcg",
+    append: Annotated[str, typer.Option(help="more boot arguments for Linux")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="build, then print QEMU's command")] = False,
+    console: Annotated[bool, typer.Option("--console", help="show the serial line as well")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="with the L4 that counts and traces (then: ./orchestrate "
+                                                        "trace)")] = False,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="leave it running, print its name (ssh, attach, "
+                                                                "cp, gdb, stop)")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
+    terminal: TerminalOption = False,
+) -> int:
+    """Build what has changed, boot it, and open a shell in the guest (or run COMMAND there)."""
+    chosen = arches.find(arch)
+    if accel not in ACCELERATORS:
+        raise UsageError(f"unknown accelerator '{accel}'; valid: {', '.join(ACCELERATORS)}")
+    if detach and command:
+        raise UsageError("--detach leaves no command to run", "boot first, then: ./orchestrate ssh -- COMMAND")
+    if not quiet:
+        # Before the imports, which take longer than everybody waits for a sign.
+        print(f"{chosen.name}: building what has changed", file=sys.stderr)
+    from orchestration.base.cache import Cache
+    from orchestration.base.rundir import RunDirectory
+    from orchestration.machine import boot, keeper, kernel_tests, qemu
+    from orchestration.machine.progress import Progress
+
+    doctor.ensure([chosen])
+    doctor.check_space()
+    progress = Progress(quiet)
+    cache = Cache(say=progress.say)
+    made = replace(boot.artefacts(chosen, cache, progress), trace=trace)
+    if accel == "kvm":
+        with progress.step("probe KVM"):
+            kernel_tests.probe(chosen, made.bare)
+    run = RunDirectory(f"boot-{chosen.name}")
+    with progress.step("run's files"):
+        session = boot.prepare(made, progress, run, accel=accel, bootargs=append)
+    if dry_run:
+        print(shlex.join(qemu.arguments(chosen, session.machine.config, None, qemu.free_port())))
+        return 0
+    if detach:
+        return keeper.detach(session, explained)
+    if console:
+        session.machine.on_line = show_line
+    with session:
+        status = session.serve(command or [], terminal)
+    boot.discard_large_files(run)
+    return status
+
+
+def show_line(line: Line) -> None:
+    """Print a line of the serial line, also while a shell has made the terminal raw, and if there is one."""
+    with suppress(OSError):
+        print(f"{line.channel.name.lower():5} | {printable(line.text)}", file=sys.stderr,
+              end="\r\n" if sys.stderr.isatty() else "\n")
+
+
+def build_command(arch: Annotated[list[str], typer.Argument(metavar="ARCH...", autocompletion=one_of(arches.ARCHES),
+                                                    help=f"some of: {', '.join(arches.ARCHES)}")]) -> int:
+    """Build all that has changed, and boot nothing."""
+    from orchestration.base.cache import Cache
+    from orchestration.machine import boot
+    from orchestration.machine.progress import Progress
+
+    chosen = [arches.find(name) for name in arch]
+    doctor.ensure(chosen)
+    doctor.check_space()
+    progress = Progress()
+    cache = Cache(say=progress.say)
+    for one in chosen:
+        progress.say(one.name)
+        boot.artefacts(one, cache, progress)
+    return 0
+
+
+def repro_command(
+    run: Annotated[str, typer.Argument(metavar="RUN", autocompletion=run_names,
+                                       help="a run's folder, or enough of its name")],
+    command: CommandArgument = None,
+    terminal: TerminalOption = False,
+) -> int:
+    """Boot again exactly what a failed run booted, on copies of its files."""
+    from orchestration.machine import boot
+    from orchestration.machine.progress import Progress
+    from orchestration.running import repro
+
+    folder = repro.find(run)
+    progress = Progress()
+    session = repro.prepare(folder, progress)
+    doctor.ensure([session.machine.arch])
+    doctor.check_space()
+    progress.say(f"again: {folder.name}")
+    with session:
+        status = session.serve(command or [], terminal)
+    boot.discard_large_files(session.machine.run)
+    return status

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Arguments and options that several commands take."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestration.base.arch import ARCHES
+from orchestration.cli.group import one_of
+
+ArchArgument = Annotated[str, typer.Argument(metavar="ARCH", autocompletion=one_of(ARCHES),
+                                             help=f"one of: {', '.join(ARCHES)}")]
+ArchesArgument = Annotated[list[str] | None, typer.Argument(
+    metavar="ARCH...", autocompletion=one_of(ARCHES), help=f"some of: {', '.join(ARCHES)}; all when none is named")]
+CommandArgument = Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND...",
+                                                             help="run this in the guest instead of a shell")]
+TerminalOption = Annotated[bool, typer.Option("--tty", "-t", help="give COMMAND a terminal, as a shell has it")]
