@@ -76,8 +76,8 @@ def prepare(made: Artefacts, progress: Progress, run: RunDirectory, *, accel: st
         disk = run.file("disk.ext4")
         rootfs.run_copy(made.disk, disk, run_keys.host_file, run_keys.client_line, run.file("keys.log"))
     config = Config(kernel=made.program(made.arch.kernel), initrd=initrd, disk=disk, accel=accel, extra=extra)
-    return Session(Machine(made.arch, config, run), run_keys, Tracker(BOOT_STAGES, time_scale()), progress,
-                   made.program(quoll.KERNEL), made.linux / "vmlinux")
+    return Session(Machine(made.arch, config, run), Tracker(BOOT_STAGES, time_scale()), progress,
+                   made.program(quoll.KERNEL), made.linux / "vmlinux", keys=run_keys)
 
 
 def boot_image(made: Artefacts, run: RunDirectory, bootargs: str, seed: bytes, archive: bytes = b"") -> Path:
@@ -100,7 +100,7 @@ def prepare_in_memory(made: Artefacts, archive: Path, progress: Progress, run: R
     """Make one run's boot image with the root file system in it and return its session, which has no way in."""
     initrd = boot_image(made, run, f"console=hvc0 {MEMORY_BOOTARGS}", seed, archive.read_bytes())
     config = Config(kernel=made.program(made.arch.kernel), initrd=initrd, network=False, extra=(*IDLE_DEVICES, *extra))
-    return Session(Machine(made.arch, config, run), None, Tracker(without_ssh(BOOT_STAGES), time_scale()), progress,
+    return Session(Machine(made.arch, config, run), Tracker(without_ssh(BOOT_STAGES), time_scale()), progress,
                    made.program(quoll.KERNEL), made.linux / "vmlinux")
 
 
@@ -112,7 +112,7 @@ def prepare_native(arch: Arch, kernel: Path, base: Path, progress: Progress, run
     rootfs.run_copy(base, disk, run_keys.host_file, run_keys.client_line, run.file("keys.log"))
     append = f"console={arch.native_console} {BOOTARGS} {bootargs}".strip()
     config = Config(kernel=kernel, append=append, disk=disk, extra=extra, first_channel=Channel.GUEST)
-    return Session(Machine(arch, config, run), run_keys, Tracker(NATIVE_STAGES, time_scale()), progress)
+    return Session(Machine(arch, config, run), Tracker(NATIVE_STAGES, time_scale()), progress, keys=run_keys)
 
 
 def prepare_native_in_memory(arch: Arch, kernel: Path, modules: tuple[str, ...], progress: Progress, run: RunDirectory,
@@ -120,7 +120,7 @@ def prepare_native_in_memory(arch: Arch, kernel: Path, modules: tuple[str, ...],
     """Return a session of Linux on the bare machine, its root file system among QEMU's modules, and no way in."""
     append = f"console={arch.native_console} {MEMORY_BOOTARGS} {bootargs}"
     config = Config(kernel=kernel, append=append, network=False, extra=(*modules, *extra), first_channel=Channel.GUEST)
-    return Session(Machine(arch, config, run), None, Tracker(without_ssh(NATIVE_STAGES), time_scale()), progress)
+    return Session(Machine(arch, config, run), Tracker(without_ssh(NATIVE_STAGES), time_scale()), progress)
 
 
 def discard_large_files(run: RunDirectory) -> None:

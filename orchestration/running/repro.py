@@ -87,5 +87,5 @@ def prepare(folder: Path, progress: Progress) -> Session:
                     first_channel=Channel.GUEST if native else Channel.LOG)
     linux = result.get("linux_symbols")
     symbols = Path(linux) if linux else None
-    return Session(Machine(arch, config, run), fresh, Tracker(NATIVE_STAGES if native else BOOT_STAGES, time_scale()),
-                   progress, None if native else kernel.with_suffix(".elf"), symbols)
+    return Session(Machine(arch, config, run), Tracker(NATIVE_STAGES if native else BOOT_STAGES, time_scale()),
+                   progress, None if native else kernel.with_suffix(".elf"), symbols, keys=fresh)

@@ -27,7 +27,7 @@ def machine(tmp_path: Path) -> Machine:
 
 @pytest.fixture
 def session(machine: Machine) -> Session:
-    return Session(machine, None, Tracker(BOOT_STAGES, 1.0), Progress(quiet=True))
+    return Session(machine, Tracker(BOOT_STAGES, 1.0), Progress(quiet=True))
 
 
 def io_error(action: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rich.console import Console
 from orchestration.base.arch import ARCHES
 from orchestration.base.errors import InfrastructureError, PanicError
 from orchestration.base.rundir import RunDirectory
+from orchestration.machine import follower
 from orchestration.machine import session as sessions
 from orchestration.machine.console import Channel, Line
 from orchestration.machine.progress import Progress
@@ -22,7 +23,7 @@ from orchestration.machine.stages import BOOT_STAGES, NATIVE_STAGES, Stage, Trac
 
 
 def session(folder: Path, stages: tuple[Stage, ...] = BOOT_STAGES, booted: bool = True) -> Session:
-    made = Session(Machine(ARCHES["x86_64"], Config(kernel=folder / "k"), RunDirectory("test", folder)), None,
+    made = Session(Machine(ARCHES["x86_64"], Config(kernel=folder / "k"), RunDirectory("test", folder)),
                    Tracker(stages), Progress(quiet=True))
     made.dossier = list  # type: ignore[method-assign]
     if booted:
@@ -50,7 +51,7 @@ def test_text_that_looks_like_an_end_is_text(tmp_path: Path) -> None:
 
 def test_a_panic_has_what_the_guest_said_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Linux calls the root pager at the end of its panic, when all of it is on the console."""
-    monkeypatch.setattr(sessions, "PANIC_GRACE", 0.1)
+    monkeypatch.setattr(follower, "PANIC_GRACE", 0.1)
     made = session(tmp_path)
     says(made, Channel.GUEST, "Kernel panic - not syncing: sysrq triggered crash", "Call Trace: x")
     says(made, Channel.LOG, "root: guest panic: sysrq triggered crash")
