@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -106,7 +106,7 @@ class Group(Plain):
     lazy: the commands by name, set by whoever makes the group.
     """
 
-    lazy: dict[str, Lazy] = {}
+    lazy: ClassVar[dict[str, Lazy]] = {}
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """Return the names."""

@@ -98,11 +98,11 @@ def parsed(tree: Tree, output: str) -> list[Finding]:
     return found
 
 
-def ask(tree: Tree, argv: Sequence[str]) -> list[Finding]:
+def ask(tree: Tree, argv: Sequence[str], tail: int = TAIL) -> list[Finding]:
     """Run a linter that is a program; return what it reports.
 
-    A program that fails is a finding in any case: its status and last lines where it named no place, and one that a
-    signal or the limit ended even if it had named some.
+    A program that fails is a finding in any case: its status and its last lines, as many as tail, where it named no
+    place, and one that a signal or the limit ended even if it had named some.
     """
     name = Path(argv[0]).name
     try:
@@ -114,6 +114,6 @@ def ask(tree: Tree, argv: Sequence[str]) -> list[Finding]:
         return []
     found = parsed(tree, done.stdout)
     if not found or done.returncode < 0:
-        last = "".join(f"\n  {line}" for line in done.stdout.splitlines()[-TAIL:])
+        last = "".join(f"\n  {line}" for line in done.stdout.splitlines()[-tail:])
         found.append(Finding("", 0, f"{name} failed with status {done.returncode}{last}"))
     return found

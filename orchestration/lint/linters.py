@@ -14,6 +14,8 @@ LINTERS = {one.name: one for one in (
     Linter("mypy", "types of the Python (strict)", programs.mypy),
     Linter("warnings", "C compiles with -Wall -Wextra -Werror, by each compiler that is installed", warnings.check),
     Linter("ruff", "rules of the Python (pyproject.toml)", programs.ruff, programs.mend_python),
+    Linter("imports", "rooms of the orchestration import only what lies below them, and there is no circle",
+           programs.imports),
     Linter("clang-format", "layout of the C (.clang-format)", programs.clang_format, programs.format_c),
     Linter("shellcheck", "shell scripts", programs.shellcheck),
     Linter("codespell", "misspelt words", programs.codespell),

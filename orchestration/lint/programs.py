@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The linters that are programs of others: clang-format, ruff, mypy, shellcheck, codespell."""
+"""The linters that are programs of others: clang-format, ruff, mypy, import-linter, shellcheck, codespell."""
 
 from __future__ import annotations
 
@@ -50,6 +50,14 @@ def mypy(tree: Tree) -> list[Finding]:
     """Return what mypy finds in strict mode. Its cache makes the next check one of what has changed."""
     place = cache_root() / "mypy" / key_of(str(tree.root), sys.version)
     return ask(tree, [program("mypy"), "--cache-dir", str(place), "--no-error-summary", "--no-pretty"])
+
+
+def imports(tree: Tree) -> list[Finding]:
+    """Return the imports that go against the layers of pyproject.toml, and the modules that need each other in circles.
+
+    Imports in functions count.
+    """
+    return ask(tree, [program("lint-imports"), "--no-cache"], tail=60)
 
 
 def shellcheck(tree: Tree) -> list[Finding]:

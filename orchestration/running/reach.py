@@ -10,7 +10,6 @@ import shlex
 import signal
 import socket
 import sys
-import tarfile
 import tempfile
 import time
 from base64 import b64decode
@@ -18,6 +17,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from backports import tarfile
 from paramiko.ed25519key import Ed25519Key
 from paramiko.ssh_exception import SSHException
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -92,6 +93,23 @@ def test_mypy(tree: Tree, plant: Plant, root: Path) -> None:
     found = programs.mypy(tree)
     assert [(one.path, one.line) for one in found] == [("orchestration/a.py", 1)]
     assert "Incompatible types" in found[0].text
+
+
+def test_imports(tree: Tree, plant: Plant, root: Path) -> None:
+    for name in ("", "cli/", "machine/", "base/"):
+        plant(f"orchestration/{name}__init__.py", "")
+    plant("pyproject.toml", re.sub(r"layers = \[.*?\]", 'layers = ["cli", "machine", "base"]',
+                                   (root / "pyproject.toml").read_text(), flags=re.DOTALL))
+    plant("orchestration/machine/qemu.py", "from orchestration.base import arch")
+    plant("orchestration/base/arch.py", "")
+    assert not programs.imports(tree)
+    plant("orchestration/base/arch.py", "def late():\n    from orchestration.machine import qemu")
+    found = programs.imports(tree)
+    assert "orchestration.base is not allowed to import orchestration.machine" in found[0].text
+    plant("orchestration/base/arch.py", "from orchestration.base import tools")
+    plant("orchestration/base/tools.py", "from orchestration.base import arch")
+    found = programs.imports(tree)
+    assert "No cycles are allowed in orchestration.base" in found[0].text
 
 
 def test_shellcheck(tree: Tree, plant: Plant) -> None:
