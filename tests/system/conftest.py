@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""One booted guest that many tests share, and the means to boot others."""
+"""Fixtures of the system tests: a Linux that many tests share, programs for it, a writer of its memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROGRAMS = Path(__file__).with_name("guest")
 
 
 class SharedGuest:
-    """Boots at first use, and again after a test has lost the machine: one panic fails one test, not all."""
+    """A guest that is booted at first use, and again after a test has lost it: one panic fails one test, not all."""
 
     def __init__(self, made: boot.Artefacts, progress: Progress) -> None:
         self.made, self.progress = made, progress
@@ -108,7 +108,7 @@ class Writer:
                 "-machine", "memory-backend=ram0")
 
     def start(self, kind: int) -> None:
-        """Rewrite the page with this kind's mark as soon as there is one."""
+        """Start a writer, which waits for a page with this kind's mark."""
         self.writing[kind] = subprocess.Popen(
             [tools.program("setpriv"), "--pdeathsig", "KILL", str(self.program), str(self.ram), str(kind)],
             stdout=subprocess.PIPE, text=True)

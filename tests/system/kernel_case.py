@@ -23,7 +23,7 @@ KINDS = {"T": (ABI.TYPE_THREAD, 4, 1001), "S": (ABI.TYPE_SCHED_CONTEXT, 5, 1011)
 SEND_NUMBERS = {"call": ABI.SYS_CALL, "send": ABI.SYS_SEND, "nb_send": ABI.SYS_NB_SEND}
 RECEIVE_NUMBERS = {"recv": ABI.SYS_RECV, "nb_recv": ABI.SYS_NB_RECV, "reply_recv": ABI.SYS_REPLY_RECV}
 SIGNAL_NUMBERS = {"signal": ABI.SYS_SIGNAL, "wait": ABI.SYS_WAIT, "poll": ABI.SYS_POLL, "yield": ABI.SYS_YIELD}
-# Long enough never to be used up: a case has no time.
+# Budgets that no case uses up: the model has no clock.
 LIMITED = (5_000_000, 10_000_000)
 UNLIMITED = (10_000, 10_000)
 MAX_PRIORITY = 200
@@ -41,7 +41,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Worker:
-    """A thread of a case, its priority, and what it does until it has nothing left."""
+    """A thread of a case: its priority and the steps that it executes."""
 
     priority: int
     script: tuple[Step, ...]
@@ -57,7 +57,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one step returned. badge and word are given of messages and signals that arrived, else None."""
+    """What one step returned. badge and word: of a message or signal that arrived, else None."""
 
     thread: int
     step: int
@@ -66,14 +66,14 @@ class Outcome:
     word: int | None = None
 
     def known_as(self, other: Outcome) -> Outcome:
-        """Return this without what other does not tell."""
+        """Return this without the badge and the word if the other has none."""
         return replace(self, badge=None if other.badge is None else self.badge,
                        word=None if other.word is None else self.word)
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A case whose steps have the numbers that they have in the blob."""
+    """A case with the number of each step in the blob."""
 
     root: list[tuple[int, Step]]
     workers: list[list[tuple[int, Step]]]
@@ -117,7 +117,7 @@ def encode(step: Step) -> bytes:
 
 
 def preparation(case: Case, first_steps: Sequence[int]) -> Iterator[bytes]:
-    """Yield what makes a case's objects and starts its threads, whose scripts begin at first_steps."""
+    """Yield the calls that make a case's objects and start its threads, whose scripts begin at first_steps."""
     for kind, number, at in KINDS.values():
         yield invoke(UNTYPED, ABI.UNTYPED_RETYPE, kind, 0, ABI.ROOT_SLOT_CNODE, at, number)
     for index in range(KINDS["S"][1]):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A model of L4's threads, scheduling, messages and lent time, and what it says that a case's system calls give.
+"""A model of L4's threads, scheduling, messages and lent time: it computes what each system call of a case returns.
 
 It says who runs, in which order, and what each call returns, as docs/architecture.md describes it; there is no time in
 it, as a case is shorter than a time slice. tests/kernel/model.c executes the same case on the kernel.
@@ -29,7 +29,7 @@ ROOT_PRIORITY = 254
 
 
 class Machine(Scheduler):
-    """The kernel and what runs on it. run() gives the outcome of each step in the order in which they are told."""
+    """The kernel and a case's threads. run() returns the outcome of each step, in the order of model.c's output."""
 
     def __init__(self, case: Placed, priorities: list[int]) -> None:
         self.root = Thread(ROOT, ROOT_PRIORITY, case.root, RUN, sc=Context())
@@ -305,7 +305,7 @@ class Machine(Scheduler):
         if isinstance(gone, Endpoint | Notification):
             if isinstance(gone, Notification) and gone.bound is not None:
                 gone.bound.bound = None
-            # Senders hold capabilities, which go first and the latest of them before the others.
+            # Deleting drops the senders' capabilities first, the latest before the others.
             while gone.queue:
                 self.cancel(gone.queue[-1 if gone.queue[0].state == SEND else 0], CANCELLED)
         elif isinstance(gone, ReplyObject):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the model of L4 has of objects, and of scheduling: who is ready, in which order, and whose time it is."""
+"""The model's objects and its scheduler: which threads are ready, in which order, and whose time is running."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STOPPED, RUN, SEND, RECV, REPLY, WAIT = range(6)
 
 @dataclass(eq=False)
 class Context:
-    """A SchedContext; SET_SCHED made its owner. loans: Reply objects of the calls that lent it, the latest last."""
+    """A SchedContext. owner: the thread of SET_SCHED; loans: Replies of the calls that lent it, the latest last."""
 
     owner: Thread | None = None
     thread: Thread | None = None
@@ -30,14 +30,14 @@ class ReplyObject:
 
 @dataclass(eq=False)
 class Endpoint:
-    """Its queue holds either senders or receivers."""
+    """An Endpoint; its queue holds either senders or receivers."""
 
     queue: list[Thread] = field(default_factory=list)
 
 
 @dataclass(eq=False)
 class Notification:
-    """A word of bits, who waits for it, and whose RECV it wakes."""
+    """A Notification: its word, the threads that wait for it, and the thread that it is bound to."""
 
     word: int = 0
     queue: list[Thread] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Notification:
 
 @dataclass(eq=False)
 class Thread:
-    """A thread. result: of its latest step, which it tells when it runs again."""
+    """A thread. result: of its latest step, which it reports when it runs again."""
 
     index: int
     priority: int
@@ -77,7 +77,7 @@ class Scheduler:
         return t.state == RUN and t.sc is not None
 
     def schedule(self) -> bool:
-        """Preempted: at the head of its priority. ready is in the order in which its threads will run."""
+        """Choose who runs next. A preempted thread goes to the head of its priority, one that yields to the tail."""
         t, behind = self.current, self.yielding
         self.yielding = False
         if t is not None and self.can_run(t):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A program on a pseudo-terminal, and a user who types there."""
+"""Runs a program on a pseudo-terminal and types there, as a user does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 class Screen:
-    """Starts a program; use as a context manager, which ends it if it still runs."""
+    """A program on a pseudo-terminal; as a context manager it is ended if it still runs."""
 
     def __init__(self, program: Path, *arguments: str, rows: int = 24, columns: int = 80, **environment: str) -> None:
         self.seen = b""
@@ -41,7 +41,7 @@ class Screen:
         os.write(self.terminal, text.encode() if isinstance(text, str) else text)
 
     def read(self, seconds: float) -> bool:
-        """Take what comes within seconds; tell whether something did."""
+        """Read what comes within so many seconds; return whether anything came."""
         if not select.select([self.terminal], [], [], seconds)[0]:
             return False
         try:
@@ -54,7 +54,7 @@ class Screen:
         return bool(data)
 
     def wait_for(self, text: str, limit: float = 60) -> None:
-        """Wait for something beyond what was waited for before."""
+        """Wait for text after the text that was waited for before."""
         deadline = time.monotonic() + limit
         while (at := self.seen.find(text.encode())) < 0:
             assert time.monotonic() < deadline, self.text()

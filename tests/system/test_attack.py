@@ -27,7 +27,7 @@ def test_what_others_write_is_not_believed(arch: Arch, bare: Path, subtests: pyt
     written: list[bool] = []
 
     def on_line(line: str) -> None:
-        """Attack the page that the program in the machine tells of, and no longer the one before."""
+        """Stop the writer of the last page, and start one for the page that this line names."""
         told = re.match(r"# attack ([a-z-]+)$", line)
         if told:
             written.extend(writer.stop(kind) for kind in list(writer.writing))

@@ -46,7 +46,7 @@ def workload(folder: Path, run: str, limit: int = 60) -> Workload:
 
 @pytest.fixture
 def packed(arch: Arch, cache: Cache, tmp_path: Path) -> Path:
-    """What workloads that are one command take along."""
+    """The files of a workload that is one command."""
     return kit.pack(arch, cache, workload(tmp_path, "true"))
 
 
@@ -83,7 +83,7 @@ def counted(arch: Arch, cache: Cache, progress: Progress, made: boot.Artefacts,
 
 @pytest.mark.nightly
 def test_counts_repeat_to_the_digit(counted: Callable[..., Record]) -> None:
-    """They do not depend on what else the host does."""
+    """Counts do not depend on what else the host does."""
     first = counted("native")
     with subprocess.Popen(["sha256sum", "/dev/zero"], stdout=subprocess.DEVNULL) as busy:
         try:
@@ -95,7 +95,7 @@ def test_counts_repeat_to_the_digit(counted: Callable[..., Record]) -> None:
                      for name in ("guest", "native"))
     assert len(guest[0]) == len(native[0]) == 25
     assert guest[0] == guest[1]
-    # docs/limits.md, "Counting": native Linux meets an interrupt more or less.
+    # docs/limits.md, "Counting": native Linux takes some interrupts more or fewer.
     assert native[0] == pytest.approx(native[1], rel=0.02)
 
 
@@ -103,7 +103,7 @@ def test_the_gate_is_kept(counted: Callable[..., Record]) -> None:
     try:
         gate.check(counted(), gate.read(gate.GATE), [MICRO])
     except gate.ElsewhereError as error:
-        # Another emulator, compiler or Linux counts otherwise; that is nobody's regression.
+        # Counts of another emulator, compiler or Linux differ; that is no regression.
         pytest.skip(error.message)
 
 
@@ -114,7 +114,7 @@ def test_the_gate_is_kept(counted: Callable[..., Record]) -> None:
     ("echo cannot >&2; exit 3", "the workload one failed with status 3", WorkloadError),
     ("while :; do :; done", "the workload one did not end in", WorkloadError),
     ("true", "did not report value", WorkloadError),
-    # On the bare machine nobody hears of a panic but by the reset.
+    # On the bare machine a panic shows only by the reset that follows.
     ("echo c > /proc/sysrq-trigger", "gave up|reset itself", PanicError),
 ])
 def test_a_machine_that_is_all_memory(arch: Arch, cache: Cache, progress: Progress, made: boot.Artefacts,
@@ -137,7 +137,7 @@ def test_a_machine_that_is_all_memory(arch: Arch, cache: Cache, progress: Progre
 def test_a_peer_that_does_not_boot_costs_its_own_figures(arch: Arch, cache: Cache, progress: Progress,
                                                          monkeypatch: pytest.MonkeyPatch, made: boot.Artefacts,
                                                          tmp_path: Path) -> None:
-    """A kernel that is none; what QEMU makes of it is its business, but it must not last, and the guest is measured."""
+    """The peer's kernel is no program. Its boot must fail soon, however QEMU treats it, and the guest is measured."""
     kernel = tmp_path / "kernel"
     kernel.write_bytes(b"no kernel" * 1000)
 

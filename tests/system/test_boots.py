@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Tests that need machines of their own: power-off, panics, restarts, disks that outlive a boot."""
+"""Power-off, panics, restarts, lost machines: each test here boots a machine of its own."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_guest_panic_is_a_panic_with_a_dossier(made: boot.Artefacts, progress:
     with pytest.raises(PanicError) as caught, boot.prepare(made, progress, RunDirectory("panic")) as session:
         session.shell_run("echo c > /proc/sysrq-trigger", limit=60.0)
     assert "sysrq" in str(caught.value).lower() + " ".join(caught.value.details).lower()
-    # QEMU before 8.2 just ends when riscv64's test device is told to power off; nothing is left to look at.
+    # QEMU before 8.2 exits when riscv64's test device is told to power off, so there is no dossier.
     if session.ended:
         assert made.arch.name == "riscv64"
     else:
@@ -51,7 +51,7 @@ def test_a_guest_panic_is_a_panic_with_a_dossier(made: boot.Artefacts, progress:
 @pytest.mark.parametrize(("where", "what"), [("end", "kernel stack overflow"),
                                              ("nowhere", "bad kernel stack pointer")])
 def test_a_kernel_without_a_stack_says_so(made: boot.Artefacts, progress: Progress, where: str, what: str) -> None:
-    """A debugger takes the stack pointer of a task in the guest's kernel to the end of its stack, or to nowhere."""
+    """A debugger sets the stack pointer of a task in the guest's kernel to the end of its stack, or to no memory."""
     entry = next(start for start, _, name in Symbols(made.linux / "vmlinux").symbols if name == "write_sysrq_trigger")
     session = boot.prepare(made, progress, RunDirectory("stack"))
     with pytest.raises(PanicError) as caught, session:  # noqa: PT012 - where the machine panics is not known

@@ -65,7 +65,7 @@ def test_a_command_passes_its_output_and_status(root: Path, arch: Arch) -> None:
 
 @pytest.mark.parametrize("name", ["with space, comma and 'quotes\"", "x" * 95])
 def test_an_odd_temporary_folder_is_as_good(root: Path, arch: Arch, tmp_path: Path, name: str) -> None:
-    """Paths in it reach QEMU's options, debugfs' commands and addresses of sockets."""
+    """Paths in the folder are used in QEMU's options, debugfs' commands and socket addresses."""
     place = tmp_path / name
     place.mkdir()
     done = orchestrate(root, "boot", arch.name, "--append", 'quoll="a b"', "--", "cat", "/proc/cmdline",
@@ -86,7 +86,7 @@ def test_a_detached_boot_that_is_interrupted_leaves_nothing(root: Path, arch: Ar
         assert time.monotonic() < deadline
         time.sleep(0.1)
     process.send_signal(number)
-    # The child has the same standard error: it is at its end as well when that is.
+    # The child has the same standard error: when that is at its end, the child has ended as well.
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (130 if number is signal.SIGINT else -9, "")
     if number is signal.SIGINT:
@@ -122,7 +122,7 @@ def test_the_shell_has_a_terminal_and_leaving_it_ends_the_machine(root: Path, ar
 
 
 def test_a_panic_ends_the_shell_at_once(root: Path, arch: Arch) -> None:
-    """The same text from a program does not; what Linux said is in the run's folder."""
+    """The same text from a program does not end it. Linux' report is in the run's folder."""
     with Screen(root / "orchestrate", "boot", arch.name) as screen:
         before = screen.modes()
         screen.wait_for("root@quoll", 300)
@@ -152,7 +152,7 @@ def test_a_signal_ends_the_shell_and_the_machine(root: Path, arch: Arch) -> None
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_dead_orchestrator_leaves_no_qemu(root: Path, arch: Arch, number: signal.Signals) -> None:
-    # A shell's background job, which these tests may be, ignores SIGINT and hands that down.
+    # These tests may be a shell's background job, which ignores SIGINT, as do its children.
     process = subprocess.Popen([str(root / "orchestrate"), "boot", arch.name, "--", "sleep", "600"],
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))

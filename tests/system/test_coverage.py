@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The kernel's tests execute the kernel's lines."""
+"""How many of the kernel's lines its tests execute."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from orchestration.base.arch import Arch
 
-# Percent of the lines that have code. Two machines have code for boards that QEMU does not emulate.
+# Percent of the lines that have code.
 LEAST = {"x86_64": 95, "riscv64": 90, "aarch64": 90}
 
 
@@ -20,7 +20,7 @@ def test_the_kernels_lines_are_executed(root: Path, arch: Arch, bare: Path, tmp_
     done = subprocess.run([str(root / "orchestrate"), "coverage", arch.name, f"--least={LEAST[arch.name]}",
                            f"--output={tmp_path}"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           check=False)
-    # In the report of a nightly: what was not executed.
+    # For the report of the nightly.
     print(done.stdout)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / f"kernel-{arch.name}.txt").read_text() in done.stdout

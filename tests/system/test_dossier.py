@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What hang.txt tells of a machine, and that the machine runs on."""
+"""The dossier of a machine: what hang.txt holds, and that the machine runs on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_dossier_names_threads_and_places(guest: Session) -> None:
     assert re.search(r"recv on endpoint \d+ \(root's\), priority 254.*<serve", threads["root"])
     assert re.search(r"wait on notification \d+ \(block's\), priority 200.*<front_serve", threads["block"])
     assert "== registers of Linux, as L4 saved them" in text
-    # Linux waits in its idle loop, and its stack is read though it does not run.
+    # Linux waits in its idle loop; its stack is read although it does not run.
     assert "<cpu_startup_entry+" in text.split("== stack of Linux")[1].split("\n\n")[0]
     assert summary
     assert guest.run(["echo", "alive"]).text == "alive"

@@ -150,7 +150,7 @@ def test_the_clock_is_right(guest: Session) -> None:
 
 
 def test_a_wake_up_need_not_be_far_off(guest: Session) -> None:
-    """The least time that the clock event device takes, which a sleep that ends soon waits for."""
+    """The clock event device takes short times, so that a short sleep ends in time."""
     done = guest.shell_run("sed -n 's/^ min_delta_ns: *//p' /proc/timer_list")
     assert 0 < int(done.text.split()[0]) <= 2000
 
@@ -179,7 +179,7 @@ def test_nothing_but_our_key_opens_the_door(guest: Session) -> None:
 
 
 def test_the_kernel_log_has_no_complaints(guest: Session) -> None:
-    # The test of the out-of-memory killer may have run before: its report has a trace, and is no complaint.
+    # The report of the out-of-memory killer, whose test may have run before, has a call trace; it is no complaint.
     lines = guest.run(["dmesg"]).text.splitlines()
     starts = [number for number, line in enumerate(lines) if "invoked oom-killer" in line]
     for start in reversed(starts):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The L4 kernel's own tests, which run on it in the root pager's place: each is a subtest here. And what it counts."""
+"""The L4 kernel's own tests, which run in the root pager's place (each is a subtest here); counters and trace."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from orchestration.machine.session import Session
 @pytest.mark.parametrize("variant", [str, quoll.traced, quoll.checked],
                          ids=["kernel", "counting", "checking"])
 def test_kernel(arch: Arch, bare: Path, subtests: pytest.Subtests, variant: kernel_tests.Variant) -> None:
-    # Time counts instructions, so that a busy host cannot take a thread's slice away.
+    # The clock counts instructions, so that time slices do not depend on how busy the host is.
     report, folder = kernel_tests.run(arch, bare, extra=counted(arch, Clock.INSTRUCTIONS),
                                       variant=variant)
     for result in report.results:
@@ -35,7 +35,7 @@ def test_kernel(arch: Arch, bare: Path, subtests: pytest.Subtests, variant: kern
 
 
 def test_the_trace_tells_what_happens(made: boot.Artefacts, progress: Progress) -> None:
-    """What the guest reads and what the monitor reads are the same counters; a system call is two more switches."""
+    """The guest and the monitor read the same counters; a system call adds two switches of address space."""
     with boot.prepare(replace(made, trace=True), progress, RunDirectory("traced")) as session:
         def counters() -> dict[str, int]:
             lines = session.shell_run("cat /sys/hypervisor/counters").text.splitlines()

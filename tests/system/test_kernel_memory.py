@@ -123,7 +123,7 @@ def test_no_mapping_of_the_kernel_is_writable_and_executable(guest: Session, mad
     executable = [leaf for leaf in found if leaf.executable]
     assert executable
     assert all(leaf.vaddr in text and leaf.size == PAGE for leaf in executable)
-    # Whichever address they have: text and constants, and the direct map's view of them.
+    # Mappings of text and constants at any address: the direct map has them as well.
     constant = range(tables.load, tables.load + names["kernel_data"] - start)
     seen = [leaf for leaf in found if leaf.pa < constant.stop and constant.start < leaf.pa + leaf.size]
     assert len(seen) >= 2 * len(constant) // PAGE
@@ -132,8 +132,8 @@ def test_no_mapping_of_the_kernel_is_writable_and_executable(guest: Session, mad
     assert not [leaf for leaf in found if leaf.meets(guard, guard + PAGE)]
     assert [leaf for leaf in found if leaf.meets(guard + PAGE, guard + 2 * PAGE)]
 
-# An instruction that branches to where a register or memory says, but a return. In riscv64's text a branch that is too
-# far for one instruction is AUIPC and JALR: its target is a constant.
+# Instructions that branch to an address in a register or in memory, but for returns. riscv64 makes a far branch to a
+# constant address of AUIPC and JALR, which are not meant.
 INDIRECT = {"x86_64": re.compile(r"\b(?:jmp|call)q?\s+\*"), "aarch64": re.compile(r"\bbl?r\s"),
             "riscv64": re.compile(r"\b(?:jr|jalr)\s")}
 BEFORE_USER_MODE = {"long_mode", "at_el1"}
@@ -142,7 +142,7 @@ OBJDUMP = {"x86_64": "objdump", "aarch64": "aarch64-linux-gnu-objdump", "riscv64
 
 @pytest.mark.parametrize("kernel", [quoll.KERNEL, quoll.traced(quoll.KERNEL)])
 def test_the_kernel_has_no_indirect_branch(made: boot.Artefacts, arch: Arch, kernel: str) -> None:
-    """What user mode teaches the CPU of indirect branches finds none in the kernel (but at boot, before user mode)."""
+    """The kernel has no indirect branch whose prediction user mode could train (but at boot, before user mode)."""
     done = subprocess.run([OBJDUMP[arch.name], "-d", "-j", ".text", "--no-show-raw-insn", str(made.bare / kernel)],
                           capture_output=True, text=True, check=True, timeout=60)
     function, found, instructions = "", [], 0

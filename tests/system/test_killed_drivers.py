@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Drivers that are killed under a verified workload, one of each kind; more are nightly, and ./orchestrate faults."""
+"""Kills drivers under a verified workload, one trial of a kind; more are nightly, and ./orchestrate faults."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class WithinAccesses(campaign.Campaign):
     """Kills the console at every instruction between the intent of an access to the UART and its note."""
 
     places: list[tuple[int, int]] = []  # noqa: RUF012 - filled before the first trial
-    """Address, and which way of dying."""
+    """Address, and one of the two ways to kill."""
 
     def inject(self, injector: inject.Injector, stub: Stub, number: int) -> dict[str, Any]:
         if not self.places:
@@ -54,7 +54,7 @@ class WithinAccesses(campaign.Campaign):
         fields = known.structs["state"]
 
         def value(at: int) -> int:
-            # Nothing where others run, when there was no room.
+            # Another address space has nothing there; it may run when the UART had no room.
             return int.from_bytes(stub.read(self.made.abi.SERVER_DMA_VADDR + at, 8) or b"", "little")
 
         for _ in range(20):
@@ -66,7 +66,7 @@ class WithinAccesses(campaign.Campaign):
                 stub.step()
                 if value(fields["note.intent"]) >> 9 > step and injector.at_home(stub):
                     found.append(stub.register(injector.code.pc))
-                # The last place is behind the access, whose step is not stored yet.
+                # The last place is after the access and before its step is stored.
                 if value(fields["note.done"]) >> 9 > step:
                     return found
         raise AssertionError(f"{name} makes no access")
@@ -113,8 +113,8 @@ def test_a_line_that_stays_raised_is_the_end_of_its_driver(made: boot.Artefacts,
                                                            tmp_path: Path) -> None:
     if made.arch.name == "x86_64":
         pytest.skip("its drivers have messages, not lines")
-    # Where it reads to take the line back is not the device's register any more. A GIC goes on interrupting then;
-    # QEMU's PLIC never does again, which the pings find.
+    # The driver reads a register to lower its line; the pointer to it is changed. A GIC then interrupts for ever;
+    # QEMU's PLIC never again, which the root pager's pings find.
     aimed(made, progress, tmp_path, "net", entry="backend_peek", variable="pci", member="isr",
           value=made.abi.SERVER_INFO_VADDR)
 

@@ -46,7 +46,7 @@ def test_commands_come_from_standard_input(root: Path, machine: str) -> None:
 
 
 def test_arguments_are_bytes_and_may_be_long(root: Path, machine: str) -> None:
-    """Beyond what dropbear takes as a command, and no UTF-8."""
+    """Longer than a command may be for dropbear, and not UTF-8."""
     words = [b"\xff\xfe '\n", b"x" * 100_000, b"y" * 100_000]
     command = [str(root / "orchestrate").encode(), b"ssh", machine.encode(), b"--", b"printf", b"%s|", *words]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False)
@@ -55,7 +55,7 @@ def test_arguments_are_bytes_and_may_be_long(root: Path, machine: str) -> None:
 
 
 def test_ten_at_once_all_get_in(root: Path, machine: str) -> None:
-    """dropbear keeps five that have not logged in."""
+    """dropbear refuses more than five connections that have not logged in."""
     processes = [subprocess.Popen([str(root / "orchestrate"), "ssh", machine, "--", "echo", str(number)],
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
                  for number in range(10)]
@@ -83,7 +83,7 @@ def test_the_shells_terminal_is_the_users(root: Path, machine: str) -> None:
             screen.type(key)
             screen.type("echo status $?\n")
             screen.wait_for(f"status {status}\r\n")
-        # The shell must have noticed the end of its stopped job, or it would not leave.
+        # The shell does not exit before it has noticed the end of its stopped job.
         screen.type("kill -9 %1; while jobs > /run/jobs; [ -s /run/jobs ]; do :; done; exit 7\n")
         assert screen.end() == 7, screen.text()
         assert screen.modes() == before
@@ -123,7 +123,7 @@ def test_cp_goes_both_ways(root: Path, machine: str, tmp_path: Path) -> None:
 
 
 def test_the_console_has_a_shell(root: Path, machine: str) -> None:
-    # More than what is remembered, since the line was last switched to the guest.
+    # More output than the console keeps for those who attach later.
     text = "head -c 20000 /dev/zero | tr '\\0' x > /dev/console"
     assert orchestrate(root, "ssh", machine, "--", "sh", "-c", text).returncode == 0
     process = subprocess.Popen([str(root / "orchestrate"), "attach", machine], stdin=subprocess.PIPE,
@@ -175,7 +175,7 @@ def test_dossier_tells_of_a_machine_that_runs_on(root: Path, machine: str) -> No
 
 
 def test_stop_ends_it(root: Path, machine: str) -> None:
-    """Also for a shell that is open there, which it ends with 0."""
+    """A shell that is open in the machine ends with 0."""
     assert machine in orchestrate(root, "ps").stdout
     with Screen(root / "orchestrate", "ssh", machine) as screen:
         screen.wait_for("root@quoll")

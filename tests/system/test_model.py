@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Threads, scheduling, messages and lent time: the kernel does what a model of it says, in cases made at random."""
+"""Random cases of threads, scheduling, messages and lent time: the kernel's results are those of a model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from orchestration.bench.terms import Clock
 from orchestration.build import quoll
 from orchestration.machine import kernel_tests
 
-# Of cases, if --examples does not say otherwise: half a minute. ci/nightly.yaml has more.
+# Number of cases without --examples: half a minute. ci/nightly.yaml runs more.
 EXAMPLES = 300
 PRIORITIES = st.integers(10, 12)
 
@@ -81,7 +81,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 @st.composite
 def chains(draw: st.DrawFn) -> Case:
-    """Passive servers that call each other, their clients, and whatever ends their calls."""
+    """Make passive servers that call each other, clients of them, and operations that end their calls."""
     servers = draw(st.integers(1, 2))
     workers = servers + draw(st.integers(1, KINDS["T"][1] - servers))
     made = []
@@ -105,7 +105,7 @@ def chains(draw: st.DrawFn) -> Case:
 
 
 def disagreement(case: Case, place: Placed, lines: list[list[int]]) -> str:
-    """Say where the kernel's trace leaves the model's; nothing if it does not."""
+    """Return where the kernel's trace differs from the model's; an empty string if it does not."""
     named = dict(step for script in [place.root, *place.workers] for step in script)
     expected = Machine(place, [worker.priority for worker in case.workers]).run()
     seen = [Outcome(*line) for line in lines if line[1] in named]
@@ -126,7 +126,7 @@ def tried(arch: Arch, bare: Path, batch: list[Case]) -> list[str]:
     except (PanicError, HangError) as error:
         problems = [error.message, *error.details]
     if problems:
-        # One of them stopped the others: each by itself.
+        # One case stopped the rest: run each by itself.
         return [f"{batch}\n{problems}"] if len(batch) == 1 else [tried(arch, bare, [case])[0] for case in batch]
     lines = [[int(word) for word in line.split()[2:]] for line in report.results[0].diagnostics
              if line.startswith("# m ")]
@@ -135,7 +135,7 @@ def tried(arch: Arch, bare: Path, batch: list[Case]) -> list[str]:
     return [disagreement(case, place, lines) for case, place in zip(batch, places, strict=True)]
 
 
-# Lent time in the middle of the stack, and a message without time: what random cases come to less often.
+# Two cases that random ones seldom reach: time lent twice, and a message to a thread without time.
 LENT_TWICE = Case((Worker(10, (Step("call", "E0", value=1), Step("poll", "N0"))),
                    Worker(11, (Step("recv", "E0", "R0"), Step("call", "E1", value=2), Step("poll", "N0"))),
                    Worker(12, (Step("recv", "E1", "R1"), Step("wait", "N0"), Step("send", "R1", value=3)))), (
@@ -148,7 +148,7 @@ NO_TIME = Case((Worker(10, (Step("send", "E0", value=1), Step("call", "E0", valu
 
 
 def over_cases(test: Callable[[Case], None], number: int, *phases: Phase) -> None:
-    """Give a test all cases: the same ones each time, as the seed is the same and there is no database."""
+    """Call test with each case: the same ones each time, because the seed is fixed and there is no database."""
     @example(NO_TIME)
     @example(LENT_TWICE)
     @seed(1)
@@ -162,7 +162,7 @@ def over_cases(test: Callable[[Case], None], number: int, *phases: Phase) -> Non
 
 
 def test_the_kernel_does_what_its_model_says(arch: Arch, bare: Path, request: pytest.FixtureRequest) -> None:
-    """All cases in one boot; what Hypothesis makes of one that disagrees has a boot for each."""
+    """All cases run in one boot; if one disagrees, each that Hypothesis makes of it has a boot of its own."""
     number = request.config.getoption("--examples") or EXAMPLES
     listed: list[Case] = []
     known: dict[Case, str] = {}

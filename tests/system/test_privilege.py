@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The claim the project stands on: Linux, its kernel included, runs at the CPU's user privilege."""
+"""Linux, its kernel included, runs at the CPU's user privilege: samples of the registers of a busy guest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestration.base.arch import Arch
 from orchestration.machine import boot
 from orchestration.machine.session import Session
 
-# As the monitor writes it for any CPU that it knows.
+# The instruction pointer in the monitor's text, for each CPU.
 INSTRUCTION_POINTER = re.compile(r"\b(?:RIP|PC|pc)[ =]+([0-9a-f]{16})")
 SAMPLES, ENOUGH = 600, 60
 

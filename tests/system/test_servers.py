@@ -38,9 +38,9 @@ BLOCKS = 2048
 SLOW = "throttling.iops-total=8"
 """A disk whose requests take an eighth of a second each."""
 ATTACKS = 13
-"""Of servers/hostile.c."""
+"""Attacks that servers/hostile.c has."""
 LIVES = 2
-"""That make them: after a third death the root pager pauses."""
+"""Lives of a server that attack: after a third death the root pager pauses."""
 LIMIT = 60.0
 SOURCES = {"block": ["fronts/lib/*.c", "fronts/block/*.c", "drivers/lib/*.c", "drivers/block/virtio/*.c"],
            "net": ["fronts/lib/*.c", "fronts/net/*.c", "drivers/lib/*.c", "drivers/net/virtio/*.c"],
@@ -51,7 +51,7 @@ PASSED = ["ok device tree", "ok block write and read", "ok blocks in flight", "o
 
 @dataclass
 class Outcome:
-    """What a machine said until it ended or was ended."""
+    """The output of a machine until its end."""
 
     log: list[str] = field(default_factory=list)
     guest: list[str] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Outcome:
         return sum(line.startswith(f"root: server {name} died: ") for line in self.log)
 
     def deaths(self) -> dict[str, int]:
-        """Count deaths of each server, but for the one by which block may answer the guest's bad request."""
+        """Count deaths of each server, without the one by which block may refuse the guest's bad request."""
         answers = sum(line.endswith("or so it seems") for line in self.log)
         return {name: self.died(name) - (answers if name == "block" else 0) for name in SOURCES}
 
@@ -143,7 +143,7 @@ def hostile(compile_server: Callable[..., Path]) -> Callable[..., Path]:
 
 @pytest.fixture
 def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..., Outcome]:
-    """Boot with the small guest. type_line is typed when it is done with its tests, answers when it says their keys."""
+    """Boot the small guest. type_line is typed after its tests; a value of answers when it prints that key."""
 
     def boot(type_line: str = "q", servers: dict[str, Path] | None = None, ram: int = RAM,
              change: Callable[[Config], Config] = lambda config: config, archive: bytes = b"",
@@ -204,7 +204,7 @@ def test_devices_work(run: Callable[..., Outcome]) -> None:
 
 
 def test_buffers_that_overlap_do_not_silence_the_log(run: Callable[..., Outcome]) -> None:
-    """The console looks at what it stored in the guest's memory; a guest must not be able to kill it for ever."""
+    """The console reads back what it stored in the guest's memory; a guest must not be able to kill it."""
     outcome = run("o", answers={"overlap": "ab" * 100 + "\nq\n"})
     assert "ok console after a reset" in outcome.guest
     assert outcome.died("console") <= 1
@@ -213,7 +213,7 @@ def test_buffers_that_overlap_do_not_silence_the_log(run: Callable[..., Outcome]
 
 
 def test_rings_that_somebody_rewrites_harm_only_their_own(run: Callable[..., Outcome], writer: Writer) -> None:
-    """The page with a queue, and a device's page, rewritten all the time: the other devices and the root pager live."""
+    """A queue's page and a device's page are rewritten all the time: other devices and the root pager work on."""
     kinds = [1, 2, 3, 4]
     for kind in kinds:
         writer.start(kind)
@@ -245,7 +245,7 @@ def test_a_server_that_hangs_is_restarted(run: Callable[..., Outcome], crashing:
 
 def test_a_slow_disk_is_not_taken_for_a_hang(run: Callable[..., Outcome], arch: Arch,
                                              compile_guest: Callable[..., Path]) -> None:
-    """The clock leaps over the time in which all wait for the host's disk, so pings come as fast as they are served."""
+    """The virtual clock skips the time in which all wait for the host's disk: pings follow each other at once."""
     def slow(config: Config) -> Config:
         extra = (*counted(arch, Clock.INSTRUCTIONS),
                  "-drive", f"if=none,id=hd0,format=raw,file={config.disk},{SLOW}",
@@ -261,7 +261,7 @@ def test_a_slow_disk_is_not_taken_for_a_hang(run: Callable[..., Outcome], arch: 
 @pytest.mark.parametrize("name", ["block", "net", "console"])
 def test_a_hostile_server_harms_only_itself(run: Callable[..., Outcome], hostile: Callable[..., Path], name: str,
                                             first: int) -> None:
-    """Whatever one sends to the root pager or does with what it holds; its successor has all that it needs."""
+    """A server attacks others by messages and its capabilities; its next life has all that it needs."""
     outcome = run(servers={name: hostile(name, first)})
     assert outcome.deaths() == dict.fromkeys(SOURCES, 0) | {name: LIVES}
     assert results(outcome) == PASSED
@@ -314,7 +314,7 @@ def test_too_little_memory_is_said(run: Callable[..., Outcome]) -> None:
 
 
 def test_a_machine_that_is_done_at_once_is_heard(run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy host may look for the serial line's ends long after QEMU has opened its own."""
+    """On a busy host the serial line may be opened long after QEMU has opened its end."""
     connect = SerialLine.connect
 
     def late(self: SerialLine) -> None:
@@ -423,7 +423,7 @@ def place(disk: str, network: str, *more: str) -> Callable[[Config], Config]:
 ], ids=["among others", "one line for two", "behind a bridge", "no messages", "transitional"])
 def test_places_of_pci_devices(run: Callable[..., Outcome], arch: Arch, change: Callable[[Config], Config],
                                virt: str | None, pc: str | None) -> None:
-    """A PC has firmware and messages; a virt board has neither. None: it works."""
+    """pc and virt: the error that is expected there; None: it works. A virt board has no firmware and no messages."""
     error = virt if arch.machine.startswith("virt") else pc
     outcome = run(change=change)
     if error is None:

@@ -64,7 +64,7 @@ def test_offsets_follow_natural_alignment() -> None:
 
 
 def test_rest_becomes_a_pad() -> None:
-    """What a structure does not use is one trailing pad."""
+    """The unused rest of a structure is one pad at its end."""
     pad = struct([["a", "u64", ""]], 32).fields[-1]
     assert (pad.name, pad.offset, pad.size) == ("pad", 8, 24)
 
@@ -266,7 +266,7 @@ def test_headers_are_written_only_when_they_change(arch: str, tmp_path: Path) ->
 
 
 def test_unknown_arch_exits_with_2() -> None:
-    """The text names the known ones."""
+    """The message lists the names that are known."""
     result = run(ABI_DIR, "--arch", "pdp11", "--python")
     assert result.returncode == 2
     assert ARCHES[0] in result.stderr
@@ -274,7 +274,7 @@ def test_unknown_arch_exits_with_2() -> None:
 
 
 def test_a_form_must_be_chosen() -> None:
-    """Neither none nor two."""
+    """Exactly one form must be asked for."""
     assert run(ABI_DIR, "--arch", ARCHES[0]).returncode == 2
     assert run(ABI_DIR, "--arch", ARCHES[0], "--python", "--page").returncode == 2
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The cache trusts nothing."""
+"""The cache: damaged entries, interrupted builds, and two orchestrators at a time."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_file_with_holes_is_known_by_what_is_in_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damaged", [False, True])
 def test_an_entry_that_someone_else_made_meanwhile_is_taken(tmp_path: Path, damaged: bool) -> None:
-    """Everything in the cache can be deleted at any time, a lock that is held as well."""
+    """The cache may be deleted at any time, also a lock that is held."""
     first, second, make = Cache(tmp_path), Cache(tmp_path), Maker()
 
     def slow(entry: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Wrong use, missing things and failures are one line, with the right exit code."""
+"""The command line: wrong use, missing packages and failures are one line, with the right exit code."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_an_interruption_while_modules_are_imported_is_no_traceback(root: Path, 
 
 
 def test_a_signal_that_comes_twice_interrupts_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second one would interrupt the clean-up."""
+    """A second interruption would stop the clean-up."""
     handler = signals.Interrupter()
     with pytest.raises(KeyboardInterrupt):
         handler(signal.SIGINT, None)

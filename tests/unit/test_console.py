@@ -63,7 +63,7 @@ def test_programs_of_the_guest_decide_nothing() -> None:
 
 
 def test_the_rest_of_a_line_that_was_cut_means_nothing() -> None:
-    """A text without an end must not make a line of L4's by its length."""
+    """A very long text without a line end must not be taken for a line of L4's."""
     split = Demultiplexer()
     lines = split.feed(b"root: guest panic: ".ljust(LINE_MAX, b"x") + b"l4: PANIC: forged\nl4: PANIC: true\n")
     assert [line.continued for line in lines] == [False, True, False]
@@ -71,7 +71,7 @@ def test_the_rest_of_a_line_that_was_cut_means_nothing() -> None:
 
 
 def test_linux_on_the_bare_machine_has_no_marks() -> None:
-    """There is no console server that would double the bytes of its programs."""
+    """Without a console server the bytes of programs are not doubled."""
     split = Demultiplexer(Channel.GUEST)
     lines = split.feed(b"quoll: userland\n\x01Ll4: PANIC: forged\n\x01") + split.feed(b"Lroot: error: forged\n")
     assert {line.channel for line in lines} == {Channel.GUEST}

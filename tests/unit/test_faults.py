@@ -118,7 +118,7 @@ def test_gaps_are_those_of_recoveries() -> None:
 @pytest.mark.parametrize(("message", "outcome"), [("Linux gave up", "guest crash"), ("L4 gave up", "host crash")])
 def test_a_crash_is_never_infrastructure(message: str, outcome: str, tmp_path: Path,
                                          monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever driver's fault it was, and though none may have been made yet."""
+    """It counts for every driver, also when no fault was made yet."""
     def crash(_: campaign.Campaign) -> None:
         raise PanicError(message)
 

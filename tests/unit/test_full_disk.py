@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A machine whose files cannot be written any more: it is said, and nobody waits for it."""
+"""A run whose files cannot be written any more ends at once, with a message."""
 
 from __future__ import annotations
 

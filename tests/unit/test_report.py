@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Which run's figures a report shows, when several runs of an architecture are there."""
+"""A report of several runs of an architecture shows the figures of the right ones."""
 
 from __future__ import annotations
 

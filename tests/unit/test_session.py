@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a session makes of what its machine says, without a machine."""
+"""How a session interprets lines and events of its machine, without a machine."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_power_off_and_restart_are_no_failures(tmp_path: Path, line: str, reason
 
 @pytest.mark.parametrize("booted", [True, False])
 def test_a_reset_that_nobody_asked_for_is_a_panic(tmp_path: Path, booted: bool) -> None:
-    """A restart during boot is one too: Linux gave up before it could report that."""
+    """A restart during boot is a panic too, which Linux could not report."""
     made = session(tmp_path, booted=booted)
     if not booted:
         says(made, Channel.LOG, "root: linux started", "root: guest restarts")

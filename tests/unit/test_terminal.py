@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The terminal that is joined with a program in the guest: a pseudo-terminal, and a channel in SSH's place."""
+"""The user's terminal joined with a program in the guest; a pseudo-terminal and a pipe stand for them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a killed orchestrator leaves: no program, no lock, no folder, and nothing half made that is believed."""
+"""A killed orchestrator leaves no program, no lock and no folder, and no unfinished build is used."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Writes into a page of a machine's RAM as fast as it can: writer FILE KIND. FILE is QEMU's memory backend, shared; KIND
- * is the number in the mark of a program in the machine (tests/kernel/attack.c, tests/system/servers/guest.c), which
- * tells the page: at its start for kind 0, whose words are the page's last, else at its end. Writes until the mark's
- * second word goes, acknowledges that in the first, and ends by a signal only.
+ * Writes into a page of a machine's RAM as fast as it can: writer FILE KIND. FILE is QEMU's memory backend, shared;
+ * KIND is the number in the mark of a program in the machine (tests/kernel/attack.c, tests/system/servers/guest.c),
+ * which tells the page: at its start for kind 0, whose words are the page's last, else at its end. Writes until the
+ * mark's second word goes, acknowledges that in the first, and ends by a signal only.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -16,7 +16,7 @@
 #define MARK 0xa77ac4ed00000000u
 #define GONE (MARK | 0xfe)
 
-/* Values that would matter if L4 believed them: selectors and flags of x86, addresses of the kernel, of user mode. */
+/* Values that would do harm if L4 used them unchecked: x86 selectors and flags, addresses of kernel and user mode. */
 static const uint64_t hostile[] = {
 	0,
 	1,
@@ -64,7 +64,7 @@ static uint64_t next(uint64_t *state)
 	return *state;
 }
 
-/* The page with the mark of this kind; the part that has data is looked through. */
+/* Searches the part of the file that has data for the page with the mark of this kind. */
 static uint8_t *find(uint8_t *ram, int file, uint64_t kind)
 {
 	unsigned offset = kind ? PAGE - 16 : 0;

@@ -112,7 +112,7 @@ static void files(void)
 	unlink(name);
 }
 
-/* The disk reads and writes a program's pages itself: only those that the program could, and no one else's copy. */
+/* Direct access: the disk reads and writes a program's own pages, by the program's rights, and no copy of them. */
 static void direct(void)
 {
 	char name[] = "/var/tmp/direct-XXXXXX";

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A page that is used again after it was marked as not used counts as used: what reclaim and working-set tools see. */
+/* Accessed bits: a page that is used again after they were cleared counts as used, for reclaim and in smaps. */
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>

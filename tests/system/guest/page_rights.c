@@ -63,7 +63,7 @@ static void check_rights(int flags, int touched, int prot)
 		CHECK(writes(memory + 64) == !!(prot & PROT_WRITE));
 		CHECK((read(zero, memory + 128, 1) == 1) == !!(prot & PROT_WRITE));
 	}
-	/* A debugger's way in is the mapping's own rights, not the page's. */
+	/* A debugger may write by the mapping's rights, whatever the page's are. */
 	CHECK((process_vm_readv(getpid(), &(struct iovec){ &byte, 1 }, 1, &(struct iovec){ memory, 1 }, 1, 0) == 1) ==
 	      !!(prot & PROT_READ));
 	CHECK(mprotect(memory, page, PROT_READ | PROT_WRITE) == 0 && reads(memory) && writes(memory));

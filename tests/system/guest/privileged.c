@@ -67,7 +67,7 @@ static void on_user_away(int number, siginfo_t *info, void *context)
 	isa_set_context_pc(context, isa_addresses[sizeof(isa_addresses) / sizeof(isa_addresses[0]) - 2]);
 }
 
-/* A child of which a signal's handler makes a wrong frame: it dies of that, or at once of what needs privilege. */
+/* Starts a child whose signal handler damages its frame: the return ends it, or the first privileged instruction. */
 static void wrong_frame(void (*handler)(int, siginfo_t *, void *))
 {
 	struct sigaction action = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO };

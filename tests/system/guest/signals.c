@@ -28,7 +28,7 @@ static void on_tick(int number)
 	ticks++;
 }
 
-/* Keeps its state in floating-point registers for long; the same every time unless somebody disturbs them. */
+/* Computes for long in floating-point registers: the result is the same unless they are disturbed. */
 static double compute(long rounds)
 {
 	double a = 1, b = 2, c = 3, d = 4, e = 5, f = 6, g = 7, h = 8;

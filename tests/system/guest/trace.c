@@ -100,7 +100,7 @@ static void ask(void)
 	CHECK(syscall(SYS_getppid) == getpid());
 }
 
-/* One call's result is changed, and another call is made a different one. */
+/* Changes the result of one system call, and the number of another. */
 static void changed_calls(void)
 {
 	pid_t child = traced(ask);

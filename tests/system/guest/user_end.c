@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Strings and buffers that reach the end of user space: a system call must not take them for shorter ones that end. */
+/* Strings and buffers that reach the end of user space: a system call must fail, not stop at the end. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -61,7 +61,7 @@ static void unterminated_strings(void)
 	CHECK(chdir("/") == 0 && rmdir(folder) == 0);
 }
 
-/* What ends with the last byte, or has all that is asked for, is in user space as a whole. */
+/* A string or buffer that ends with the last byte is in user space as a whole. */
 static void whole_strings(void)
 {
 	char name[name_max + 1];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Linked into a server by --wrap: it dies (or hangs) at every CRASH_EVERYth request that it gives back, in its first
- * CRASH_LIVES lives.
+ * Linked into a server by --wrap: in its first CRASH_LIVES lives the server dies (or hangs) at every CRASH_EVERYth
+ * request that it gives back.
  */
 #include <virtio/backend.h>
 

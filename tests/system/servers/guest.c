@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * In Linux's place: drives the three virtio devices by itself and says "ok ..." or "not ok ..." on the
- * console. Then it does what is typed: echo a line; q power off; p panic; f fault; o offer buffers that overlap; w let
- * the host's writer have rings and device pages.
+ * A small guest in Linux's place: it drives the three virtio devices and prints "ok ..." or "not ok ..." on the
+ * console. Then it obeys what is typed: q power off; p panic; f fault; o offer buffers that overlap; w let the host's
+ * writer rewrite rings and device pages; anything else is echoed.
  */
 #include <abi_servers.h>
 #include <l4/invoke.h>
@@ -34,7 +34,7 @@ static u8 pattern[BLOCK_BYTES] __attribute__((aligned(4096)));
 static u8 frames[8][2048], frame[HEADER_BYTES + FRAME_BYTES];
 
 void guest_main(struct l4_vcpu_page *page, void *dtb, u64 wallclock);
-int l4_main(void *info) { return 0; } /* lib.c wants one; we do not start there */
+int l4_main(void *info) { return 0; } /* lib.c needs one; this program does not start there */
 
 static struct l4_virtio_page *device(unsigned int n)
 {
@@ -77,7 +77,7 @@ static void kick(unsigned int n, unsigned int queue)
 	l4_signal(L4_GUEST_SLOT_KICK + n);
 }
 
-/* Sleep until the queue has something; only interrupts wake us, so one that is lost shows. */
+/* Sleeps until the queue has an entry. Only an interrupt ends the sleep, so a lost one is noticed. */
 static u32 wait(unsigned int n, unsigned int queue, u16 *token)
 {
 	u32 written;
@@ -199,14 +199,14 @@ static void test_net(void)
 	result(answers == 4, "packets out and in");
 }
 
-/* A request outside of our memory: the server lets go of the device until we reset it. */
+/* Sends a request outside of our memory: the server stops the device until we reset it. */
 static void test_bad_request(void)
 {
 	struct dma_buffer bad = { 1UL << 40, 16, false };
 
 	virtqueue_add(&queues[L4_DEVICE_BLOCK][0], &bad, 1, 0);
 	kick(L4_DEVICE_BLOCK, 0);
-	/* A server that doubts itself dies first, and its successor refuses. */
+	/* A server that suspects an error of its own dies first, and its next life refuses the request. */
 	while (!l4_read_once(device(L4_DEVICE_BLOCK)->needs_reset))
 		l4_yield();
 	result(true, "bad request refused");
@@ -214,7 +214,7 @@ static void test_bad_request(void)
 	result(do_block(0, 8) && *(u32 *)blocks[0] == 1, "disk after a reset");
 }
 
-/* Two buffers in one place, where what was typed cannot be: the console lets go of us until we reset it. */
+/* Offers two buffers at one address, which cannot hold what was typed: the console stops until we reset it. */
 static void test_overlap(void)
 {
 	static char place;
@@ -238,8 +238,8 @@ static void test_overlap(void)
 }
 
 /*
- * tests/system/attack/writer.c rewrites the page all the time, once it has found the mark and removed it. Meanwhile the
- * server is told to look, and the device is connected anew: its server may refuse us, or die, and that is all.
+ * tests/system/attack/writer.c rewrites the page all the time once it has found and cleared the mark. Meanwhile we
+ * notify the server and reset the device: the server may refuse us or die, and nothing else may happen.
  */
 static void attack(unsigned int n, void *at, u64 kind)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Linked into a server by --wrap: in each of its first HOSTILE_LIVES lives it makes one attack on the root pager and the
- * other servers when it is ready, from number HOSTILE_FIRST on. After those it is the server that it should be.
+ * Linked into a server by --wrap: in each of its first HOSTILE_LIVES lives it makes one attack on the root pager and
+ * the other servers when it is ready, from number HOSTILE_FIRST on. After those it is the server that it should be.
  */
 #include <l4/invoke.h>
 #include <base/lib.h>
@@ -45,7 +45,7 @@ static unsigned long send(unsigned long cap, struct l4_msg *msg) { return l4_sen
 
 static unsigned long nb_send(unsigned long cap, struct l4_msg *msg) { return l4_nb_send(cap, msg); }
 
-/* A call instead of a message: the root pager's Reply object is not to stay occupied. */
+/* Calls where a message is expected: the root pager's Reply object must not stay in use. */
 static void call_pong(void)
 {
 	for (;;)
@@ -82,7 +82,7 @@ static void ready_with_error(void)
 		message(send, L4_ROOT_READY, 1, 0);
 }
 
-/* Its successor is to get the interrupt all the same. */
+/* Takes the interrupt away from itself: its next life must have it. */
 static void take_interrupt_away(void)
 {
 	unsigned long slot;
@@ -93,7 +93,7 @@ static void take_interrupt_away(void)
 	__builtin_trap();
 }
 
-/* More pages than a server has memory for, as far as its program and stack reach. */
+/* Touches more pages than a server has memory for. */
 static void touch_everything(void)
 {
 	volatile u8 *at = (volatile u8 *)(L4_SERVER_STACK_TOP - L4_SERVER_STACK_SIZE);
@@ -105,8 +105,8 @@ static void touch_everything(void)
 }
 
 /*
- * It is well, it says, and takes all the time that it gets. A console would lose lines of the log if it said that all
- * is written (0): that is the one lie that nobody can tell.
+ * Answers pings and uses all its time. A console must not answer that all of the log is written (0), or lines would be
+ * lost: that answer cannot be checked.
  */
 static void take_time(void)
 {
@@ -117,7 +117,7 @@ static void take_time(void)
 			l4_server_pong(1);
 }
 
-/* As before, and the guest is interrupted all the time. */
+/* The same, and interrupts the guest all the time. */
 static void interrupt_guest(void)
 {
 	unsigned long bits;
@@ -129,7 +129,7 @@ static void interrupt_guest(void)
 	}
 }
 
-/* One of its system calls, with whatever arguments: all but those by which it would wait for ever. */
+/* Makes random system calls, but for those that would wait for ever. */
 static void any_call(void)
 {
 	struct l4_msg msg = { .tag = random64() % 4 ? random64() % 64 : random64() };

@@ -30,7 +30,7 @@ static void time_stamps(void)
 	CHECK(prctl(PR_SET_TSC, PR_TSC_ENABLE) == 0);
 	CHECK(prctl(PR_SET_TSC, 77) == -1 && errno == EINVAL);
 	CHECK(prctl(PR_GET_TSC, 8) == -1 && errno == EFAULT);
-	/* Refused (docs/limits.md), so that nobody believes in it. */
+	/* Refused (docs/limits.md), because it would have no effect. */
 	CHECK(prctl(PR_SET_TSC, PR_TSC_SIGSEGV) == -1 && errno == EINVAL);
 	CHECK(prctl(PR_GET_TSC, &mode) == 0 && mode == PR_TSC_ENABLE);
 }

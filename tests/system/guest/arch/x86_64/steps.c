@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A debugger steps over a program that uses the trap flag itself, and by blocks. */
+/* Single steps, and steps by branches, of a program that uses the trap flag itself. */
 #include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
@@ -67,7 +67,7 @@ static void to_popf(pid_t child, int request)
 		CHECK(++steps < 5000);
 }
 
-/* The flag that popf sets is the program's: it is shown, and stays when the debugger lets go. */
+/* A flag that popf sets is the program's: ptrace shows it, and it stays after PTRACE_DETACH. */
 static void over_popf(int request)
 {
 	pid_t child = traced();
@@ -89,7 +89,7 @@ static void over_popf(int request)
 	CHECK(WIFEXITED(got) && WEXITSTATUS(got) == own_traps);
 }
 
-/* The debugger's own flag is not shown, and goes when it lets go. */
+/* The debugger's flag is not shown, and is gone after PTRACE_DETACH. */
 static void let_go(void)
 {
 	pid_t child = traced();

@@ -87,7 +87,7 @@ static void bad_places(void)
 		}
 		CHECK(address == places[i] && error == 6);
 	}
-	/* Another instruction of the group is as forbidden as before. */
+	/* Another instruction of the group still faults. */
 	if (!sigsetjmp(back, 1)) {
 		asm volatile("lgdt (%0)" : : "r"(page));
 		CHECK(!"lgdt faults");
