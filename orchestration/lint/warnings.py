@@ -26,6 +26,15 @@ def programs(tree: Tree, arch: Arch) -> list[Path]:
     return [path for path in tree.files("*.c", under=PROGRAMS) if not others & set(path.parts)]
 
 
+def placed(tree: Tree, line: str) -> str:
+    """Return a line of ninja's output with its file named from the root of the tree, not from the build folder."""
+    path, colon, rest = line.partition(":")
+    parts = Path(path).parts
+    if parts[:1] == ("..",):
+        path = next((tail for at in range(len(parts)) if (tree.root / (tail := "/".join(parts[at:]))).is_file()), path)
+    return path + colon + rest
+
+
 def compiled(tree: Tree, arch: Arch) -> list[Finding]:
     """Return the compiler's warnings."""
     includes = [f"-I{tree.root / 'tests/system/guest'}", f"-I{tree.root / 'tests/system/guest/arch' / arch.name}"]
@@ -33,7 +42,7 @@ def compiled(tree: Tree, arch: Arch) -> list[Finding]:
     try:
         bare(arch, Cache())
     except BuildError as error:
-        found += parsed(tree, "\n".join(error.details)) or [
+        found += parsed(tree, "\n".join(placed(tree, line) for line in error.details)) or [
             Finding("", 0, "\n  ".join([error.message, error.hint, *error.details]))]
     return found
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import shutil
 import subprocess
@@ -12,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from orchestration.base.arch import ARCHES
-from orchestration.base.errors import MissingError
+from orchestration.base.errors import BuildError, MissingError
 from orchestration.cli.main import main
-from orchestration.lint import architectures, circles, core, documents, programs, rules
+from orchestration.lint import architectures, circles, core, documents, programs, rules, warnings
 from orchestration.lint.core import Finding, Linter, Tree, ask
 from orchestration.lint.linters import LINTERS, lint
 
@@ -124,6 +125,32 @@ def test_codespell(tree: Tree, plant: Plant) -> None:
     plant("kernel/a.c", f"/* the hart that\n * {word}s it */\n")
     plant("tests/recorded.log", word)
     assert [(one.path, one.line) for one in programs.codespell(tree)] == [("kernel/a.c", 2)]
+
+
+def test_warnings(tree: Tree, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warnings, "bare", lambda arch, cache: None)
+    arch = ARCHES[platform.machine()]
+    other = next(name for name in ARCHES if name != arch.name)
+    plant("tests/system/guest/good.c", "int main(void) { return 0; }\n")
+    plant(f"tests/system/guest/arch/{other}/bad.c", "int main(void) { return }\n")
+    assert not warnings.compiled(tree, arch)
+    plant("rootfs/workloads/a/bad.c", "int main(int count, char **words)\n{\n\treturn count;\n}\n")
+    found = warnings.compiled(tree, arch)
+    assert [(one.path, one.line) for one in found] == [("rootfs/workloads/a/bad.c", 1)]
+    assert "unused parameter" in found[0].text
+
+
+def test_warnings_of_a_build(tree: Tree, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(arch: object, cache: object) -> None:
+        raise BuildError("the build failed", "see the log", ("../../any/kernel/a.c:7:2: error: unused variable",))
+
+    monkeypatch.setattr(warnings, "bare", build)
+    arch = ARCHES[platform.machine()]
+    plant("tests/faults/good.c", "int main(void) { return 0; }\n")
+    assert [str(one) for one in warnings.compiled(tree, arch)] == [
+        "the build failed\n  see the log\n  ../../any/kernel/a.c:7:2: error: unused variable"]
+    plant("kernel/a.c", "")
+    assert [str(one) for one in warnings.compiled(tree, arch)] == ["kernel/a.c:7: error: unused variable"]
 
 
 @pytest.mark.parametrize(("name", "text", "wrong"), [
