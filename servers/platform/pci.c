@@ -246,15 +246,16 @@ static void set_up_line(struct device *device, unsigned long irq)
 
 void pci_add_interrupt(struct device *device, unsigned int msix_cap)
 {
-	unsigned long address, data, error = L4_ERR_MEMORY, irq = slot_alloc(1);
+	unsigned long error = L4_ERR_MEMORY, irq = slot_alloc(1);
+	struct l4_control_irq_msi message;
 
 	if (msix_cap)
-		error = l4_control_irq_msi(L4_ROOT_SLOT_CONTROL, L4_ROOT_SLOT_CNODE, irq, &address, &data);
+		error = l4_control_irq_msi(L4_ROOT_SLOT_CONTROL, L4_ROOT_SLOT_CNODE, irq, &message);
 	if (error == L4_ERR_MEMORY) {
 		set_up_line(device, irq);
 	} else {
 		check(error, "message-signalled interrupt");
-		set_up_msix(device, msix_cap, address, data);
+		set_up_msix(device, msix_cap, message.address, message.data);
 	}
 	device_add(device, (struct resource){ .kind = RESOURCE_INTERRUPT,
 	                                      .flags = device->pci.line ? RESOURCE_LINE : 0,

@@ -203,8 +203,8 @@ static const char *const types[] = { "null",     "untyped",    "cnode",        "
 static void dump_thread(struct thread *t)
 {
 	printk("l4:   thread %p priority %d %s%s ip %p sp %p\n", t, t->priority, states[t->state],
-	       t->in_guest_user ? " in guest user" : "", (void *)frame_ip(thread_frame(t)),
-	       (void *)frame_sp(thread_frame(t)));
+	       t->in_guest_user ? " in guest user" : "", (void *)l4_frame_ip(thread_frame(t)),
+	       (void *)l4_frame_sp(thread_frame(t)));
 }
 
 /* Capabilities of the current thread, a line for each run of one type. */

@@ -6,19 +6,19 @@
 
 static error_t invoke(struct thread *t, struct l4_frame *f)
 {
-	struct invocation i = { .caller = t, .op = frame_tag(f) };
-	error_t error = cap_lookup(t, frame_cap(f), &i.slot);
+	struct invocation i = { .caller = t, .op = l4_frame_tag(f) };
+	error_t error = cap_lookup(t, l4_frame_cap(f), &i.slot);
 
 	if (error)
 		return error;
-	frame_get_words(f, i.arg);
+	l4_frame_get_words(f, i.arg);
 	error = object_invoke(&i);
 	if (i.again) {
 		/* The arguments may have become those of what is left to do. */
-		frame_set_words(f, i.arg);
+		l4_frame_set_words(f, i.arg);
 		frame_repeat_syscall(f);
 	} else if (!error) {
-		frame_set_words(f, i.result);
+		l4_frame_set_words(f, i.result);
 	}
 	return error;
 }
@@ -26,16 +26,16 @@ static error_t invoke(struct thread *t, struct l4_frame *f)
 static error_t send(struct thread *t, struct l4_frame *f, bool block, bool call)
 {
 	struct slot *cap;
-	error_t error = cap_lookup(t, frame_cap(f), &cap);
+	error_t error = cap_lookup(t, l4_frame_cap(f), &cap);
 
 	if (unlikely(error))
 		return error;
 	if (likely(cap->type == L4_TYPE_ENDPOINT))
-		return ipc_send(t, cap, frame_tag(f), block, call);
+		return ipc_send(t, cap, l4_frame_tag(f), block, call);
 	if (cap->type == L4_TYPE_REPLY && !call) {
 		struct thread *answered = NULL;
 
-		error = ipc_reply(t, cap, frame_tag(f), &answered);
+		error = ipc_reply(t, cap, l4_frame_tag(f), &answered);
 		if (answered)
 			sched_wake(answered);
 		return error;
@@ -47,18 +47,18 @@ static error_t recv(struct thread *t, struct l4_frame *f, bool block, bool answe
 {
 	struct slot *cap, *reply = NULL;
 	struct thread *answered = NULL;
-	error_t error = cap_lookup_type(t, frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_READ, &cap);
+	error_t error = cap_lookup_type(t, l4_frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_READ, &cap);
 
 	if (unlikely(error))
 		return error;
-	if (frame_reply(f) || answer) {
-		error = cap_lookup_type(t, frame_reply(f), L4_TYPE_REPLY, L4_RIGHT_WRITE, &reply);
+	if (l4_frame_reply(f) || answer) {
+		error = cap_lookup_type(t, l4_frame_reply(f), L4_TYPE_REPLY, L4_RIGHT_WRITE, &reply);
 		if (unlikely(error))
 			return error;
 	}
 	answer = answer && SLOT_OBJECT(reply, reply)->caller;
 	if (answer) {
-		error = ipc_reply(t, reply, frame_tag(f), &answered);
+		error = ipc_reply(t, reply, l4_frame_tag(f), &answered);
 		if (unlikely(error))
 			return error;
 	}
@@ -76,36 +76,36 @@ static error_t recv(struct thread *t, struct l4_frame *f, bool block, bool answe
 static error_t wait(struct thread *t, struct l4_frame *f, u64 number)
 {
 	struct slot *cap;
-	error_t error = cap_lookup_type(t, frame_cap(f), L4_TYPE_NOTIFICATION, L4_RIGHT_READ, &cap);
+	error_t error = cap_lookup_type(t, l4_frame_cap(f), L4_TYPE_NOTIFICATION, L4_RIGHT_READ, &cap);
 
 	return unlikely(error) ? error : notification_wait(t, SLOT_OBJECT(cap, notification), number == L4_SYS_WAIT);
 }
 
 static error_t debug(struct thread *t, struct l4_frame *f, u64 number)
 {
-	u64 words[L4_MSG_REG_WORDS], rest[L4_MSG_REG_WORDS] = { 0 }, n = frame_tag(f), done;
+	u64 words[L4_MSG_REG_WORDS], rest[L4_MSG_REG_WORDS] = { 0 }, n = l4_frame_tag(f), done;
 	struct slot *cap;
 	error_t error;
 
 	if (number == L4_SYS_DEBUG_COUNTER) {
-		frame_get_words(f, words);
+		l4_frame_get_words(f, words);
 		error = trace_counter(n, &words[0], (char *)&words[1]);
 		if (!error)
-			frame_set_words(f, words);
+			l4_frame_set_words(f, words);
 		return error;
 	}
-	error = cap_lookup_type(t, frame_cap(f), L4_TYPE_CONTROL, L4_RIGHT_READ, &cap);
+	error = cap_lookup_type(t, l4_frame_cap(f), L4_TYPE_CONTROL, L4_RIGHT_READ, &cap);
 	if (error)
 		return error;
 	if (n > sizeof(words))
 		return L4_ERR_RANGE;
-	frame_get_words(f, words);
+	l4_frame_get_words(f, words);
 	done = t->vcpu ? log_write_guest((const char *)words, n) : log_write((const char *)words, n);
 	if (done < n) {
 		/* The rest is written by a repeated call. */
 		memcpy(rest, (const char *)words + done, n - done);
-		frame_set_words(f, rest);
-		frame_set_tag(f, n - done);
+		l4_frame_set_words(f, rest);
+		l4_frame_set_tag(f, n - done);
 		frame_repeat_syscall(f);
 	}
 	return L4_ERR_OK;
@@ -117,13 +117,13 @@ static error_t vcpu_call(struct thread *t, struct l4_frame *f, u64 number)
 		return L4_ERR_UNBOUND;
 	switch (number) {
 	case L4_SYS_VCPU_ENTER:
-		return vcpu_enter(t, frame_cap(f));
+		return vcpu_enter(t, l4_frame_cap(f));
 	case L4_SYS_VCPU_RESUME:
 		return vcpu_resume(t);
 	case L4_SYS_VCPU_WAIT:
 		return vcpu_wait(t);
 	case L4_SYS_VCPU_TIMER:
-		return vcpu_timer(t, frame_tag(f));
+		return vcpu_timer(t, l4_frame_tag(f));
 	default:
 		return vcpu_flush(t);
 	}
@@ -145,7 +145,7 @@ static error_t dispatch(struct thread *t, struct l4_frame *f, u64 number)
 	case L4_SYS_REPLY_RECV:
 		return recv(t, f, true, true);
 	case L4_SYS_SIGNAL:
-		return notification_signal_slot(t, frame_cap(f));
+		return notification_signal_slot(t, l4_frame_cap(f));
 	case L4_SYS_WAIT:
 	case L4_SYS_POLL:
 		return wait(t, f, number);
@@ -174,13 +174,13 @@ static error_t dispatch(struct thread *t, struct l4_frame *f, u64 number)
  */
 static __attribute__((noinline)) void slow_syscall(struct thread *t, struct l4_frame *f)
 {
-	u64 number = frame_number(f);
+	u64 number = l4_frame_number(f);
 	error_t error;
 
-	frame_set_error(f, L4_ERR_OK);
+	l4_frame_set_error(f, L4_ERR_OK);
 	error = dispatch(t, f, number);
 	if (unlikely(error))
-		frame_set_error(f, error);
+		l4_frame_set_error(f, error);
 	trap_exit();
 }
 
@@ -188,9 +188,9 @@ void trap_syscall(struct cpu *cpu)
 {
 	struct thread *t = cpu->current;
 	struct l4_frame *f = thread_frame(t);
-	u64 number = frame_number(f);
+	u64 number = l4_frame_number(f);
 
-	event(EVENT_SYSCALL, number, frame_cap(f));
+	event(EVENT_SYSCALL, number, l4_frame_cap(f));
 	if (number == L4_SYS_CALL ? ipc_fast_call(cpu, t, f)
 	                          : number == L4_SYS_REPLY_RECV && ipc_fast_reply_recv(cpu, t, f))
 		return;
@@ -203,7 +203,7 @@ void trap_page_fault(struct thread *t, u64 addr, u32 access, bool present)
 	if (t->vcpu)
 		vcpu_page_fault(t, addr, access);
 	else
-		ipc_fault(t, L4_FAULT_PAGE, arch_untagged(addr), access, frame_ip(thread_frame(t)), present);
+		ipc_fault(t, L4_FAULT_PAGE, arch_untagged(addr), access, l4_frame_ip(thread_frame(t)), present);
 	trap_exit();
 }
 
@@ -213,7 +213,8 @@ void trap_exception(struct thread *t, u32 vector, u64 error, u64 addr)
 	if (t->vcpu)
 		vcpu_exception(t, vector, error, addr);
 	else
-		ipc_fault(t, L4_FAULT_EXCEPTION, vector, error, frame_ip(thread_frame(t)), frame_sp(thread_frame(t)));
+		ipc_fault(t, L4_FAULT_EXCEPTION, vector, error, l4_frame_ip(thread_frame(t)),
+		          l4_frame_sp(thread_frame(t)));
 	trap_exit();
 }
 

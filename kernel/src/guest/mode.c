@@ -120,7 +120,7 @@ static bool entry_faults(struct vcpu *v, u64 ip)
 static void upcall(struct thread *t, u32 reason, u64 addr)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
-	u64 entry = READ_ONCE(p->kernel_entry), ip = frame_ip(thread_frame(t));
+	u64 entry = READ_ONCE(p->kernel_entry), ip = l4_frame_ip(thread_frame(t));
 	bool none = entry - 1 >= ARCH_USER_TOP - 1;
 
 	if (none || (reason != L4_EXIT_EVENT && entry_faults(t->vcpu, ip))) {
@@ -386,14 +386,14 @@ __attribute__((noinline)) error_t vcpu_flush(struct thread *t)
 
 	if (!drain_flushes(t, t->vcpu->page))
 		return repeat(t);
-	frame_get_words(thread_frame(t), words);
+	l4_frame_get_words(thread_frame(t), words);
 	if (words[0] >= words[1])
 		return L4_ERR_OK;
 	done = table_change(t->vspace, t->vspace->root, &words[0], words[1], TABLE_CLEAR_FILLED, &work);
 	arch_root_flush(t->vspace->root_reg);
 	if (done)
 		return L4_ERR_OK;
-	frame_set_words(thread_frame(t), words);
+	l4_frame_set_words(thread_frame(t), words);
 	return repeat(t);
 }
 

@@ -21,10 +21,10 @@ static inline bool simple_target(struct cpu *cpu, struct thread *from, struct th
 
 static inline void deliver(struct l4_frame *d, const struct l4_frame *s, u64 badge, u64 tag)
 {
-	frame_copy_words(d, s, tag & 0xff);
-	frame_set_badge(d, badge);
-	frame_set_tag(d, tag);
-	frame_set_error(d, L4_ERR_OK);
+	l4_frame_copy_words(d, s, tag & 0xff);
+	l4_frame_set_badge(d, badge);
+	l4_frame_set_tag(d, tag);
+	l4_frame_set_error(d, L4_ERR_OK);
 }
 
 static inline void run(struct cpu *cpu, struct thread *from, struct thread *to)
@@ -38,8 +38,8 @@ static inline void run(struct cpu *cpu, struct thread *from, struct thread *to)
 
 bool ipc_fast_call(struct cpu *cpu, struct thread *t, struct l4_frame *f)
 {
-	struct slot *cap = cap_find(t, frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_WRITE);
-	u64 tag = frame_tag(f);
+	struct slot *cap = cap_find(t, l4_frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_WRITE);
+	u64 tag = l4_frame_tag(f);
 	struct endpoint *ep;
 	struct thread *r;
 	struct reply *reply;
@@ -68,9 +68,9 @@ bool ipc_fast_call(struct cpu *cpu, struct thread *t, struct l4_frame *f)
 
 bool ipc_fast_reply_recv(struct cpu *cpu, struct thread *t, struct l4_frame *f)
 {
-	struct slot *cap = cap_find(t, frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_READ);
-	struct slot *reply_cap = cap_find(t, frame_reply(f), L4_TYPE_REPLY, L4_RIGHT_WRITE);
-	u64 tag = frame_tag(f);
+	struct slot *cap = cap_find(t, l4_frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_READ);
+	struct slot *reply_cap = cap_find(t, l4_frame_reply(f), L4_TYPE_REPLY, L4_RIGHT_WRITE);
+	u64 tag = l4_frame_tag(f);
 	struct endpoint *ep;
 	struct reply *reply;
 	struct thread *caller;

@@ -68,12 +68,12 @@ static void transfer(struct thread *from, struct thread *to, u64 badge, bool gra
 		u64 words[L4_MSG_REG_WORDS] = { from->fault_words[0], from->fault_words[1], from->fault_words[2],
 		                                from->fault_words[3] };
 
-		frame_set_words(d, words);
-		frame_set_tag(d, (u64)from->fault_label << L4_TAG_LABEL_SHIFT | 4);
+		l4_frame_set_words(d, words);
+		l4_frame_set_tag(d, (u64)from->fault_label << L4_TAG_LABEL_SHIFT | 4);
 	} else {
-		u64 tag = frame_tag(s), words = TAG_WORDS(tag);
+		u64 tag = l4_frame_tag(s), words = TAG_WORDS(tag);
 
-		frame_copy_words(d, s, words);
+		l4_frame_copy_words(d, s, words);
 		if (unlikely(words > L4_MSG_REG_WORDS))
 			memcpy(&to->utcb->mr[L4_MSG_REG_WORDS], &from->utcb->mr[L4_MSG_REG_WORDS],
 			       (words - L4_MSG_REG_WORDS) * sizeof(u64));
@@ -82,10 +82,10 @@ static void transfer(struct thread *from, struct thread *to, u64 badge, bool gra
 
 			tag = (tag & ~(0xffUL << L4_TAG_CAPS_SHIFT)) | caps << L4_TAG_CAPS_SHIFT;
 		}
-		frame_set_tag(d, tag);
+		l4_frame_set_tag(d, tag);
 	}
-	frame_set_badge(d, badge);
-	frame_set_error(d, L4_ERR_OK);
+	l4_frame_set_badge(d, badge);
+	l4_frame_set_error(d, L4_ERR_OK);
 }
 
 /* The caller waits in the receiver's Reply object; it lends its time to a passive receiver. */
@@ -166,8 +166,8 @@ error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool b
 	if (unlikely(reply && (reply->caller || reply->receiver)))
 		return L4_ERR_BUSY;
 	if (unlikely(t->bound && t->bound->word && !t->vcpu && t->sc)) {
-		frame_set_badge(thread_frame(t), t->bound->word);
-		frame_set_tag(thread_frame(t), 0);
+		l4_frame_set_badge(thread_frame(t), t->bound->word);
+		l4_frame_set_tag(thread_frame(t), 0);
 		t->bound->word = 0;
 		return L4_ERR_OK;
 	}
@@ -188,7 +188,7 @@ error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool b
 		if (s->send_call) {
 			link_call(s, t, reply);
 		} else {
-			frame_set_error(thread_frame(s), L4_ERR_OK);
+			l4_frame_set_error(thread_frame(s), L4_ERR_OK);
 			sched_wake(s);
 		}
 		return L4_ERR_OK;
@@ -264,7 +264,7 @@ void ipc_cancel(struct thread *t, error_t error)
 		return;
 	}
 	if (state != THREAD_VCPU_WAIT || error)
-		frame_set_error(thread_frame(t), error);
+		l4_frame_set_error(thread_frame(t), error);
 	sched_wake(t);
 }
 

@@ -19,11 +19,11 @@ bool notification_destroy(struct object *o)
 
 static void deliver(struct thread *t, struct notification *n)
 {
-	frame_set_badge(thread_frame(t), n->word);
+	l4_frame_set_badge(thread_frame(t), n->word);
 	n->word = 0;
 	list_remove(&t->link);
-	frame_set_tag(thread_frame(t), 0);
-	frame_set_error(thread_frame(t), L4_ERR_OK);
+	l4_frame_set_tag(thread_frame(t), 0);
+	l4_frame_set_error(thread_frame(t), L4_ERR_OK);
 	sched_wake(t);
 }
 
@@ -70,7 +70,7 @@ error_t notification_signal_slot(struct thread *t, u64 slot)
 error_t notification_wait(struct thread *t, struct notification *n, bool block)
 {
 	if (n->word) {
-		frame_set_badge(thread_frame(t), n->word);
+		l4_frame_set_badge(thread_frame(t), n->word);
 		n->word = 0;
 		return L4_ERR_OK;
 	}

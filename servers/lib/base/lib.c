@@ -54,30 +54,3 @@ void l4_die(const char *format, ...)
 	for (;;)
 		__builtin_trap();
 }
-
-const char *l4_error_name(unsigned long error)
-{
-	static const char *const names[] = {
-		[L4_ERR_OK] = "OK",
-		[L4_ERR_SYSCALL] = "SYSCALL",
-		[L4_ERR_CAP] = "CAP",
-		[L4_ERR_TYPE] = "TYPE",
-		[L4_ERR_OP] = "OP",
-		[L4_ERR_RIGHTS] = "RIGHTS",
-		[L4_ERR_ARG] = "ARG",
-		[L4_ERR_RANGE] = "RANGE",
-		[L4_ERR_ALIGN] = "ALIGN",
-		[L4_ERR_MEMORY] = "MEMORY",
-		[L4_ERR_OCCUPIED] = "OCCUPIED",
-		[L4_ERR_MAPPED] = "MAPPED",
-		[L4_ERR_UNMAPPED] = "UNMAPPED",
-		[L4_ERR_BUSY] = "BUSY",
-		[L4_ERR_UNBOUND] = "UNBOUND",
-		[L4_ERR_AGAIN] = "AGAIN",
-		[L4_ERR_CANCELLED] = "CANCELLED",
-		[L4_ERR_STATE] = "STATE",
-		[L4_ERR_PRIORITY] = "PRIORITY",
-	};
-
-	return error < sizeof(names) / sizeof(names[0]) ? names[error] : "?";
-}

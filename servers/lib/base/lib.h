@@ -3,6 +3,7 @@
 #ifndef L4_LIB_H
 #define L4_LIB_H
 
+#include <abi_names.h>
 #include <l4/types.h>
 
 void *memcpy(void *to, const void *from, size_t bytes);
@@ -20,8 +21,6 @@ int l4_snprintf(char *to, size_t size, const char *format, ...) __attribute__((f
 void l4_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void l4_write(const char *text, size_t bytes);
 void l4_flush(void);
-
-const char *l4_error_name(unsigned long error);
 
 /* Print a line and die by an illegal access, which the pager reports. */
 void l4_die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));

@@ -11,6 +11,7 @@
 #ifndef L4_NOTED_ACCESS_H
 #define L4_NOTED_ACCESS_H
 
+#include <abi_frame.h>
 #include <abi_servers.h>
 #include <l4/types.h>
 
@@ -28,8 +29,8 @@ static inline bool l4_noted_made(const struct l4_note *note, u64 what, const str
 		*byte = (u8)note->done;
 		return true;
 	}
-	*byte = (u8)l4_noted_result(last);
-	return l4_noted_error(last) == L4_ERR_OK;
+	*byte = (u8)l4_frame_word0(last);
+	return l4_frame_error(last) == L4_ERR_OK;
 }
 
 /* Registers with which the driver died whose place we take; all zero if there was none. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Integer types, the message, and the generated ABI. */
+/* Integer types, single accesses to shared memory, and the generated ABI. */
 #ifndef L4_TYPES_H
 #define L4_TYPES_H
 
@@ -7,30 +7,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <abi.h>
+#include <abi_msg.h>
 #include <abi_objects.h>
 
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long u64;
-
-/* What travels in registers: tag, badge (a result only), first words. */
-struct l4_msg {
-	unsigned long tag;
-	unsigned long badge;
-	unsigned long words[L4_MSG_REG_WORDS];
-};
-
-static inline unsigned long l4_tag(unsigned long label, unsigned long words, unsigned long caps)
-{
-	return label << L4_TAG_LABEL_SHIFT | caps << L4_TAG_CAPS_SHIFT | words << L4_TAG_WORDS_SHIFT;
-}
-
-static inline unsigned long l4_tag_label(unsigned long tag) { return tag >> L4_TAG_LABEL_SHIFT; }
-
-static inline unsigned long l4_tag_words(unsigned long tag) { return tag >> L4_TAG_WORDS_SHIFT & 0xff; }
-
-static inline unsigned long l4_tag_caps(unsigned long tag) { return tag >> L4_TAG_CAPS_SHIFT & 0xff; }
 
 /* One access that the compiler may neither split, repeat nor invent: for memory that others write. */
 #define l4_read_once(x)                  (*(const volatile __typeof__(x) *)&(x))
