@@ -1,25 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Looks for files that need each other in a circle: none can be read, tested or replaced without the others.
+"""Looks for C files that need each other in a circle: none can be read, tested or replaced without the others.
 
-A C file needs the file that defines a function that it names; a Python module needs what it imports at its head. Rooms
-of the orchestration are looked at as a whole as well.
+A file needs the file that defines a function that it names. (import-linter does this for Python.)
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from fnmatch import fnmatch
-from pathlib import Path
 
 from orchestration.lint.architectures import DEFINED, USED, plain
 from orchestration.lint.core import Finding, Tree
 
 # Folders whose C files are looked at together.
 C_FOLDERS = ("kernel/src", "servers")
-PACKAGE = "orchestration"
 FUNCTION = DEFINED[".c"][0]
-IMPORT = re.compile(r"^(?:from (orchestration[\w.]*) import (\([^)]*\)|.*)|import (orchestration[\w.]*))", re.MULTILINE)
 # Circles that are meant: patterns of the files that may be in one, and the reason.
 KNOWN = (
     (("kernel/src/*",), "a revoke takes any object apart, and an object's end reaches threads, IPC and the scheduler"),
@@ -38,31 +33,6 @@ def c_graph(tree: Tree, folder: str) -> Graph:
     owner = {word: names[0] for word, names in owners.items() if len(names) == 1}
     return {name: {owner[word] for word in USED.findall(plain(path)) if word in owner} - {name}
             for name, path in files.items()}
-
-
-def python_graph(tree: Tree) -> Graph:
-    """Return which module of the orchestration imports which at its head."""
-    files = {tree.name(path): path for path in tree.files("*.py", under=(PACKAGE,))}
-    modules = {name.removesuffix(".py").removesuffix("/__init__").replace("/", "."): name for name in files}
-    graph: Graph = {}
-    for name, path in files.items():
-        wanted = set()
-        for package, words, plainly in IMPORT.findall(path.read_text()):
-            found = [f"{package}.{word.split(' as ')[0].strip()}" for word in words.strip("() \n").split(",")]
-            # A word is a module, or a name of the package's own.
-            wanted |= {modules[one] if one in modules else modules.get(package, "") for one in found if not plainly}
-            wanted.add(modules.get(plainly, ""))
-        graph[name] = wanted - {name, ""}
-    return graph
-
-
-def rooms(graph: Graph) -> Graph:
-    """Return which folder needs which."""
-    found: Graph = {}
-    for name, needs in graph.items():
-        room = str(Path(name).parent)
-        found.setdefault(room, set()).update({str(Path(one).parent) for one in needs} - {room})
-    return found
 
 
 def reached(graph: Graph, start: str) -> set[str]:
@@ -109,7 +79,5 @@ def unknown(graph: Graph) -> Iterable[Finding]:
 
 
 def check(tree: Tree) -> list[Finding]:
-    """Return the circles of C files, of Python modules and of their folders."""
-    python = python_graph(tree)
-    graphs = [*(c_graph(tree, folder) for folder in C_FOLDERS), python, rooms(python)]
-    return [finding for graph in graphs for finding in unknown(graph)]
+    """Return the circles that have no reason."""
+    return [finding for folder in C_FOLDERS for finding in unknown(c_graph(tree, folder))]

@@ -21,7 +21,7 @@ LINTERS = {one.name: one for one in (
     Linter("codespell", "misspelt words", programs.codespell),
     Linter("architectures", "folders of architectures offer the same names, and nothing else tests for one",
            architectures.check),
-    Linter("circles", "files that need each other in a circle are listed with a reason", circles.check),
+    Linter("circles", "C files that need each other in a circle are listed with a reason", circles.check),
     Linter("documents",
            "links, anchors and names of files in Markdown; its lines have at most 120 columns", documents.check),
     Linter("drawings", "each .svg is what the .py beside it draws", documents.drawings, documents.draw),
