@@ -109,7 +109,7 @@ class Names:
 
     def known(self, word: str) -> bool:
         """Say whether each path that a word stands for exists; it may leave out leading folders."""
-        for pattern in spread(word.removeprefix("./").rstrip("/")):
+        for pattern in spread(re.sub(r"^(?:\.\.?/)+", "", word).rstrip("/")):
             if pattern in self.all or any(fnmatch(pattern, made) for made in MADE):
                 continue
             if not any(fnmatch(name, pattern) or fnmatch(name, f"*/{pattern}") for name in self.all):

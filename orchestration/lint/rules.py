@@ -17,7 +17,7 @@ BY_FOLDER = {"kernel/abi": BSD, "servers/libl4": BSD, "kernel": GPL, "servers/bl
 C_SOURCES = (".c", ".h", ".S")
 # Lines of a file, by folder and by the end of its name. A longer one wants to be two.
 SIZES = (("", (".c", ".h", ".S"), 600), ("orchestration", (".py",), 300), ("kernel", (".py",), 300),
-         ("tests", (".py",), 450))
+         ("tests", (".py",), 500))
 # Lines of a C function.
 FUNCTION = 75
 # Files that may be longer, by name, and how long: they have one subject, or are not split yet.
