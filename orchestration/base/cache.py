@@ -23,6 +23,8 @@ from orchestration.base.errors import InfrastructureError
 from orchestration.base.ownership import OwnFolder
 
 MANIFEST = "manifest.json"
+# The version of what keys are made of, in a file of the cache. Entries of an older one are not found by today's keys.
+VERSION, VERSION_FILE = 2, "version"
 CHUNK = 1 << 20
 # How the names of folders begin that become entries, and of those that hold a root file system's files meanwhile.
 MAKING, TREE = ".making-", "quoll-tree-"
@@ -116,17 +118,30 @@ def files_below(*folders: Path) -> list[Path]:
 class Cache:
     """A folder of entries, by kind and key."""
 
-    def __init__(self, root: Path | None = None, say: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(self, root: Path | None = None, say: Callable[[str], None] | None = None) -> None:
         """Use root, or the user's cache folder; say is told when an entry had to be thrown away."""
         self.root = root or doctor.cache_root()
-        self.say = say
+        self.say: Callable[[str], None] = say or (lambda text: None)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InfrastructureError(f"cannot create {self.root}: {error.strerror}",
                                       "set XDG_CACHE_HOME to a folder you may write to") from error
+        if say is not None:
+            self.check_version()
         ownership.sweep(self.root, f"*/{MAKING}*")
         ownership.sweep(self.root, f"{TREE}*")
+
+    def check_version(self) -> None:
+        """Note this version in the cache; tell of an older one, whose entries are made anew under other keys."""
+        path = self.root / VERSION_FILE
+        found = path.read_text().strip() if path.exists() else ""
+        if found == str(VERSION):
+            return
+        if any(self.root.glob(f"*/*/{MANIFEST}")):
+            self.say(f"the cache in {self.root} is of version {found or 1}: its entries are made anew, once; "
+                     "Linux' objects are used again")
+        path.write_text(f"{VERSION}\n")
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:

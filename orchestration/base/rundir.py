@@ -29,7 +29,7 @@ def runs_folder(kind: str = "runs") -> Path:
 
 
 class RunDirectory:
-    """One run's folder. Files: argv, hashes.json, console.raw, console.log, l4.log, events.jsonl, result.json."""
+    """One run's folder: argv, config.json, hashes.json, console.raw, console.log, l4.log, events.jsonl, result.json."""
 
     def __init__(self, name: str, parent: Path | None = None, *, existing: Path | None = None) -> None:
         """Create a new folder below parent for a run called name; or use an existing folder, which another run made."""

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,18 @@ class Config:
     accel: str = "tcg"
     extra: tuple[str, ...] = ()
     first_channel: Channel = Channel.LOG
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields as JSON has them: paths as text, the channel as its letter."""
+        values = {**asdict(self), "first_channel": self.first_channel.value, "extra": list(self.extra)}
+        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Config:
+        """Return what as_json() made; raise ValueError, TypeError or KeyError for anything else."""
+        paths = {name: Path(values[name]) if values[name] is not None else None for name in ("initrd", "disk")}
+        return cls(**{**values, **paths, "kernel": Path(values["kernel"]), "extra": tuple(values["extra"]),
+                      "first_channel": Channel(values["first_channel"])})
 
 
 @dataclass
@@ -150,6 +162,7 @@ class Machine:
         self.serial = SerialLine(self.sockets)
         argv = arguments(self.arch, self.config, self.sockets, self.port)
         self.run.file("argv").write_bytes(os.fsencode(shlex.join(argv) + "\n"))
+        self.run.write_json("config.json", self.config.as_json())
         # The disk is a copy with keys of its own: nobody could compare its hash with anything.
         files = {"kernel": self.config.kernel, "initrd": self.config.initrd}
         self.run.write_json("hashes.json", {name: hash_file(path) for name, path in files.items() if path})

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """./orchestrate repro: boots once more exactly what a failed run booted, from the files that it left behind.
 
-A run that failed keeps its boot image and its disk. They are copied, the copy gets new keys, and QEMU gets the same
-arguments. A run that went well keeps neither; then the command that made it is what can be repeated.
+A run that failed keeps its boot image and its disk. They are copied, the copy gets new keys, and the machine is the one
+that config.json describes. A run that went well keeps neither; then the command that made it is what can be repeated.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shlex
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from orchestration.base import arch as arches
 from orchestration.base.cache import hash_file
@@ -18,9 +18,8 @@ from orchestration.base.errors import UsageError
 from orchestration.base.rundir import RunDirectory, runs_folder
 from orchestration.build import rootfs
 from orchestration.machine import keys
-from orchestration.machine.console import Channel
 from orchestration.machine.progress import Progress
-from orchestration.machine.qemu import MIB, Config, Machine
+from orchestration.machine.qemu import Config, Machine
 from orchestration.machine.session import Session
 from orchestration.machine.stages import BOOT_STAGES, NATIVE_STAGES, Tracker, time_scale
 
@@ -41,32 +40,33 @@ def find(name: str) -> Path:
                      + ", ".join(path.name for path in found[:6]), f"they are the folders in {parent}")
 
 
-def option(argv: list[str], name: str) -> str:
-    """Return what follows an option of QEMU, or an empty string."""
-    return argv[argv.index(name) + 1] if name in argv else ""
-
-
-def extra(argv: list[str]) -> tuple[str, ...]:
-    """Return what a run's QEMU was given beyond a machine: all behind its last own device."""
-    last = max((at for at, word in enumerate(argv) if word.startswith(("virtio-net-pci,", "virtio-blk-pci,"))),
-               default=len(argv))
-    return tuple(argv[last + 1:])
+def described(folder: Path) -> tuple[dict[str, Any], dict[str, str], Config]:
+    """Return a run's result, the noted hashes of its files, and its machine; raise UsageError where one is missing."""
+    try:
+        result = json.loads((folder / "result.json").read_text())
+        noted = json.loads((folder / "hashes.json").read_text())
+        arches.find(result["arch"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder.name} is no run of a machine that can be repeated ({error})") from error
+    try:
+        config = Config.from_json(json.loads((folder / "config.json").read_text()))
+    except FileNotFoundError as error:
+        raise UsageError(f"{folder.name} is of an older version, without config.json, and cannot be repeated",
+                         f"QEMU's command is in {folder / 'argv'}") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"config.json of {folder.name} describes no machine ({error})") from error
+    return result, noted, config
 
 
 def prepare(folder: Path, progress: Progress) -> Session:
     """Return a session of the same machine as a run's, on copies of its files."""
-    try:
-        result = json.loads((folder / "result.json").read_text())
-        argv = shlex.split(os.fsdecode((folder / "argv").read_bytes()))
-        noted = json.loads((folder / "hashes.json").read_text())
-        arch = arches.find(result["arch"])
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{folder.name} is no run of a machine that can be repeated ({error})") from error
-    kernel, initrd, disk = Path(option(argv, "-kernel")), folder / "boot.img", folder / "disk.ext4"
-    native = not option(argv, "-initrd")
-    if "-drive" not in argv:
+    result, noted, config = described(folder)
+    arch = arches.find(result["arch"])
+    kernel, initrd, disk = config.kernel, folder / "boot.img", folder / "disk.ext4"
+    native = config.initrd is None
+    if config.disk is None:
         raise UsageError(f"{folder.name} had no disk: its machine was for one workload of the bench",
-                         "run it again: ./orchestrate bench ARCH -w WORKLOAD --clock instructions")
+                         "run it again: ./orchestrate bench run ARCH -w WORKLOAD --clock instructions")
     if not disk.exists() or not (native or initrd.exists()):
         raise UsageError(f"{folder.name} went well, and its disk was not kept",
                          "what failed can be repeated; a command can be given again, with the --seed that it printed")
@@ -81,11 +81,8 @@ def prepare(folder: Path, progress: Progress) -> Session:
     rootfs.run_copy(disk, run.file("disk.ext4"), fresh.host_file, fresh.client_line, run.file("keys.log"))
     if not native:
         run.file("boot.img").write_bytes(initrd.read_bytes())
-    config = Config(kernel=kernel, initrd=None if native else run.file("boot.img"), append=option(argv, "-append"),
-                    disk=run.file("disk.ext4"), memory=int(option(argv, "-m").rstrip("M")) * MIB,
-                    accel=result.get("accel", "tcg"), extra=extra(argv),
-                    first_channel=Channel.GUEST if native else Channel.LOG)
+    again = replace(config, initrd=None if native else run.file("boot.img"), disk=run.file("disk.ext4"))
     linux = result.get("linux_symbols")
     symbols = Path(linux) if linux else None
-    return Session(Machine(arch, config, run), Tracker(NATIVE_STAGES if native else BOOT_STAGES, time_scale()),
+    return Session(Machine(arch, again, run), Tracker(NATIVE_STAGES if native else BOOT_STAGES, time_scale()),
                    progress, None if native else kernel.with_suffix(".elf"), symbols, keys=fresh)

@@ -161,3 +161,14 @@ def test_words_do_not_change_a_recipe_and_code_does(tmp_path: Path) -> None:
     same = '"""Other words."""\nfrom os import path\nimport os\n\n\ndef make():\n    return os.sep + "a"\n'
     assert of(code) == of(same)
     assert of(code) != of(code.replace('"a"', '"b"'))
+
+
+def test_an_older_cache_is_told_once(tmp_path: Path) -> None:
+    said: list[str] = []
+    Cache(tmp_path, said.append).get("kind", "key", Maker())
+    assert not said
+    (tmp_path / "version").unlink()
+    for _ in range(2):
+        Cache(tmp_path, said.append)
+    assert len(said) == 1
+    assert "version 1" in said[0]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -205,12 +206,19 @@ def test_a_run_is_found_by_part_of_its_name(cache: Path) -> None:
 
 
 def test_a_run_that_went_well_cannot_be_repeated(cache: Path) -> None:
-    folder = run_folder(cache, "r", argv="qemu -kernel /k -initrd /i -drive if=none,file=/d", hashes_json="{}",
+    config = qemu.Config(kernel=Path("/k"), initrd=Path("/i"), disk=Path("/d"))
+    folder = run_folder(cache, "r", config_json=json.dumps(config.as_json()), hashes_json="{}",
                         result_json='{"arch": "x86_64"}')
     with pytest.raises(UsageError, match="went well"):
         repro.prepare(folder, Progress(quiet=True))
-    (folder / "argv").write_text("qemu -kernel /k -initrd /i -blockdev driver=null-co,node-name=hd0,size=0")
+    (folder / "config.json").write_text(json.dumps(dataclasses.replace(config, disk=None).as_json()))
     with pytest.raises(UsageError, match="had no disk"):
+        repro.prepare(folder, Progress(quiet=True))
+    (folder / "config.json").write_text('{"kernel": "/k"}')
+    with pytest.raises(UsageError, match="describes no machine"):
+        repro.prepare(folder, Progress(quiet=True))
+    (folder / "config.json").unlink()
+    with pytest.raises(UsageError, match="older version"):
         repro.prepare(folder, Progress(quiet=True))
     (folder / "result.json").write_text("{")
     with pytest.raises(UsageError, match="no run of a machine"):
@@ -249,10 +257,12 @@ def test_the_matrix_says_where_runs_go(tmp_path: Path, cache: Path, monkeypatch:
     assert rundir.RunDirectory("one").path.parent == tmp_path / "attempt/runs"
 
 
-def test_qemus_further_arguments_are_repeated() -> None:
-    config = qemu.Config(kernel=Path("k"), disk=Path("d"), extra=("-icount", "shift=0,sleep=off"))
-    for arch in ARCHES.values():
-        assert repro.extra(qemu.arguments(arch, config, Path("s"), 1)) == config.extra
+@pytest.mark.parametrize("config", [
+    qemu.Config(kernel=Path("k"), disk=Path("d"), extra=("-icount", "shift=0,sleep=off"), accel="kvm"),
+    qemu.Config(kernel=Path("k"), initrd=Path("i"), network=False, memory=1 << 30, append="a b"),
+    qemu.Config(kernel=Path("k"), first_channel=Channel.GUEST)])
+def test_a_machine_s_description_survives_json(config: qemu.Config) -> None:
+    assert qemu.Config.from_json(json.loads(json.dumps(config.as_json()))) == config
 
 
 def test_the_command_to_paste_needs_nothing_of_ours() -> None:
