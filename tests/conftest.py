@@ -48,7 +48,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Session scope, so that all tests of one architecture run before the next one's."""
     named = {name for mark in metafunc.definition.iter_markers("parametrize") for name in [mark.args[0]]}
     if "arch" in metafunc.fixturenames and "arch" not in named:
-        metafunc.parametrize("arch", chosen(metafunc.config), ids=lambda arch: arch.name, scope="session")
+        metafunc.parametrize("arch", chosen(metafunc.config), scope="session",
+                             ids=lambda arch: selection.id_of(arch, metafunc.fixturenames))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from orchestration.base.arch import Arch
 
 UNIT = Path(__file__).with_name("unit")
 # Fixtures that stand for a machine that several tests use: those tests run in one worker, so that it boots once.
@@ -32,10 +36,36 @@ def architecture(item: pytest.Item) -> str:
     return str(getattr(callspec.params.get("arch", ""), "name", "")) if callspec else ""
 
 
-def group(item: pytest.Item) -> str:
-    """Return the name of the machine that a test shares with others; an empty string for none."""
-    names = [name for fixture, name in MACHINES.items() if fixture in getattr(item, "fixturenames", ())]
-    return f"{architecture(item)}-{names[0]}" if names and architecture(item) else ""
+def machine(fixtures: Iterable[str]) -> str:
+    """Return the name of the machine that a test with these fixtures shares with others; an empty string for none."""
+    return next((name for fixture, name in MACHINES.items() if fixture in fixtures), "")
+
+
+def id_of(arch: Arch, fixtures: Iterable[str]) -> str:
+    """Return what stands for an architecture in a test's name: with the machine that the test shares, as x86_64@guest.
+
+    The main process has nothing but names to tell by which tests belong together.
+    """
+    shared = machine(fixtures)
+    return f"{arch.name}@{shared}" if shared else arch.name
+
+
+def scope(name: str) -> str:
+    """Return what is the same for all tests that one worker must run: the machine, or the test's own name."""
+    found = re.search(r"\[(?:[^]]*-)?(\w+@\w+)[-\]]", name)
+    return found[1] if found else name
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a worker all tests of a machine at once (pytest-xdist 3.8's own groups have no effect with pytest 9.2)."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return scope(nodeid)
+
+    return Scheduling(config, log)
 
 
 def everything_wanted(config: pytest.Config) -> bool:
@@ -45,24 +75,24 @@ def everything_wanted(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
-    """Leave the nightly tests out, group the others by machine, and sort them: what needs no machine comes first.
+    """Leave the nightly tests out and sort the others: what needs no machine comes first.
 
     The tests without a machine run while the builds go on beside them; after them come the architectures one after
     the other, each with the tests that share a machine first, as these take longest.
     """
     left_out = [] if everything_wanted(config) else [item for item in items if item.get_closest_marker("nightly")]
     if left_out:
-        items[:] = [item for item in items if item not in set(left_out)]
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
         config.hook.pytest_deselected(items=left_out)
     config.stash[COUNT] = len(left_out)
-    for item in items:
-        if group(item):
-            item.add_marker(pytest.mark.xdist_group(group(item)))
     yield
-    order = [str(name) for name in config.stash[ARCHES]]
-    items.sort(key=lambda item: (UNIT not in item.path.parents,
-                                 order.index(architecture(item)) if architecture(item) in order else -1,
-                                 not group(item), group(item)))
+    order = config.stash[ARCHES]
+
+    def place(item: pytest.Item) -> tuple[bool, int, bool, str]:
+        name, shared = architecture(item), machine(getattr(item, "fixturenames", ()))
+        return UNIT not in item.path.parents, order.index(name) if name in order else -1, not shared, shared
+
+    items.sort(key=place)
 
 
 COUNT = pytest.StashKey[int]()

@@ -22,6 +22,8 @@ LIMIT = 300.0
 SILENCE_LIMIT = 60.0
 PROBE_LIMIT = 60.0
 GUEST_RAM = 2 << 20
+# Devices that the tests of one architecture drive.
+DEVICES = {("x86_64", quoll.KERNEL_TESTS): ("-device", "edu")}
 # From the name of the kernel that is shipped to that of another: quoll.traced, quoll.checked.
 Variant = Callable[[str], str]
 
@@ -43,7 +45,7 @@ def run(arch: Arch, bare: Path, accel: str = "tcg", limit: float = LIMIT, extra:
     initrd.write_bytes(image.pack(arch, quoll.abi(arch), {"root": bare / program}, blobs or {}, GUEST_RAM))
     kernel = bare / variant(arch.kernel)
     machine = Machine(arch, Config(kernel=kernel, initrd=initrd, network=False, accel=accel,
-                                   extra=extra), folder)
+                                   extra=(*extra, *DEVICES.get((arch.name, program), ()))), folder)
     lines: list[str] = []
     scale = time_scale()
     deadline = time.monotonic() + limit * scale

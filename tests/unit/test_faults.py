@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from orchestration.base import doctor, rundir
 from orchestration.base.arch import ARCHES
 from orchestration.base.errors import PanicError
 from orchestration.base.rundir import RunDirectory
@@ -19,6 +22,7 @@ from orchestration.faults import campaign, results
 from orchestration.faults import plan as plans
 from orchestration.faults.verified import COMPLAINT, ConsoleText
 from orchestration.inspect import gdbstub, machine_code
+from orchestration.machine import boot
 from orchestration.machine.progress import Progress
 
 # The instructions of machine_code.CODES, as an assembler reads them.
@@ -157,3 +161,29 @@ def test_wrong_use(arguments: list[str], words: list[str], capsys: pytest.Captur
     assert out == ""
     assert len(err.strip().splitlines()) == 1
     assert all(word in err for word in words)
+
+
+@pytest.mark.parametrize(("outcomes", "status", "said"), [
+    (["recovered", "no effect"], 0, ""),
+    (["recovered", "wrong data"], 117, "1 trials did harm"),
+    (["infrastructure", "recovered"], 120, "1 trials could not be carried out")])
+def test_the_command_tells_what_became_of_its_trials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+                                                     capsys: pytest.CaptureFixture[str], outcomes: list[str],
+                                                     status: int, said: str) -> None:
+    """Without a machine: the outcome of each trial is given."""
+    def go(work: campaign.Campaign, numbers: list[int], tell: Callable[[results.Trial], None]) -> None:
+        for number in numbers:
+            work.trials.append(results.Trial(number, outcomes[number], 0.5, driver="net"))
+            tell(work.trials[-1])
+
+    monkeypatch.setattr(campaign.Campaign, "go", go)
+    monkeypatch.setattr(boot, "artefacts", lambda arch, cache, progress: SimpleNamespace(arch=arch))
+    monkeypatch.setattr(doctor, "ensure", lambda arches: None)
+    monkeypatch.setenv(rundir.RUNS_VARIABLE, str(tmp_path))
+    assert cli.main(["faults", "x86_64", "--driver", "net", "--kind", "kill", "--count", "2", "--seed", "7", "--json",
+                     str(tmp_path / "faults.json")]) == status
+    out, err = capsys.readouterr()
+    assert said in err
+    assert "| x86_64 | net | kill | 2 |" in out
+    trials = json.loads((tmp_path / "faults.json").read_text())[0]["trials"]
+    assert [trial["outcome"] for trial in trials] == outcomes

@@ -14,11 +14,12 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from orchestration.base.arch import ARCHES
-from orchestration.base.errors import UsageError
+from orchestration.base import doctor
+from orchestration.base.arch import ARCHES, Arch
+from orchestration.base.errors import BuildError, UsageError
 from orchestration.bench.store import Store
 from orchestration.cli import main as cli
-from orchestration.machine import ktap
+from orchestration.machine import boot, ktap
 from orchestration.matrix import output, plan, runner, services
 from orchestration.matrix.plan import Cell
 
@@ -302,3 +303,32 @@ def test_a_dry_run_prints_commands(root: Path, capsys: pytest.CaptureFixture[str
     assert cli.main(["matrix", str(root / "ci/nightly.yaml"), "--dry-run", "--arch", "aarch64", "--cell", "run"]) == 0
     assert capsys.readouterr().out == "aarch64/run boot: ./orchestrate boot aarch64 --quiet -- sh -c 'uname -srm'\n"
     assert cli.main(["matrix", str(root / "ci/nightly.yaml"), "--dry-run", "--cell", "nothing"]) == 2
+
+
+def test_the_command_runs_its_cells_and_keeps_what_they_gave(fake: Path, root: Path, monkeypatch: pytest.MonkeyPatch,
+                                                             capsys: pytest.CaptureFixture[str]) -> None:
+    """With commands that boot nothing: an architecture does not build, a cell fails, the results are written."""
+    def artefacts(arch: Arch, cache: object, progress: object) -> None:
+        if arch.name == "riscv64":
+            raise BuildError("a patch does not apply")
+
+    monkeypatch.setattr(boot, "artefacts", artefacts)
+    monkeypatch.setattr(doctor, "ensure", lambda arches, tests=False: None)
+    monkeypatch.setattr(doctor, "check_space", lambda: None)
+    # The fake orchestrate ends with the status that is its first argument.
+    monkeypatch.setattr(plan, "cells", lambda matrix: [
+        Cell("x86_64", "run 0", ("0",)), Cell("x86_64", "run 117", ("117",)), Cell("riscv64", "run 0", ("0",))])
+    path = matrix_file(fake, commands={"boot": "uname"}, retries=0)
+    command = ["matrix", str(path), "--store", str(fake / "store"), "-o"]
+    assert cli.main([*command, str(fake / "both")]) == BuildError.exit_code
+    out, err = capsys.readouterr()
+    assert out == f"{fake}/both/index.html\n"
+    assert "riscv64 did not build, so none of its cells ran" in err and "a patch does not apply" in err
+    seen = {(node.get("classname"), node.get("name")): [child.tag for child in node]
+            for node in ElementTree.parse(fake / "both/junit.xml").iter("testcase")}
+    assert len(seen) == 3
+    assert cli.main([*command, str(fake / "one"), "--arch", "x86_64"]) == runner.CellsFailedError.exit_code
+    assert "x86_64/run 117: ended with 117" in capsys.readouterr().err
+    assert cli.main([*command, str(fake / "good"), "--cell", "run 0", "--arch", "x86_64"]) == 0
+    assert cli.main([*command, str(fake / "good")]) == UsageError.exit_code
+    assert "has the results of another matrix" in capsys.readouterr().err

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Which worker runs a test, and which tests are left for the nightly."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import selection
+
+from orchestration.base.arch import ARCHES
+
+
+def test_tests_of_one_machine_have_one_scope() -> None:
+    names = [f"test_x[{selection.id_of(ARCHES['x86_64'], fixtures)}{more}]" for fixtures, more in (
+        (["guest", "shared_guest"], "-42"), (["shared_guest", "arch"], "-a b"), (["machine"], ""), (["arch"], "-1"))]
+    assert [selection.scope(name) for name in names] == [
+        "x86_64@guest", "x86_64@guest", "x86_64@machine", "test_x[x86_64-1]"]
+    assert selection.scope("test_y[one-riscv64@guest-two]") == "riscv64@guest"
+    assert selection.scope("tests/unit/test_z.py::test_z") == "tests/unit/test_z.py::test_z"
+
+
+def test_machines_are_fixtures(root: Path) -> None:
+    """A fixture that is renamed must not silently lose its scope."""
+    text = "".join(path.read_text() for path in (root / "tests/system").glob("*.py"))
+    assert all(f"def {name}(" in text for name in selection.MACHINES)
+
+
+@pytest.mark.parametrize(("cpus", "number"), [(1, 0), (2, 2), (64, 2)])
+def test_two_workers_where_there_are_two_cpus(cpus: int, number: int) -> None:
+    assert selection.workers(cpus) == number
+
+
+TESTS = """
+import os
+import pytest
+
+@pytest.fixture
+def machine(arch):
+    return arch
+
+@pytest.fixture(scope="session")
+def worker():
+    return os.environ["PYTEST_XDIST_WORKER"]
+
+@pytest.mark.parametrize("number", range(8))
+def test_shared(machine, worker, number):
+    with open("log", "a") as file:
+        file.write(f"{machine.name} {worker}\\n")
+
+@pytest.mark.nightly
+def test_slow():
+    raise AssertionError
+"""
+
+
+def test_workers_and_the_nightly(root: Path, tmp_path: Path) -> None:
+    """With pytest and its workers as they are installed: each machine has one, and the last lines tell what is left."""
+    (tmp_path / "test_small.py").write_text(TESTS)
+    command = [sys.executable, "-m", "pytest", "-n2", "--arch=x86_64", "--arch=riscv64", f"--rootdir={root}",
+               f"--confcutdir={root}", "-p", "conftest", "-c", str(root / "pyproject.toml"), str(tmp_path)]
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{root}:{root / 'tests'}", "HOME": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+                          timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 nightly test was left out" in done.stdout
+    seen = (tmp_path / "log").read_text().split("\n")[:-1]
+    assert len(seen) == 16
+    assert len(set(seen)) == 2, seen
+    named = subprocess.run([*command[:-1], f"{tmp_path}/test_small.py::test_slow"], cwd=tmp_path, env=environment,
+                           capture_output=True, text=True, check=False, timeout=200)
+    assert named.returncode == 1
+    assert "1 failed" in named.stdout
