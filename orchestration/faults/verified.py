@@ -7,7 +7,6 @@ not: an error that the guest was told of, or data that is not what it must be.
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import subprocess
@@ -16,67 +15,21 @@ import time
 import zlib
 from contextlib import suppress
 from itertools import pairwise
-from pathlib import Path
 
-from orchestration.base.arch import Arch
-from orchestration.base.errors import BuildError, InfrastructureError, QuollError
+from orchestration.base.errors import InfrastructureError
 from orchestration.base.ownership import PREFIX, OwnFolder, temporary
 from orchestration.base.tools import program
 from orchestration.base.tree import ROOT
-from orchestration.machine import ssh
+from orchestration.faults.program import GuestProgram, compile_program
 from orchestration.machine.console import Channel, Line
 from orchestration.machine.session import Session
 
 SOURCES = ROOT / "tests" / "faults"
 START_LIMIT, FINISH_LIMIT = 60.0, 120.0
-# Linked out of the way of the drivers' addresses, so that their breakpoints are theirs.
-LINK = ("-static", "-Wl,-Ttext-segment=0x20000000", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-pthread")
 # What Linux says when a device let it down.
 COMPLAINT = re.compile(r"I/O error|EXT4-fs (error|warning)|Buffer I/O|is not a head|bad ring|BUG:|WARNING:|Oops|"
                        r"blocked for more than|rcu: INFO|NETDEV WATCHDOG|Remounting filesystem read-only|"
                        r"virtio.*(failed|error|broken)|Input/output error")
-
-
-def compile_program(arch: Arch, source: Path, target: Path) -> Path:
-    """Compile a guest program for an architecture."""
-    done = subprocess.run([program(arch.compiler), *LINK, str(source), "-o", str(target)], capture_output=True,
-                          text=True, check=False)
-    if done.returncode:
-        raise BuildError(f"{source.name} does not compile for {arch.name}", "", tuple(done.stderr.splitlines()[-8:]))
-    return target
-
-
-class Remote(threading.Thread):
-    """A program in the guest with its output by lines; closing its input asks it to end."""
-
-    def __init__(self, session: Session, command: str, workload: Verified) -> None:
-        """Describe it; start() starts it."""
-        super().__init__(daemon=True, name="workload")
-        self.session, self.command, self.workload = session, command, workload
-        self.status: int | None = None
-        self.error: Exception | None = None
-        self.rest = b""
-        reading, self.input = os.pipe()
-        self.source = os.fdopen(reading, "rb")
-
-    def write(self, data: bytes, /) -> None:
-        """Take output."""
-        *lines, self.rest = (self.rest + data).split(b"\n")
-        for line in lines:
-            self.workload.told(line.decode(errors="replace"))
-
-    def run(self) -> None:
-        """Run the program to its end."""
-        assert self.session.connection is not None
-        try:
-            self.status = ssh.run(self.session.connection, self.command, out=self, err=self, source=self.source)
-        except (QuollError, OSError, EOFError) as error:
-            self.error = error
-
-    def close_input(self) -> None:
-        """Ask it to end."""
-        with suppress(OSError):
-            os.close(self.input)
 
 
 class Verified:
@@ -93,7 +46,7 @@ class Verified:
         self.errors: list[str] = []
         self.wrong: list[str] = []
         self.final = ""
-        self.remote: Remote | None = None
+        self.remote: GuestProgram | None = None
         self.lock = threading.Lock()
 
     def progressed(self, units: int) -> None:
@@ -132,7 +85,7 @@ class Verified:
         with OwnFolder(temporary(), PREFIX) as folder:
             binary = compile_program(self.session.machine.arch, SOURCES / f"{self.program}.c", folder / self.program)
             self.session.push(binary, f"/tmp/{self.program}")
-        self.remote = Remote(self.session, f"/tmp/{self.program} {self.arguments}", self)
+        self.remote = GuestProgram(self.session, f"/tmp/{self.program} {self.arguments}", self.told)
         self.remote.start()
         self.session.wait_for(lambda: self.units > 0 or self.ended(), f"the {self.program} workload's first result",
                               START_LIMIT)

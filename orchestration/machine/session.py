@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from orchestration.base.errors import HangError, InfrastructureError, QuollError
-from orchestration.machine import registry, ssh, terminal
+from orchestration.machine import registry, ssh, streams, terminal
 from orchestration.machine.follower import Follower
 from orchestration.machine.keys import RunKeys
 from orchestration.machine.stages import POWER_OFF_LIMIT
@@ -77,7 +77,7 @@ class Session(Follower):
     def shell_run(self, command: str, source: BinaryIO | bytes | None = None, limit: float = 120.0) -> ssh.Done:
         """Run a shell command in the guest and return its status and output."""
         assert self.connection is not None
-        out, err = ssh.Buffer(), ssh.Buffer()
+        out, err = streams.Buffer(), streams.Buffer()
         status = ssh.run(self.connection, f"{command}\nexit $?", out=out, err=err, source=source,
                          limit=limit * self.tracker.scale, check=self.check)
         return ssh.Done(status, out.data, err.data)
@@ -101,7 +101,7 @@ class Session(Follower):
     @staticmethod
     def say_ready() -> int:
         """Tell that the guest is up, for whoever wants no more than that."""
-        ssh.standard_output()[0].write(b"ready\n")
+        streams.standard_output()[0].write(b"ready\n")
         return 0
 
     def push(self, local: Path, remote: str, mode: str = "755") -> None:

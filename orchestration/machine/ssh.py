@@ -16,13 +16,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import BinaryIO, Protocol, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import fabric
 import paramiko
 
 from orchestration.base.errors import HangError, InfrastructureError, QuollError
 from orchestration.machine.stages import POWER_OFF_LIMIT, time_scale
+from orchestration.machine.streams import Buffer, Sink
 
 CHUNK = 1 << 16
 POLL = 0.1
@@ -46,28 +47,6 @@ Check = Callable[[], bool]
 
 class SwitchedOff(InfrastructureError):
     """The guest switched itself off, as it was told to, while something ran in it."""
-
-
-class OutputClosed(Exception):
-    """Nobody reads our output any more."""
-
-
-class Sink(Protocol):
-    """Where output goes."""
-
-    def write(self, data: bytes, /) -> object:
-        """Take bytes."""
-
-
-@dataclass
-class Buffer:
-    """A sink that keeps what it gets."""
-
-    data: bytes = b""
-
-    def write(self, data: bytes, /) -> None:
-        """Take bytes."""
-        self.data += data
 
 
 @dataclass(frozen=True)
@@ -290,29 +269,3 @@ def greets(port: int) -> bool:
             return line.recv(4) == b"SSH-"
     except OSError:
         return False
-
-
-@dataclass(frozen=True)
-class Stream:
-    """One of our standard streams, written to at once."""
-
-    descriptor: int
-    name: str
-
-    def write(self, data: bytes, /) -> None:
-        """Write all of it."""
-        while data:
-            try:
-                data = data[os.write(self.descriptor, data):]
-            except BlockingIOError:
-                # Whoever shares the stream with us may have made it so.
-                select.select([], [self.descriptor], [], POLL)
-            except BrokenPipeError as error:
-                raise OutputClosed from error
-            except OSError as error:
-                raise InfrastructureError(f"cannot write standard {self.name}: {error.strerror}") from error
-
-
-def standard_output() -> tuple[Sink, Sink]:
-    """Return this process' standard output and error."""
-    return Stream(1, "output"), Stream(2, "error")

@@ -16,7 +16,7 @@ from types import FrameType, TracebackType
 
 import paramiko
 
-from orchestration.machine import ssh
+from orchestration.machine import ssh, streams
 
 INPUT, OUTPUT = 0, 1
 # Bytes that were typed and that the guest does not take yet; more of them stay in the terminal.
@@ -131,7 +131,7 @@ class Terminal:
         return changed
 
 
-def join(channel: paramiko.Channel, terminal: Terminal, check: ssh.Check, out: ssh.Sink) -> int | None:
+def join(channel: paramiko.Channel, terminal: Terminal, check: ssh.Check, out: streams.Sink) -> int | None:
     """Join the terminal with a program in the guest; return its status, None when the connection ended before."""
     escapes = Escapes()
     waiting = b""
@@ -184,7 +184,7 @@ def run(connection: ssh.Connection, command: str, check: ssh.Check) -> int:
         columns, rows = terminal.size()
         channel.get_pty(os.fsencode(name), columns, rows)
 
-    out, _ = ssh.standard_output()
+    out, _ = streams.standard_output()
     channel = ssh.start(connection, command, check, prepare=prepare)
     try:
         with terminal:
@@ -219,10 +219,10 @@ def serve(connection: ssh.Connection, argv: list[str], check: ssh.Check, *, want
             first = first_input(check)
             if not first:
                 return idle()
-        out, err = ssh.standard_output()
+        out, err = streams.standard_output()
         return ssh.run(connection, ssh.quote(argv) if argv else SHELL, out=out, err=err, check=check,
                        source=None if terminal else ssh.Input(INPUT, first))
-    except ssh.OutputClosed:
+    except streams.OutputClosed:
         return 128 + signal.SIGPIPE
     except ssh.SwitchedOff:
         if argv:

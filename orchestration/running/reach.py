@@ -27,9 +27,8 @@ from orchestration.base.errors import HangError, InfrastructureError, PanicError
 from orchestration.base.tools import program
 from orchestration.base.tree import ROOT
 from orchestration.build import quoll
-from orchestration.machine import registry, ssh, tee
+from orchestration.machine import registry, ssh, streams, tee
 from orchestration.machine.console import Channel, Splitter
-from orchestration.machine.ssh import OutputClosed
 from orchestration.machine.stages import POWER_OFF_LIMIT, SSH_LIMIT, time_scale
 from orchestration.machine.terminal import INPUT, Terminal, serve
 
@@ -95,7 +94,7 @@ def attach(entry: registry.Entry, log: bool) -> int:
     try:
         with Terminal() if terminal else nullcontext() as raw:
             converse(line, raw, log)
-    except OutputClosed:
+    except streams.OutputClosed:
         return 128 + signal.SIGPIPE
     except OSError:
         return 0
@@ -108,7 +107,7 @@ def attach(entry: registry.Entry, log: bool) -> int:
 def converse(line: socket.socket, terminal: Terminal | None, log: bool) -> None:
     """Show what comes from a machine's tee, send what is typed, until Ctrl-] or either's end."""
     split = Splitter()
-    out = ssh.standard_output()[0]
+    out = streams.standard_output()[0]
     waiting: list[socket.socket | int] = [line, INPUT]
     while True:
         if terminal is not None:
@@ -129,7 +128,7 @@ def converse(line: socket.socket, terminal: Terminal | None, log: bool) -> None:
             line.sendall(typed)
 
 
-def show(out: ssh.Sink, channel: Channel, run: bytes, log: bool, terminal: bool) -> None:
+def show(out: streams.Sink, channel: Channel, run: bytes, log: bool, terminal: bool) -> None:
     """Write one channel's bytes: the guest's as they are, the log dimmed where it is wanted."""
     if channel is Channel.GUEST:
         out.write(run)
@@ -177,9 +176,9 @@ def copy(sources: list[str], target: str) -> int:
 
 
 def run(connection: ssh.Connection, command: str, source: BinaryIO | bytes | None = None,
-        out: ssh.Sink | None = None) -> bytes:
+        out: streams.Sink | None = None) -> bytes:
     """Run a command of ours and return its output, or give it to out; raise with its words when it fails."""
-    kept, err = ssh.Buffer(), ssh.Buffer()
+    kept, err = streams.Buffer(), streams.Buffer()
     if ssh.run(connection, f"{command}\nexit $?", out=out or kept, err=err, source=source):
         raise InfrastructureError(f"cp: {err.data.decode(errors='replace').strip() or 'the guest refused'}")
     return kept.data
@@ -275,7 +274,7 @@ def stop(entry: registry.Entry) -> int:
     deadline = time.monotonic() + POWER_OFF_LIMIT * time_scale()
     check = watch(entry)
     with suppress(QuollError), connect(entry, check, POWER_OFF_LIMIT) as connection:
-        ssh.run(connection, "poweroff", out=ssh.Buffer(), err=ssh.Buffer(), limit=10.0, check=check)
+        ssh.run(connection, "poweroff", out=streams.Buffer(), err=streams.Buffer(), limit=10.0, check=check)
     while registry.alive(entry):
         if time.monotonic() > deadline:
             os.kill(entry.pid, signal.SIGTERM)

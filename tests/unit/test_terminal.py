@@ -21,7 +21,7 @@ import pytest
 
 from orchestration.base.errors import PanicError
 from orchestration.base.tree import ROOT
-from orchestration.machine import ssh, terminal
+from orchestration.machine import ssh, streams, terminal
 
 
 class Channel:
@@ -76,7 +76,7 @@ class Ours:
     def __init__(self) -> None:
         self.master, self.slave = pty.openpty()
         self.channel = Channel()
-        self.out = ssh.Buffer()
+        self.out = streams.Buffer()
         self.checks: list[Callable[[], bool]] = []
 
     def check(self) -> bool:
@@ -246,12 +246,12 @@ def test_closed_standard_streams_are_no_other_files(closed: tuple[int, ...]) -> 
 def test_an_output_that_takes_nothing_is_one_line(tmp_path: Path) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     with pytest.raises(ssh.InfrastructureError, match="cannot write standard output: No space left on device"):
-        ssh.Stream(full, "output").write(b"x")
+        streams.Stream(full, "output").write(b"x")
     os.close(full)
     reading, writing = os.pipe()
     os.close(reading)
-    with pytest.raises(ssh.OutputClosed):
-        ssh.Stream(writing, "output").write(b"x")
+    with pytest.raises(streams.OutputClosed):
+        streams.Stream(writing, "output").write(b"x")
     os.close(writing)
 
 
@@ -267,7 +267,7 @@ def test_an_output_that_does_not_block_gets_all() -> None:
 
     thread = threading.Thread(target=read)
     thread.start()
-    ssh.Stream(writing, "output").write(data)
+    streams.Stream(writing, "output").write(data)
     thread.join(10)
     assert bytes(got) == data
     os.close(reading)

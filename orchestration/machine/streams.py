@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Where the output of a guest's program goes: memory, or our own standard streams."""
+
+from __future__ import annotations
+
+import os
+import select
+from dataclasses import dataclass
+from typing import Protocol
+
+from orchestration.base.errors import InfrastructureError
+
+# Seconds to wait at a time for a standard stream that does not block and is full.
+PAUSE = 0.1
+
+
+class OutputClosed(Exception):
+    """Nobody reads our output any more."""
+
+
+class Sink(Protocol):
+    """Where output goes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take bytes."""
+
+
+@dataclass
+class Buffer:
+    """A sink that keeps what it gets."""
+
+    data: bytes = b""
+
+    def write(self, data: bytes, /) -> None:
+        """Take bytes."""
+        self.data += data
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One of our standard streams, written to at once."""
+
+    descriptor: int
+    name: str
+
+    def write(self, data: bytes, /) -> None:
+        """Write all of it."""
+        while data:
+            try:
+                data = data[os.write(self.descriptor, data):]
+            except BlockingIOError:
+                # Whoever shares the stream with us may have made it so.
+                select.select([], [self.descriptor], [], PAUSE)
+            except BrokenPipeError as error:
+                raise OutputClosed from error
+            except OSError as error:
+                raise InfrastructureError(f"cannot write standard {self.name}: {error.strerror}") from error
+
+
+def standard_output() -> tuple[Sink, Sink]:
+    """Return this process' standard output and error."""
+    return Stream(1, "output"), Stream(2, "error")
