@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a server says to the root pager. */
+/* Messages of a server to the root pager. */
 #include <base/lib.h>
 #include <base/server.h>
 #include <l4/syscall.h>
@@ -13,7 +13,7 @@ unsigned long l4_server_ready(void)
 	return msg.words[0];
 }
 
-/* Not blocking: a root pager that does not wait for the answer has other things to do. */
+/* Without blocking: if the root pager does not wait for the answer, the answer is lost and the next ping counts. */
 void l4_server_pong(unsigned long left)
 {
 	struct l4_msg msg = { .tag = l4_tag(L4_ROOT_PONG, 1, 0), .words = { left } };

@@ -4,10 +4,9 @@
 #include <base/lib.h>
 #include <virtio/virtqueue.h>
 
-#define DIRECT_MAX 8 /* descriptors; a longer request in a table of its own leaves room for others */
+#define DIRECT_MAX 8 /* descriptors in the ring; a longer request gets a table, so that others find room */
 
-/* Used ring after descriptors and available ring, each aligned as section 2.7 asks; the event fields count
- * too. */
+/* The used ring lies behind descriptors and available ring with its event field, aligned as section 2.7 asks. */
 static size_t used_offset(u16 size) { return (16UL * size + 6 + 2UL * size + 63) & ~63UL; }
 
 size_t virtqueue_bytes(u16 size) { return used_offset(size) + 6 + 8UL * size; }
@@ -56,7 +55,7 @@ bool virtqueue_fits(const struct virtqueue *queue, u16 count)
 	return queue->free_count >= (wants_table(queue, count) ? 1 : count);
 }
 
-/* Any one store changes it. */
+/* Sum of a descriptor's words. A change of one word changes it. */
 static u64 sum(const struct vring_desc *desc)
 {
 	const volatile u64 *word = (const volatile u64 *)desc;
@@ -78,7 +77,7 @@ static u64 put(struct vring_desc *desc, const struct dma_buffer *buffer, bool la
 	return sum(&value);
 }
 
-/* The request in a table of its own (section 2.7.5.3), which costs one descriptor. */
+/* Put the request into a table of its own (section 2.7.5.3), which takes one descriptor of the ring. */
 static void add_table(struct virtqueue *queue, u16 head, const struct dma_buffer *buffers, u16 count)
 {
 	u16 number = queue->free_table[--queue->free_tables] % VIRTQUEUE_TABLES, i;
@@ -99,6 +98,7 @@ static void add_table(struct virtqueue *queue, u16 head, const struct dma_buffer
 	queue->length[head] = 1;
 }
 
+/* Put the request into descriptors of the ring. */
 static void add_chain(struct virtqueue *queue, u16 head, const struct dma_buffer *buffers, u16 count)
 {
 	u16 at = head, i;
@@ -131,8 +131,8 @@ bool virtqueue_add(struct virtqueue *queue, const struct dma_buffer *buffers, u1
 	return true;
 }
 
-/* Whether a descriptor is that of a buffer. */
-static bool is(const struct vring_desc *desc, const struct dma_buffer *buffer, bool last)
+/* Whether a descriptor says what a buffer says. */
+static bool describes(const struct vring_desc *desc, const struct dma_buffer *buffer, bool last)
 {
 	u16 flags = l4_read_once(desc->flags);
 
@@ -158,7 +158,7 @@ bool virtqueue_holds(const struct virtqueue *queue, const struct dma_buffer *buf
 		at = 0;
 	}
 	for (i = 0; i < count; i++) {
-		if (!is(&table[at], &buffers[i], i + 1 == count))
+		if (!describes(&table[at], &buffers[i], i + 1 == count))
 			return false;
 		at = l4_read_once(table[at].next) % VIRTQUEUE_MAX;
 	}
@@ -168,7 +168,7 @@ bool virtqueue_holds(const struct virtqueue *queue, const struct dma_buffer *buf
 void virtqueue_kick(struct virtqueue *queue)
 {
 	l4_store_release(&queue->avail->idx, queue->avail_idx);
-	l4_mb(); /* before we look at the flag, and before the doorbell */
+	l4_mb(); /* before the flag is read, and before the doorbell */
 	if (!(l4_read_once(queue->used->flags) & VRING_USED_NO_NOTIFY))
 		*queue->doorbell = queue->number;
 }
@@ -197,7 +197,7 @@ bool virtqueue_get(struct virtqueue *queue, u16 *token, u32 *written)
 	}
 	for (i = 0; i < queue->table_length[head] && i < VIRTQUEUE_LONGEST; i++)
 		found += sum(&queue->tables[queue->table[head] % VIRTQUEUE_TABLES][i]);
-	/* If it is not as we wrote it, the device may have done something else than it was asked to. */
+	/* If a stray store changed a descriptor, the device may have done something else than it was asked to. */
 	if (found != queue->sum[head])
 		l4_die("descriptors of request %u were changed", head);
 	if (queue->table_length[head])

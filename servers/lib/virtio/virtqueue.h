@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Drive a device's split ring: the side that virtio calls the driver. */
-#ifndef VIRTQUEUE_H
-#define VIRTQUEUE_H
+/*
+ * Drive a device's split ring (virtio 1.2, section 2.7): the side that virtio calls the driver. Which descriptors are
+ * free and which request is where stands in memory of this program; nothing is read back from memory that the device
+ * reaches, but for finished requests and for checks.
+ */
+#ifndef VIRTIO_VIRTQUEUE_H
+#define VIRTIO_VIRTQUEUE_H
 
 #include <base/dma.h>
 #include <virtio/vring.h>
@@ -23,15 +27,15 @@ struct virtqueue {
 	struct vring_desc (*tables)[VIRTQUEUE_LONGEST];
 	u64 tables_paddr;
 	u16 table_count, free_tables;
-	/* Private: the device reads the tables, but what it could change there is never believed. */
+	/* Free tables, and of each descriptor in the ring the next, free or of the same request. */
 	u16 free_table[VIRTQUEUE_TABLES];
 	u16 next[VIRTQUEUE_MAX];
-	/* Of the request that starts here: */
-	u16 length[VIRTQUEUE_MAX];       /* descriptors in the ring, 0: there is none */
+	/* Of the request whose first descriptor has this number: */
+	u16 length[VIRTQUEUE_MAX];       /* its descriptors in the ring, 0: there is none */
 	u16 table[VIRTQUEUE_MAX];        /* its table */
-	u16 table_length[VIRTQUEUE_MAX]; /* and descriptors there, 0: it has none */
+	u16 table_length[VIRTQUEUE_MAX]; /* its descriptors in a table, 0: it has none */
 	u16 token[VIRTQUEUE_MAX];
-	u64 sum[VIRTQUEUE_MAX]; /* of the words of all descriptors, as we wrote them */
+	u64 sum[VIRTQUEUE_MAX]; /* of the words of all its descriptors, as written */
 };
 
 /* Bytes of memory for a ring of that size. */
@@ -49,20 +53,19 @@ u16 virtqueue_longest(const struct virtqueue *queue);
 /* Whether a request of so many buffers fits now. */
 bool virtqueue_fits(const struct virtqueue *queue, u16 count);
 
-/* Add a request of buffers, readable ones first; false when it does not fit. Not yet visible to the
- * device. */
+/* Add a request of buffers, readable ones first; the device sees it after a kick. False if it does not fit. */
 bool virtqueue_add(struct virtqueue *queue, const struct dma_buffer *buffers, u16 count, u16 token);
 
 /* Whether what was added last is a request of these buffers, as the device will read it. */
 bool virtqueue_holds(const struct virtqueue *queue, const struct dma_buffer *buffers, u16 count);
 
-/* Let the device see what was added, and ring unless it asks not to. */
+/* Let the device see what was added; ring the doorbell unless the device asks not to. */
 void virtqueue_kick(struct virtqueue *queue);
 
-/* Whether what is private agrees with itself, and with count requests that the caller has out. */
+/* Self-check: whether the bookkeeping agrees with itself, and with the count of requests that the caller has out. */
 bool virtqueue_sound(const struct virtqueue *queue, u16 count);
 
-/* Ring, whether or not the device asks for it. */
+/* Ring the doorbell, whether or not the device asks for it. */
 void virtqueue_ring(struct virtqueue *queue);
 
 /* Whether there is a finished request. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Split rings (virtio 1.2, section 2.7), as they are in memory. */
-#ifndef L4_VRING_H
-#define L4_VRING_H
+/* Split rings (virtio 1.2, section 2.7) in memory; status and feature bits of every device (sections 2.1 and 6). */
+#ifndef VIRTIO_VRING_H
+#define VIRTIO_VRING_H
 
 #include <l4/types.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Serial line of the machine: a 16550 UART. */
+/* A 16550 UART. */
 #include <class/serial.h>
 
 /* Registers and bits: 16550 data sheet, sections 8.1 to 8.6. */
@@ -10,7 +10,7 @@ enum { IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
 #define IIR_NONE         1
 #define FCR_ENABLE       1
 #define LCR_8N1          3
-#define MCR_DTR_RTS_OUT2 0xb /* OUT2 opens the interrupt line of a PC */
+#define MCR_DTR_RTS_OUT2 0xb /* a PC's interrupt line is connected through OUT2 */
 #define LSR_RECEIVED     1
 #define LSR_EMPTY        0x20
 #define FIFO             16
@@ -21,7 +21,7 @@ static inline u8 read_reg(unsigned int reg) { return (u8)uart_in(reg, 1); }
 
 static inline void write_reg(unsigned int reg, u8 value) { uart_out(reg, 1, value); }
 
-/* A bit that is not there is waited for; one that is there is looked at twice. */
+/* Whether a status bit is set, read twice: to go on by a wrong 1 would lose a byte, a wrong 0 only waits. */
 static bool status(u8 bit) { return (read_reg(LSR) & bit) && (read_reg(LSR) & bit); }
 
 static void enable(u8 interrupts, bool anew)
@@ -35,7 +35,7 @@ static void enable(u8 interrupts, bool anew)
 static void init(void)
 {
 	write_reg(IER, 0);
-	write_reg(FCR, FCR_ENABLE); /* keeps what the kernel has put in */
+	write_reg(FCR, FCR_ENABLE); /* without clearing: the kernel's last bytes may be in it */
 	write_reg(LCR, LCR_8N1);
 	write_reg(MCR, MCR_DTR_RTS_OUT2);
 	enable(IER_RECEIVED, true);
@@ -49,7 +49,7 @@ static bool has_room(void)
 		if (!status(LSR_EMPTY))
 			return false;
 		left = FIFO;
-		enable(guarded_get(&ier) & ~IER_ROOM, false); /* else each byte that leaves raises it */
+		enable(guarded_get(&ier) & ~IER_ROOM, false); /* else it interrupts whenever the FIFO runs empty */
 	}
 	guarded_set(&room, left - 1);
 	return true;
@@ -64,7 +64,7 @@ static void want(bool received, bool room_too, bool anew)
 
 static void interrupt(void)
 {
-	/* Reading takes back "there is room"; "received" goes when the data is read. */
+	/* Reading clears the interrupt for room; that for data received goes when the data is read. */
 	read_reg(IIR);
 }
 

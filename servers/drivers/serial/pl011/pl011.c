@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Serial line of the machine: an ARM PrimeCell PL011. Speed is as firmware left it. */
+/* An ARM PrimeCell PL011. Its speed stays as firmware left it. */
 #include <class/serial.h>
 
 /* Registers and bits: ARM DDI 0183, sections 3.3.1 to 3.3.14; offsets in words. */
@@ -13,9 +13,9 @@ enum { FLAGS = 6, LINE = 11, CONTROL = 12, MASK = 14, CLEAR = 17 };
 #define CONTROL_ON    0xf01 /* enabled, transmit, receive, DTR, RTS */
 #define INT_RECEIVED  0x10
 #define INT_ROOM      0x20
-#define INT_TIMEOUT   0x40 /* something was received, less than the FIFO's threshold */
+#define INT_TIMEOUT   0x40 /* data was received, less than the FIFO's threshold */
 #define INT_ALL       0x7ff
-#define FIFO          16 /* of the oldest revision; later ones hold 32 */
+#define FIFO          16 /* depth in the oldest revision; 32 in later ones */
 
 static struct guarded room = { 0, ~0U }, mask = { 0, ~0U };
 
@@ -36,7 +36,10 @@ static void want(bool received, bool room_too, bool anew)
 static void init(void)
 {
 	write_reg(MASK, 0);
-	/* A change clears the FIFOs: not while the kernel's last words are in one, and not what was typed. */
+	/*
+	 * A change of the line's format clears the FIFOs. So make none that is not needed, which would lose what was
+	 * typed, and wait until the kernel's last bytes are sent.
+	 */
 	if (read_reg(LINE) != LINE_8N1_FIFO) {
 		while (read_reg(FLAGS) & FLAGS_BUSY)
 			;
@@ -44,7 +47,7 @@ static void init(void)
 		write_reg(LINE, LINE_8N1_FIFO);
 	}
 	write_reg(CONTROL, CONTROL_ON);
-	/* Those of reception go when the data is read, and would not come again. */
+	/* Not those of reception: they go when the data is read, and once cleared would not come again. */
 	write_reg(CLEAR, INT_ALL & ~(u32)(INT_RECEIVED | INT_TIMEOUT));
 	want(true, false, true);
 }
@@ -54,7 +57,7 @@ static bool has_room(void)
 	u32 left = guarded_get(&room);
 
 	if (!left) {
-		u32 first = read_reg(FLAGS), second = read_reg(FLAGS); /* what we go by is looked at twice */
+		u32 first = read_reg(FLAGS), second = read_reg(FLAGS); /* a wrong value would lose bytes */
 
 		if ((first | second) & FLAGS_FULL)
 			return false;
@@ -68,7 +71,7 @@ static bool received(void) { return !(read_reg(FLAGS) & FLAGS_NO_DATA) && !(read
 
 static void interrupt(void)
 {
-	/* It is raised again when a full FIFO runs low. */
+	/* Clear the interrupt for room. It comes again when a full FIFO runs low. */
 	if (guarded_get(&mask) & INT_ROOM)
 		write_reg(CLEAR, INT_ROOM);
 }
