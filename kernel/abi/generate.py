@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Generate C headers, Python constants and the reference page from abi.yaml.
 
-Usage: generate.py --arch ARCH (--headers FOLDER | --python | --page) [--output FILE]
+Usage: generate.py --arch ARCH (--headers FOLDER | --page) [--output FILE]
+       generate.py --python [--output FILE]     one module for all architectures
 
 Exits with 2 and one line on a malformed source. A header that would not change is not written, so that nothing
 that includes it is built again.
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from abi_model import FRAME, SOURCE, Abi, AbiError, load
+from abi_model import FRAME, SOURCE, load, load_all
+from abi_types import Abi, AbiError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 C_TYPES = {"u8": "unsigned char", "u16": "unsigned short", "u32": "unsigned int", "u64": "unsigned long"}
@@ -55,9 +57,11 @@ def headers(abi: Abi) -> dict[str, str]:
     return found | {name: render(abi, f"{name}.j2") for name in HEADERS}
 
 
-def python(abi: Abi) -> str:
-    """Python module of constants, and of structures as (name, offset, size) tuples."""
-    return render(abi, "python.py.j2")
+def python(abis: list[Abi]) -> str:
+    """Python module: a class with a typed field for each constant that all architectures have, and its values."""
+    values = {abi.arch: {number.name: number.value for number in abi.numbers()} for abi in abis}
+    common = [name for name in values[abis[0].arch] if all(name in names for names in values.values())]
+    return render(abis[0], "quoll_abi.py.j2", abis=abis, common=common, values=values)
 
 
 def page(abi: Abi) -> str:
@@ -76,19 +80,20 @@ def write_headers(abi: Abi, folder: Path) -> None:
 def main() -> int:
     """Command line entry."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--arch", required=True)
+    parser.add_argument("--arch")
     parser.add_argument("--output", type=Path)
     form = parser.add_mutually_exclusive_group(required=True)
     form.add_argument("--headers", type=Path, metavar="FOLDER")
-    form.add_argument("--python", action="store_const", dest="form", const=python)
-    form.add_argument("--page", action="store_const", dest="form", const=page)
+    form.add_argument("--python", action="store_true")
+    form.add_argument("--page", action="store_true")
     args = parser.parse_args()
+    if not args.python and not args.arch:
+        parser.error("--headers and --page need --arch")
     try:
-        abi = load(args.arch)
         if args.headers:
-            write_headers(abi, args.headers)
+            write_headers(load(args.arch), args.headers)
             return 0
-        text = args.form(abi)
+        text = python(load_all()) if args.python else page(load(args.arch))
     except (AbiError, KeyError, ValueError, TypeError, AttributeError, IndexError, yaml.YAMLError,
             TemplateError) as error:
         print(f"{SOURCE.name}: {' '.join(str(error).split())}", file=sys.stderr)

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import os
-from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import fdt
+
+if TYPE_CHECKING:
+    from quoll_abi import Abi
 
 EVENTS_PHANDLE = 1
 DTB_SIZE = 0x10000
@@ -18,7 +21,7 @@ def cells(value: int) -> str:
     return f"{value >> 32:#x} {value & 0xFFFFFFFF:#x}"
 
 
-def source(abi: SimpleNamespace, bootargs: str, guest_ram: int, seed: bytes, initrd: range = NO_INITRD) -> str:
+def source(abi: Abi, bootargs: str, guest_ram: int, seed: bytes, initrd: range = NO_INITRD) -> str:
     """Return the tree's source. guest_ram is in bytes; seed feeds the guest's random numbers.
 
     bootargs may hold any bytes, quotes among them, as a command line does.
@@ -83,7 +86,7 @@ def source(abi: SimpleNamespace, bootargs: str, guest_ram: int, seed: bytes, ini
 """
 
 
-def compile_tree(abi: SimpleNamespace, bootargs: str, guest_ram: int, seed: bytes,
+def compile_tree(abi: Abi, bootargs: str, guest_ram: int, seed: bytes,
                  initrd: range = NO_INITRD) -> bytes:
     """Return the flattened device tree."""
     blob: bytes = fdt.parse_dts(source(abi, bootargs, guest_ram, seed, initrd)).to_dtb(version=17)

@@ -12,13 +12,16 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from orchestration.base.arch import Arch
 from orchestration.base.errors import BuildError
+
+if TYPE_CHECKING:
+    from quoll_abi import Abi
 
 HEADER = struct.Struct("<QQQIIQ24x")
 SEGMENT = struct.Struct("<16sQQQQQII")
@@ -40,7 +43,7 @@ class Segment:
     kind: int
 
 
-def program_segments(arch: Arch, abi: SimpleNamespace, name: str, path: Path) -> list[Segment]:
+def program_segments(arch: Arch, abi: Abi, name: str, path: Path) -> list[Segment]:
     """Return the loadable segments of an ELF program, page-aligned at both ends of their address."""
     try:
         with path.open("rb") as stream:
@@ -64,14 +67,14 @@ def program_segments(arch: Arch, abi: SimpleNamespace, name: str, path: Path) ->
     return segments
 
 
-def initrd_range(abi: SimpleNamespace, guest_ram: int, size: int) -> range:
+def initrd_range(abi: Abi, guest_ram: int, size: int) -> range:
     """Return where in guest-physical memory an archive of so many bytes lies: at the end, from a page's start on."""
     page: int = abi.PAGE_SIZE
     start = (guest_ram - size) // page * page
     return range(start, start + size)
 
 
-def check_initrd(abi: SimpleNamespace, segments: Sequence[Segment], where: range) -> None:
+def check_initrd(abi: Abi, segments: Sequence[Segment], where: range) -> None:
     """Raise BuildError when an archive would lie on Linux, or on what is below it."""
     end = max((segment.vaddr - abi.GUEST_RAM_VADDR + segment.mem_size for segment in segments
                if segment.program == LINUX), default=abi.GUEST_KERNEL_GPA)
@@ -80,7 +83,7 @@ def check_initrd(abi: SimpleNamespace, segments: Sequence[Segment], where: range
                          "Linux", "fewer packages, or more memory (orchestration/machine/boot.py)")
 
 
-def pack(arch: Arch, abi: SimpleNamespace, programs: Mapping[str, Path], blobs: Mapping[str, bytes],
+def pack(arch: Arch, abi: Abi, programs: Mapping[str, Path], blobs: Mapping[str, bytes],
          guest_ram: int) -> bytes:
     """Return the boot image of programs (by name) and blobs; guest_ram is in bytes.
 
@@ -106,7 +109,7 @@ def pack(arch: Arch, abi: SimpleNamespace, programs: Mapping[str, Path], blobs: 
     return (head + table).ljust(offset, b"\0") + body
 
 
-def check_layouts(abi: SimpleNamespace) -> None:
+def check_layouts(abi: Abi) -> None:
     """Raise BuildError when the ABI's structures are no longer what this module packs."""
     sizes = {"image_header": HEADER.size, "image_segment": SEGMENT.size}
     for name, size in sizes.items():

@@ -7,6 +7,7 @@ has changed. Meson's own folder is kept beside, so that a change builds only wha
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -14,13 +15,16 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from orchestration.base import tools
 from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache, files_below, key_of
 from orchestration.base.errors import BuildError
 from orchestration.base.tree import ROOT, VENV
+
+if TYPE_CHECKING:
+    from quoll_abi import Abi
 
 SERVERS = ("root", "console", "block", "net")
 KERNEL = "quoll.elf"
@@ -47,9 +51,9 @@ def counting(name: str) -> str:
     return name.replace("quoll", "quoll-coverage")
 
 
-def generate(arch: Arch, *form: str) -> str:
-    """Return what the ABI's generator prints for an architecture; form is its option."""
-    argv = [sys.executable, str(ROOT / "kernel/abi/generate.py"), "--arch", arch.name, *form]
+def generate(*options: str) -> str:
+    """Return what the ABI's generator prints."""
+    argv = [sys.executable, str(ROOT / "kernel/abi/generate.py"), *options]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildError("the ABI's generator failed", "mend kernel/abi/abi.yaml", tuple(done.stderr.splitlines()))
@@ -59,15 +63,34 @@ def generate(arch: Arch, *form: str) -> str:
 def abi_headers(arch: Arch) -> dict[str, str]:
     """Return the text of every C header of the ABI, by name."""
     with tempfile.TemporaryDirectory() as folder:
-        generate(arch, "--headers", folder)
+        generate("--arch", arch.name, "--headers", folder)
         return {path.name: path.read_text() for path in sorted(Path(folder).iterdir())}
 
 
-def abi(arch: Arch) -> SimpleNamespace:
+def abi_folder() -> Path:
+    """Return the folder with quoll_abi.py, the ABI's constants with their types, generated if need be.
+
+    It is beside the Python packages, where mypy_path of pyproject.toml finds it: so the types of constants are checked.
+    """
+    module = VENV / "abi" / "quoll_abi.py"
+    stamp = f"# {key_of('abi', files=files_below(ROOT / 'kernel/abi'), base=ROOT)}\n"
+    if not module.exists() or not module.read_text().startswith(stamp):
+        module.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=module.parent, suffix=".new", delete=False) as new:
+            new.write(stamp + generate("--python"))
+        Path(new.name).rename(module)
+    return module.parent
+
+
+def abi(arch: Arch) -> Abi:
     """Return the ABI's constants as attributes."""
-    names: dict[str, object] = {}
-    exec(compile(generate(arch, "--python"), "abi.py", "exec"), names)  # noqa: S102 - our own generator's output
-    return SimpleNamespace(**{name: value for name, value in names.items() if name.isupper()})
+    spec = importlib.util.spec_from_file_location("quoll_abi", abi_folder() / "quoll_abi.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["quoll_abi"] = module
+    spec.loader.exec_module(module)
+    found: dict[str, Abi] = module.ABI
+    return found[arch.name]
 
 
 def compiler_version(compiler: str) -> str:

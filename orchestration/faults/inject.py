@@ -17,8 +17,7 @@ import random
 import time
 from dataclasses import asdict
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
@@ -28,6 +27,9 @@ from orchestration.base.errors import InfrastructureError
 from orchestration.faults.plan import Plan
 from orchestration.inspect.gdbstub import Stub
 from orchestration.inspect.machine_code import CODES
+
+if TYPE_CHECKING:
+    from quoll_abi import Abi
 
 # Functions on every driver's way of a request, where a fault may begin; the steps after it reach their callers.
 ENTRIES = ("backend_poll", "backend_peek", "backend_advance", "backend_push", "backend_interrupt",
@@ -71,7 +73,7 @@ class Program:
 class Injector:
     """Makes faults in one driver of one machine. Between faults the machine runs without a debugger."""
 
-    def __init__(self, arch: Arch, abi: SimpleNamespace, driver: str, path: Path) -> None:
+    def __init__(self, arch: Arch, abi: Abi, driver: str, path: Path) -> None:
         """Read the driver's program."""
         self.abi, self.driver = abi, driver
         self.code = CODES[arch.name]

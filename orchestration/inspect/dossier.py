@@ -10,8 +10,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchestration.base.arch import Arch
 from orchestration.base.errors import InfrastructureError
@@ -22,6 +21,9 @@ from orchestration.inspect.gdbstub import Stub, Target
 from orchestration.inspect.kernel_objects import GUEST, Thread, kernel_memory
 from orchestration.inspect.machine_code import CODES
 from orchestration.inspect.symbols import Symbols
+
+if TYPE_CHECKING:
+    from quoll_abi import Abi
 
 SAMPLES, SAMPLE_SECONDS = 24, 0.04
 STACK_WORDS = 96
@@ -53,7 +55,7 @@ class Dossier:
     machine: Machine
     kernel: Path | None
     linux: Path | None
-    abi: SimpleNamespace
+    abi: Abi
     parts: list[str] = field(default_factory=list)
     summary: list[str] = field(default_factory=list)
     named: dict[int, str] = field(default_factory=dict)

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from orchestration.base.errors import InfrastructureError
 from orchestration.inspect import debuginfo
 from orchestration.inspect.gdbstub import Stub
+
+if TYPE_CHECKING:
+    from quoll_abi import Abi
 
 SERVERS = ("console", "block", "net")
 ROOT, GUEST = "root", "guest"
@@ -55,7 +58,7 @@ class Objects:
 class Reader:
     """Reads them once."""
 
-    def __init__(self, stub: Stub, kernel: Path, abi: SimpleNamespace) -> None:
+    def __init__(self, stub: Stub, kernel: Path, abi: Abi) -> None:
         """Read the kernel's DWARF; raise InfrastructureError when it has none that serves."""
         self.stub, self.abi = stub, abi
         self.info = debuginfo.read(kernel)
@@ -172,7 +175,7 @@ def guest_memory(stub: Stub, regions: tuple[tuple[int, int, int], ...], gpa: int
     return None
 
 
-def translate(stub: Stub, abi: SimpleNamespace, thread: Thread, vaddr: int) -> int | None:
+def translate(stub: Stub, abi: Abi, thread: Thread, vaddr: int) -> int | None:
     """Return the guest-physical address of a guest kernel's own: of its linear map, or by its page table."""
     gpa = int(vaddr - abi.GUEST_RAM_VADDR)
     if any(start <= gpa < start + size for start, size, _ in thread.regions):
@@ -191,7 +194,7 @@ def translate(stub: Stub, abi: SimpleNamespace, thread: Thread, vaddr: int) -> i
     return None
 
 
-def kernel_memory(stub: Stub, abi: SimpleNamespace, thread: Thread, vaddr: int, size: int) -> bytes:
+def kernel_memory(stub: Stub, abi: Abi, thread: Thread, vaddr: int, size: int) -> bytes:
     """Return what a guest kernel has at vaddr, up to the first page that it has not."""
     found = b""
     while len(found) < size:

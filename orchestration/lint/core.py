@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +98,7 @@ def parsed(tree: Tree, output: str) -> list[Finding]:
     return found
 
 
-def ask(tree: Tree, argv: Sequence[str], tail: int = TAIL) -> list[Finding]:
+def ask(tree: Tree, argv: Sequence[str], tail: int = TAIL, env: Mapping[str, str] | None = None) -> list[Finding]:
     """Run a linter that is a program; return what it reports.
 
     A program that fails is a finding in any case: its status and its last lines, as many as tail, where it named no
@@ -107,7 +107,8 @@ def ask(tree: Tree, argv: Sequence[str], tail: int = TAIL) -> list[Finding]:
     name = Path(argv[0]).name
     try:
         done = subprocess.run(argv, cwd=tree.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace", check=False, timeout=LIMIT)
+                              stderr=subprocess.STDOUT, text=True, errors="replace", check=False, timeout=LIMIT,
+                              env={**os.environ, **(env or {})})
     except subprocess.TimeoutExpired:
         return [Finding("", 0, f"{name} did not end in {LIMIT} s")]
     if not done.returncode:

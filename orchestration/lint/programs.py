@@ -8,6 +8,7 @@ import sys
 
 from orchestration.base.cache import key_of
 from orchestration.base.doctor import cache_root
+from orchestration.build import quoll
 from orchestration.lint.core import LIMIT, Finding, Tree, ask, program
 
 C_FOLDERS = ("common", "kernel", "servers", "tests", "rootfs")
@@ -49,7 +50,8 @@ def mend_python(tree: Tree) -> None:
 def mypy(tree: Tree) -> list[Finding]:
     """Return what mypy finds in strict mode. Its cache makes the next check one of what has changed."""
     place = cache_root() / "mypy" / key_of(str(tree.root), sys.version)
-    return ask(tree, [program("mypy"), "--cache-dir", str(place), "--no-error-summary", "--no-pretty"])
+    return ask(tree, [program("mypy"), "--cache-dir", str(place), "--no-error-summary", "--no-pretty"],
+               env={"MYPYPATH": str(quoll.abi_folder())})
 
 
 def imports(tree: Tree) -> list[Finding]:

@@ -7,7 +7,7 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache
@@ -20,6 +20,9 @@ from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import MIB, Config, Machine
 from orchestration.machine.session import Session
 from orchestration.machine.stages import BOOT_STAGES, NATIVE_STAGES, Tracker, time_scale, without_ssh
+
+if TYPE_CHECKING:
+    from quoll_abi import Abi
 
 GUEST_RAM = 512 * MIB
 # Bytes, with the one that ends it; Linux' own name for it (arch/l4).
@@ -40,7 +43,7 @@ class Artefacts:
     """Everything that was built for one architecture."""
 
     arch: Arch
-    abi: SimpleNamespace
+    abi: Abi
     bare: Path
     linux: Path
     disk: Path

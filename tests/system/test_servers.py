@@ -75,7 +75,7 @@ def runtime() -> list[Path]:
 def compile_bare(arch: Arch, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Compile a program for L4 from sources, with options for compiler and linker."""
     folder = tmp_path_factory.mktemp("bare")
-    quoll.generate(arch, "--headers", str(folder))
+    quoll.generate("--arch", arch.name, "--headers", str(folder))
     own = re.findall(r"'(-m[^']*)'", (LIBL4 / "arch" / arch.name / "meson.build").read_text())
 
     def compile_one(name: str, script: Path, sources: list[Path], *options: str) -> Path:

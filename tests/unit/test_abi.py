@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import shutil
 import subprocess
 import sys
@@ -16,8 +17,10 @@ import abi_model
 import generate
 import pytest
 import yaml
+from abi_types import AbiError
 
-from orchestration.build import linux
+from orchestration.base.arch import ARCHES as ARCHITECTURES
+from orchestration.build import linux, quoll
 
 # abi_invoke.h calls it; libl4 has it.
 INVOKE = """#include <stddef.h>
@@ -46,8 +49,8 @@ def run(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with its own generator, for sources of a test's own."""
-    for name in ("generate.py", "abi_model.py"):
-        shutil.copy(ABI_DIR / name, tmp_path)
+    for path in ABI_DIR.glob("*.py"):
+        shutil.copy(path, tmp_path)
     shutil.copytree(ABI_DIR / "templates", tmp_path / "templates")
     return tmp_path
 
@@ -78,7 +81,7 @@ def test_rest_becomes_a_pad() -> None:
 ])
 def test_bad_layout_is_rejected(fields: list[list[Any]], text: str) -> None:
     """A layout that a compiler would pad, or that does not fit, is an error that names the field."""
-    with pytest.raises(abi_model.AbiError, match=text):
+    with pytest.raises(AbiError, match=text):
         struct(fields)
 
 
@@ -149,17 +152,28 @@ def test_headers_compile_for_c_and_assembler(arch: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arch", ARCHES)
 def test_python_agrees_with_header(arch: str) -> None:
-    """Both forms carry the same numbers."""
+    """Both forms carry the same numbers; Python has those that every architecture has."""
     abi = abi_model.load(arch)
-    scope: dict[str, Any] = {}
-    exec(generate.python(abi), scope)  # noqa: S102 - the text under test is a module
+    python = quoll.abi(ARCHITECTURES[arch])
     defines = dict(line.split()[1:3] for text in generate.headers(abi).values() for line in text.splitlines()
                    if line.startswith("#define L4_") and len(line.split()) > 2 and "(x)" not in line)
     numbers = {number.name: number.value for number in abi.numbers()}
+    others = [{number.name for number in other.numbers()} for other in abi_model.load_all()]
     for name, value in {**numbers, "ABI_HASH": abi.hash, "SERVERS_HASH": abi.servers_hash}.items():
-        assert scope[name] == value
+        common = name not in numbers or all(name in names for names in others)
+        assert getattr(python, name, None) == (value if common else None)
         assert int(defines["L4_" + name].removeprefix("L4_U(").removesuffix(")"), 0) == value
-    assert scope["STRUCTS"]["utcb"][1]["mr"] == (0, 512)
+    assert python.STRUCTS["utcb"].fields["mr"] == (0, 512)
+    assert python.STRUCTS["frame"].size == len(python.STRUCTS["frame"].fields) * 8
+
+
+def test_mypy_checks_names_of_constants(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("from quoll_abi import ABI\n\nTOP: int = ABI['x86_64'].USER_TOP\n"
+                                   "SIZE: str = ABI['x86_64'].PAGE_SIZE\nWRONG = ABI['x86_64'].PAGE_SIZZ\n")
+    done = subprocess.run([sys.executable, "-m", "mypy", "--strict", "--cache-dir", "cache", "a.py"], cwd=tmp_path,
+                          env={**os.environ, "MYPYPATH": str(quoll.abi_folder())}, capture_output=True, text=True,
+                          check=False, timeout=120)
+    assert [line.split(": ")[0] for line in done.stdout.splitlines()[:-1]] == ["a.py:4", "a.py:5"], done.stdout
 
 
 @pytest.mark.parametrize("arch", ARCHES)
@@ -250,7 +264,7 @@ def test_a_register_outside_the_frame_is_rejected(folder: Path) -> None:
     source = copy.deepcopy(SOURCE)
     source["arch"][ARCHES[0]]["registers"]["reply"] = "r99"
     (folder / "abi.yaml").write_text(yaml.safe_dump(source, sort_keys=False))
-    with pytest.raises(abi_model.AbiError, match="register r99 is not in the frame"):
+    with pytest.raises(AbiError, match="register r99 is not in the frame"):
         abi_model.load(ARCHES[0], folder / "abi.yaml")
 
 
@@ -267,7 +281,7 @@ def test_headers_are_written_only_when_they_change(arch: str, tmp_path: Path) ->
 
 def test_unknown_arch_exits_with_2() -> None:
     """The message lists the names that are known."""
-    result = run(ABI_DIR, "--arch", "pdp11", "--python")
+    result = run(ABI_DIR, "--arch", "pdp11", "--page")
     assert result.returncode == 2
     assert ARCHES[0] in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -276,6 +290,7 @@ def test_unknown_arch_exits_with_2() -> None:
 def test_a_form_must_be_chosen() -> None:
     """Exactly one form must be asked for."""
     assert run(ABI_DIR, "--arch", ARCHES[0]).returncode == 2
+    assert run(ABI_DIR, "--page").returncode == 2
     assert run(ABI_DIR, "--arch", ARCHES[0], "--python", "--page").returncode == 2
 
 
