@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""All that the orchestration knows about a CPU architecture: one frozen dataclass each.
+"""The CPU architectures: one frozen dataclass for each.
 
 Standard library only: doctor asks for packages by it.
 """

@@ -64,18 +64,18 @@ def hash_sparse(path: Path) -> str:
 
 
 def note(path: Path) -> str:
-    """Return what is noted of a file."""
+    """Return the hash that the manifest keeps of a file."""
     found = path.stat()
     return SPARSE + hash_sparse(path) if found.st_blocks * 512 < found.st_size - CHUNK else hash_file(path)
 
 
 def matches(path: Path, noted: str) -> bool:
-    """Say whether a file is what was noted."""
+    """Return whether a file has the noted hash."""
     return (SPARSE + hash_sparse(path) if noted.startswith(SPARSE) else hash_file(path)) == noted
 
 
 def noted_hash(path: Path) -> str:
-    """Return the hash of a file of an entry that get() has just given: it was compared then. Another file is read."""
+    """Return the hash of a file: from the manifest for a file of an entry (get() compared it), else by reading it."""
     manifest = path.parent / MANIFEST
     return str(json.loads(manifest.read_text())[path.name]) if manifest.exists() else hash_file(path)
 
@@ -110,7 +110,7 @@ def recipe(*modules: Path) -> str:
 
 
 def files_below(*folders: Path) -> list[Path]:
-    """Return the regular files below folders, without what Python leaves behind."""
+    """Return the regular files below folders, without Python's __pycache__."""
     return [path for folder in folders for path in sorted(folder.rglob("*"))
             if path.is_file() and "__pycache__" not in path.parts]
 
@@ -119,7 +119,7 @@ class Cache:
     """A folder of entries, by kind and key."""
 
     def __init__(self, root: Path | None = None, say: Callable[[str], None] | None = None) -> None:
-        """Use root, or the user's cache folder; say is told when an entry had to be thrown away."""
+        """Use root, or the user's cache folder. say prints a line on a damaged entry, a wait, an older version."""
         self.root = root or doctor.cache_root()
         self.say: Callable[[str], None] = say or (lambda text: None)
         try:
@@ -145,7 +145,7 @@ class Cache:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Keep other orchestrators out of what name stands for, and their programs."""
+        """Hold the lock called name. Other orchestrators wait for it, also while only our programs live on."""
         folder = self.root / "locks"
         folder.mkdir(exist_ok=True)
         with ownership.lock(folder / name.replace("/", "-"),
@@ -157,7 +157,7 @@ class Cache:
         return self.root / kind / key
 
     def fault(self, entry: Path) -> str:
-        """Return why an entry cannot be used, or an empty string."""
+        """Return the reason why an entry is damaged, or an empty string."""
         try:
             noted = json.loads((entry / MANIFEST).read_text())
             for name, digest in noted.items():
@@ -168,7 +168,7 @@ class Cache:
         return ""
 
     def settle(self, fresh: Path, entry: Path) -> None:
-        """Give a new entry its name. Another one may have come there all the same: locks can be deleted while held."""
+        """Rename a new entry to its place. Another one may be there in spite of the lock: lock files can be deleted."""
         try:
             fresh.rename(entry)
         except OSError as error:
@@ -179,7 +179,7 @@ class Cache:
                 fresh.rename(entry)
 
     def get(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
-        """Return the entry's folder; when it is not there or damaged, have make fill a new one."""
+        """Return the entry's folder. If it is missing or damaged, call make(folder) to fill a new one."""
         entry = self.folder(kind, key)
         with self.lock(f"{kind}-{key}"):
             if entry.exists():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the machine must have: checks it, and says or runs the exact command that mends it.
+"""Checks what this host must have, and prints or runs the command that installs it.
 
 Standard library only.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from orchestration.base.arch import ARCHES, Arch
 from orchestration.base.errors import InfrastructureError, MissingError
 
-# What the command line itself stands on.
+# Needed by the command line itself.
 FIRST = ["python3-venv", "util-linux"]
 # Debian packages, with what each is for. Linux's own build needs the group "Linux".
 PACKAGES = {
@@ -28,20 +28,20 @@ PACKAGES = {
               "libelf-dev", "libssl-dev", "kmod", "cpio", "rsync", "ccache"],
     "root file system": ["mmdebstrap", "fakeroot", "e2fsprogs", "debian-archive-keyring"],
 }
-# What only ./orchestrate test needs.
+# Needed by ./orchestrate test only.
 TEST_PACKAGES = ["gdb-multiarch"]
-# What an older Debian, by its version, calls a package.
+# Names of packages in older Debian versions.
 OLDER_NAMES = {"12": {"qemu-system-riscv": "qemu-system-misc"}}
 # Bytes: Linux's tree with its objects; a run, with what its guest writes to the disk.
 SPACE_NEEDED, SPACE_OF_RUN = 6 << 30, 512 << 20
-# What the system says of a file system that is full, and of one that is not ours to write.
+# errno of a file system that is full, and of a file that this user may not write.
 FULL, REFUSED = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM, errno.EROFS)
-# Seconds: a slow mirror is no hang.
+# Seconds; slow mirrors need that long.
 APT_LIMIT = 1800
 
 
 def cache_root() -> Path:
-    """Return the folder of everything that can be built again."""
+    """Return the cache folder. Everything in it can be built again."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "quoll"
 
@@ -62,7 +62,7 @@ def native_architecture() -> str:
 
 
 def wanted_packages(arches: Iterable[Arch], tests: bool = False) -> list[str]:
-    """Return the Debian packages that work on these architectures, or testing it, needs here, each once."""
+    """Return the Debian packages, each once, that these architectures need on this host; tests: for tests as well."""
     native, renamed = native_architecture(), OLDER_NAMES.get(debian_version(), {})
     wanted = [package for group in PACKAGES.values() for package in group]
     for arch in arches:
@@ -100,7 +100,7 @@ def shown_command(packages: list[str]) -> str:
 
 
 def privilege() -> list[str] | None:
-    """Return the prefix that runs a command as root, or None when there is none."""
+    """Return the words that run a command as root (sudo), or None without a way to become root."""
     if os.geteuid() == 0:
         return []
     if shutil.which("sudo") is None:
@@ -143,7 +143,7 @@ def ensure_packages(wanted: list[str]) -> None:
 
 
 def ensure(arches: Iterable[Arch], tests: bool = False) -> None:
-    """Install what work on these architectures, or testing it, lacks."""
+    """Install the missing packages for these architectures; tests: those for tests as well."""
     ensure_packages(wanted_packages(arches, tests))
 
 
@@ -164,7 +164,7 @@ def check_space(needed: int = SPACE_OF_RUN) -> None:
 
 
 def refused(error: OSError) -> InfrastructureError | None:
-    """Return what is to be said of a file that cannot be written; None when it may be a bug of ours."""
+    """Return the error to print for a full or refused file; None for any other OSError, which may be a bug."""
     place = f" at {error.filename}" if error.filename else ""
     cache = cache_root()
     if error.errno in FULL:
@@ -187,7 +187,7 @@ def accelerator() -> str:
 
 
 def report(mend: bool, arches: Iterable[Arch] = tuple(ARCHES.values())) -> int:
-    """Print the state of the machine; return 0, or the exit code of what is wrong."""
+    """Print the state of this host; return 0, or the exit code of the first problem. mend: install packages."""
     chosen = list(arches)
     wanted = wanted_packages(chosen, tests=True)
     if mend:

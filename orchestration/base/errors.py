@@ -11,7 +11,7 @@ from typing import ClassVar
 
 
 def printable(text: str) -> str:
-    """Return a guest's text without what a terminal would act on, or answer as if the user had typed it."""
+    """Return a guest's text with control characters replaced: a terminal would act on them or answer them."""
     return "".join(one if one.isprintable() or one == "\t" else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
@@ -22,7 +22,7 @@ class QuollError(Exception):
     outcome: ClassVar[str] = "error"
 
     def __init__(self, message: str, hint: str = "", details: tuple[str, ...] = ()) -> None:
-        """Take one line of what happened, one of what to do, and lines (of a log) that show it."""
+        """Take the message (one line), the hint (what to do, one line), and details (lines of a log)."""
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -38,7 +38,7 @@ class QuollError(Exception):
 
 
 class UsageError(QuollError):
-    """The command line makes no sense."""
+    """The command line is wrong: an unknown word, or options that exclude each other."""
 
     exit_code = 2
     outcome = "usage"
@@ -59,14 +59,14 @@ class InfrastructureError(QuollError):
 
 
 class BuildError(QuollError):
-    """Something of ours does not build."""
+    """A part of Quoll does not build."""
 
     exit_code = 121
     outcome = "build"
 
 
 class PanicError(QuollError):
-    """The kernel, the root pager or the guest gave up and said so."""
+    """The kernel, the root pager or the guest panicked."""
 
     exit_code = 122
     outcome = "panic"
@@ -80,14 +80,14 @@ class HangError(QuollError):
 
 
 class WorkloadError(QuollError):
-    """A workload failed in a system that is well otherwise."""
+    """A workload failed; the system went on."""
 
     exit_code = 118
     outcome = "workload"
 
 
 class RegressionError(QuollError):
-    """Everything ran, and costs more than it may."""
+    """An instruction count is above its gate."""
 
     exit_code = 119
     outcome = "regression"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Who works where: locks, and temporary folders that a later run removes when their owner is dead.
+"""Locks, and temporary folders that a later process removes when their owner is dead.
 
 Both are flocks of open files. tools.run hands these files down, so a lock is held until the last program that was
 started under it has ended, whatever became of the orchestrator.
@@ -30,7 +30,7 @@ PARENT_LENGTH = 107 - len(f"/{PREFIX}12345678/monitor")
 
 
 def leave(number: int, frame: FrameType | None) -> None:
-    """End at once, by a signal, when nothing is to be given back."""
+    """Handle a signal while nothing needs a clean-up: end this process at once."""
     os.write(2, f"{INTERRUPTED}\n".encode())
     os._exit(EXIT_INTERRUPTED)
 
@@ -46,7 +46,7 @@ def temporary() -> Path:
 
 
 def open_high(path: Path, flags: int) -> int:
-    """Open a file under a number that is out of the way of programs that inherit it."""
+    """Open a file under a high descriptor number, which inheriting programs do not use themselves."""
     low = os.open(path, flags, 0o666)
     try:
         return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, FIRST_HELD)
@@ -56,7 +56,7 @@ def open_high(path: Path, flags: int) -> int:
 
 @contextmanager
 def lock(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the lock that a file stands for; waiting is called when someone else has it."""
+    """Hold the lock of a file (flock); waiting() is called once if another process holds it."""
     descriptor = open_high(path, os.O_RDWR | os.O_CREAT)
     try:
         try:
@@ -80,7 +80,7 @@ def same_place(descriptor: int, path: Path) -> bool:
 
 
 class OwnFolder:
-    """A new temporary folder which only this user can enter. It goes with the block, or with close()."""
+    """A new temporary folder that only this user can enter; removed at the end of the block or by close()."""
 
     def __init__(self, parent: Path, prefix: str) -> None:
         """Make it in parent; its name begins with prefix."""
@@ -88,7 +88,7 @@ class OwnFolder:
             self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
             self.descriptor = open_high(self.path, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(self.descriptor, fcntl.LOCK_EX)
-            # Until it was locked, it could be taken for a dead owner's.
+            # Before it was locked, another process may have taken its owner for dead and removed it.
             if same_place(self.descriptor, self.path):
                 break
             os.close(self.descriptor)
@@ -104,7 +104,7 @@ class OwnFolder:
             self.descriptor = -1
 
     def __enter__(self) -> Path:
-        """Give the path."""
+        """Return the path."""
         return self.path
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,

@@ -17,14 +17,14 @@ from orchestration.base import doctor
 
 # Of those that went well, and of those that did not.
 KEPT_RUNS = 40
-# Names another folder for the runs' folders: the matrix keeps each attempt's with the attempt.
+# Environment variable with another folder for run folders: the matrix sets it for each attempt.
 RUNS_VARIABLE = "QUOLL_RUNS"
-# The process id of an orchestrator that is not the one that began the run.
+# File with the process id of a detached machine's orchestrator, which is not the process that began the run.
 KEEPER = "keeper"
 
 
 def runs_folder(kind: str = "runs") -> Path:
-    """Return where the folders of runs are, or of another kind of runs."""
+    """Return the folder that holds the run folders of a kind."""
     return Path(os.environ.get(RUNS_VARIABLE) or doctor.cache_root() / kind)
 
 
@@ -69,7 +69,7 @@ class RunDirectory:
 
 
 class Logs:
-    """Files of a run that a thread appends to. The first failure is told, and from then on nothing is written.
+    """Files of a run that a thread appends to. The first failed write is reported; nothing is written after it.
 
     The thread goes on: whoever reads a machine's serial line may not stop at a full disk.
     """
@@ -101,7 +101,7 @@ class Logs:
 
 
 def in_use(path: Path) -> bool:
-    """Say whether a run has no result yet and its orchestrator, known by its process id, still runs."""
+    """Return whether a run goes on: it has no result yet, and the process that keeps it lives."""
     words = path.name.split("-")
     pid = (path / KEEPER).read_text().strip() if (path / KEEPER).exists() else words[3] if len(words) > 3 else ""
     if not pid.isdigit() or (path / "result.json").exists():
@@ -116,7 +116,7 @@ def in_use(path: Path) -> bool:
 
 
 def went_well(path: Path) -> bool:
-    """Say whether a run's result is that nothing failed."""
+    """Return whether a run ended without a failure."""
     try:
         return bool(json.loads((path / "result.json").read_text())["outcome"] == "done")
     except (OSError, ValueError, KeyError, TypeError):
@@ -124,7 +124,7 @@ def went_well(path: Path) -> bool:
 
 
 def prune(parent: Path) -> None:
-    """Remove the oldest runs beyond KEPT_RUNS of each outcome, but none that goes on."""
+    """Remove the oldest runs beyond KEPT_RUNS of each outcome. A run that goes on is kept."""
     runs = sorted(path for path in parent.iterdir() if path.is_dir() and not in_use(path))
     well = [path for path in runs if went_well(path)]
     for kind in (well, [path for path in runs if path not in well]):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Running other programs: output in a log, a time limit, and nothing left behind. Standard library only."""
+"""Runs programs of the host: output to a log, a time limit, no process left behind. Standard library only."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""One run of one workload in a booted Linux: in, go, out, and whose fault it is when that fails."""
+"""One run of one workload in a booted Linux: copies it in, runs it, fetches its figures, and says what failed."""
 
 from __future__ import annotations
 

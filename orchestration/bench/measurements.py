@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""./orchestrate measure: what things cost, by a clock that anybody can repeat.
+"""./orchestrate measure: instruction counts and sizes, which repeat on any host.
 
 Linux' operations come from a counted run of the bench, which the store keeps like any other; L4's own from the kernel's
 benchmark by the same clock.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""One run of one workload on a machine that waits for nothing: its files are in memory, and nobody talks to it.
+"""One run of one workload on a machine that waits for nothing: its files are in memory, and no packet reaches it.
 
 Under a counting clock the time that a disk of the host takes is added to the guest's, and packets arrive when they do;
 both change what Linux does next to the workload. Such a machine has no disk and no SSH. It runs the workload by itself
@@ -36,7 +36,7 @@ COMMAND = "workload"
 FILES = "files/"
 BEGIN = re.compile(r"quoll: result of (\d+) bytes, SHA-256 ([0-9a-f]{64})")
 END = "quoll: end of result"
-# What Linux says in between is no part of it.
+# Lines of Linux in between are left out.
 ENCODED = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 # Ends the workload as its limit does elsewhere; rootfs/workloads/init reads it.
 STOP = b"stop\n"

@@ -50,7 +50,7 @@ class Bench:
     sides: list[Side] = field(default_factory=list)
     modules: Path | None = None
     versions: dict[str, str] = field(default_factory=dict)
-    """Of Linux, by the sides that have booted."""
+    """Versions of Linux, by side, of those that have booted."""
     unbootable: dict[str, QuollError] = field(default_factory=dict)
     errors: list[QuollError] = field(default_factory=list)
 
@@ -118,7 +118,7 @@ class Bench:
         return record
 
     def note(self, record: Record, workload: Workload, side: str, clock: str, error: QuollError) -> None:
-        """Remember a failure, and go on."""
+        """Note a failure; the run goes on."""
         shown = type(error)(f"{side}: {error.message}", error.hint, error.details) if side else error
         self.errors.append(shown)
         self.store.fail(record, Failure(workload.name, side, clock, error.outcome, error.message))

@@ -231,7 +231,7 @@ def report_command(
     records = ([results.load(name) for name in run] if run else
                [record for name in arches.ARCHES for record in report.worth_showing(results, name)])
     if not records:
-        raise UsageError(f"there is no run beside a peer in {results.folder}", "run: orchestrate bench ARCH")
+        raise UsageError(f"there is no run beside a peer in {results.folder}", "run: ./orchestrate bench run ARCH")
     report.write(output, records, results, markdown)
     print(output)
     return 0

@@ -54,7 +54,7 @@ def boot_command(
     if detach and command:
         raise UsageError("--detach leaves no command to run", "boot first, then: ./orchestrate ssh -- COMMAND")
     if not quiet:
-        # Before the imports, which take longer than everybody waits for a sign.
+        # Before the imports, which take a second.
         print(f"{chosen.name}: building what has changed", file=sys.stderr)
     from orchestration.base.cache import Cache
     from orchestration.base.rundir import RunDirectory

@@ -46,6 +46,6 @@ def doctor_command(
     arch: ArchesArgument = None,
     install: Annotated[bool, typer.Option("--install", help="install what is missing")] = False,
 ) -> int:
-    """Say what this machine lacks, and the command that mends it."""
+    """Print what this host lacks, and the command that installs it."""
     # bootstrap.py does this before there is a .venv; here it is for help and completion.
     return doctor.report(install, [arches.find(name) for name in arch or arches.ARCHES])

@@ -65,12 +65,12 @@ def explained(work: Callable[[], int | None]) -> int:
 
 
 def flushed(status: int) -> int:
-    """Return a status when what was printed is out."""
+    """Flush standard output; return the status, or that of a failed flush."""
     return explained(lambda: status)
 
 
 def bug() -> int:
-    """Show the exception that is being handled."""
+    """Print the exception that is being handled as a bug of the orchestrator; return the exit code."""
     traceback.print_exc()
     print("orchestrate: this is a bug of the orchestrator", file=sys.stderr)
     return QuollError.exit_code

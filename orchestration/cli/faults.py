@@ -39,7 +39,7 @@ def faults_command(
     output: Annotated[Path | None, typer.Option("--json", help="write all results to this file as well")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="only the table")] = False,
 ) -> int:
-    """Make drivers fail while a verified workload runs; say for each trial what became of it."""
+    """Make drivers fail while a verified workload runs; print the outcome of each trial."""
     from orchestration.base.cache import Cache
     from orchestration.faults import campaign, results
     from orchestration.machine import boot

@@ -77,7 +77,7 @@ def trace_command(machine: Name = None, last: Annotated[int, typer.Option(
 
 
 def dossier_command(machine: Name = None) -> int:
-    """Say what a machine is doing, such as one that hangs: write dossier.txt into its run's folder; it runs on."""
+    """Write dossier.txt into the run folder: what a machine is doing, such as one that hangs; the machine runs on."""
     from orchestration.running import remote
 
     print(remote.write_dossier(registry.find(machine)))

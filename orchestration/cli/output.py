@@ -18,7 +18,7 @@ class OutputError(QuollError):
 
 
 class ReaderGoneError(OutputError):
-    """Whoever read our standard output has ended, which is no failure that needs words: the status is SIGPIPE's."""
+    """The reader of our standard output has ended: nothing is printed, and the exit code is that of SIGPIPE."""
 
     exit_code = 128 + signal.SIGPIPE
 
@@ -28,10 +28,10 @@ class ReaderGoneError(OutputError):
 
 
 class StandardOutput(io.FileIO):
-    """Descriptor 1, whose errors are told from those of files."""
+    """Descriptor 1; a failed write raises OutputError, not OSError."""
 
     def write(self, data: Any) -> int:
-        """Write; raise OutputError when that fails, and let nothing else be written."""
+        """Write; on failure raise OutputError and discard all later output."""
         try:
             return super().write(data) or 0
         except OSError as error:
@@ -44,7 +44,7 @@ class StandardOutput(io.FileIO):
 
 
 def own_output() -> None:
-    """Make this process' standard output one that tells its errors; bytes that are no text leave as they came."""
+    """Replace sys.stdout by one that raises OutputError; bytes that are no UTF-8 pass unchanged."""
     raw = StandardOutput(1, "w", closefd=False)
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="surrogateescape",
                                   line_buffering=raw.isatty())

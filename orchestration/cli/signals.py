@@ -31,9 +31,9 @@ class Interrupter:
         self.last = float("-inf")
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Raise KeyboardInterrupt where that is sure to arrive, and once: timeout sends its signal twice."""
+        """Raise KeyboardInterrupt, but not inside an import, and once for two signals in a row (timeout sends two)."""
         if importing(frame):
-            # An exception there may be shown and forgotten.
+            # Python may print an exception that is raised in an import and go on.
             if not HELD:
                 leave(number, frame)
             again = threading.Timer(IMPORT_PAUSE, os.kill, (os.getpid(), number))
@@ -45,7 +45,7 @@ class Interrupter:
 
 
 def heed_signals() -> None:
-    """Have signals end a command, but for those that whoever started us ignores."""
+    """Install the handler, except for signals that our parent process made us ignore."""
     handler = Interrupter()
     for number in INTERRUPTS:
         if signal.getsignal(number) is not signal.SIG_IGN:

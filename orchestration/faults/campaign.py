@@ -38,7 +38,7 @@ READY = re.compile(r"root: (\w+) ready")
 RECOVERY_LIMIT, WILD_LIMIT, PAUSE, CALM = 60.0, 6.0, 2.2, 0.3
 # How many drivers of a machine fail together.
 TOGETHER = {"kill": 1, "hang": 2, "wild": 3, "register": 3}
-# What need not end the driver.
+# Kinds that need not end the driver.
 MAY_PASS = ("wild", "register")
 
 
@@ -60,14 +60,14 @@ class Lane:
     told: tuple[int, int] = (0, 0)
 
     def begin(self, number: int, deaths: int) -> Trial:
-        """Note where everything stands before a fault."""
+        """Note the counters before a fault; return the new trial."""
         self.trial = Trial(number, driver=self.driver)
         self.deaths, self.came, self.units = deaths, self.ready, self.workload.units
         self.told = len(self.workload.wrong), len(self.workload.errors)
         return self.trial
 
     def over(self, died: int, kind: str) -> bool:
-        """Say whether the trial has come to its end; died: how often the driver has died in it."""
+        """Return whether the trial is over; died: how often the driver has died in it."""
         load, now = self.workload, time.monotonic()
         if load.ended():
             return True
@@ -194,7 +194,7 @@ class Campaign:
             self.judge(session, lane)
 
     def judge(self, session: Session, lane: Lane) -> None:
-        """Write down what came of a trial that is over."""
+        """Note the outcome of a trial that is over."""
         trial = lane.trial
         assert trial is not None
         trial.gap = round(lane.workload.quiet(lane.began), 3)

@@ -47,7 +47,7 @@ class Program:
     """What of a driver's ELF file matters: where its code is, its entries, what it may write."""
 
     def __init__(self, path: Path) -> None:
-        """Read it."""
+        """Read the ELF file."""
         with path.open("rb") as stream:
             elf = ELFFile(stream)
             table = elf.get_section_by_name(".symtab")
@@ -97,7 +97,7 @@ class Injector:
     def arrive(self, stub: Stub, entry: int, hits: int) -> bytes | None:
         """Run until the driver has come to entry hits times; None when it does not come."""
         deadline = time.monotonic() + ARRIVAL_LIMIT
-        # Others come by, too: every driver's program is at the same addresses.
+        # Other drivers stop here as well: their programs have the same addresses.
         while (left := deadline - time.monotonic()) > 0:
             with stub.breakpoint(entry):
                 if not stub.resume(left):
@@ -205,10 +205,10 @@ class Injector:
         for _ in range(source.randint(1, STORES_MAX)):
             size = source.choice(sorted(self.code.stores))
             anywhere, inside, value = source.randrange(low, high - 8), source.random(), source.getrandbits(8 * size)
-            # Half of them where something is: most of the memory is empty, and nothing would come of it.
+            # Half of them where memory is in use: a store into empty memory has no effect.
             address = (used[int(inside * len(used))] + anywhere % 8 if used and source.random() < 0.5 else anywhere)
             address &= -size
-            # A page that was never touched is no memory yet: its first store would be a fault that is served.
+            # A page that was never touched is not mapped yet: the pager would serve the fault of its first store.
             if target == "device registers" or stub.read(address, size) is not None:
                 stores.append((address, size, value))
         for address, size, value in stores:
@@ -230,7 +230,7 @@ class Injector:
         return found
 
     def store(self, stub: Stub, address: int, size: int, value: int) -> bool:
-        """Let the driver run one store; False when that faulted, and the driver is with its pager."""
+        """Let the driver run one store; return False when it faulted and the driver waits for its pager."""
         code = self.code
         pc = stub.register(code.pc)
         kept = stub.read(pc, len(code.stores[size]))

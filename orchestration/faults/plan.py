@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 
 KINDS = ("kill", "hang", "wild", "register")
-# Those that every driver is held to. Of a register, whatever a driver computes may come: that data is wrong, too.
+# The kinds that every driver must survive. After a wrong register a driver may compute wrong data.
 USUAL = KINDS[:3]
 DRIVERS = ("net", "block", "console")
 HITS_MAX = 8

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What came of trials: outcomes, gaps, and the table of campaigns."""
+"""Results of trials: outcomes, gaps, and the table of campaigns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class HarmError(QuollError):
 
 @dataclass
 class Trial:
-    """What was done and what came of it. gap: seconds without progress of the workload, wall clock."""
+    """A fault and its outcome. gap: seconds without progress of the workload, by wall clock."""
 
     number: int
     outcome: str = ""

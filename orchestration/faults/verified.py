@@ -26,7 +26,7 @@ from orchestration.machine.session import Session
 
 SOURCES = ROOT / "tests" / "faults"
 START_LIMIT, FINISH_LIMIT = 60.0, 120.0
-# What Linux says when a device let it down.
+# Messages of Linux about a device that failed.
 COMPLAINT = re.compile(r"I/O error|EXT4-fs (error|warning)|Buffer I/O|is not a head|bad ring|BUG:|WARNING:|Oops|"
                        r"blocked for more than|rcu: INFO|NETDEV WATCHDOG|Remounting filesystem read-only|"
                        r"virtio.*(failed|error|broken)|Input/output error")
@@ -39,7 +39,7 @@ class Verified:
     arguments = ""
 
     def __init__(self, session: Session) -> None:
-        """Prepare; start() starts."""
+        """Prepare the workload; start() starts it."""
         self.session = session
         self.units = 0
         self.stamps: list[float] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The machine's serial line taken apart: two channels, lines, and what the lines mean.
+"""Splits the machine's serial line: into two channels, their lines, and the meaning of lines.
 
 On the wire, the bytes 0x01 'L' switch to the log of the L4 kernel and its servers, 0x01 'G' to the guest's
 console; what comes before the first mark is log. Anything may be cut anywhere, also inside a mark.
@@ -16,7 +16,7 @@ LINE_MAX = 4096
 
 
 class Channel(Enum):
-    """Who speaks."""
+    """The source of output on the serial line."""
 
     LOG = "L"
     GUEST = "G"
@@ -58,7 +58,7 @@ class Splitter:
                     self.channel = Channel(chr(data[start]))
                     start += 1
                     continue
-                # The second of a pair is text.
+                # The second mark byte of a pair is text.
                 first += 1
             end = data.find(MARK, first)
             self.marked = end >= 0
@@ -113,7 +113,7 @@ class Demultiplexer:
 
 
 class Kind(Enum):
-    """What a line tells the orchestrator."""
+    """The events that lines report."""
 
     KERNEL_STARTED = "kernel started"
     ROOT_STARTED = "root pager started"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Follows a machine: takes what it tells, stage by stage, and explains its end when it is lost."""
+"""Handles a machine's messages through the stages of its boot, and makes the error when the machine is lost."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Follower:
         self.handle(message)
 
     def check(self) -> bool:
-        """Handle what has arrived; raise when the machine is lost, tell whether it has switched itself off."""
+        """Handle the messages that have arrived; return whether the machine has powered off; raise when it is lost."""
         while True:
             try:
                 message = self.machine.messages.get_nowait()
@@ -70,7 +70,7 @@ class Follower:
             self.handle(message)
 
     def handle(self, message: Message) -> None:
-        """Take one message; raise PanicError or InfrastructureError when it is an end, and remember it."""
+        """Handle one message; raise PanicError or InfrastructureError when it ends the machine, and keep that error."""
         try:
             self.take(message)
         except QuollError as error:
@@ -78,11 +78,11 @@ class Follower:
             raise
 
     def take(self, message: Message) -> None:
-        """Take one message."""
+        """Handle one message; handle() keeps the error that this raises."""
         if message.error is not None:
             raise InfrastructureError(f"the run's logs cannot be written: {message.error.strerror}", self.where())
         if message.event.get("event") == "BLOCK_IO_ERROR" and message.event["data"].get("action") == "stop":
-            # QEMU stops the machine when this machine's disk is full, and nobody would let it go on.
+            # QEMU pauses the machine when the host's disk is full; nothing would resume it.
             reason = message.event["data"].get("reason", "an error")
             raise InfrastructureError(f"the guest's disk cannot be written on this machine: {reason}", self.where())
         if message.event.get("event") == "SHUTDOWN" and self.shutdown_reason is None:
@@ -107,7 +107,7 @@ class Follower:
             self.ended = True
             process = self.machine.process
             if self.shutdown_reason is None and process is not None and process.returncode == 0:
-                # QEMU before 8.2 just ends when riscv64's test device is told to power off.
+                # QEMU before 8.2 ends without an event when riscv64's test device powers off.
                 self.shutdown_reason = "guest-shutdown"
             # Before user land runs, a restart is a panic that came too early to be reported.
             restarted = self.restarts and (self.tracker.current is None or self.tracker.current.ends_with is None)
@@ -115,7 +115,7 @@ class Follower:
                 raise self.lost()
 
     def let_go(self) -> None:
-        """End a QEMU that stands still because the machine switched itself off, unless that was a panic."""
+        """Quit a QEMU that is paused at power-off, once a panic has had time to be reported."""
         deadline = time.monotonic() + END_GRACE
         while self.power_off_status is None and not self.ended and (left := deadline - time.monotonic()) > 0:
             self.wait(left)
@@ -124,11 +124,11 @@ class Follower:
                 self.machine.monitor.execute("quit")
 
     def stage_name(self) -> str:
-        """Return what was going on."""
+        """Return the name of the current stage, or 'running'."""
         return self.tracker.current.name if self.tracker.current is not None else "running"
 
     def where(self) -> str:
-        """Return the hint that every end of a machine carries."""
+        """Return the hint of every error about this machine: where its logs are."""
         return f"the run's logs are in {self.machine.run.path}"
 
     def panic(self, kind: Kind, text: str) -> PanicError:
@@ -162,7 +162,7 @@ class Follower:
         return PanicError(f"{who} gave up in stage '{self.stage_name()}': {text}", self.where(), tuple(shown))
 
     def lost(self) -> QuollError:
-        """Return the error for a QEMU that has ended without being asked to."""
+        """Return the error for a QEMU that ended by itself."""
         stage = self.stage_name()
         if self.shutdown_reason == "guest-reset":
             self.machine.run.file("panic.txt").write_text("\n".join(self.guest_lines) + "\n")
@@ -179,7 +179,7 @@ class Follower:
                          "A slow machine: set QUOLL_TIME_SCALE=2", (*self.machine.last_lines(), *lines))
 
     def dossier(self) -> list[str]:
-        """Write hang.txt: all that can be seen of a machine from outside. Return the few lines that say most."""
+        """Write hang.txt, the dossier of the machine; return its summary, a few lines."""
         found = dossier.Dossier(self.machine, self.kernel_symbols, self.linux_symbols, quoll.abi(self.machine.arch))
         self.machine.run.file("hang.txt").write_text(found.collect() + "\n")
         return found.summary

@@ -48,13 +48,13 @@ def detach(session: Session, child: Callable[[Callable[[], int]], int]) -> int:
                 return 0
             return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         except (KeyboardInterrupt, QuollError):
-            # Nobody has the machine's name yet.
+            # The machine's name is not printed yet, so the machine ends with the command.
             os.kill(pid, signal.SIGTERM)
             os.waitpid(pid, 0)
             raise
     os.close(reading)
     os.setsid()
-    # Until somebody has the machine's name.
+    # Until the machine's name is printed.
     end_with_parent(signal.SIGTERM)
 
     def work() -> int:
@@ -71,7 +71,7 @@ def detach(session: Session, child: Callable[[Callable[[], int]], int]) -> int:
                 session.progress = Progress(quiet=True)
                 keep(session)
         except (KeyboardInterrupt, BrokenPipeError):
-            # The parent tells of the one, and is dead in the other case.
+            # The parent reports the interruption; after a broken pipe there is no parent.
             return EXIT_INTERRUPTED
         return 0
 

@@ -45,12 +45,12 @@ class Monitor:
             raise InfrastructureError(f"QEMU's monitor did not answer in {limit:.0f} s") from None
 
     async def listen(self, socket: Path) -> None:
-        """Open the socket, so that QEMU can never come too early."""
+        """Open the socket. This comes before QEMU's start, which connects to it."""
         self.client = QMPClient("quoll")
         await self.client.start_server(str(socket))
 
     async def accept(self) -> None:
-        """Wait for QEMU, then hand its events on until it goes."""
+        """Wait for QEMU, then pass its events to on_event until it disconnects."""
         assert self.client is not None
         logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)  # its failures are reported as ours
         listener = EventListener()
@@ -59,7 +59,7 @@ class Monitor:
         self.forwarding = self.loop.create_task(self.forward(listener))
 
     async def forward(self, listener: EventListener) -> None:
-        """Hand events on. Ended by close(): the listener itself never ends."""
+        """Pass events to on_event until close(): the listener itself never ends."""
         async for event in listener:
             self.on_event(dict(event))
 

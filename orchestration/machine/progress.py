@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the user sees while waiting. All of it goes to standard error: standard output is the guest's."""
+"""Progress output, on standard error: standard output is the guest's."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Progress:
 
     @staticmethod
     def show(write: Callable[[], None]) -> None:
-        """Write something, if that is possible."""
+        """Call write; ignore an error of the terminal."""
         with suppress(OSError):
             write()
 
@@ -45,7 +45,7 @@ class Progress:
             self.status.update(text)
 
     def stop(self) -> None:
-        """Take the spinner away."""
+        """Remove the spinner."""
         if self.status is not None:
             status, self.status = self.status, None
             self.show(status.stop)

@@ -70,7 +70,7 @@ class Config:
 class Message:
     """What reaches the orchestrator from the machine: a console line, a monitor event, or its end.
 
-    Or an error of ours, met by a thread that cannot raise it where anybody would see it.
+    error: an error in one of our threads, which cannot raise it in the main thread.
     """
 
     line: Line | None = None
@@ -132,9 +132,9 @@ class Machine:
         self.port = 0
         self.recent: list[str] = []
         self.on_line: Callable[[Line], None] = lambda line: None
-        # A debugger's every step stops and resumes: no news.
+        # Set while a debugger steps: its STOP and RESUME events are not queued.
         self.debugged = False
-        # Whether a machine that switches itself off stands still instead, until someone has looked at it.
+        # Whether QEMU pauses at power-off instead of ending, so that a panic can be read.
         self.stands_at_end = False
 
     def start(self) -> None:
@@ -163,7 +163,7 @@ class Machine:
         argv = arguments(self.arch, self.config, self.sockets, self.port)
         self.run.file("argv").write_bytes(os.fsencode(shlex.join(argv) + "\n"))
         self.run.write_json("config.json", self.config.as_json())
-        # The disk is a copy with keys of its own: nobody could compare its hash with anything.
+        # Not of the disk: it is a copy with keys of its own, so its hash cannot be compared.
         files = {"kernel": self.config.kernel, "initrd": self.config.initrd}
         self.run.write_json("hashes.json", {name: hash_file(path) for name, path in files.items() if path})
         errors = self.run.file("qemu.log")
@@ -181,14 +181,14 @@ class Machine:
                                           f"see {errors} and argv beside it", tools.tail(errors, 6))
             time.sleep(0.02)
         if self.monitor.accepted.exception() is not None:
-            # QEMU connected and was gone before it had greeted; its exit status and words are on their way.
+            # QEMU connected and ended before its greeting: wait for its exit status and messages.
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(5)
             self.close()
             raise InfrastructureError("QEMU ended at once", f"see {errors} and argv beside it", tools.tail(errors, 6))
         try:
             self.serial.connect()
-            # Not before: a machine that is done at once would be gone while we look for its ends.
+            # After connect(): a machine that powers off at once would end before its pipes are open.
             if self.stands_at_end:
                 self.monitor.execute("set-action", shutdown="pause")
             if PAUSED not in self.config.extra:
@@ -242,12 +242,12 @@ class Machine:
         return tuple(self.recent[-count:])
 
     def send(self, data: bytes) -> None:
-        """Type on the serial line."""
+        """Send bytes to the serial line."""
         if self.serial is not None:
             self.serial.send(data)
 
     def close(self) -> None:
-        """End QEMU, whatever its state, and give everything back."""
+        """Kill QEMU if it runs, and release sockets, pipes and the temporary folder."""
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()

@@ -25,20 +25,20 @@ class SerialLine:
         for way in ("in", "out"):
             os.mkfifo(folder / f"{NAME}.{way}", 0o600)
         self.target = folder / f"{NAME}.in"
-        # Nobody writes yet, which must not be waited for.
+        # Without blocking: QEMU has not opened its end yet.
         self.source = open(os.open(folder / f"{NAME}.out", os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0)  # noqa: SIM115
         with suppress(OSError):
             fcntl.fcntl(self.source, fcntl.F_SETPIPE_SZ, ROOM)
         self.sink: int | None = None
 
     def connect(self) -> None:
-        """Go on when QEMU has opened its ends; raise OSError when it is gone."""
+        """Wait until QEMU has opened its ends; raise OSError when it has ended."""
         self.sink = os.open(self.target, os.O_WRONLY | os.O_NONBLOCK)
         os.set_blocking(self.sink, True)
         os.set_blocking(self.source.fileno(), True)
 
     def receive(self) -> bytes:
-        """Return what has arrived, when something has; nothing at the end."""
+        """Wait for bytes and return them; empty at the end of the stream."""
         try:
             return self.source.read(65536) or b""
         except (OSError, ValueError):
@@ -46,12 +46,12 @@ class SerialLine:
             return b""
 
     def send(self, data: bytes) -> None:
-        """Type."""
+        """Send bytes to the machine."""
         while data and self.sink is not None:
             data = data[os.write(self.sink, data):]
 
     def close(self) -> None:
-        """Give both ends back."""
+        """Close both ends."""
         self.source.close()
         if self.sink is not None:
             sink, self.sink = self.sink, None

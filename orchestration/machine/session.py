@@ -46,7 +46,7 @@ class Session(Follower):
 
     def boot(self) -> None:
         """Start the machine and follow its stages."""
-        # It may be the end of a panic.
+        # A panic of Linux ends in a power-off; QEMU then pauses so that the panic can be read.
         self.machine.stands_at_end = self.linux_symbols is not None
         self.machine.start()
         self.registered = registry.add(self.machine, self.keys, self.kernel_symbols, self.linux_symbols)
@@ -87,7 +87,7 @@ class Session(Follower):
         return self.shell_run(ssh.quote(argv), **more)  # type: ignore[arg-type]
 
     def serve(self, argv: list[str], wanted: bool = False) -> int:
-        """Do what the user wants of the guest: run argv or a shell (terminal.serve()), and then power it off."""
+        """Run argv or a shell in the guest (terminal.serve()), then power it off; return the status."""
         assert self.connection is not None
         if not argv and terminal.shell_is_interactive():
             self.progress.say(f"the guest is ready; leave the shell to switch it off ({terminal.ESCAPES})")
@@ -100,7 +100,7 @@ class Session(Follower):
 
     @staticmethod
     def say_ready() -> int:
-        """Tell that the guest is up, for whoever wants no more than that."""
+        """Print ready: the command when standard input is empty and no terminal."""
         streams.standard_output()[0].write(b"ready\n")
         return 0
 
@@ -119,7 +119,7 @@ class Session(Follower):
             except (InfrastructureError, HangError):
                 if self.lost_reason is not None:
                     raise
-                # The guest may be down before the command's status is through; waiting decides.
+                # The guest may power off before the status of the command arrives; wait_for() below decides.
                 self.machine.run.event("connection ended during power-off")
         self.wait_for(lambda: self.ended, "power off", POWER_OFF_LIMIT)
 
@@ -141,6 +141,6 @@ class Session(Follower):
         try:
             self.machine.run.write_json("result.json", result)
         except OSError:
-            # The error that is on its way says more, such as that the disk is full.
+            # The error that ended the session says more, such as that the disk is full.
             if error is None:
                 raise

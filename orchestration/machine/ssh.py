@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The way into the guest: one SSH connection with a pinned host key, and commands on it."""
+"""SSH into the guest: one connection with a pinned host key, and commands on it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PROBE_LIMIT = 2.0
 COMMAND_MAX = 8000
 # A file system in memory that every guest has.
 SCRIPT = "/run/quoll-command-"
-# paramiko's words for a connection that ended, or a server that was silent, before the key was judged.
+# paramiko's messages for a connection that ended, or timed out, before authentication was decided.
 AUTH_CUT_OFF = re.compile("transport shut down|saw EOF|timeout", re.IGNORECASE)
 
 # To the guest behind a port of this host; a context manager.
@@ -64,13 +64,13 @@ class Done:
 
 
 def running() -> bool:
-    """Tell a Check's no of a machine that nobody watches."""
+    """Return False: the Check of a machine whose messages nobody handles."""
     return False
 
 
 def connect(port: int, client: paramiko.PKey, host: paramiko.PKey) -> Connection:
     """Return an open connection, or raise what paramiko raises (the guest may not be up yet)."""
-    # What fails before the guest answers is expected; the tracebacks would only confuse.
+    # Failures before the guest is up are expected; paramiko would log their tracebacks.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     connection = fabric.Connection(
         "127.0.0.1", user="root", port=port, config=fabric.Config(lazy=True), connect_timeout=HANDSHAKE_LIMIT,
@@ -89,7 +89,7 @@ def connect(port: int, client: paramiko.PKey, host: paramiko.PKey) -> Connection
 
 def wait_until_open(port: int, client: paramiko.PKey, host: paramiko.PKey, limit: Callable[[], float], check: Check
                     ) -> Connection:
-    """Try until the guest lets us in. limit gives the seconds left.
+    """Connect, again and again until it works. limit returns the seconds left.
 
     dropbear turns away whoever comes while five others of one address have not logged in yet; all of us have the
     same address there.
@@ -216,7 +216,7 @@ def run(connection: Connection, command: str, *, out: Sink, err: Sink, source: B
             channel.shutdown_write()
         while True:
             check()
-            # Before the look at what has arrived: nothing comes after the end.
+            # Ask this before reading: no output arrives after the end.
             over = ended(channel)
             if channel.recv_ready():
                 out.write(channel.recv(CHUNK))
@@ -237,7 +237,7 @@ def run(connection: Connection, command: str, *, out: Sink, err: Sink, source: B
 
 
 def shortened(text: str, length: int = 200) -> str:
-    """Return the beginning of a text that may be long."""
+    """Return the first length characters of a text, with dots if it is longer."""
     return text if len(text) <= length else f"{text[:length]}..."
 
 

@@ -53,7 +53,7 @@ def time_scale() -> float:
 
 @dataclass
 class Tracker:
-    """Where a boot is. A line that ends a later stage ends the earlier ones as well."""
+    """The current stage of a boot. A line that ends a later stage ends the earlier ones as well."""
 
     stages: tuple[Stage, ...] = BOOT_STAGES
     scale: float = 1.0
@@ -91,7 +91,7 @@ class Tracker:
             self.index += 1
 
     def see(self, kind: Kind) -> list[str]:
-        """Take one meaning; return the names of the stages that it ended."""
+        """Handle an event of the console; return the names of the stages that it ended."""
         before = self.index
         for position in range(self.index, len(self.stages)):
             if self.stages[position].ends_with is kind:

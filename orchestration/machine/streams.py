@@ -15,11 +15,11 @@ PAUSE = 0.1
 
 
 class OutputClosed(Exception):
-    """Nobody reads our output any more."""
+    """The reader of our output has closed it."""
 
 
 class Sink(Protocol):
-    """Where output goes."""
+    """A destination of output."""
 
     def write(self, data: bytes, /) -> object:
         """Take bytes."""
@@ -27,7 +27,7 @@ class Sink(Protocol):
 
 @dataclass
 class Buffer:
-    """A sink that keeps what it gets."""
+    """A sink that keeps all bytes."""
 
     data: bytes = b""
 
@@ -49,7 +49,7 @@ class Stream:
             try:
                 data = data[os.write(self.descriptor, data):]
             except BlockingIOError:
-                # Whoever shares the stream with us may have made it so.
+                # Another process with the same stream may have made it non-blocking.
                 select.select([], [self.descriptor], [], PAUSE)
             except BrokenPipeError as error:
                 raise OutputClosed from error

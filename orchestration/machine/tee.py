@@ -47,7 +47,7 @@ class Tee:
         threading.Thread(target=self.accept, daemon=True, name="attach").start()
 
     def accept(self) -> None:
-        """Take everyone who comes."""
+        """Accept clients: send each the history, then the line."""
         with suppress(OSError):
             while True:
                 client = self.listener.accept()[0]
@@ -60,7 +60,7 @@ class Tee:
                 threading.Thread(target=self.read, args=(client,), daemon=True, name="attached").start()
 
     def read(self, client: socket.socket) -> None:
-        """Type what one of them types."""
+        """Send what a client types to the serial line."""
         with suppress(OSError):
             other = client.dup()
             other.setblocking(True)
@@ -68,7 +68,7 @@ class Tee:
                 self.send(data)
 
     def feed(self, runs: list[tuple[Channel, bytes]]) -> None:
-        """Take bytes of the line with their channels; whoever cannot keep up is let go."""
+        """Take bytes of the line with their channels; a client that is too far behind is disconnected."""
         with self.lock:
             line = bytearray()
             for channel, data in runs:
@@ -98,7 +98,7 @@ class Tee:
         self.recent = kept[::-1]
 
     def close(self) -> None:
-        """Let everyone go."""
+        """Disconnect all clients and stop listening."""
         with suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()

@@ -28,7 +28,7 @@ ESCAPES = "~. leaves a guest that does not answer, ~^Z suspends"
 
 
 class Escape(Enum):
-    """What the user wants of us, not of the guest."""
+    """Commands to the orchestrator among the keys typed."""
 
     LEAVE = auto()
     SUSPEND = auto()
@@ -83,13 +83,13 @@ class Terminal:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        """Make it what it was."""
+        """Restore the terminal and the signal handlers."""
         self.restore()
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """Take a signal."""
+        """Note a signal; tend() handles it."""
         self.noted.add(number)
 
     def make_raw(self) -> None:
@@ -98,7 +98,7 @@ class Terminal:
             tty.setraw(self.descriptor, termios.TCSADRAIN)
 
     def restore(self) -> None:
-        """Make the terminal what it was."""
+        """Restore the terminal's settings."""
         # A terminal that has hung up has no state.
         with suppress(termios.error):
             termios.tcsetattr(self.descriptor, termios.TCSADRAIN, self.before)
@@ -140,7 +140,7 @@ def join(channel: paramiko.Channel, terminal: Terminal, check: ssh.Check, out: s
             with suppress(paramiko.SSHException, OSError):
                 channel.resize_pty(*terminal.size())
         check()
-        # Before the look at what has arrived: nothing comes after the end.
+        # Ask this before reading: no output arrives after the end.
         over = ssh.ended(channel)
         quiet = not channel.recv_ready()
         if not quiet:
@@ -227,7 +227,7 @@ def serve(connection: ssh.Connection, argv: list[str], check: ssh.Check, *, want
     except ssh.SwitchedOff:
         if argv:
             raise
-        # That is one way to leave a shell.
+        # Powering off is one way to leave a shell.
         return 0
 
 

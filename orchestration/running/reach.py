@@ -54,7 +54,7 @@ def connect(entry: registry.Entry, check: ssh.Check, limit: float = SSH_LIMIT) -
     try:
         return ssh.wait_until_open(entry.port, client, host, lambda: deadline - time.monotonic(), check)
     except HangError as error:
-        raise InfrastructureError(f"{entry.name} does not let us in: {error.message}",
+        raise InfrastructureError(f"{entry.name} refuses SSH: {error.message}",
                                   f"see its console: ./orchestrate attach {entry.name}") from error
 
 
@@ -177,7 +177,7 @@ def copy(sources: list[str], target: str) -> int:
 
 def run(connection: ssh.Connection, command: str, source: BinaryIO | bytes | None = None,
         out: streams.Sink | None = None) -> bytes:
-    """Run a command of ours and return its output, or give it to out; raise with its words when it fails."""
+    """Run a command of ours; return its output, or write it to out; raise InfrastructureError when it fails."""
     kept, err = streams.Buffer(), streams.Buffer()
     if ssh.run(connection, f"{command}\nexit $?", out=out or kept, err=err, source=source):
         raise InfrastructureError(f"cp: {err.data.decode(errors='replace').strip() or 'the guest refused'}")
@@ -231,7 +231,7 @@ def download(connection: ssh.Connection, source: str, target: Path) -> int:
 
 
 def unpack(stream: BinaryIO, place: Path) -> None:
-    """Unpack a guest's folder; what is no file, folder or link, or could reach out of it, is left out and told."""
+    """Unpack a guest's folder; raise an error that names what was left out: devices, and what could reach out of it."""
     place.mkdir(exist_ok=True)
     left = []
     with tarfile.open(fileobj=stream) as archive:
@@ -245,7 +245,7 @@ def unpack(stream: BinaryIO, place: Path) -> None:
 
 
 def gdb(entry: registry.Entry, arguments: list[str]) -> int:
-    """Become gdb, connected to the machine (which stops), with the symbols of L4 and Linux, and those of servers."""
+    """Replace this process by gdb, connected to the machine (which stops), with symbols of L4, servers and Linux."""
     if not entry.kernel:
         raise UsageError(f"{entry.name} does not run L4: it is Linux on the bare machine")
     doctor.ensure_packages(["gdb-multiarch"])
