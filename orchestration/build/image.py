@@ -63,7 +63,7 @@ def program_segments(arch: Arch, abi: Abi, name: str, path: Path) -> list[Segmen
         segments.append(Segment(name, vaddr - lead, bytes(lead) + data, mem_size + lead, entry, rights,
                                 abi.SEGMENT_PROGRAM))
     if not segments:
-        raise BuildError(f"{name} has nothing to load")
+        raise BuildError(f"{name} has no loadable segment")
     return segments
 
 

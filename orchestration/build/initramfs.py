@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Makes a root file system that Linux unpacks into memory: the guest's disk as a cpio archive, and files of one's own.
+"""Makes a root file system that Linux unpacks into memory: the guest's disk as a cpio archive, and given files.
 
 The archive is a cache entry, the same bytes for the same content. Linux runs its /init and waits for no device.
 """

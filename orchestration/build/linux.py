@@ -23,7 +23,7 @@ from orchestration.build import quoll
 TARBALL = Path("/usr/src/linux-source-6.12.tar.xz")
 PATCHES = ROOT / "l4linux-patches"
 NATIVE_CONFIGS = ROOT / "orchestration" / "build" / "configs"
-# Nothing of the time, the user or the machine gets into the image.
+# Keeps time, user and host out of the image.
 REPRODUCIBLE = {"KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970", "KBUILD_BUILD_USER": "quoll",
                 "KBUILD_BUILD_HOST": "quoll", "KBUILD_BUILD_VERSION": "1", "LC_ALL": "C"}
 # What Linux' makefiles and make itself take for something else in a path.
@@ -34,7 +34,7 @@ UNPACK_LIMIT, PATCH_LIMIT, MAKE_LIMIT = 900, 60, 5400
 
 @dataclass(frozen=True)
 class Flavour:
-    """Which Linux: the guest (our port) or, for comparisons, the same source on the bare machine.
+    """A build of Linux: the guest (our port) or, for comparisons, the same source on the bare machine.
 
     configs are fragments, later ones win; base is the make target that fills in the rest.
     """

@@ -30,7 +30,7 @@ IMAGE = "disk.ext4"
 IMAGE_SIZE, IMAGE_ROOM = 768 << 20, 512 << 20
 IMAGE_UUID = "71756f6c-6c00-4000-8000-000000000001"
 FETCH_LIMIT, PACK_LIMIT, INJECT_LIMIT = 900, 300, 60
-# Debian keeps these for people at a terminal; the tiny guest has none of their readers.
+# Files for people at a terminal; the guest has no program that reads them.
 DROPPED = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian",
            "usr/share/initramfs-tools", "usr/share/bug", "etc/apt", "etc/dpkg", "etc/fstab", "var/cache", "var/log")
 MERGED = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
@@ -57,15 +57,14 @@ def packages(arch: Arch, cache: Cache, spec: Spec) -> Path:
         log = cache.root / "build" / f"rootfs-{arch.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
-        # Unpacking runs nothing of the packages: they may be of any architecture, and pretending to be root is as
-        # good as being it.
+        # Unpacking runs no program of the packages: they may be of any architecture, and fakeroot is enough.
         pretend = [] if os.geteuid() == 0 else ["fakeroot"]
         archive = entry / "packages.tar"
         argv = [*pretend, "mmdebstrap", "--mode=root", "--variant=extract", f"--architectures={arch.debian}",
                 f"--include={','.join(names)}", SUITE, str(archive)]
         what = f"fetching Debian {SUITE} packages"
         with OwnFolder(temporary(), PREFIX) as folder:
-            # apt fetches as a user of its own.
+            # apt downloads as user _apt.
             folder.chmod(0o711)
             env = {"TMPDIR": str(folder)}
             try:
@@ -135,7 +134,7 @@ def base_image(arch: Arch, cache: Cache, spec: Spec, modules: Path | None) -> Pa
 
 @contextmanager
 def filled(cache: Cache, spec: Spec, archive: Path, modules: Path | None, log: str) -> Iterator[tuple[Path, Path]]:
-    """Make a temporary folder with a root file system's files; give it and a fresh log of that name."""
+    """Make a temporary folder with a root file system's files; the value is the folder and a new log file."""
     path = cache.root / "build" / log
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("")
@@ -147,7 +146,7 @@ def filled(cache: Cache, spec: Spec, archive: Path, modules: Path | None, log: s
 
 
 def forget_times(tree: Path) -> None:
-    """Give everything in a folder the same time, so that what is made of it does not tell when."""
+    """Set the same time on all files of a folder, so that an image of it has the same bytes each time."""
     for path in [tree, *tree.rglob("*")]:
         os.utime(path, (0, 0), follow_symlinks=False)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Workloads that know what every byte must be, one for each class of driver; faults are made while they run.
+"""Workloads that verify every byte, one for each class of driver; faults are made while they run.
 
 Each has a program of its own in the guest (tests/faults). It counts what went well, with the time, and keeps what did
 not: an error that the guest was told of, or data that is not what it must be.
@@ -110,7 +110,7 @@ class Verified:
             self.errors.append(f"the {self.program} program ended with status {self.remote.status}")
 
     def after_power_off(self) -> None:
-        """Check what only shows on a machine that is off."""
+        """Check the results that exist only after power-off."""
 
 
 class Disk(Verified):
@@ -142,7 +142,7 @@ class Net(Verified):
     PERIOD, CHUNK, PACE = 65521, 16384, 0.008
 
     def __init__(self, session: Session) -> None:
-        """Open the host's end."""
+        """Listen on the host."""
         super().__init__(session)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.arguments = f"10.0.2.2 {self.listener.getsockname()[1]}"
@@ -203,7 +203,7 @@ class ConsoleText(Verified):
     LETTERS, AHEAD = 32, 8
 
     def __init__(self, session: Session) -> None:
-        """Begin at line 0."""
+        """Start with line 0."""
         super().__init__(session)
         self.due = self.typed = 0
         self.shifted = False
@@ -233,7 +233,7 @@ class ConsoleText(Verified):
             return
         match = self.LINE.fullmatch(line.text)
         if match is None:
-            # Between our lines Linux may speak; a line of ours that was damaged shows by the next one's number.
+            # Linux may print between our lines; the number of the next line shows that one of ours was damaged.
             if "seq" in line.text:
                 self.wrong.append(f"came out: {line.text}")
             else:

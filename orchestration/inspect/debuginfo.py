@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Where the fields of a program's structures are, from the DWARF of its ELF file."""
+"""Reads the DWARF of an ELF file: offsets of structures' fields, enumerations, types of variables."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def members(die: Any, base: int = 0, prefix: str = "") -> dict[str, int]:
 
 
 def read(path: Path) -> DebugInfo:
-    """Read a program's; what it has no DWARF of is missing."""
+    """Read a program. Units without DWARF are left out."""
     info = DebugInfo()
     with path.open("rb") as stream:
         elf = ELFFile(stream)

@@ -64,12 +64,12 @@ class Dossier:
     """The machine has switched itself off and cannot run on."""
 
     def section(self, title: str, lines: list[str]) -> None:
-        """Add a part."""
+        """Add a section."""
         self.parts += [f"== {title}", *(lines or ["(nothing)"]), ""]
 
     def collect(self) -> str:
         """Return everything as text."""
-        # First, before looking has made events of its own.
+        # First: the debugger causes events of its own.
         found = self.events()
         if self.machine.monitor is not None:
             try:
@@ -93,7 +93,7 @@ class Dossier:
         return "\n".join(self.parts)
 
     def events(self) -> trace.Trace | None:
-        """Return the kernel's trace, where it keeps one."""
+        """Return the kernel's trace, or None for a kernel that keeps none."""
         if self.machine.monitor is not None:
             with suppress(InfrastructureError, OSError):
                 return trace.read(self.machine.monitor, self.machine.run.file("l4.log"))
@@ -106,7 +106,7 @@ class Dossier:
             self.section("messages by endpoint", trace.endpoint_lines(found, self.named))
 
     def names(self) -> dict[str, Symbols]:
-        """Return the symbols of every program that is there."""
+        """Return the symbols by program, of those whose ELF file exists."""
         found = {}
         if self.kernel is not None and self.kernel.exists():
             found["L4"] = Symbols(self.kernel)
@@ -144,7 +144,7 @@ class Dossier:
         return "guest program" if pc < 1 << 63 else "?", f"{pc:#x}"
 
     def debug(self, stub: Stub) -> None:
-        """Add all that needs the debugger."""
+        """Add the sections that are read through the debugger's stub."""
         code = CODES[self.machine.arch.name]
         names = self.names()
         seen: Counter[str] = Counter()
@@ -183,7 +183,7 @@ class Dossier:
         return lines
 
     def threads(self, stub: Stub, names: dict[str, Symbols], kernel: Path, seen: set[str]) -> None:
-        """Add what every thread waits for and where it is in user mode, and what Linux was at if no sample met it."""
+        """Add what every thread waits for and where it is in user mode, and the stack of Linux if no sample met it."""
         try:
             found = kernel_objects.Reader(stub, kernel, self.abi).read()
         except InfrastructureError as error:

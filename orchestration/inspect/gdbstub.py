@@ -28,25 +28,25 @@ INCLUDE = re.compile(r'<xi:include href="([^"]+)"/>')
 
 
 class Target(Protocol):
-    """A machine as a debugger needs it: the folder with its socket, and a note that its stops are no news."""
+    """A machine for a debugger: the folder with its socket; debugged is set while stops are the debugger's."""
 
     sockets: Path
     debugged: bool
 
 
 def checksum(body: bytes) -> bytes:
-    """Return a packet's two digits."""
+    """Return a packet's checksum, two hexadecimal digits."""
     return b"%02x" % (sum(body) & 0xFF)
 
 
 def packet(body: bytes) -> bytes:
-    """Return body framed, what is special in it escaped."""
+    """Return a packet: body with special bytes escaped, framed by $ and #checksum."""
     escaped = re.sub(rb"[#$}*]", lambda match: b"}" + bytes([match[0][0] ^ 0x20]), body)
     return b"$" + escaped + b"#" + checksum(escaped)
 
 
 def unescape(body: bytes) -> bytes:
-    """Return a received packet's body: escapes and run lengths undone."""
+    """Return a received packet's body with escapes and run lengths decoded."""
     out = bytearray()
     at = 0
     while at < len(body):
@@ -79,7 +79,7 @@ class Stub:
     """A debugger on a running machine. The machine is stopped while this is not in resume()."""
 
     def __init__(self, machine: Target) -> None:
-        """Connect, and so stop the machine."""
+        """Connect, which stops the machine."""
         machine.debugged = True
         self.path: Path = machine.sockets / "gdb"
         self.received = bytearray()
@@ -91,7 +91,7 @@ class Stub:
         except OSError as error:
             raise InfrastructureError(f"QEMU's debugger stub does not open: {error}") from error
         self.ask("qSupported:xmlRegisters=i386")
-        # That a debugger came stopped the machine, and was said before it asked anything.
+        # Connecting stopped the machine; its stop reply comes before any request.
         self.ask("?")
         texts = [self.feature("target.xml")]
         texts = [texts[0], *(self.feature(name) for name in INCLUDE.findall(texts[0]))]
@@ -103,11 +103,11 @@ class Stub:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        """Leave, whatever the state of the machine; a machine that lives goes on."""
+        """Detach; a machine that still runs goes on."""
         self.close()
 
     def close(self) -> None:
-        """Detach: breakpoints go, the machine runs."""
+        """Detach: QEMU removes breakpoints and resumes the machine."""
         with suppress(OSError, InfrastructureError):
             if self.running:
                 self.interrupt()
@@ -139,9 +139,9 @@ class Stub:
             except TimeoutError:
                 return None
             except OSError as error:
-                raise InfrastructureError(f"QEMU's debugger stub is gone: {error}") from error
+                raise InfrastructureError(f"QEMU's debugger stub has closed the connection: {error}") from error
             if not data:
-                raise InfrastructureError("QEMU's debugger stub is gone")
+                raise InfrastructureError("QEMU's debugger stub has closed the connection")
             self.received += data
 
     def send(self, text: str) -> None:
@@ -150,7 +150,7 @@ class Stub:
         try:
             self.socket.sendall(packet(text.encode("latin-1")))
         except OSError as error:
-            raise InfrastructureError(f"QEMU's debugger stub is gone: {error}") from error
+            raise InfrastructureError(f"QEMU's debugger stub has closed the connection: {error}") from error
 
     def ask(self, text: str) -> str:
         """Send a packet and return the answer's text."""
@@ -160,7 +160,7 @@ class Stub:
             if answer is None:
                 raise InfrastructureError(f"QEMU's debugger stub does not answer {text[:20]}",
                                           "it serves one debugger at a time: is a gdb attached?")
-            # The stop that connecting caused is told without being asked for.
+            # The stop reply of the connection arrives unasked.
             if text[0] not in "?scD" and answer[:1] == b"T":
                 continue
             return answer.decode("latin-1")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SERVERS = ("console", "block", "net")
 ROOT, GUEST = "root", "guest"
-# Seconds in which a kernel that lives is entered.
+# Seconds in which a working kernel is entered.
 ENTRY_LIMIT = 2.0
 SLOTS_AT_ONCE = 16
 
@@ -56,10 +56,10 @@ class Objects:
 
 
 class Reader:
-    """Reads them once."""
+    """Reads the kernel's objects of one stopped machine."""
 
     def __init__(self, stub: Stub, kernel: Path, abi: Abi) -> None:
-        """Read the kernel's DWARF; raise InfrastructureError when it has none that serves."""
+        """Read the kernel's DWARF; raise InfrastructureError without it."""
         self.stub, self.abi = stub, abi
         self.info = debuginfo.read(kernel)
         if not {"thread", "slot", "cnode", "vspace", "region", "vcpu"} <= self.info.structs.keys() \
@@ -103,7 +103,7 @@ class Reader:
         return {kind: list(addresses) for kind, addresses in out.items()}
 
     def owner(self, address: int) -> str:
-        """Return whose thread it is: the root pager's has nobody who hears its faults, a server's its device number."""
+        """Return the owner of a thread: the root pager's has no fault endpoint, a server's badge is its device."""
         if self.word(address + self.thread["vcpu"]):
             return GUEST
         badge = self.word(address + self.thread["fault_slot"] + self.info.structs["slot"]["badge"])
@@ -112,7 +112,7 @@ class Reader:
         return next((name for name in SERVERS if getattr(self.abi, f"DEVICE_{name.upper()}") == badge & 0xFF), "?")
 
     def regions(self, address: int) -> tuple[tuple[int, int, int], ...]:
-        """Return where the guest-physical memory of a thread's address space lies."""
+        """Return the regions of a thread's guest-physical memory, as (gpa, size, pa)."""
         vspace, fields = self.word(address + self.thread["vspace"]), self.info.structs["vspace"]
         region = self.info.structs["region"]
         size = max(region.values()) + 8
@@ -122,7 +122,7 @@ class Reader:
                                      size))
 
     def kernel_root(self, address: int) -> int:
-        """Return where the own page table of a thread's guest kernel is."""
+        """Return the guest-physical address of the page table of a thread's guest kernel."""
         page = self.word(self.word(address + self.thread["vcpu"]) + self.info.structs["vcpu"]["page"])
         return self.word(page + self.abi.STRUCTS["vcpu_page"][1]["kernel_root"][0])
 
@@ -195,7 +195,7 @@ def translate(stub: Stub, abi: Abi, thread: Thread, vaddr: int) -> int | None:
 
 
 def kernel_memory(stub: Stub, abi: Abi, thread: Thread, vaddr: int, size: int) -> bytes:
-    """Return what a guest kernel has at vaddr, up to the first page that it has not."""
+    """Return a guest kernel's memory at vaddr, up to the first page that is not mapped."""
     found = b""
     while len(found) < size:
         at = vaddr + len(found)

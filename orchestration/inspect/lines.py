@@ -88,7 +88,7 @@ def read(path: Path) -> Code:
         load = next(segment["p_paddr"] + start - segment["p_vaddr"] for segment in elf.iter_segments()
                     if segment["p_vaddr"] <= start < segment["p_vaddr"] + segment["p_memsz"])
         info = elf.get_dwarf_info()
-        # What the linker has dropped is at 0.
+        # The linker sets dropped functions to address 0.
         found = [row for unit in info.iter_CUs() for row in rows(unit, info) if start <= row[0] < end]
     return Code(start, end, load, found)
 

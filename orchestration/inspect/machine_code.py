@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a debugger must know of each architecture: names of registers, and a few instructions."""
+"""Registers and instructions by architecture, as QEMU's debugger stub names and writes them."""
 
 from __future__ import annotations
 

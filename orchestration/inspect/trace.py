@@ -45,11 +45,11 @@ class Event:
 
 @dataclass(frozen=True)
 class Trace:
-    """All of it at one moment."""
+    """The counters and events of a kernel at one moment."""
 
     counter_hz: int
     written: int
-    """Events ever; events holds the last of them."""
+    """Number of events since the start; events holds the last of them."""
     counts: dict[str, int]
     endpoints: dict[int, int]
     """Messages by the Endpoint's address."""
@@ -65,7 +65,7 @@ def place(log: Path) -> tuple[int, int]:
 
 
 def parse(data: bytes) -> Trace:
-    """Take the object's bytes apart; raise InfrastructureError when they are something else."""
+    """Decode the trace's bytes; raise InfrastructureError when they are no trace."""
     if len(data) < HEADER.size:
         raise InfrastructureError("the kernel's trace is cut short")
     magic, version, kinds, endpoints, ring, hz, written = HEADER.unpack_from(data)
@@ -73,7 +73,7 @@ def parse(data: bytes) -> Trace:
     at_endpoints = at_counts + kinds * 8
     at_ring = at_endpoints + endpoints * 16
     if magic != MAGIC or version != VERSION or len(data) < at_ring + ring * ENTRY.size or not ring:
-        raise InfrastructureError("the kernel's trace is not where it should be",
+        raise InfrastructureError("the kernel's trace is not at the address that the log names",
                                   "the log is of another machine")
     names = [data[HEADER.size + k * NAME_SIZE:][:NAME_SIZE].split(b"\0")[0].decode() for k in range(kinds)]
     counts = dict(zip(names, struct.unpack_from(f"<{kinds}Q", data, at_counts), strict=True))
