@@ -27,6 +27,7 @@ from orchestration.base.errors import HangError, InfrastructureError, PanicError
 from orchestration.base.tools import program
 from orchestration.base.tree import ROOT
 from orchestration.build import quoll
+from orchestration.inspect.machine_code import CODES
 from orchestration.machine import registry, ssh, streams, tee
 from orchestration.machine.console import Channel, Splitter
 from orchestration.machine.stages import POWER_OFF_LIMIT, SSH_LIMIT, time_scale
@@ -36,7 +37,6 @@ from orchestration.machine.terminal import INPUT, Terminal, serve
 RESULT_LIMIT = 10.0
 DETACH = 0x1D  # Ctrl-], as telnet has it
 GDB_SCRIPT = ROOT / "orchestration" / "running" / "gdb_servers.py"
-GDB_ARCH = {"x86_64": "i386:x86-64", "riscv64": "riscv:rv64", "aarch64": "aarch64"}
 
 
 def connect(entry: registry.Entry, check: ssh.Check, limit: float = SSH_LIMIT) -> ssh.Connection:
@@ -261,7 +261,7 @@ def gdb(entry: registry.Entry, arguments: list[str]) -> int:
     facts_file = Path(entry.sockets) / "gdb.json"
     facts_file.write_text(json.dumps(facts))
     argv = [program("gdb-multiarch"), "-q", "-ex", "set confirm off", "-ex", "set pagination off",
-            "-ex", f"set architecture {GDB_ARCH[arch.name]}", "-ex", f"file {shlex.quote(entry.kernel)}"]
+            "-ex", f"set architecture {CODES[arch.name].gdb}", "-ex", f"file {shlex.quote(entry.kernel)}"]
     if Path(entry.linux).exists():
         argv += ["-ex", f"add-symbol-file {shlex.quote(entry.linux)}"]
     argv += ["-ex", f"python QUOLL_FACTS = {str(facts_file)!r}", "-x", str(GDB_SCRIPT),
