@@ -134,7 +134,7 @@ static void restart(void)
 {
 	MUST(INV(guest.helper->thread, L4_THREAD_SUSPEND));
 	shared[RESTARTS]++;
-	arch_frame_call((struct l4_frame *)&root_utcb->mr[8], helper_entry, (u64)guest.helper,
+	arch_frame_call((struct l4_frame *)&root_utcb->mr[L4_FRAME_MR], helper_entry, (u64)guest.helper,
 	                helper_stack(guest.helper));
 	MUST(INV(guest.helper->thread, L4_THREAD_WRITE_REGS));
 	MUST(INV(guest.helper->thread, L4_THREAD_RESUME));

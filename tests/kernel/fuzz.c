@@ -233,7 +233,7 @@ static int start(struct helper *h)
 	shared[STARTS]++;
 	if (INV(h->thread, L4_THREAD_SUSPEND).error)
 		return 0;
-	arch_frame_call((struct l4_frame *)&root_utcb->mr[8], helper_entry, (u64)h, helper_stack(h));
+	arch_frame_call((struct l4_frame *)&root_utcb->mr[L4_FRAME_MR], helper_entry, (u64)h, helper_stack(h));
 	return !INV(h->thread, L4_THREAD_WRITE_REGS).error && !INV(h->thread, L4_THREAD_RESUME).error;
 }
 

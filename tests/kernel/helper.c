@@ -76,7 +76,7 @@ struct helper *helper_make_in(u64 vspace, u64 utcb, void (*run)(struct helper *)
 	fault = cap_mint(parent_endpoint, L4_RIGHT_WRITE | L4_RIGHT_GRANT, h->index + 1);
 	MUST(INV(h->thread, L4_THREAD_CONFIGURE, L4_ROOT_SLOT_CNODE, vspace, utcb, fault));
 	MUST(INV(h->thread, L4_THREAD_SET_SCHED, h->sched, priority, priority));
-	arch_frame_call((struct l4_frame *)&root_utcb->mr[8], helper_entry, (u64)h, helper_stack(h));
+	arch_frame_call((struct l4_frame *)&root_utcb->mr[L4_FRAME_MR], helper_entry, (u64)h, helper_stack(h));
 	MUST(INV(h->thread, L4_THREAD_WRITE_REGS));
 	return h;
 }

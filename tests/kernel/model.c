@@ -95,7 +95,7 @@ static void start(u64 index, u64 slot)
 	script[index].slot = slot;
 	MUST(INV(slot, L4_THREAD_CONFIGURE, L4_ROOT_SLOT_CNODE, L4_ROOT_SLOT_VSPACE,
 	         UTCB_VADDR + (HELPERS + index) * L4_PAGE_SIZE));
-	arch_frame_call((struct l4_frame *)&root_utcb->mr[8], thread_main, index, (u64)stacks[index + 1]);
+	arch_frame_call((struct l4_frame *)&root_utcb->mr[L4_FRAME_MR], thread_main, index, (u64)stacks[index + 1]);
 	MUST(INV(slot, L4_THREAD_WRITE_REGS));
 }
 

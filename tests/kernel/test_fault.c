@@ -58,7 +58,7 @@ static void traps(struct helper *self)
 TEST(fault_exception)
 {
 	struct helper *h = helper_make(traps, 0, 100);
-	struct l4_frame *f = (struct l4_frame *)&root_utcb->mr[8];
+	struct l4_frame *f = (struct l4_frame *)&root_utcb->mr[L4_FRAME_MR];
 	struct sys r;
 
 	helper_start(h);

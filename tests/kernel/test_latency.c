@@ -203,7 +203,8 @@ static void queue_and_delete(const char *what, u64 type, u64 number)
 	for (u64 k = 0; k < THREADS; k++) {
 		MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, scs + k, 10000, 10000));
 		MUST(INV(threads + k, L4_THREAD_SET_SCHED, scs + k, 100, 100));
-		arch_frame_call((struct l4_frame *)&root_utcb->mr[8], waits, number << 32 | object, (u64)(stack + 64));
+		arch_frame_call((struct l4_frame *)&root_utcb->mr[L4_FRAME_MR], waits, number << 32 | object,
+		                (u64)(stack + 64));
 		MUST(INV(threads + k, L4_THREAD_WRITE_REGS));
 		MUST(INV(threads + k, L4_THREAD_RESUME));
 	}

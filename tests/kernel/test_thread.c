@@ -86,7 +86,7 @@ TEST(thread_must_be_stopped)
 TEST(thread_registers)
 {
 	struct helper *h = helper_make(note, 1, 100);
-	struct l4_frame *f = (struct l4_frame *)&root_utcb->mr[8], written;
+	struct l4_frame *f = (struct l4_frame *)&root_utcb->mr[L4_FRAME_MR], written;
 	u64 read_only = cap_copy(h->thread, L4_RIGHT_READ), write_only = cap_copy(h->thread, L4_RIGHT_WRITE);
 
 	for (u64 i = 0; i < sizeof(*f) / 8; i++)
@@ -140,7 +140,7 @@ TEST(thread_suspend_and_resume)
 	EQ(shared[1], seen);
 	/* its registers can be read now, and it goes on where it was */
 	ERR(INV(h->thread, L4_THREAD_READ_REGS), OK);
-	CHECK(*frame_ip((struct l4_frame *)&root_utcb->mr[8]) >= 0x400000);
+	CHECK(*frame_ip((struct l4_frame *)&root_utcb->mr[L4_FRAME_MR]) >= 0x400000);
 	ERR(INV(h->thread, L4_THREAD_RESUME), OK);
 	ERR(INV(h->thread, L4_THREAD_RESUME), OK); /* runs already: no effect */
 	run_others();

@@ -3,6 +3,7 @@
  * The kernel's log: a ring that the console server reads, and the board's console until somebody has taken
  * over the log (CONTROL.LOG_BIND), and again in a panic.
  */
+#include <abi_names.h>
 #include <stdarg.h>
 #include <kernel/arch.h>
 #include <kernel/boot.h>
@@ -196,9 +197,6 @@ void printk(const char *fmt, ...)
 }
 
 static const char *const states[] = { "stopped", "run", "send", "recv", "reply", "wait", "vcpu-wait" };
-static const char *const types[] = { "null",     "untyped",    "cnode",        "thread", "sched_context",
-                                     "endpoint", "reply",      "notification", "vspace", "frame",
-                                     "vcpu",     "guestspace", "irq_handler",  "ioport", "control" };
 
 static void dump_thread(struct thread *t)
 {
@@ -219,8 +217,7 @@ static void dump_caps(struct cnode *c)
 			continue;
 		if (a->type)
 			printk("l4:   slots %lu-%lu: %s, first %lx rights %x badge %lx\n", first, i - 1,
-			       a->type < sizeof(types) / sizeof(*types) ? types[a->type] : "?", a->object, a->rights,
-			       a->badge);
+			       l4_object_type_name(a->type), a->object, a->rights, a->badge);
 		first = i;
 	}
 }

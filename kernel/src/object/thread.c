@@ -5,10 +5,9 @@
 #include <kernel/vspace.h>
 
 #define REGS_WORDS (sizeof(struct l4_frame) / sizeof(u64))
-#define REGS_FIRST 8 /* place of the registers in utcb.mr */
 
 _Static_assert(sizeof(struct thread) <= L4_PAGE_SIZE, "thread size");
-_Static_assert(REGS_FIRST + REGS_WORDS <= L4_MSG_WORDS, "registers fit the UTCB");
+_Static_assert(L4_FRAME_MR + REGS_WORDS <= L4_MSG_WORDS, "registers fit the UTCB");
 
 void thread_init(void *memory, u8 size_bits)
 {
@@ -232,7 +231,7 @@ static error_t set_sched(struct invocation *i, struct thread *t)
 static error_t registers(struct invocation *i, struct thread *t, bool write)
 {
 	struct l4_frame *f = thread_frame(t);
-	u64 *mr = &i->caller->utcb->mr[REGS_FIRST];
+	u64 *mr = &i->caller->utcb->mr[L4_FRAME_MR];
 
 	if (t->state != THREAD_STOPPED)
 		return L4_ERR_STATE;

@@ -132,7 +132,7 @@ static void steps(struct helper *self) { shared[1]++; }
 /* A thread is stepped, and only that one. */
 TEST(aarch64_thread_is_stepped)
 {
-	struct l4_frame *f = (struct l4_frame *)&root_utcb->mr[8];
+	struct l4_frame *f = (struct l4_frame *)&root_utcb->mr[L4_FRAME_MR];
 	struct helper *h = helper_make(steps, 0, 100);
 	u64 pc;
 
@@ -364,7 +364,7 @@ static void masks_interrupts(struct helper *self)
 
 TEST(aarch64_written_registers_are_sanitised)
 {
-	struct l4_frame *f = (struct l4_frame *)&root_utcb->mr[8];
+	struct l4_frame *f = (struct l4_frame *)&root_utcb->mr[L4_FRAME_MR];
 	struct helper *h = helper_make(masks_interrupts, 0, 100);
 	struct sys r;
 

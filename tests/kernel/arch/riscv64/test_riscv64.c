@@ -305,7 +305,7 @@ TEST(riscv_written_registers_are_sanitised)
 	static const u64 bad_pc[] = {
 		KERNEL_VADDR, KERNEL_DIRECT + 0x80200000, ~0UL, 1UL << 63, 1UL << 38, 1UL << 47, KERNEL_VADDR + 2
 	};
-	struct l4_frame *f = (struct l4_frame *)&root_utcb->mr[8];
+	struct l4_frame *f = (struct l4_frame *)&root_utcb->mr[L4_FRAME_MR];
 
 	for (u64 i = 0; i < sizeof(bad_pc) / 8; i++) {
 		struct helper *h = helper_make(spins, 0, 100);

@@ -261,7 +261,7 @@ static void spins(struct helper *self)
 TEST(x86_written_registers_are_sanitised)
 {
 	static const u64 bad_ip[] = { 0x800000000000, 0xffffffff80000000, ~0UL, 0x8000000000000000, L4_USER_TOP };
-	struct l4_frame *f = (struct l4_frame *)&root_utcb->mr[8];
+	struct l4_frame *f = (struct l4_frame *)&root_utcb->mr[L4_FRAME_MR];
 
 	for (u64 i = 0; i < sizeof(bad_ip) / 8; i++) {
 		struct helper *h = helper_make(spins, 0, 100);
