@@ -3,7 +3,7 @@
  * Boards that describe themselves by a device tree (QEMU virt): what this folder offers to the boot code of an
  * architecture, and what it needs of it. Nothing about a board is known but by its device tree.
  *
- * Order of boot: machine_open(), console_init(), the CPU's own set-up, machine_read(), the interrupt controller's
+ * Order of boot: machine_open(), uart_init(), the CPU's own set-up, machine_read(), the interrupt controller's
  * init (which takes its registers away from user level), boot_root_pager().
  */
 #ifndef PLAT_DEVICETREE_H
@@ -12,6 +12,7 @@
 #include <fdt/fdt.h>
 #include <kernel/arch.h>
 #include <kernel/boot.h>
+#include <kernel/uart.h>
 
 /* machine.c: the device tree at physical address dtb must be reachable by arch_ptr() from the start. */
 extern struct fdt machine_fdt;
@@ -25,12 +26,9 @@ int machine_find(const char *const *compatible);
 /* Registers of a device: kernel address of the index-th range of node's reg. Panics, naming `what`. */
 char *machine_registers(int node, int index, const char *what, u64 *pa, u64 *size);
 
-/* uart.c: the serial line that /chosen stdout-path names. Without one, the log is only in memory. */
-void console_init(void);
-
 /* The architecture: kernel address of device registers, mapped uncached for good. Only called while booting. */
 void *mmu_device(u64 pa, u64 size);
-/* The architecture's firmware: a way to write before the serial line is found, or nothing. */
+/* The firmware: a way to write before the serial line is found, or nothing. */
 void firmware_console_write(char c);
 
 /* The kernel's image, from the linker script. */

@@ -30,6 +30,7 @@ void mmu_protect(void);
 void mmu_map_direct(u64 start, u64 end);
 void mmu_drop_identity(void);
 void timer_init(void);
+extern u32 timer_id;                  /* number of its interrupt */
 const char *kernel_stack_guard(void); /* the page below the kernel's stack */
 extern u64 mmu_asid_mask;
 extern char kernel_start[], kernel_data[];
@@ -79,7 +80,7 @@ void arm_vcpu_enter(struct cpu *cpu, u64 slot);
 struct l4_vcpu_page *arm_guest_syscall(struct cpu *cpu);
 void arm_trap(u64 esr, u64 far);
 void arm_irq(void);
-void arm_kernel_trap(u64 esr, u64 elr, u64 far, u64 sp) __attribute__((noreturn));
+void arm_kernel_trap(u64 esr, u64 elr, u64 far, u64 sp) __noreturn;
 bool arm_device(void *at, u64 what, u64 *value);
 
 #endif

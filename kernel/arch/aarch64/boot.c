@@ -20,7 +20,7 @@ void arm_boot(u64 dtb, u64 image)
 	if (dtb)
 		mmu_map_direct(start, start + FDT_WINDOW);
 	machine_open(dtb);
-	console_init();
+	uart_init();
 	printk("l4: Quoll kernel, ABI %lx\n", L4_ABI_HASH);
 	cpu_init();
 	for (u32 i = 0; machine_ram(i, &start, &end); i++)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* One CPU's set-up: what user mode may do, identification, and switching between threads. */
 #include <kernel/debug.h>
-#include <kernel/vspace.h>
+#include <kernel/vcpu.h>
 #include "arm.h"
 
 _Static_assert(offsetof(struct arch_cpu, frame) == CPU_FRAME, "entry.S");
@@ -21,7 +21,7 @@ _Static_assert(offsetof(struct l4_vcpu_page, user_entry) == offsetof(struct l4_v
 struct {
 	char guard[KERNEL_GUARD], stack[KERNEL_STACK];
 	struct cpu cpu;
-} boot_cpu __attribute__((used, aligned(KERNEL_GUARD)));
+} boot_cpu __used __aligned(KERNEL_GUARD);
 _Static_assert(offsetof(__typeof__(boot_cpu), cpu) == KERNEL_GUARD + KERNEL_STACK, "boot.S");
 
 const char *kernel_stack_guard(void) { return boot_cpu.guard; }
@@ -76,17 +76,8 @@ void cpu_init(void)
 {
 	struct cpu *cpu = &boot_cpu.cpu;
 
-	cpu->programmed = cpu->slice_end = NEVER;
-	cpu->ready_top = -1;
-	list_init(&cpu->timers);
-	for (u32 p = 0; p < L4_PRIORITIES; p++)
-		list_init(&cpu->ready[p]);
-	cpu->current = &cpu->idle;
-	list_init(&cpu->idle.link);
-	cpu->idle.priority = -1;
+	cpu_init_common(cpu);
 	cpu->idle.root = arch_pa(boot_identity);
-	cpu->idle.entry = arch_entry_own();
-	cpu->idle.frame_end = (u64)(thread_frame(&cpu->idle) + 1);
 
 	/* The kernel never uses a user address: where the CPU can, it shall not even be able to. */
 	if (ID_FIELD(id_aa64mmfr1_el1, 20)) {
@@ -102,16 +93,6 @@ void cpu_init(void)
 }
 
 void arch_thread_init(struct thread *t) {}
-
-void arch_thread_destroy(struct thread *t)
-{
-	if (this_cpu()->arch.fpu_owner == t)
-		this_cpu()->arch.fpu_owner = NULL;
-}
-
-u64 arch_entry_own(void) { return ENTRY_OWN; }
-u64 arch_entry_guest_kernel(void) { return ENTRY_GUEST_KERNEL; }
-u64 arch_entry_guest_user(void) { return ENTRY_GUEST_USER; }
 
 static inline void load_mode(struct arch_cpu *c, struct thread *t)
 {

@@ -15,7 +15,7 @@
 
 #define TABLES 32
 
-static u64 tables[TABLES][512] __attribute__((aligned(4096)));
+static u64 tables[TABLES][512] __aligned(4096);
 static u32 tables_used;
 static u64 image_pa;
 u64 mmu_asid_mask;

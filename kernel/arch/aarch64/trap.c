@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What entry.S calls; the timer (Arm ARM, D12). */
+/* What entry.S calls. */
 #include <kernel/debug.h>
+#include <kernel/entry.h>
 #include <kernel/irq.h>
-#include <kernel/vspace.h>
+#include <kernel/mode.h>
 #include <devicetree.h>
 #include "arm.h"
 
@@ -21,21 +22,9 @@
 #define FSC(esr)       ((esr) >> 2 & 15)
 #define FSC_PERMISSION 3
 
-#define TIMER_VIRTUAL    2      /* of the interrupts of the timer's node */
-#define CNTKCTL_EL0VCTEN BIT(1) /* user mode may read the virtual counter, and nothing else of the timer */
-#define ISR_I            BIT(7)
-
-static u32 timer_id;
-static u64 counter_hz;
-
 void arm_syscall(struct cpu *cpu) { trap_syscall(cpu); }
 
-void arm_vcpu_enter(struct cpu *cpu, u64 slot)
-{
-	vcpu_enter(cpu->current, slot);
-	if (unlikely(trap_exit_needed(cpu)))
-		trap_exit();
-}
+void arm_vcpu_enter(struct cpu *cpu, u64 slot) { trap_vcpu_enter(cpu, slot); }
 
 struct l4_vcpu_page *arm_guest_syscall(struct cpu *cpu) { return vcpu_syscall(cpu->current); }
 
@@ -48,7 +37,7 @@ void arm_irq(void)
 		/* The line is up until the timer is off, or set to later. */
 		write_sysreg(0, cntv_ctl_el0);
 		isb();
-		timer_interrupt();
+		trap_timer();
 	} else if (id < IRQ_MAX) {
 		irq_deliver(id);
 	}
@@ -81,36 +70,3 @@ void arm_kernel_trap(u64 esr, u64 elr, u64 far, u64 sp)
 		panic("kernel stack overflow at %p sp %p", (void *)elr, (void *)sp);
 	panic("exception in the kernel: esr %lx pc %p sp %p far %p", esr, (void *)elr, (void *)sp, (void *)far);
 }
-
-bool arch_interrupt_pending(void) { return read_sysreg(isr_el1) & ISR_I; }
-
-u64 arch_counter(void) { return read_sysreg(cntvct_el0); }
-u64 arch_counter_hz(void) { return counter_hz; }
-
-void arch_timer_set(u64 when)
-{
-	write_sysreg(when, cntv_cval_el0);
-	write_sysreg(1, cntv_ctl_el0);
-}
-
-void timer_init(void)
-{
-	static const char *const known[] = { "arm,armv8-timer", NULL };
-	int node = machine_find(known);
-
-	if (node == FDT_NONE)
-		panic("device tree: no timer");
-	counter_hz = fdt_number(&machine_fdt, node, "clock-frequency", read_sysreg(cntfrq_el0));
-	if (counter_hz < 1000000)
-		panic("the counter's rate is %lu Hz", counter_hz);
-	write_sysreg(CNTKCTL_EL0VCTEN, cntkctl_el1);
-	write_sysreg(0, cntv_ctl_el0);
-	timer_id = gic_interrupt(node, TIMER_VIRTUAL, "timer interrupt");
-	gic_enable(timer_id);
-}
-
-/* This CPU has no I/O ports, so nobody has a capability for them. */
-error_t arch_ioport_invoke(struct invocation *i) { return L4_ERR_OP; }
-
-/* There is no way to write but the serial line. */
-void firmware_console_write(char c) {}

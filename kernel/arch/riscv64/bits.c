@@ -5,7 +5,7 @@
 int __clzdi2(u64 v);
 int __ctzdi2(u64 v);
 
-__attribute__((used)) int __clzdi2(u64 v)
+__used int __clzdi2(u64 v)
 {
 	int n = 0;
 
@@ -17,7 +17,7 @@ __attribute__((used)) int __clzdi2(u64 v)
 	return n;
 }
 
-__attribute__((used)) int __ctzdi2(u64 v)
+__used int __ctzdi2(u64 v)
 {
 	int n = 0;
 

@@ -50,7 +50,7 @@ void riscv_boot(u64 hart, u64 dtb)
 	if (dtb >= DIRECT_SIZE)
 		panic("device tree at %lx is out of reach", dtb);
 	machine_open(dtb);
-	console_init();
+	uart_init();
 	printk("l4: Quoll kernel, ABI %lx\n", L4_ABI_HASH);
 	boot_cpu_node = find_cpu(hart);
 	isa_init();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* One hart's set-up, and switching between threads. */
 #include <kernel/debug.h>
-#include <kernel/vspace.h>
+#include <kernel/vcpu.h>
 #include "riscv.h"
 
 _Static_assert(offsetof(struct arch_cpu, scratch) == CPU_SCRATCH, "entry.S");
@@ -19,16 +19,7 @@ void cpu_init(void)
 
 	__asm__ volatile("mv tp, %0" : : "r"(cpu));
 	cpu->arch.stack = (u64)boot_stack_top;
-	cpu->programmed = cpu->slice_end = NEVER;
-	cpu->ready_top = -1;
-	list_init(&cpu->timers);
-	for (u32 p = 0; p < L4_PRIORITIES; p++)
-		list_init(&cpu->ready[p]);
-	cpu->current = &cpu->idle;
-	list_init(&cpu->idle.link);
-	cpu->idle.priority = -1;
-	cpu->idle.entry = arch_entry_own();
-	cpu->idle.frame_end = (u64)(thread_frame(&cpu->idle) + 1);
+	cpu_init_common(cpu);
 	cpu->arch.frame = (u64)thread_frame(&cpu->idle);
 	csr_write(sscratch, cpu);
 	csr_write(stvec, riscv_entry);
@@ -36,16 +27,6 @@ void cpu_init(void)
 }
 
 void arch_thread_init(struct thread *t) { t->arch.frame.status = ARCH_STATUS; }
-
-void arch_thread_destroy(struct thread *t)
-{
-	if (this_cpu()->arch.fpu_owner == t)
-		this_cpu()->arch.fpu_owner = NULL;
-}
-
-u64 arch_entry_own(void) { return ENTRY_OWN; }
-u64 arch_entry_guest_kernel(void) { return ENTRY_GUEST_KERNEL; }
-u64 arch_entry_guest_user(void) { return ENTRY_GUEST_USER; }
 
 static inline void load_mode(struct arch_cpu *c, struct thread *t)
 {

@@ -57,7 +57,7 @@ u64 arch_pa(const void *p)
 /* Before the first copy of the kernel's table: the direct map has text and constants read-only, as pages. */
 static void protect(void)
 {
-	static u64 directory[512] __attribute__((aligned(4096))), pages[512] __attribute__((aligned(4096)));
+	static u64 directory[512] __aligned(4096), pages[512] __aligned(4096);
 	const u64 data = PTE_V | PTE_R | PTE_W | PTE_G | PTE_A | PTE_D;
 	u64 start = arch_pa(kernel_start), gib = align_down(start, BIT(30));
 	u64 large = align_down(start, BIT(L4_LARGE_PAGE_BITS));

@@ -35,6 +35,9 @@
 #define csr_set(csr, v)   __asm__ volatile("csrs " csr_name(csr) ", %0" : : "rK"((u64)(v)) : "memory")
 #define csr_clear(csr, v) __asm__ volatile("csrc " csr_name(csr) ", %0" : : "rK"((u64)(v)) : "memory")
 
+/* Interrupts that the CPU would take now, as bits of sip. */
+static inline u64 interrupts_pending(void) { return csr_read(sip) & (BIT(IRQ_TIMER) | BIT(IRQ_EXTERNAL)); }
+
 /* Of a root: its translations. The kernel's own are global and stay (4.2.1). */
 static inline void flush_root(u64 root)
 {
@@ -78,12 +81,12 @@ u64 sbi_id(enum sbi_id which);
 void sbi_timer(u64 when);
 
 /* Called by entry.S and boot.S. */
-void riscv_boot(u64 hart, u64 dtb) __attribute__((noreturn));
+void riscv_boot(u64 hart, u64 dtb) __noreturn;
 void riscv_syscall(void);
 void riscv_vcpu_enter(u64 slot);
 struct l4_vcpu_page *riscv_guest_syscall(void);
 void riscv_trap(u64 cause);
-void riscv_wake(void) __attribute__((noreturn));
+void riscv_wake(void) __noreturn;
 void riscv_entry(void);
 bool riscv_device(void *at, u64 what, u64 *value);
 

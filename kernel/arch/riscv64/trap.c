@@ -1,21 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What entry.S calls, and time. */
+/* What entry.S calls. */
 #include <kernel/debug.h>
+#include <kernel/entry.h>
 #include <kernel/irq.h>
-#include <kernel/vspace.h>
+#include <kernel/mode.h>
+#include <kernel/paging.h>
 #include "riscv.h"
-
-static u64 counter_hz;
-static bool sstc;
 
 void riscv_syscall(void) { trap_syscall(this_cpu()); }
 
-void riscv_vcpu_enter(u64 slot)
-{
-	vcpu_enter(this_cpu()->current, slot);
-	if (unlikely(trap_exit_needed(this_cpu())))
-		trap_exit();
-}
+void riscv_vcpu_enter(u64 slot) { trap_vcpu_enter(this_cpu(), slot); }
 
 struct l4_vcpu_page *riscv_guest_syscall(void) { return vcpu_syscall(this_cpu()->current); }
 
@@ -26,7 +20,7 @@ static void interrupt(u64 irq)
 		plic_interrupt();
 		return;
 	}
-	timer_interrupt();
+	trap_timer();
 	/* The timer's interrupt is pending until its time is in the future. */
 	if (this_cpu()->programmed == NEVER)
 		arch_timer_set(NEVER);
@@ -76,51 +70,13 @@ void riscv_trap(u64 cause)
 	trap_exception(t, cause, 0, addr);
 }
 
-static u64 pending(void) { return csr_read(sip) & (BIT(IRQ_TIMER) | BIT(IRQ_EXTERNAL)); }
-
 /* Out of WFI, which may end for no reason. */
 void riscv_wake(void)
 {
-	u64 bits = pending();
+	u64 bits = interrupts_pending();
 
 	if (bits)
 		interrupt(__builtin_ctzl(bits));
 	trap_exit();
 	arch_return_to_user();
 }
-
-bool arch_interrupt_pending(void) { return pending(); }
-
-u64 arch_counter(void)
-{
-	u64 v;
-
-	__asm__ volatile("rdtime %0" : "=r"(v));
-	return v;
-}
-
-u64 arch_counter_hz(void) { return counter_hz; }
-
-void arch_timer_set(u64 when)
-{
-	if (likely(sstc))
-		csr_write(CSR_STIMECMP, when);
-	else
-		sbi_timer(when);
-}
-
-void timer_init(void)
-{
-	const struct fdt *fdt = &machine_fdt;
-	int cpus = fdt_find(fdt, "/cpus");
-
-	counter_hz =
-		fdt_number(fdt, boot_cpu_node, "timebase-frequency", fdt_number(fdt, cpus, "timebase-frequency", 0));
-	if (counter_hz < 1000000)
-		panic("device tree: timebase-frequency of %lu Hz", counter_hz);
-	sstc = isa_has("sstc");
-	arch_timer_set(NEVER);
-	csr_write(sie, BIT(IRQ_TIMER) | BIT(IRQ_EXTERNAL));
-}
-
-error_t arch_ioport_invoke(struct invocation *i) { return L4_ERR_OP; }

@@ -3,6 +3,7 @@
 #include <abi_hash.h>
 #include <kernel/boot.h>
 #include <kernel/debug.h>
+#include <kernel/log.h>
 #include "x86.h"
 
 #define START_MAGIC     0x336ec578
@@ -51,7 +52,7 @@ void x86_boot(u64 start_info)
 	static struct memory copy[BOOT_RANGES];
 	u32 n;
 
-	console_init();
+	uart_init();
 	cpu_init();
 	mmu_protect();
 	printk("l4: Quoll kernel, ABI %lx\n", L4_ABI_HASH);

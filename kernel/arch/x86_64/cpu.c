@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* One CPU's set-up: descriptor tables, system-call registers, features, and switching between threads. */
 #include <kernel/debug.h>
-#include <kernel/vspace.h>
+#include <kernel/vcpu.h>
 #include "x86.h"
 
 _Static_assert(offsetof(struct arch_cpu, self) == CPU_SELF, "entry.S");
@@ -18,7 +18,7 @@ struct cpu boot_cpu;
 enum { IST_DEBUG, IST_NMI, IST_DF, IST_MC, IST_STACKS };
 static struct {
 	char guard[L4_PAGE_SIZE], stack[L4_PAGE_SIZE];
-} ist_stack[IST_STACKS] __attribute__((aligned(L4_PAGE_SIZE)));
+} ist_stack[IST_STACKS] __aligned(L4_PAGE_SIZE);
 
 bool stack_guard(u64 vaddr)
 {
@@ -126,16 +126,7 @@ void cpu_init(void)
 	cpu->arch.self = cpu;
 	cpu->arch.stack = (u64)boot_stack_top;
 	mmu_load(&cpu->arch, arch_pa(boot_root));
-	cpu->programmed = cpu->slice_end = NEVER;
-	cpu->ready_top = -1;
-	list_init(&cpu->timers);
-	for (u32 p = 0; p < L4_PRIORITIES; p++)
-		list_init(&cpu->ready[p]);
-	cpu->current = &cpu->idle;
-	list_init(&cpu->idle.link);
-	cpu->idle.priority = -1;
-	cpu->idle.entry = arch_entry_own();
-	cpu->idle.frame_end = (u64)(thread_frame(&cpu->idle) + 1);
+	cpu_init_common(cpu);
 
 	gdt_init(&cpu->arch);
 	idt_init();
@@ -159,16 +150,6 @@ void arch_thread_init(struct thread *t)
 	f[24] = 0x80;
 	f[25] = 0x1f;
 }
-
-void arch_thread_destroy(struct thread *t)
-{
-	if (this_cpu()->arch.fpu_owner == t)
-		this_cpu()->arch.fpu_owner = NULL;
-}
-
-u64 arch_entry_own(void) { return ENTRY_OWN; }
-u64 arch_entry_guest_kernel(void) { return ENTRY_GUEST_KERNEL; }
-u64 arch_entry_guest_user(void) { return ENTRY_GUEST_USER; }
 
 /* True if that loaded another address space. */
 static inline bool load_mode(struct arch_cpu *c, struct thread *t)
@@ -205,7 +186,7 @@ static inline u32 selectors_used(void)
 }
 
 /* Loading FS and GS changes their bases, so to's are loaded anew. While a thread runs, its own selectors_used is 0. */
-__attribute__((noinline)) static void switch_selectors(struct arch_thread *from, struct arch_thread *to)
+static noinline void switch_selectors(struct arch_thread *from, struct arch_thread *to)
 {
 	static const u16 none[4];
 	const u16 *s = to->selectors_used ? to->selectors : none;
@@ -221,7 +202,7 @@ __attribute__((noinline)) static void switch_selectors(struct arch_thread *from,
 	to->selectors_used = 0;
 }
 
-__attribute__((noinline)) static void switch_to_guest(struct arch_cpu *c, struct thread *to)
+static noinline void switch_to_guest(struct arch_cpu *c, struct thread *to)
 {
 	c->guest = to->vspace;
 	harden_guest_changed();

@@ -55,8 +55,8 @@ void arch_code_written(void *p, u64 size) {}
 /* After boot.S' mappings, when the image needs no more changes. The identity map cannot be executed any more. */
 void mmu_protect(void)
 {
-	static u64 image_pd[512] __attribute__((aligned(4096))), image_pt[512] __attribute__((aligned(4096)));
-	static u64 direct_pt[512] __attribute__((aligned(4096)));
+	static u64 image_pd[512] __aligned(4096), image_pt[512] __aligned(4096);
+	static u64 direct_pt[512] __aligned(4096);
 
 	for (u64 i = 0; i < 512; i++) {
 		u64 pa = KERNEL_PHYS + i * L4_PAGE_SIZE, vaddr = KERNEL_VADDR + pa;
@@ -91,7 +91,7 @@ void mmu_map_direct(struct boot_machine *m, u64 start, u64 end, bool uncached)
 /* No access faults: what nobody answers reads as ones (and a Frame is what the CPU can address). */
 bool arch_device_access(u64 pa, u64 width, bool store, u64 *value)
 {
-	static u64 pd[512] __attribute__((aligned(4096))), pt[512] __attribute__((aligned(4096)));
+	static u64 pd[512] __aligned(4096), pt[512] __aligned(4096);
 	/* Accessed and dirty, so that the CPU does not change it. */
 	u64 entry = align_down(pa, L4_PAGE_SIZE) | PTE_P | PTE_W | PTE_A | PTE_D | PTE_NX | PTE_PCD | PTE_PWT;
 	void *at = (void *)(KERNEL_WINDOW + pa % L4_PAGE_SIZE);

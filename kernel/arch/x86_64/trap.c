@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What entry.S calls. */
 #include <kernel/debug.h>
+#include <kernel/entry.h>
 #include <kernel/irq.h>
-#include <kernel/vspace.h>
+#include <kernel/mode.h>
 #include "x86.h"
 
 #define PF_PRESENT BIT(0)
@@ -14,12 +15,7 @@
 
 void x86_syscall(struct cpu *cpu) { trap_syscall(cpu); }
 
-void x86_vcpu_enter(struct cpu *cpu, u64 slot)
-{
-	vcpu_enter(cpu->current, slot);
-	if (unlikely(trap_exit_needed(cpu)))
-		trap_exit();
-}
+void x86_vcpu_enter(struct cpu *cpu, u64 slot) { trap_vcpu_enter(cpu, slot); }
 
 struct l4_vcpu_page *x86_guest_syscall(struct cpu *cpu) { return vcpu_syscall(cpu->current); }
 
@@ -41,7 +37,7 @@ static void interrupt(u32 vector)
 		return;
 	apic_eoi();
 	if (vector == VECTOR_TIMER)
-		timer_interrupt();
+		trap_timer();
 	else
 		irq_deliver(vector);
 }
@@ -82,56 +78,4 @@ void x86_kernel_trap(u32 vector, u64 *frame)
 		      (void *)frame[4], (void *)read_cr2());
 	interrupt(vector);
 	trap_exit();
-}
-
-bool arch_interrupt_pending(void) { return apic_pending(); }
-
-u64 arch_counter(void)
-{
-	u32 lo, hi;
-
-	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
-	return lo | (u64)hi << 32;
-}
-
-static u64 counter_hz, timer_scale;
-
-u64 arch_counter_hz(void)
-{
-	if (!counter_hz)
-		counter_hz = clock_calibrate();
-	return counter_hz;
-}
-
-void arch_timer_set(u64 when)
-{
-	u64 now = arch_counter(), left = when > now ? when - now : 0;
-
-	/* Ticks of the timer for each of the counter, with 32 fractional bits. */
-	if (!timer_scale)
-		timer_scale = (apic_timer_hz << 32) / arch_counter_hz();
-	apic_timer((unsigned __int128)left * timer_scale >> 32);
-}
-
-error_t arch_ioport_invoke(struct invocation *i)
-{
-	u64 port = i->arg[0], width = i->arg[1], range = i->slot->badge;
-
-	if (i->op > L4_IOPORT_OUT)
-		return L4_ERR_OP;
-	if (!(i->slot->rights & (i->op == L4_IOPORT_IN ? L4_RIGHT_READ : L4_RIGHT_WRITE)))
-		return L4_ERR_RIGHTS;
-	if (width != 1 && width != 2 && width != 4)
-		return L4_ERR_ARG;
-	if (port < (range & 0xffff) || port > range >> 16 || width - 1 > (range >> 16) - port)
-		return L4_ERR_RANGE;
-	if (i->op == L4_IOPORT_IN)
-		i->result[0] = width == 1 ? inb(port) : width == 2 ? inw(port) : inl(port);
-	else if (width == 1)
-		outb(port, i->arg[2]);
-	else if (width == 2)
-		outw(port, i->arg[2]);
-	else
-		outl(port, i->arg[2]);
-	return L4_ERR_OK;
 }

@@ -6,6 +6,7 @@
 #include <arch/pte.h>
 #include <kernel/arch.h>
 #include <kernel/boot.h>
+#include <kernel/uart.h>
 #include "layout.h"
 
 #define SEL_KERNEL_CODE 0x10
@@ -142,7 +143,6 @@ void mmu_protect(void);
 void mmu_drop_identity(void);
 
 /* plat/ */
-void console_init(void);
 void apic_init(void);
 void apic_eoi(void);
 bool apic_pending(void);

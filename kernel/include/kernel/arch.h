@@ -1,71 +1,62 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The porting contract: what kernel/arch/<isa> provides besides its headers arch/context.h, arch/cpu.h and
- * arch/pte.h (whose names are the same everywhere, see tests/unit/test_code.py), and what kernel/plat/<board> provides. No other file of the kernel knows a CPU or a board.
+ * The porting contract: what kernel/arch/<isa> provides besides its headers arch/context.h, arch/cpu.h and arch/pte.h
+ * (whose names are the same everywhere, see tests/unit/test_code.py). The other contracts are irqchip.h, firmware.h and
+ * uart.h. No other file of the kernel knows a CPU or a board. The entry code calls entry.h, vcpu_syscall() and
+ * irq_deliver(); all of it runs with interrupts disabled.
  */
 #ifndef KERNEL_ARCH_H
 #define KERNEL_ARCH_H
 
 #include <kernel/cpu.h>
 
-/* Physical memory is mapped linearly for the kernel. */
+/* mmu.c: kernel address of a physical one, by the linear map of all RAM; and back, also for the kernel's image. */
 void *arch_ptr(u64 pa);
 u64 arch_pa(const void *p);
 
 /*
- * Page tables. A root is known by what the CPU's root register takes: the table's physical address and, where
- * translations are tagged, their tag.
+ * mmu.c: a root is what the CPU's root register takes: a table's physical address and, where translations are tagged,
+ * their tag. Entries are made by arch/pte.h.
  */
-u64 arch_root_init(u64 *table);            /* the kernel's part of a new root table; returns the root */
-void arch_root_destroy(u64 root);          /* the CPU must not stay on it, and forgets all of it */
-void arch_root_flush(u64 root);            /* forget its translations, at the latest when it is used again */
-void arch_flush_page(u64 vaddr);           /* of the root in use: forget one page, after a change */
-void arch_filled(u64 root);                /* entries that were invalid are valid now */
-void arch_code_written(void *p, u64 size); /* by the kernel, and user mode is to execute it */
+u64 arch_root_init(u64 *table);   /* fill the kernel's part of a zeroed root table; returns the root */
+void arch_root_destroy(u64 root); /* leave it if it is in use, and forget all its translations */
+void arch_root_flush(u64 root);   /* forget its translations: now if it is in use, else before it is the next time */
+void arch_flush_page(u64 vaddr);  /* of the root in use: forget one page, after an entry changed or became valid */
+void arch_filled(u64 root);       /* entries that were invalid are valid now: make the CPU see them */
+void arch_code_written(void *p, u64 size); /* the kernel wrote code for user mode: make instruction fetches see it */
 
-/* One access to a device's register, aligned, of 1, 2 or 4 bytes. False: the CPU says that nothing is there. */
+/* mmu.c: one aligned access of 1, 2 or 4 bytes to a device's register. False: the CPU reports that nothing is there. */
 bool arch_device_access(u64 pa, u64 width, bool store, u64 *value);
 
-/* What a guest is told of the CPU: vcpu_page.cpu_id. */
+/* cpu.c: fill vcpu_page.cpu_id: what user mode under L4 may use of this CPU. */
 void arch_cpu_id(u64 *id);
 
-/* Threads: from thread_init; leave one for another; take new modes into use; registers from user level. */
+/* cpu.c: set initial values of t->arch, which is zero; struct arch_cpu.fpu_owner is what cpu_forget_thread() clears. */
 void arch_thread_init(struct thread *t);
-void arch_thread_destroy(struct thread *t);
+
+/* cpu.c: save from's CPU state outside its frame, load to's and its mode (frame_end, root, entry). to may be idle. */
 void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to);
-void arch_load_mode(struct thread *t);
-u64 arch_entry_own(void); /* values of struct thread.entry */
-u64 arch_entry_guest_kernel(void);
-u64 arch_entry_guest_user(void);
+void arch_load_mode(struct thread *t); /* of the current thread: frame_end, root or entry have changed */
+
+/* cpu.c: is a frame that the guest may write to good enough to be loaded? And make one so that was copied from user mode. */
 bool arch_frame_valid(const struct l4_frame *f);
 void arch_frame_sanitise(struct l4_frame *f);
-void arch_idle(void) __attribute__((noreturn));
-void arch_return_to_user(void) __attribute__((noreturn));
-void arch_dump_frame(const struct l4_frame *f);
-void arch_halt(void) __attribute__((noreturn));
+void arch_dump_frame(const struct l4_frame *f); /* printk() of all registers */
 
-/* Time: the CPU's counter and a one-shot timer. */
+/* cpu.c, entry.S: the ends of kernel execution. */
+void arch_idle(void) __noreturn;           /* wait for an interrupt, handle it, return to user mode or wait again */
+void arch_return_to_user(void) __noreturn; /* load the current thread's frame */
+void arch_halt(void) __noreturn;
+
+/* time.c: the CPU's counter, which user mode may read, and a one-shot timer whose interrupt calls trap_timer(). */
 u64 arch_counter(void);
 u64 arch_counter_hz(void);
-void arch_timer_set(u64 when);
-bool arch_interrupt_pending(void);
+void arch_timer_set(u64 when);     /* a time that has passed interrupts at once */
+bool arch_interrupt_pending(void); /* would the CPU take one now, were interrupts enabled? */
 
-/* Board. */
-bool plat_console_ready(void);
-void plat_console_write(char c); /* whether it is ready or not */
-error_t plat_irq_line(u64 line, bool level, u64 *irq);
-void plat_irq_mask(u64 irq, u32 line, bool level, bool masked);
-error_t plat_irq_msi(u64 irq, u64 *address, u64 *data);
-u64 plat_irq_msi_first(void); /* above the last: the board has none */
-u64 plat_irq_msi_last(void);
-void plat_irq_msi_pause(bool on); /* the CPU takes no messages; lines may be held, too */
-void plat_power_off(void);
-void plat_restart(void);
-
-/* Called by the architecture, which also tells EVENT_INTERRUPT, EVENT_SPACE_SWITCH and EVENT_FPU (kernel/trace.h). */
-void trap_syscall(struct cpu *cpu);
-void trap_page_fault(struct thread *t, u64 addr, u32 access, bool present);
-void trap_exception(struct thread *t, u32 vector, u64 error, u64 addr); /* addr: what the CPU tells, or 0 */
-void trap_exit(void);
+/*
+ * arch/cpu.h: arch_port_in(port, width) and arch_port_out(port, width, value), if ARCH_IOPORTS is not 0; width is 1, 2
+ * or 4.
+ */
 
 #endif

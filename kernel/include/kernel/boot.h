@@ -8,8 +8,6 @@
 
 #define BOOT_RANGES 64
 
-struct cnode;
-
 struct boot_range {
 	u64 start, end;
 	u32 kind; /* L4_MEM_* */
@@ -30,8 +28,6 @@ void boot_add_range(struct boot_machine *m, u64 start, u64 end, u32 kind);
 void boot_remove_range(struct boot_machine *m, u64 start, u64 end);
 /* Zeroed memory for good, size and alignment 2^bits, taken from a RAM range; panics if there is none. */
 void *boot_alloc(struct boot_machine *m, u32 bits);
-/* The root pager's CNode, NULL before it starts: everything is derived from what is in it. */
-struct cnode *boot_root_cnode(void);
-void boot_root_pager(struct boot_machine *m) __attribute__((noreturn));
+void boot_root_pager(struct boot_machine *m) __noreturn;
 
 #endif

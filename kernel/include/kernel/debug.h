@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The kernel's log and its end. */
+/* Messages to the log, panic, and invariants. What is called here calls no other part of the kernel. */
 #ifndef KERNEL_DEBUG_H
 #define KERNEL_DEBUG_H
 
+#include <stdarg.h>
 #include <kernel/types.h>
 
-struct slot;
+struct cnode;
 
 /* %s %c %d %u %x %lu %lx %p; a line of the log. */
-__attribute__((format(printf, 1, 2))) void printk(const char *fmt, ...);
-/* Both return how much they took: less when an interrupt waits. */
-u64 log_write(const char *text, u64 size);
-u64 log_write_guest(const char *text, u64 size);
-void log_bind(struct slot *notification); /* NULL: nobody */
-u64 log_paddr(void);
+__printf(1, 2) void printk(const char *fmt, ...);
+void vprintk(const char *fmt, va_list args);
+__printf(1, 2) __noreturn void panic(const char *fmt, ...);
 
-__attribute__((format(printf, 1, 2), noreturn)) void panic(const char *fmt, ...);
+/* dump.c: the state that a panic shows; what is reachable from the root pager's CNode. */
+void dump_set_root(struct cnode *c);
+void dump_all(void);
 
 /* An invariant. Checked by quoll-debug.elf only, so x has no side effects; what user mode can cause is an error, not this. */
 #ifdef KERNEL_DEBUG

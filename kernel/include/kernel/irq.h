@@ -3,7 +3,7 @@
 #ifndef KERNEL_IRQ_H
 #define KERNEL_IRQ_H
 
-#include <kernel/thread.h>
+#include <kernel/object.h>
 
 #define IRQ_MAX 256
 
@@ -18,8 +18,11 @@ struct irq {
 };
 
 void irq_deliver(u64 irq);
-void irq_hold(u64 irq);
-error_t irq_make(u64 irq, u32 line, bool level, bool msi, struct slot *parent, struct slot *dst);
 bool irq_taken(u64 irq);
+void irq_create(u64 irq, u32 line, bool level, bool msi, struct slot *parent, struct slot *dst);
+void irq_hold(u64 irq);    /* one more capability */
+void irq_release(u64 irq); /* one less */
+void irq_lost(struct slot *held);
+void irq_pause_over(void); /* the timer of a pause has expired */
 
 #endif

@@ -1,111 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Capabilities and kernel objects.
- *
- * A capability lives in a slot. Slots of all CNodes form one list in pre-order of derivation: what was
- * derived from a slot follows it directly, with a larger depth (as in seL4's mapping database). So revoke
- * is "delete while the next slot is deeper", and needs no recursion and no memory.
- *
- * Untyped and Frame have no object in memory: all their state is in the slot. Every other object starts
- * with struct object; refs counts the slots that name it, and at 0 the object is destroyed.
- *
- * What a capability is configured into (a thread's CNode, an interrupt's Notification) keeps a derived capability of
- * its own, a held slot outside of all CNodes. So a revoke ends what was configured, and an object that is in use is
- * never destroyed.
+ * Kernel objects, by type: one row for each type of capability (OBJECT_TYPES). Untyped, Frame, IrqHandler, IoPort and
+ * Control have no object in memory: their state is in the slot or in a table. Every other object starts with struct
+ * object; refs counts the slots that name it. At 0 the object is destroyed.
  */
 #ifndef KERNEL_OBJECT_H
 #define KERNEL_OBJECT_H
 
-#include <kernel/list.h>
+#include <kernel/slot.h>
 
 struct object {
 	u8 type;
 	u8 size_bits;
 	u16 reserved;
 	u32 refs;
-	struct object *next_zombie; /* of those whose destruction is not finished: see slot.c */
+	struct object *next_zombie; /* of those whose destruction is not finished: see revoke.c */
 };
-
-enum slot_use {
-	SLOT_UNUSED,
-	FRAME_MAPPED, /* Frame */
-	FRAME_ATTACHED,
-	FRAME_DETACHING,
-	HELD_CNODE, /* held slots: by a thread */
-	HELD_VSPACE,
-	HELD_SCHED,
-	HELD_FAULT,
-	HELD_BOUND,
-	HELD_VCPU,
-	HELD_SEND,
-	HELD_SPACE, /* by a GuestSpace: its VSpace */
-	HELD_IRQ,
-	HELD_LOG,
-};
-
-struct work;
-
-struct slot {
-	u8 type; /* L4_TYPE_* */
-	u8 rights;
-	u8 size_bits;
-	u8 kind : 4; /* L4_MEM_*, of Untyped and Frame */
-	u8 use : 4;  /* enum slot_use */
-	u32 depth;
-	u64 object; /* struct object *, or physical address, or IRQ number */
-	u64 badge;  /* badge; Untyped: bytes used; Frame: where mapped; IoPort: first | last << 16 */
-	struct slot *prev, *next;
-	union {
-		struct { /* Frame, while in use */
-			struct vspace *vspace;
-			struct list in_vspace;
-		};
-		struct {           /* Untyped */
-			u64 clean; /* bytes [used, clean) are known to be zero */
-		};
-	};
-};
-_Static_assert(sizeof(struct slot) == 1 << L4_CNODE_SLOT_BITS, "slot size");
-
-struct cnode {
-	struct object obj;
-	u64 slots_mask; /* number of slots - 1 */
-	u64 cursor;     /* while it is destroyed: next slot to empty */
-};
-/* Slot 0 of a CNode is never a capability: the object's own header takes its place. */
-_Static_assert(sizeof(struct cnode) <= sizeof(struct slot), "cnode header");
-
-#define SLOT_OBJECT(slot, kind) ((struct kind *)(slot)->object)
-
-/* The mask is for guesses of the CPU, as index_nospec. */
-static inline struct slot *cnode_slot(struct cnode *c, u64 index)
-{
-	return index && index <= c->slots_mask ? (struct slot *)c + (index & c->slots_mask) : NULL;
-}
-
-void slot_insert_child(struct slot *parent, struct slot *child);
-void slot_insert_sibling(struct slot *of, struct slot *s);
-bool slot_has_derived(const struct slot *s);
-
-/* Both may stop early with *again set when an interrupt is pending: call again to go on. */
-error_t slot_revoke(struct slot *s, bool *again);
-error_t slot_delete(struct slot *s, bool *again);
-
-/* Delete a capability, or one that is derived from it if there is any. */
-void slot_take(struct slot *s);
-
-/* Finish the destruction of all objects without a capability; as above. */
-error_t slot_reap(bool *again);
-
-/*
- * A held slot: take a capability derived from cap, and give it up (no effect if empty). The holder is told when it is
- * revoked instead, see delete_leaf().
- */
-void slot_hold(struct slot *held, struct slot *cap, enum slot_use use);
-void slot_drop(struct slot *held);
-
-/* Copy src's capability into the empty slot dst, as a derived (child) or an equal capability. */
-void slot_copy(struct slot *dst, struct slot *src, u8 rights, u64 badge, bool child);
 
 struct invocation {
 	struct thread *caller;
@@ -116,51 +26,74 @@ struct invocation {
 	bool again; /* not finished: repeat the system call */
 };
 
-/* types.c: by type. Of an object, type and size are set; object_destroy does a step, and returns true after the last. */
+enum type_flag {
+	TYPE_OBJECT = 1, /* has an object in memory */
+	TYPE_SLOW = 2,   /* deleting one capability may take long: look for an interrupt after each */
+	TYPE_DEFER = 4,  /* destroyed by slot_reap() only, so that deletion does not recurse */
+};
+
+/*
+ * A row a type: its name; its smallest and largest size as powers of two (equal: it has one size; 0: RETYPE makes
+ * none); flags; and functions:
+ *   init     memory is zero but for type and size_bits; refs is set by the caller
+ *   destroy  no capability is left; does a bounded step, and returns true after the last
+ *   invoke   checks everything, then changes things
+ */
+// clang-format off
+#define OBJECT_TYPES(X) \
+	X(UNTYPED, L4_UNTYPED_MIN_BITS, L4_UNTYPED_MAX_BITS, 0, no_init, no_destroy, untyped_invoke) \
+	X(CNODE, L4_CNODE_SLOT_BITS + 1, L4_CNODE_SLOT_BITS + 16, TYPE_OBJECT | TYPE_DEFER, \
+	  cnode_init, cnode_destroy, cnode_invoke) \
+	X(THREAD, L4_THREAD_BITS, L4_THREAD_BITS, TYPE_OBJECT, thread_init, thread_destroy, thread_invoke) \
+	X(SCHED_CONTEXT, L4_SCHED_CONTEXT_BITS, L4_SCHED_CONTEXT_BITS, TYPE_OBJECT, \
+	  sched_context_init, sched_context_destroy, sched_context_invoke) \
+	X(ENDPOINT, L4_ENDPOINT_BITS, L4_ENDPOINT_BITS, TYPE_OBJECT, endpoint_init, endpoint_destroy, no_invoke) \
+	X(REPLY, L4_REPLY_BITS, L4_REPLY_BITS, TYPE_OBJECT, reply_init, reply_destroy, no_invoke) \
+	X(NOTIFICATION, L4_NOTIFICATION_BITS, L4_NOTIFICATION_BITS, TYPE_OBJECT, \
+	  notification_init, notification_destroy, no_invoke) \
+	X(VSPACE, L4_VSPACE_MIN_BITS, L4_VSPACE_MAX_BITS, TYPE_OBJECT | TYPE_SLOW, \
+	  vspace_init, vspace_destroy, vspace_invoke) \
+	X(FRAME, L4_PAGE_BITS, L4_FRAME_MAX_BITS, 0, no_init, no_destroy, frame_invoke) \
+	X(VCPU, L4_VCPU_BITS, L4_VCPU_BITS, TYPE_OBJECT, vcpu_init, vcpu_destroy, no_invoke) \
+	X(GUESTSPACE, L4_GUESTSPACE_BITS, L4_GUESTSPACE_BITS, TYPE_OBJECT | TYPE_SLOW, \
+	  guestspace_init, guestspace_destroy, guestspace_invoke) \
+	X(IRQ_HANDLER, 0, 0, 0, no_init, no_destroy, irq_handler_invoke) \
+	X(IOPORT, 0, 0, 0, no_init, no_destroy, ioport_invoke) \
+	X(CONTROL, 0, 0, 0, no_init, no_destroy, control_invoke)
+
+#define X(type, min_bits, max_bits, flags, init, destroy, invoke) \
+	void init(struct object *o); \
+	bool destroy(struct object *o); \
+	error_t invoke(struct invocation *i);
+OBJECT_TYPES(X)
+#undef X
+// clang-format on
+
+/* What the row of a type says. type is a capability's; RETYPE's comes from user mode and is checked by its caller. */
+struct type_sizes {
+	u8 min_bits, max_bits;
+};
+#define OBJECT_TYPE_COUNT (L4_TYPE_CONTROL + 1)
+extern const struct type_sizes type_sizes[OBJECT_TYPE_COUNT];
 bool type_has_object(u8 type);
+bool type_is_slow(u8 type);
+bool type_is_deferred(u8 type);
+const char *type_name(u8 type);
+
 void object_init(struct object *o);
 bool object_destroy(struct object *o);
+bool object_step_is_slow(struct object *o); /* may the next step of its destruction take long? */
 error_t object_invoke(struct invocation *i);
 
-error_t untyped_invoke(struct invocation *i);
-error_t cnode_invoke(struct invocation *i);
-error_t thread_invoke(struct invocation *i);
-error_t sched_context_invoke(struct invocation *i);
-error_t vspace_invoke(struct invocation *i);
-error_t frame_invoke(struct invocation *i);
-error_t irq_invoke(struct invocation *i);
-error_t guestspace_invoke(struct invocation *i);
-error_t control_invoke(struct invocation *i);
-error_t arch_ioport_invoke(struct invocation *i);
+void capability_copied(struct slot *s);                     /* into s: its object has one more */
+bool capability_release(struct slot *s, struct work *work); /* it is in use and will be deleted; false: preempted */
+void capability_dropped(u8 type, u64 object);               /* its slot was emptied: its object has one less */
+bool capability_is_slow(const struct slot *s);              /* may deleting it take long? */
 
-/* Called with memory that is zero; refs is set by the caller. */
-void cnode_init(void *memory, u8 size_bits);
-void thread_init(void *memory, u8 size_bits);
-void sched_context_init(void *memory, u8 size_bits);
-void endpoint_init(void *memory, u8 size_bits);
-void reply_init(void *memory, u8 size_bits);
-void notification_init(void *memory, u8 size_bits);
-void vspace_init(void *memory, u8 size_bits);
-void vcpu_init(void *memory, u8 size_bits);
-void guestspace_init(void *memory, u8 size_bits);
+/* A held slot, empty now, was revoked: its holder ends what the object was used for. */
+void capability_lost(struct slot *held, enum slot_use use, u64 object);
 
-/* The last capability has gone. Those that return bool do a bounded part of it, and return true when all is done. */
-bool cnode_destroy(struct object *o);
-bool endpoint_destroy(struct object *o);
-bool notification_destroy(struct object *o);
-bool vspace_destroy(struct object *o);
-void thread_destroy(struct object *o);
-void sched_context_destroy(struct object *o);
-void reply_destroy(struct object *o);
-void vcpu_destroy(struct object *o);
-void guestspace_destroy(struct object *o);
-bool frame_release(struct slot *s, struct work *work);
-void irq_release(u64 irq);
-
-/* A held slot, empty now, was revoked: end what object was used for. */
-void thread_lost(struct slot *held, enum slot_use use, u64 object);
-void guestspace_lost(struct slot *held);
-void irq_lost(struct slot *held);
-void log_lost(void);
+/* Would the calling thread have no thread, CNode or VSpace without this capability? */
+bool capability_carries_caller(const struct slot *s);
 
 #endif

@@ -20,6 +20,11 @@ typedef u32 error_t;
 #define unlikely(x)                   __builtin_expect(!!(x), 0)
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
 #define BIT(n)                        (1UL << (n))
+#define noinline                      __attribute__((__noinline__))
+#define __noreturn                    __attribute__((__noreturn__))
+#define __used                        __attribute__((__used__)) /* called by assembler or by the compiler */
+#define __aligned(n)                  __attribute__((__aligned__(n)))
+#define __printf(fmt, args)           __attribute__((__format__(__printf__, fmt, args)))
 #define READ_ONCE(x)                  (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v)              (*(volatile __typeof__(x) *)&(x) = (v))
 

@@ -4,6 +4,7 @@
  * checked, as a wrong range would give the kernel's own memory away; what else is wrong in it is user level's matter.
  */
 #include <kernel/debug.h>
+#include <kernel/log.h>
 #include <devicetree.h>
 
 #define DEVICE_TOP  BIT(40) /* one past the last address at which user level may have a device */

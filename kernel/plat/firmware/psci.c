@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Power by the Power State Coordination Interface (Arm DEN 0022), by the call that the device tree names. */
+#include <kernel/firmware.h>
 #include <kernel/debug.h>
 #include <devicetree.h>
 #include <arm.h>
@@ -32,5 +33,8 @@ static void call(u64 function)
 		__asm__ volatile(".inst 0xd4000003" : "+r"(x0) : : "x1", "x2", "x3", "memory"); /* smc #0 */
 }
 
-void plat_power_off(void) { call(SYSTEM_OFF); }
-void plat_restart(void) { call(SYSTEM_RESET); }
+void firmware_power_off(void) { call(SYSTEM_OFF); }
+void firmware_restart(void) { call(SYSTEM_RESET); }
+
+/* It has no call that writes. */
+void firmware_console_write(char c) {}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Firmware of RISC-V boards: the Supervisor Binary Interface 1.0 (OpenSBI). */
+#include <kernel/firmware.h>
 #include <riscv.h>
 
 enum {
@@ -28,10 +29,10 @@ u64 sbi_id(enum sbi_id which) { return sbi_call(EXT_BASE, which, 0, 0); }
 
 void sbi_timer(u64 when) { sbi_call(EXT_TIME, 0, when, 0); }
 
-void plat_power_off(void)
+void firmware_power_off(void)
 {
 	sbi_call(EXT_RESET, 0, RESET_SHUTDOWN, 0);
 	sbi_call(EXT_LEGACY_SHUTDOWN, 0, 0, 0);
 }
 
-void plat_restart(void) { sbi_call(EXT_RESET, 0, RESET_COLD, 0); }
+void firmware_restart(void) { sbi_call(EXT_RESET, 0, RESET_COLD, 0); }

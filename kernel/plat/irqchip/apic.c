@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Local APIC (SDM vol. 3, chapter 11), I/O APIC (82093AA) and the masked 8259. */
 #include <kernel/irq.h>
+#include <kernel/irqchip.h>
 #include <x86.h>
 
 #define LAPIC  0xfee00000UL
@@ -118,7 +119,7 @@ u64 clock_calibrate(void)
 	return best * pit_hz / latch;
 }
 
-error_t plat_irq_line(u64 line, bool level, u64 *irq)
+error_t irqchip_line(u64 line, bool level, u64 *irq)
 {
 	if (line >= LINES)
 		return L4_ERR_RANGE;
@@ -126,13 +127,13 @@ error_t plat_irq_line(u64 line, bool level, u64 *irq)
 	return L4_ERR_OK;
 }
 
-void plat_irq_mask(u64 irq, u32 line, bool level, bool masked) { ioapic_set(line, level, masked); }
+void irqchip_mask(u64 irq, u32 line, bool level, bool masked) { ioapic_set(line, level, masked); }
 
-u64 plat_irq_msi_first(void) { return VECTOR_MSI; }
-u64 plat_irq_msi_last(void) { return VECTOR_MSI_LAST; }
+u64 irqchip_msi_first(void) { return VECTOR_MSI; }
+u64 irqchip_msi_last(void) { return VECTOR_MSI_LAST; }
 
 /* SDM vol. 3, 11.8.3.1: the CPU takes no vector whose upper four bits are not above the task priority's. */
-void plat_irq_msi_pause(bool on)
+void irqchip_msi_pause(bool on)
 {
 	_Static_assert(VECTOR_TIMER >> 4 > VECTOR_MSI_LAST >> 4, "the timer ends the pause");
 	paused = on;
@@ -140,7 +141,7 @@ void plat_irq_msi_pause(bool on)
 }
 
 /* SDM vol. 3, 11.11: fixed delivery to this CPU, edge. */
-error_t plat_irq_msi(u64 irq, u64 *address, u64 *data)
+error_t irqchip_msi(u64 irq, u64 *address, u64 *data)
 {
 	*address = LAPIC | lapic_read(ID) >> 24 << 12;
 	*data = irq;

@@ -5,6 +5,7 @@
  */
 #include <kernel/debug.h>
 #include <kernel/irq.h>
+#include <kernel/irqchip.h>
 #include <devicetree.h>
 #include <arm.h>
 
@@ -215,7 +216,7 @@ u32 gic_interrupt(int node, int index, const char *what)
 	return 16 + number;
 }
 
-error_t plat_irq_line(u64 line, bool level, u64 *irq)
+error_t irqchip_line(u64 line, bool level, u64 *irq)
 {
 	if (line < PRIVATE || line >= lines || line >= IRQ_MAX)
 		return L4_ERR_RANGE;
@@ -224,7 +225,7 @@ error_t plat_irq_line(u64 line, bool level, u64 *irq)
 }
 
 /* The trigger is only changed while the interrupt is off. */
-void plat_irq_mask(u64 irq, u32 line, bool level, bool masked)
+void irqchip_mask(u64 irq, u32 line, bool level, bool masked)
 {
 	u32 bit = 1U << line % 32, shift = line % 16 * 2 + 1;
 	char *config = distributor + GICD_ICFGR + line / 16 * 4;
@@ -242,7 +243,7 @@ void plat_irq_mask(u64 irq, u32 line, bool level, bool masked)
 }
 
 /* Messages would need an ITS or a v2m frame: the board's devices use lines. */
-u64 plat_irq_msi_first(void) { return 1; }
-u64 plat_irq_msi_last(void) { return 0; }
-void plat_irq_msi_pause(bool on) {}
-error_t plat_irq_msi(u64 irq, u64 *address, u64 *data) { return L4_ERR_RANGE; }
+u64 irqchip_msi_first(void) { return 1; }
+u64 irqchip_msi_last(void) { return 0; }
+void irqchip_msi_pause(bool on) {}
+error_t irqchip_msi(u64 irq, u64 *address, u64 *data) { return L4_ERR_RANGE; }

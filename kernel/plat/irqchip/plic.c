@@ -6,6 +6,7 @@
  */
 #include <kernel/debug.h>
 #include <kernel/irq.h>
+#include <kernel/irqchip.h>
 #include <riscv.h>
 
 #define SUPERVISOR_EXTERNAL 9
@@ -84,7 +85,7 @@ void plic_interrupt(void)
 	irq_deliver(irq);
 }
 
-error_t plat_irq_line(u64 line, bool level, u64 *irq)
+error_t irqchip_line(u64 line, bool level, u64 *irq)
 {
 	if (!line || line > sources)
 		return L4_ERR_RANGE;
@@ -92,7 +93,7 @@ error_t plat_irq_line(u64 line, bool level, u64 *irq)
 	return L4_ERR_OK;
 }
 
-void plat_irq_mask(u64 irq, u32 line, bool level, bool masked)
+void irqchip_mask(u64 irq, u32 line, bool level, bool masked)
 {
 	level_triggered[irq] = level;
 	if (!masked || !claimed[irq])
@@ -101,7 +102,7 @@ void plat_irq_mask(u64 irq, u32 line, bool level, bool masked)
 		complete(irq);
 }
 
-u64 plat_irq_msi_first(void) { return 1; }
-u64 plat_irq_msi_last(void) { return 0; }
-void plat_irq_msi_pause(bool on) {}
-error_t plat_irq_msi(u64 irq, u64 *address, u64 *data) { return L4_ERR_MEMORY; }
+u64 irqchip_msi_first(void) { return 1; }
+u64 irqchip_msi_last(void) { return 0; }
+void irqchip_msi_pause(bool on) {}
+error_t irqchip_msi(u64 irq, u64 *address, u64 *data) { return L4_ERR_MEMORY; }

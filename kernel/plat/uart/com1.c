@@ -4,7 +4,7 @@
 
 #define COM1 0x3f8
 
-void console_init(void)
+void uart_init(void)
 {
 	outb(COM1 + 1, 0);
 	outb(COM1 + 3, 0x80);
@@ -15,6 +15,6 @@ void console_init(void)
 	outb(COM1 + 4, 3);
 }
 
-bool plat_console_ready(void) { return inb(COM1 + 5) & 0x20; }
+bool uart_ready(void) { return inb(COM1 + 5) & 0x20; }
 
-void plat_console_write(char c) { outb(COM1, c); }
+void uart_write(char c) { outb(COM1, c); }

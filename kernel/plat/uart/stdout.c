@@ -15,7 +15,7 @@ static char *registers;
 static bool pl011;
 static u32 shift, width;
 
-void console_init(void)
+void uart_init(void)
 {
 	static const char *const known[] = { "ns16550a", "ns16550", "arm,pl011", NULL };
 	const struct fdt *fdt = &machine_fdt;
@@ -58,12 +58,9 @@ static void write(u32 v)
 		mmio_write8(registers, v);
 }
 
-bool plat_console_ready(void)
-{
-	return !registers || (pl011 ? !(read(PL011_FR) & FR_TXFF) : read(NS16550_LSR) & LSR_THRE);
-}
+bool uart_ready(void) { return !registers || (pl011 ? !(read(PL011_FR) & FR_TXFF) : read(NS16550_LSR) & LSR_THRE); }
 
-void plat_console_write(char c)
+void uart_write(char c)
 {
 	if (registers)
 		write(c);

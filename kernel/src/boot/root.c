@@ -1,64 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * From the architecture's boot to the root pager: its objects, its program from the boot image, and the
- * rest of the machine as Untypeds. The only place where the kernel takes memory for itself.
+ * From the architecture's boot to the root pager: its objects, its program from the boot image, and the rest of the
+ * machine as Untypeds. The only place where the kernel takes memory for itself.
  */
 #include <abi_hash.h>
 #include <kernel/arch.h>
 #include <kernel/boot.h>
+#include <kernel/cnode.h>
 #include <kernel/debug.h>
+#include <kernel/entry.h>
+#include <kernel/mode.h>
+#include <kernel/sched.h>
 #include <kernel/vspace.h>
 
 #define ROOT_VSPACE_BITS 20
 
-static struct cnode *root_cnode;
-
-struct cnode *boot_root_cnode(void) { return root_cnode; }
-
-void boot_add_range(struct boot_machine *m, u64 start, u64 end, u32 kind)
-{
-	u32 at = m->ranges;
-
-	if (start >= end)
-		return;
-	if (m->ranges == BOOT_RANGES)
-		panic("too many memory ranges");
-	while (at && m->range[at - 1].start > start) {
-		m->range[at] = m->range[at - 1];
-		at--;
-	}
-	m->range[at] = (struct boot_range){ start, end, kind };
-	m->ranges++;
-}
-
-void boot_remove_range(struct boot_machine *m, u64 start, u64 end)
-{
-	for (u32 i = 0; i < m->ranges; i++) {
-		struct boot_range r = m->range[i];
-
-		if (r.end <= start || r.start >= end)
-			continue;
-		memcpy(&m->range[i], &m->range[i + 1], (m->ranges - i - 1) * sizeof(r));
-		m->ranges--;
-		boot_add_range(m, r.start, start, r.kind);
-		boot_add_range(m, end > r.start ? end : r.start, r.end, r.kind);
-		i = -1;
-	}
-}
-
-void *boot_alloc(struct boot_machine *m, u32 bits)
-{
-	for (u32 i = 0; i < m->ranges; i++) {
-		u64 start = align_up(m->range[i].start, BIT(bits));
-
-		if (m->range[i].kind != L4_MEM_RAM || start + BIT(bits) > m->range[i].end)
-			continue;
-		boot_remove_range(m, start, start + BIT(bits));
-		memset(arch_ptr(start), 0, BIT(bits));
-		return arch_ptr(start);
-	}
-	panic("no memory for 2^%u bytes", bits);
-}
+static struct cnode *root_cnode; /* read by debuggers (orchestration/inspect/kernel_objects.py) */
 
 static void *make(struct boot_machine *m, u8 type, u8 bits)
 {
@@ -80,7 +37,7 @@ static void give(struct cnode *c, u64 index, u8 type, u64 object)
 	if (type != L4_TYPE_CONTROL && type != L4_TYPE_IOPORT)
 		((struct object *)object)->refs++;
 	else if (type == L4_TYPE_IOPORT)
-		s->badge = (ARCH_IOPORTS - 1UL) << 16;
+		s->ports.last = ARCH_IOPORTS - 1;
 }
 
 static void must(error_t error, const char *what)
@@ -166,6 +123,7 @@ void boot_root_pager(struct boot_machine *m)
 	must(vspace_map_page(v, L4_ROOT_UTCB_VADDR, arch_pa(t->utcb), L4_RIGHT_READ | L4_RIGHT_WRITE), "map UTCB");
 
 	root_cnode = c;
+	dump_set_root(c);
 	t->priority = L4_ROOT_PRIORITY;
 	t->max_priority = L4_PRIORITIES - 1;
 	must(sched_context_configure(sc, L4_BUDGET_MAX_US, L4_BUDGET_MAX_US), "root's SchedContext");

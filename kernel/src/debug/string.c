@@ -2,7 +2,7 @@
 /* The memory functions that the compiler may call. */
 #include <kernel/types.h>
 
-__attribute__((used, optimize("no-tree-loop-distribute-patterns"))) void *memset(void *d, int c, size_t n)
+__used __attribute__((optimize("no-tree-loop-distribute-patterns"))) void *memset(void *d, int c, size_t n)
 {
 	char *p = d;
 	u64 fill = (u8)c * 0x0101010101010101UL;
@@ -29,7 +29,7 @@ __attribute__((used, optimize("no-tree-loop-distribute-patterns"))) void *memset
 	return d;
 }
 
-__attribute__((used, optimize("no-tree-loop-distribute-patterns"))) void *memcpy(void *d, const void *s, size_t n)
+__used __attribute__((optimize("no-tree-loop-distribute-patterns"))) void *memcpy(void *d, const void *s, size_t n)
 {
 	char *p = d;
 	const char *q = s;
@@ -54,7 +54,7 @@ bytes:
 	return d;
 }
 
-__attribute__((used)) int memcmp(const void *a, const void *b, size_t n)
+__used int memcmp(const void *a, const void *b, size_t n)
 {
 	const u8 *p = a, *q = b;
 

@@ -13,7 +13,7 @@ struct source_location {
 	u32 line, column;
 };
 
-__attribute__((noreturn)) static void report(const char *kind, const void *data)
+static __noreturn void report(const char *kind, const void *data)
 {
 	const struct source_location *at = data;
 

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fast paths: a call that meets a waiting server, and an answer after which the server waits again. They do
- * exactly what endpoint.c does in the common case, and nothing else: no capabilities, words in registers,
- * both threads with unlimited time of their own, nobody more urgent. Otherwise they change nothing and say no.
+ * Fast paths: a call that meets a waiting server, and an answer after which the server waits again. They do exactly what
+ * ipc.c does in the common case: no capabilities, words in registers, both threads with unlimited time of their own, no
+ * thread of higher priority ready. In any other case they change nothing and return false.
  */
 #include <kernel/arch.h>
+#include <kernel/cap.h>
 #include <kernel/debug.h>
+#include <kernel/ipc.h>
+#include <kernel/notification.h>
+#include <kernel/sched_context.h>
 
 static inline bool simple_message(u64 tag) { return likely((tag & 0xffff) <= L4_MSG_REG_WORDS); }
 
@@ -55,10 +59,8 @@ bool ipc_fast_call(struct cpu *cpu, struct thread *t, struct l4_frame *f)
 		return false;
 
 	reply_unbind(r);
-	list_remove(&r->link);
-	r->endpoint = NULL;
-	reply->caller = t;
-	t->reply = reply;
+	endpoint_leave(r);
+	reply_keep(reply, t);
 	thread_set_state(t, THREAD_REPLY);
 	event(EVENT_IPC, (u64)ep, tag);
 	deliver(thread_frame(r), f, cap->badge, tag);
@@ -85,8 +87,7 @@ bool ipc_fast_reply_recv(struct cpu *cpu, struct thread *t, struct l4_frame *f)
 	    !simple_target(cpu, t, caller))
 		return false;
 
-	caller->reply = NULL;
-	reply->caller = NULL;
+	reply_release(reply, caller);
 	reply->receiver = t;
 	t->reply = reply;
 	t->endpoint = ep;

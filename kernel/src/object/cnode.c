@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* CNode: a table of capability slots. Slot 0 is the object's header and never holds a capability. */
-#include <kernel/arch.h>
-#include <kernel/debug.h>
-#include <kernel/vspace.h>
+/* CNode: a table of capability slots. Slot 0 is the header of the object and never holds a capability. */
+#include <kernel/cap.h>
+#include <kernel/frame.h>
 
 #define SLOTS_AT_ONCE 16
 
-void cnode_init(void *memory, u8 size_bits)
+void cnode_init(struct object *o)
 {
-	struct cnode *c = memory;
+	struct cnode *c = (struct cnode *)o;
 
-	c->slots_mask = BIT(size_bits - L4_CNODE_SLOT_BITS) - 1;
+	c->slots_mask = BIT(o->size_bits - L4_CNODE_SLOT_BITS) - 1;
 	c->cursor = 1;
 }
 
@@ -32,12 +31,28 @@ bool cnode_destroy(struct object *o)
 	return c->cursor > c->slots_mask;
 }
 
-static error_t destination(struct cnode *c, u64 index, struct slot **dst)
+/* Does the next step of its destruction delete a capability whose deletion may take long? */
+bool cnode_step_is_slow(struct cnode *c)
+{
+	struct slot *s = (struct slot *)c + c->cursor;
+
+	return c->cursor <= c->slots_mask && capability_is_slow(slot_has_derived(s) ? s->next : s);
+}
+
+static error_t empty_slot(struct cnode *c, u64 index, struct slot **dst)
 {
 	*dst = cnode_slot(c, index);
 	if (!*dst)
 		return L4_ERR_RANGE;
 	return (*dst)->type ? L4_ERR_OCCUPIED : L4_ERR_OK;
+}
+
+error_t cap_destination(struct invocation *i, int arg, struct slot **dst)
+{
+	struct slot *cap;
+	error_t error = cap_lookup_type(i->caller, i->arg[arg], L4_TYPE_CNODE, L4_RIGHT_WRITE, &cap);
+
+	return error ? error : empty_slot(SLOT_OBJECT(cap, cnode), i->arg[arg + 1], dst);
 }
 
 static error_t source(struct invocation *i, struct slot **src)
@@ -56,7 +71,7 @@ static error_t source(struct invocation *i, struct slot **src)
 /* Badge of the new capability, or ERR_ARG when the source does not allow it. */
 static error_t mint_badge(const struct slot *src, u64 wanted, u64 *badge)
 {
-	*badge = src->badge;
+	*badge = src->word;
 	switch (src->type) {
 	case L4_TYPE_ENDPOINT:
 	case L4_TYPE_NOTIFICATION:
@@ -67,7 +82,7 @@ static error_t mint_badge(const struct slot *src, u64 wanted, u64 *badge)
 			*badge = wanted;
 		return L4_ERR_OK;
 	case L4_TYPE_IOPORT:
-		if (wanted >> 32 || (wanted & 0xffff) < (src->badge & 0xffff) || wanted >> 16 > src->badge >> 16 ||
+		if (wanted >> 32 || (wanted & 0xffff) < src->ports.first || wanted >> 16 > src->ports.last ||
 		    (wanted & 0xffff) > wanted >> 16)
 			return L4_ERR_ARG;
 		*badge = wanted;
@@ -81,7 +96,7 @@ static error_t cnode_copy(struct invocation *i, struct cnode *c, bool mint)
 {
 	struct slot *dst, *src;
 	u64 badge;
-	error_t error = destination(c, i->arg[0], &dst);
+	error_t error = empty_slot(c, i->arg[0], &dst);
 
 	if (error)
 		return error;
@@ -90,7 +105,7 @@ static error_t cnode_copy(struct invocation *i, struct cnode *c, bool mint)
 		return error;
 	if (src->type == L4_TYPE_UNTYPED)
 		return L4_ERR_TYPE;
-	badge = src->badge;
+	badge = src->word;
 	if (mint) {
 		error = mint_badge(src, i->arg[4], &badge);
 		if (error)
@@ -103,7 +118,7 @@ static error_t cnode_copy(struct invocation *i, struct cnode *c, bool mint)
 static error_t cnode_move(struct invocation *i, struct cnode *c)
 {
 	struct slot *dst, *src;
-	error_t error = destination(c, i->arg[0], &dst);
+	error_t error = empty_slot(c, i->arg[0], &dst);
 
 	if (error)
 		return error;
@@ -115,16 +130,8 @@ static error_t cnode_move(struct invocation *i, struct cnode *c)
 		dst->prev->next = dst;
 	if (dst->next)
 		dst->next->prev = dst;
-	if (dst->type == L4_TYPE_FRAME) {
-		list_init(&dst->in_vspace);
-		if (dst->use != SLOT_UNUSED) {
-			list_insert_before(&src->in_vspace, &dst->in_vspace);
-			list_remove(&src->in_vspace);
-			for (u32 r = 0; r < dst->vspace->region_count; r++)
-				if (dst->vspace->region[r].slot == src)
-					dst->vspace->region[r].slot = dst;
-		}
-	}
+	if (dst->type == L4_TYPE_FRAME)
+		frame_moved(src, dst);
 	memset(src, 0, sizeof(*src));
 	return L4_ERR_OK;
 }

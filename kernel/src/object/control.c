@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Control: what only the root pager may do to the machine. */
-#include <kernel/arch.h>
+/* Control: operations on the machine that only the root pager may do. */
+#include <kernel/cap.h>
 #include <kernel/debug.h>
+#include <kernel/firmware.h>
 #include <kernel/irq.h>
+#include <kernel/irqchip.h>
+#include <kernel/log.h>
+#include <kernel/sched_context.h>
 
 static error_t sched_configure(struct invocation *i)
 {
@@ -17,47 +21,37 @@ static error_t sched_configure(struct invocation *i)
 	return error ? error : sched_context_configure(SLOT_OBJECT(cap, sched_context), budget, period);
 }
 
-static error_t destination(struct invocation *i, int arg, struct slot **dst)
-{
-	struct slot *cap;
-	error_t error = cap_lookup_type(i->caller, i->arg[arg], L4_TYPE_CNODE, L4_RIGHT_WRITE, &cap);
-
-	if (error)
-		return error;
-	*dst = cnode_slot(SLOT_OBJECT(cap, cnode), i->arg[arg + 1]);
-	if (!*dst)
-		return L4_ERR_RANGE;
-	return (*dst)->type ? L4_ERR_OCCUPIED : L4_ERR_OK;
-}
-
 static error_t irq_line(struct invocation *i)
 {
 	struct slot *dst;
 	u64 irq;
-	error_t error = plat_irq_line(i->arg[0], i->arg[1], &irq);
+	error_t error = irqchip_line(i->arg[0], i->arg[1], &irq);
 
 	if (error)
 		return error;
-	error = destination(i, 2, &dst);
+	error = cap_destination(i, 2, &dst);
 	if (error)
 		return error;
 	if (irq_taken(irq))
 		return L4_ERR_BUSY;
-	return irq_make(irq, i->arg[0], i->arg[1], false, i->slot, dst);
+	irq_create(irq, i->arg[0], i->arg[1], false, i->slot, dst);
+	return L4_ERR_OK;
 }
 
 static error_t irq_msi(struct invocation *i)
 {
 	struct slot *dst;
-	error_t error = destination(i, 0, &dst);
+	error_t error = cap_destination(i, 0, &dst);
 
 	if (error)
 		return error;
-	for (u64 irq = plat_irq_msi_first(); irq <= plat_irq_msi_last(); irq++) {
+	for (u64 irq = irqchip_msi_first(); irq <= irqchip_msi_last(); irq++) {
 		if (irq_taken(irq))
 			continue;
-		error = plat_irq_msi(irq, &i->result[0], &i->result[1]);
-		return error ? error : irq_make(irq, 0, false, true, i->slot, dst);
+		error = irqchip_msi(irq, &i->result[0], &i->result[1]);
+		if (!error)
+			irq_create(irq, 0, false, true, i->slot, dst);
+		return error;
 	}
 	return L4_ERR_MEMORY;
 }
@@ -95,11 +89,11 @@ error_t control_invoke(struct invocation *i)
 		return bind_log(i);
 	case L4_CONTROL_POWER_OFF:
 		printk("l4: power off, status %lu\n", i->arg[0]);
-		plat_power_off();
+		firmware_power_off();
 		return L4_ERR_STATE;
 	default:
 		printk("l4: restart\n");
-		plat_restart();
+		firmware_restart();
 		return L4_ERR_STATE;
 	}
 }

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Notification: a word of event bits. Signals are or-ed in; a waiter takes the word. */
+/* Notification: signals, waiters, and the thread that it is bound to. */
 #include <kernel/arch.h>
+#include <kernel/cap.h>
 #include <kernel/debug.h>
-#include <kernel/vspace.h>
+#include <kernel/notification.h>
+#include <kernel/reply.h>
+#include <kernel/sched.h>
+#include <kernel/vcpu.h>
 
-void notification_init(void *memory, u8 size_bits) { list_init(&((struct notification *)memory)->queue); }
+void notification_init(struct object *o) { list_init(&((struct notification *)o)->queue); }
 
 /* Nothing is bound to it: a binding holds a capability. */
 bool notification_destroy(struct object *o)
@@ -12,8 +16,14 @@ bool notification_destroy(struct object *o)
 	struct notification *n = (struct notification *)o;
 
 	assert(!n->bound);
-	if (!list_empty(&n->queue))
-		ipc_cancel(container_of(n->queue.next, struct thread, link), L4_ERR_CANCELLED);
+	if (!list_empty(&n->queue)) {
+		struct thread *t = container_of(n->queue.next, struct thread, link);
+
+		list_remove(&t->link);
+		t->waiting = NULL;
+		l4_frame_set_error(thread_frame(t), L4_ERR_CANCELLED);
+		sched_wake(t);
+	}
 	return list_empty(&n->queue);
 }
 
@@ -56,6 +66,11 @@ void notification_signal(struct notification *n, u64 bits)
 	}
 }
 
+void notification_signal_cap(const struct slot *cap)
+{
+	notification_signal(SLOT_OBJECT(cap, notification), cap->badge ? cap->badge : 1);
+}
+
 error_t notification_signal_slot(struct thread *t, u64 slot)
 {
 	struct slot *cap;
@@ -63,7 +78,7 @@ error_t notification_signal_slot(struct thread *t, u64 slot)
 
 	if (unlikely(error))
 		return error;
-	notification_signal(SLOT_OBJECT(cap, notification), cap->badge ? cap->badge : 1);
+	notification_signal_cap(cap);
 	return L4_ERR_OK;
 }
 

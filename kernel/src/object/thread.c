@@ -1,45 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Thread: registers, address space, capabilities, processor time. Its UTCB is the object's second page. */
+/* Thread: its life, its configuration, its invocations. Its UTCB is the second page of the object. */
 #include <kernel/arch.h>
+#include <kernel/cap.h>
 #include <kernel/debug.h>
+#include <kernel/ipc.h>
+#include <kernel/mode.h>
+#include <kernel/notification.h>
+#include <kernel/sched.h>
+#include <kernel/vcpu.h>
 #include <kernel/vspace.h>
 
 #define REGS_WORDS (sizeof(struct l4_frame) / sizeof(u64))
 
-_Static_assert(sizeof(struct thread) <= L4_PAGE_SIZE, "thread size");
 _Static_assert(L4_FRAME_MR + REGS_WORDS <= L4_MSG_WORDS, "registers fit the UTCB");
 
-void thread_init(void *memory, u8 size_bits)
+void thread_init(struct object *o)
 {
-	struct thread *t = memory;
+	struct thread *t = (struct thread *)o;
 
 	list_init(&t->link);
 	list_init(&t->in_vspace);
-	t->utcb = (struct l4_utcb *)((char *)memory + L4_PAGE_SIZE);
+	t->utcb = (struct l4_utcb *)((char *)o + L4_PAGE_SIZE);
 	arch_thread_init(t);
 	thread_set_own_mode(t);
 }
 
-/* Registers in its own frame, page table of its VSpace. */
-void thread_set_own_mode(struct thread *t)
-{
-	t->in_guest_user = false;
-	t->frame_end = (u64)(thread_frame(t) + 1);
-	t->root = t->vspace ? t->vspace->root_reg : 0;
-	t->entry = t->vcpu ? arch_entry_guest_kernel() : arch_entry_own();
-	if (t == this_cpu()->current)
-		arch_load_mode(t);
-}
-
-void thread_stop(struct thread *t)
-{
-	if (t->in_guest_user)
-		vcpu_leave_user(t, L4_EXIT_EVENT, 0);
-	ipc_cancel(t, L4_ERR_CANCELLED);
-	sched_block(t, THREAD_STOPPED);
-}
-
-/* The UTCB is mapped there already. */
 void thread_join_vspace(struct thread *t, struct slot *cap, u64 utcb_vaddr)
 {
 	slot_hold(&t->vspace_slot, cap, HELD_VSPACE);
@@ -118,7 +103,7 @@ void thread_lost(struct slot *held, enum slot_use use, u64 object)
 	}
 }
 
-void thread_destroy(struct object *o)
+bool thread_destroy(struct object *o)
 {
 	struct thread *t = (struct thread *)o;
 
@@ -132,7 +117,8 @@ void thread_destroy(struct object *o)
 	leave_vspace(t);
 	slot_drop(&t->cnode_slot);
 	slot_drop(&t->fault_slot);
-	arch_thread_destroy(t);
+	cpu_forget_thread(t);
+	return true;
 }
 
 static error_t configure(struct invocation *i, struct thread *t)

@@ -1,108 +1,148 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What differs by the type of a capability. By switch, and not by tables of functions: L4 has no indirect branch
- * (docs/architecture.md, "CPU hardening").
+ * Dispatch by the type of a capability, from the rows of object.h, and by what a held slot is for. By switch, and not by
+ * tables of functions: L4 has no indirect branch (docs/architecture.md, "CPU hardening"). Files below call the objects
+ * above them through this file only.
  */
+#include <kernel/cap.h>
 #include <kernel/debug.h>
-#include <kernel/object.h>
+#include <kernel/frame.h>
+#include <kernel/guestspace.h>
+#include <kernel/irq.h>
+#include <kernel/lifetime.h>
+#include <kernel/log.h>
 
-bool type_has_object(u8 type)
+#define X(type, min, max, flags, init, destroy, invoke) [L4_TYPE_##type] = { min, max },
+const struct type_sizes type_sizes[OBJECT_TYPE_COUNT] = { OBJECT_TYPES(X) };
+#undef X
+
+const char *type_name(u8 type)
+{
+#define X(type, min, max, flags, init, destroy, invoke) [L4_TYPE_##type] = #type,
+	static const char *const names[OBJECT_TYPE_COUNT] = { "NULL", OBJECT_TYPES(X) };
+#undef X
+
+	return type < OBJECT_TYPE_COUNT ? names[type] : "?";
+}
+
+/* For the types without a function of that kind. */
+void no_init(struct object *o) { assert(!"object in memory"); }
+
+bool no_destroy(struct object *o)
+{
+	assert(!"object in memory");
+	return true;
+}
+
+error_t no_invoke(struct invocation *i) { return L4_ERR_OP; }
+
+/* Any type but those of the rows is a bug of the kernel; it has no flags. */
+static inline u32 flags_of(u8 type)
 {
 	switch (type) {
-	case L4_TYPE_CNODE:
-	case L4_TYPE_THREAD:
-	case L4_TYPE_SCHED_CONTEXT:
-	case L4_TYPE_ENDPOINT:
-	case L4_TYPE_REPLY:
-	case L4_TYPE_NOTIFICATION:
-	case L4_TYPE_VSPACE:
-	case L4_TYPE_VCPU:
-	case L4_TYPE_GUESTSPACE:
-		return true;
+#define X(type, min, max, flags, init, destroy, invoke) \
+	case L4_TYPE_##type:                            \
+		return flags;
+		OBJECT_TYPES(X)
+#undef X
 	default:
-		return false;
+		return 0;
 	}
 }
+
+bool type_has_object(u8 type) { return flags_of(type) & TYPE_OBJECT; }
+bool type_is_slow(u8 type) { return flags_of(type) & TYPE_SLOW; }
+bool type_is_deferred(u8 type) { return flags_of(type) & TYPE_DEFER; }
 
 void object_init(struct object *o)
 {
 	switch (o->type) {
-	case L4_TYPE_CNODE:
-		return cnode_init(o, o->size_bits);
-	case L4_TYPE_THREAD:
-		return thread_init(o, o->size_bits);
-	case L4_TYPE_SCHED_CONTEXT:
-		return sched_context_init(o, o->size_bits);
-	case L4_TYPE_ENDPOINT:
-		return endpoint_init(o, o->size_bits);
-	case L4_TYPE_REPLY:
-		return reply_init(o, o->size_bits);
-	case L4_TYPE_NOTIFICATION:
-		return notification_init(o, o->size_bits);
-	case L4_TYPE_VSPACE:
-		return vspace_init(o, o->size_bits);
-	case L4_TYPE_VCPU:
-		return vcpu_init(o, o->size_bits);
-	default:
-		assert(o->type == L4_TYPE_GUESTSPACE);
-		return guestspace_init(o, o->size_bits);
+#define X(type, min, max, flags, init, destroy, invoke) \
+	case L4_TYPE_##type:                            \
+		return init(o);
+		OBJECT_TYPES(X)
+#undef X
 	}
 }
 
 bool object_destroy(struct object *o)
 {
 	switch (o->type) {
-	case L4_TYPE_CNODE:
-		return cnode_destroy(o);
-	case L4_TYPE_ENDPOINT:
-		return endpoint_destroy(o);
-	case L4_TYPE_NOTIFICATION:
-		return notification_destroy(o);
-	case L4_TYPE_VSPACE:
-		return vspace_destroy(o);
-	case L4_TYPE_THREAD:
-		thread_destroy(o);
-		return true;
-	case L4_TYPE_SCHED_CONTEXT:
-		sched_context_destroy(o);
-		return true;
-	case L4_TYPE_REPLY:
-		reply_destroy(o);
-		return true;
-	case L4_TYPE_VCPU:
-		vcpu_destroy(o);
-		return true;
-	default:
-		assert(o->type == L4_TYPE_GUESTSPACE);
-		guestspace_destroy(o);
-		return true;
+#define X(type, min, max, flags, init, destroy, invoke) \
+	case L4_TYPE_##type:                            \
+		return destroy(o);
+		OBJECT_TYPES(X)
+#undef X
 	}
+	return true;
 }
 
 error_t object_invoke(struct invocation *i)
 {
 	switch (i->slot->type) {
-	case L4_TYPE_UNTYPED:
-		return untyped_invoke(i);
-	case L4_TYPE_CNODE:
-		return cnode_invoke(i);
-	case L4_TYPE_THREAD:
-		return thread_invoke(i);
-	case L4_TYPE_SCHED_CONTEXT:
-		return sched_context_invoke(i);
-	case L4_TYPE_VSPACE:
-		return vspace_invoke(i);
-	case L4_TYPE_FRAME:
-		return frame_invoke(i);
-	case L4_TYPE_GUESTSPACE:
-		return guestspace_invoke(i);
-	case L4_TYPE_IRQ_HANDLER:
-		return irq_invoke(i);
-	case L4_TYPE_IOPORT:
-		return arch_ioport_invoke(i);
-	case L4_TYPE_CONTROL:
-		return control_invoke(i);
-	default:
-		return L4_ERR_OP;
+#define X(type, min, max, flags, init, destroy, invoke) \
+	case L4_TYPE_##type:                            \
+		return invoke(i);
+		OBJECT_TYPES(X)
+#undef X
 	}
+	return L4_ERR_OP;
+}
+
+bool object_step_is_slow(struct object *o)
+{
+	return o->type == L4_TYPE_CNODE ? cnode_step_is_slow((struct cnode *)o) : o->type == L4_TYPE_VSPACE;
+}
+
+void capability_copied(struct slot *s)
+{
+	if (type_has_object(s->type))
+		SLOT_OBJECT(s, object)->refs++;
+	else if (s->type == L4_TYPE_IRQ_HANDLER)
+		irq_hold(s->object);
+}
+
+bool capability_release(struct slot *s, struct work *work)
+{
+	return s->type != L4_TYPE_FRAME || frame_release(s, work);
+}
+
+void capability_dropped(u8 type, u64 object)
+{
+	if (type == L4_TYPE_IRQ_HANDLER)
+		irq_release(object);
+	else if (type_has_object(type))
+		object_unref((struct object *)object);
+}
+
+bool capability_is_slow(const struct slot *s) { return type_is_slow(s->type) || (s->type == L4_TYPE_FRAME && s->use); }
+
+void capability_lost(struct slot *held, enum slot_use use, u64 object)
+{
+	switch (use) {
+	case SLOT_UNUSED:
+	case FRAME_MAPPED:
+	case FRAME_ATTACHED:
+	case FRAME_DETACHING:
+		break;
+	case HELD_SPACE:
+		guestspace_lost(held);
+		break;
+	case HELD_IRQ:
+		irq_lost(held);
+		break;
+	case HELD_LOG:
+		log_lost();
+		break;
+	default:
+		thread_lost(held, use, object);
+	}
+}
+
+bool capability_carries_caller(const struct slot *s)
+{
+	const struct thread *t = this_cpu()->current;
+
+	return s == &t->cnode_slot || s == &t->vspace_slot ||
+	       (s->type == L4_TYPE_THREAD && SLOT_OBJECT(s, thread) == t && t->obj.refs == 1);
 }

@@ -1,36 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Untyped: memory that becomes objects. Its capability holds how many bytes are used; objects are placed
- * one after another, each aligned to its size, and come back all together by revoke.
+ * Untyped: memory that becomes objects. Its capability holds how many bytes are used; objects are placed one after
+ * another, each aligned to its size, and come back all together by revoke.
  */
 #include <kernel/arch.h>
-#include <kernel/debug.h>
-#include <kernel/vspace.h>
+#include <kernel/cap.h>
 
 /* What is done between two looks for an interrupt. */
 #define CLEAR_STEP 0x10000UL
 #define CHECK_STEP 256
 #define MAKE_STEP  16
 
-/* Sizes of a type, as powers of two. Equal: the type has one size. */
-static const struct sizes {
-	u8 min_bits, max_bits;
-} sizes[] = {
-	[L4_TYPE_UNTYPED] = { L4_UNTYPED_MIN_BITS, L4_UNTYPED_MAX_BITS },
-	[L4_TYPE_CNODE] = { L4_CNODE_SLOT_BITS + 1, L4_CNODE_SLOT_BITS + 16 },
-	[L4_TYPE_THREAD] = { L4_THREAD_BITS, L4_THREAD_BITS },
-	[L4_TYPE_SCHED_CONTEXT] = { L4_SCHED_CONTEXT_BITS, L4_SCHED_CONTEXT_BITS },
-	[L4_TYPE_ENDPOINT] = { L4_ENDPOINT_BITS, L4_ENDPOINT_BITS },
-	[L4_TYPE_REPLY] = { L4_REPLY_BITS, L4_REPLY_BITS },
-	[L4_TYPE_NOTIFICATION] = { L4_NOTIFICATION_BITS, L4_NOTIFICATION_BITS },
-	[L4_TYPE_VSPACE] = { L4_VSPACE_MIN_BITS, L4_VSPACE_MAX_BITS },
-	[L4_TYPE_FRAME] = { L4_PAGE_BITS, L4_FRAME_MAX_BITS },
-	[L4_TYPE_VCPU] = { L4_VCPU_BITS, L4_VCPU_BITS },
-	[L4_TYPE_GUESTSPACE] = { L4_GUESTSPACE_BITS, L4_GUESTSPACE_BITS },
-};
-
 /* Make [from, to) of the Untyped zero, a step at a time; false when interrupted. */
-static bool clear(struct slot *u, u64 from, u64 to)
+static bool clear_memory(struct slot *u, u64 from, u64 to)
 {
 	if (u->clean < from)
 		u->clean = from;
@@ -45,7 +27,7 @@ static bool clear(struct slot *u, u64 from, u64 to)
 	return true;
 }
 
-static void make(struct slot *u, struct slot *dst, u8 type, u8 bits, u64 offset)
+static void make_one(struct slot *u, struct slot *dst, u8 type, u8 bits, u64 offset)
 {
 	u64 pa = u->object + offset;
 
@@ -106,9 +88,9 @@ static error_t make_objects(struct invocation *i, struct cnode *c, u8 bits, u64 
 		/* Somebody else was quicker. */
 		if (dst->type)
 			return L4_ERR_OCCUPIED;
-		make(u, dst, i->arg[0], bits, start);
+		make_one(u, dst, i->arg[0], bits, start);
 		start += BIT(bits);
-		u->badge = start;
+		u->used = start;
 		i->arg[3]++;
 		i->arg[4]--;
 		if (k % MAKE_STEP == 0 && i->arg[4] && arch_interrupt_pending()) {
@@ -124,11 +106,11 @@ static error_t retype(struct invocation *i)
 	struct slot *u = i->slot, *cap;
 	u64 type = i->arg[0], bits = i->arg[1], index = i->arg[3], n = i->arg[4];
 
-	if (type >= sizeof(sizes) / sizeof(*sizes))
+	if (type >= OBJECT_TYPE_COUNT)
 		return L4_ERR_ARG;
-	i->arg[0] = type = index_nospec(type, sizeof(sizes) / sizeof(*sizes));
+	i->arg[0] = type = index_nospec(type, OBJECT_TYPE_COUNT);
 
-	const struct sizes *m = &sizes[type];
+	const struct type_sizes *m = &type_sizes[type];
 
 	if (!m->max_bits || !n)
 		return L4_ERR_ARG;
@@ -155,14 +137,14 @@ static error_t retype(struct invocation *i)
 	if (error || i->again)
 		return error;
 
-	u64 start = align_up(u->badge, BIT(bits));
+	u64 start = align_up(u->used, BIT(bits));
 
 	if (start > BIT(u->size_bits) || n > (BIT(u->size_bits) - start) >> bits)
 		return L4_ERR_MEMORY;
 
 	u64 end = start + (n << bits);
 
-	if (u->kind == L4_MEM_RAM && type != L4_TYPE_UNTYPED && !clear(u, start, end)) {
+	if (u->kind == L4_MEM_RAM && type != L4_TYPE_UNTYPED && !clear_memory(u, start, end)) {
 		i->again = true;
 		return L4_ERR_OK;
 	}
@@ -184,7 +166,7 @@ error_t untyped_invoke(struct invocation *i)
 			return L4_ERR_RIGHTS;
 		i->result[0] = u->object;
 		i->result[1] = u->size_bits;
-		i->result[2] = BIT(u->size_bits) - u->badge;
+		i->result[2] = BIT(u->size_bits) - u->used;
 		i->result[3] = u->kind;
 		return L4_ERR_OK;
 	default:

@@ -2,17 +2,18 @@
 /*
  * Fixed-priority scheduling, round robin inside a priority.
  *
- * Benno scheduling: every thread on a ready queue can run, the running thread is on none. A thread can run
- * when its state is THREAD_RUN and its SchedContext has budget left.
+ * Benno scheduling: every thread on a ready queue can run, the running thread is on none. A thread can run when its state
+ * is THREAD_RUN and its SchedContext has budget left.
  *
- * Round robin: a thread goes to the head of its queue when it is preempted, and keeps the rest of its slice; in
- * every other case it goes to the tail. So whatever a thread does, it runs for at most one slice before its
- * peers have run. Slices count while there are peers.
+ * Round robin: a thread goes to the head of its queue when it is preempted, and keeps the rest of its slice; in every
+ * other case it goes to the tail. So no thread runs for more than one slice before its peers have run. Slices count while
+ * there are peers.
  *
  * Budgets: a constant-bandwidth server, see start_period().
  */
 #include <kernel/arch.h>
 #include <kernel/debug.h>
+#include <kernel/sched.h>
 
 static inline bool can_run(const struct thread *t) { return t->state == THREAD_RUN && t->sc && t->sc->remaining > 0; }
 
@@ -39,7 +40,7 @@ static int highest_ready(const struct cpu *cpu)
 	return -1;
 }
 
-static void dequeue(struct thread *t)
+void sched_dequeue(struct thread *t)
 {
 	struct cpu *cpu = this_cpu();
 	/* Alone: both links are the queue's head, which also tells under which priority it was queued. */
@@ -130,7 +131,7 @@ static void start_clock(struct cpu *cpu)
 	timer_program();
 }
 
-static void make_ready(struct thread *t)
+void sched_make_ready(struct thread *t)
 {
 	struct cpu *cpu = this_cpu();
 
@@ -152,14 +153,14 @@ static void make_ready(struct thread *t)
 void sched_wake(struct thread *t)
 {
 	thread_set_state(t, THREAD_RUN);
-	make_ready(t);
+	sched_make_ready(t);
 }
 
 void sched_block(struct thread *t, u8 state)
 {
 	thread_set_state(t, state);
 	if (t->queued)
-		dequeue(t);
+		sched_dequeue(t);
 	if (t == this_cpu()->current)
 		this_cpu()->need_resched = true;
 }
@@ -173,10 +174,21 @@ void sched_yield(void)
 void sched_requeue(struct thread *t)
 {
 	if (t->queued)
-		dequeue(t);
-	make_ready(t);
+		sched_dequeue(t);
+	sched_make_ready(t);
 	if (t == this_cpu()->current)
 		sched_yield();
+}
+
+void sched_stop_clock(struct sched_context *sc)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (!sc->thread || sc->thread != cpu->current)
+		return;
+	charge(cpu);
+	cpu->timed = NULL;
+	cpu->need_resched = true;
 }
 
 static void switch_to(struct cpu *cpu, struct thread *to)
@@ -186,7 +198,7 @@ static void switch_to(struct cpu *cpu, struct thread *to)
 	cpu->need_resched = false;
 	cpu->yield = false;
 	if (to->queued)
-		dequeue(to);
+		sched_dequeue(to);
 	if (from != to) {
 		event(EVENT_THREAD_SWITCH, (u64)from, (u64)to);
 		cpu->current = to;
@@ -197,7 +209,7 @@ static void switch_to(struct cpu *cpu, struct thread *to)
 
 bool sched_may_switch(struct thread *to) { return can_run(to) && to->priority > this_cpu()->ready_top; }
 
-void sched_switch(struct thread *to)
+static void direct_switch(struct thread *to)
 {
 	struct cpu *cpu = this_cpu();
 
@@ -222,122 +234,11 @@ void schedule(void)
 	switch_to(cpu, p < 0 ? &cpu->idle : container_of(cpu->ready[p].next, struct thread, link));
 }
 
-/* The deadline of a used-up budget. An overrun, by a long system call, is paid from the next ones. */
-void sched_context_refill(struct timer *timer)
+void sched_run(struct thread *to)
 {
-	struct sched_context *sc = container_of(timer, struct sched_context, timer);
-
-	sc->remaining += sc->budget;
-	sc->deadline += sc->period;
-	if (sc->remaining <= 0)
-		timer_set(timer, sc->deadline);
-	else if (sc->thread)
-		make_ready(sc->thread);
-}
-
-void sched_context_init(void *memory, u8 size_bits)
-{
-	struct sched_context *sc = memory;
-
-	list_init(&sc->timer.link);
-	sc->timer.kind = TIMER_SCHED_CONTEXT;
-}
-
-/* The current thread's SchedContext changes or goes: count until now; schedule() starts the clock anew. */
-static void stop_clock(struct sched_context *sc)
-{
-	struct cpu *cpu = this_cpu();
-
-	if (!sc->thread || sc->thread != cpu->current)
-		return;
-	charge(cpu);
-	cpu->timed = NULL;
-	cpu->need_resched = true;
-}
-
-error_t sched_context_configure(struct sched_context *sc, u64 budget_us, u64 period_us)
-{
-	u64 per_us = arch_counter_hz() / 1000000;
-
-	stop_clock(sc);
-	timer_cancel(&sc->timer);
-	sc->unlimited = budget_us == period_us;
-	sc->budget = sc->remaining = budget_us * per_us;
-	sc->period = period_us * per_us;
-	sc->deadline = 0;
-	if (sc->thread)
-		sched_requeue(sc->thread);
-	return L4_ERR_OK;
-}
-
-error_t sched_context_invoke(struct invocation *i)
-{
-	if (i->op != L4_SCHED_CONTEXT_INFO)
-		return L4_ERR_OP;
-	if (!(i->slot->rights & L4_RIGHT_READ))
-		return L4_ERR_RIGHTS;
-	i->result[0] = SLOT_OBJECT(i->slot, sched_context)->used;
-	i->result[1] = SLOT_OBJECT(i->slot, sched_context)->waits;
-	return L4_ERR_OK;
-}
-
-void sched_context_move(struct sched_context *sc, struct thread *to)
-{
-	struct cpu *cpu = this_cpu();
-	struct thread *from = sc->thread;
-
-	if (from) {
-		stop_clock(sc);
-		from->sc = NULL;
-		if (from->queued)
-			dequeue(from);
-	}
-	sc->thread = to;
-	if (!to)
-		return;
-	assert(!to->sc);
-	to->sc = sc;
-	/* Its turn with the other one ends: who has several gets no turn out of order by changing them. */
-	if (to == cpu->current)
-		sched_yield();
-	make_ready(to);
-}
-
-/* Take the latest loan off the stack. */
-static struct reply *pop_loan(struct sched_context *sc)
-{
-	struct reply *r = sc->replies;
-
-	sc->replies = r->below;
-	r->below = NULL;
-	r->sc = NULL;
-	return r;
-}
-
-void sched_context_bind(struct sched_context *sc, struct thread *to)
-{
-	while (sc->replies)
-		pop_loan(sc);
-	sched_context_move(sc, to);
-}
-
-/* What was lent on from there ends with the loan itself: the time has one owner at any moment. */
-void sched_context_return(struct reply *r, struct thread *caller)
-{
-	struct sched_context *sc = r->sc;
-
-	if (!sc)
-		return;
-	while (pop_loan(sc) != r)
-		assert(sc->replies);
-	sched_context_move(sc, caller->sc ? NULL : caller);
-}
-
-/* The timer last: the end of a run may have set it. */
-void sched_context_destroy(struct object *o)
-{
-	struct sched_context *sc = (struct sched_context *)o;
-
-	sched_context_bind(sc, NULL);
-	timer_cancel(&sc->timer);
+	thread_set_state(to, THREAD_RUN);
+	if (this_cpu()->current->state != THREAD_RUN && sched_may_switch(to))
+		direct_switch(to);
+	else
+		sched_wake(to);
 }

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Timers of one CPU: a list sorted by time (there are few: replenishments and vCPU timers) and one hardware
- * timer, set for the earliest of the list and the end of the current slice.
- */
+/* The list of timers, and the hardware timer. See timer.h. */
 #include <kernel/arch.h>
+#include <kernel/timer.h>
 
 void timer_program(void)
 {
@@ -39,27 +37,13 @@ void timer_set(struct timer *t, u64 when)
 		timer_program();
 }
 
-void timer_interrupt(void)
+struct timer *timer_take_expired(u64 now)
 {
 	struct cpu *cpu = this_cpu();
-	u64 now = arch_counter();
+	struct timer *t = container_of(cpu->timers.next, struct timer, link);
 
-	cpu->programmed = NEVER;
-	while (!list_empty(&cpu->timers)) {
-		struct timer *t = container_of(cpu->timers.next, struct timer, link);
-
-		if (t->when > now)
-			break;
-		timer_cancel(t);
-		if (t->kind == TIMER_VCPU)
-			vcpu_timer_fired(t);
-		else if (t->kind == TIMER_IRQ_PAUSE)
-			irq_pause_over();
-		else
-			sched_context_refill(t);
-	}
-	/* What has ended, budget or slice, schedule() finds out. */
-	if (cpu->timed && cpu->slice_end <= now)
-		cpu->need_resched = true;
-	timer_program();
+	if (list_empty(&cpu->timers) || t->when > now)
+		return NULL;
+	timer_cancel(t);
+	return t;
 }

@@ -30,7 +30,11 @@ struct arch_cpu {
 	void *fpu_owner;                    /* thread whose state is in the registers */
 	void *guest;                        /* VSpace of the guest that ran last */
 	u64 asid_root[1 << ARCH_ASID_BITS]; /* root whose translations the TLB may hold under an ASID; 0: flush */
-} __attribute__((aligned(16)));
+} __aligned(16);
+
+/* There are no I/O ports: a read has no answer, as on a machine where no device has the port. */
+static inline u32 arch_port_in(u16 port, u64 width) { return ~0U; }
+static inline void arch_port_out(u16 port, u64 width, u32 value) {}
 
 static inline struct cpu *this_cpu(void)
 {

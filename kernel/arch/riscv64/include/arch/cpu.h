@@ -30,7 +30,11 @@ struct arch_cpu {
 	bool stale;      /* translations of roots that are not in use may be wrong */
 	bool untagged;   /* always, as some roots have no tag of their own */
 	void *fpu_owner; /* thread whose state is in the registers */
-} __attribute__((aligned(16)));
+} __aligned(16);
+
+/* There are no I/O ports: a read has no answer, as on a machine where no device has the port. */
+static inline u32 arch_port_in(u16 port, u64 width) { return ~0U; }
+static inline void arch_port_out(u16 port, u64 width, u32 value) {}
 
 /* In the kernel tp points to it; in user mode sscratch does. */
 static inline struct cpu *this_cpu(void) { return __builtin_thread_pointer(); }

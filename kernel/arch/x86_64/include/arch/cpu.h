@@ -41,7 +41,10 @@ struct arch_cpu {
 	void *fpu_owner; /* thread whose state is in the registers */
 	void *guest;     /* VSpace of the guest that ran last */
 	u64 gdt[9];
-} __attribute__((aligned(16)));
+} __aligned(16);
+
+u32 arch_port_in(u16 port, u64 width);
+void arch_port_out(u16 port, u64 width, u32 value);
 
 static inline struct cpu *this_cpu(void)
 {

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * IrqHandler: one interrupt, delivered as a signal. After delivery it is masked until ACK. An edge or a message that comes
- * meanwhile is latched and delivered at the ACK. Further ones would tell nothing new, and must not take the CPU: an
- * edge is masked in hardware then; messages cannot be, so the CPU takes none of them for a while when they are many.
+ * meanwhile is latched and delivered at the ACK. Further ones carry no information, and must not take the CPU: an edge is
+ * masked in hardware then; messages cannot be, so the CPU takes none of them for a while when there are many.
  */
 #include <kernel/arch.h>
+#include <kernel/cap.h>
 #include <kernel/irq.h>
+#include <kernel/irqchip.h>
+#include <kernel/notification.h>
+#include <kernel/timer.h>
 
 #define MESSAGES_MAX 64 /* of one interrupt that may come until ACK before the pause */
 #define PAUSE_US     1000
@@ -14,28 +18,27 @@ static struct irq irqs[IRQ_MAX];
 
 static struct timer pause = { .link = { &pause.link, &pause.link }, .kind = TIMER_IRQ_PAUSE };
 
-void irq_pause_over(void) { plat_irq_msi_pause(false); }
+void irq_pause_over(void) { irqchip_msi_pause(false); }
 
 bool irq_taken(u64 irq) { return irqs[irq].refs; }
 
 void irq_hold(u64 irq) { irqs[irq].refs++; }
 
 /* The first capability of an interrupt that nobody has. */
-error_t irq_make(u64 irq, u32 line, bool level, bool msi, struct slot *parent, struct slot *dst)
+void irq_create(u64 irq, u32 line, bool level, bool msi, struct slot *parent, struct slot *dst)
 {
 	irqs[irq] = (struct irq){ .refs = 1, .line = line, .level = level, .msi = msi, .masked = true };
 	dst->type = L4_TYPE_IRQ_HANDLER;
 	dst->rights = L4_RIGHT_ALL;
 	dst->object = irq;
 	slot_insert_child(parent, dst);
-	return L4_ERR_OK;
 }
 
 static void mask(u64 irq, bool masked)
 {
 	irqs[irq].masked = masked;
 	if (!irqs[irq].msi && (irqs[irq].level || masked == !irqs[irq].bound.type))
-		plat_irq_mask(irq, irqs[irq].line, irqs[irq].level, masked);
+		irqchip_mask(irq, irqs[irq].line, irqs[irq].level, masked);
 }
 
 void irq_release(u64 irq)
@@ -53,10 +56,10 @@ static void latch(u64 irq, struct irq *q)
 {
 	q->latched = true;
 	if (!q->msi) {
-		plat_irq_mask(irq, q->line, q->level, true);
+		irqchip_mask(irq, q->line, q->level, true);
 	} else if (++q->messages >= MESSAGES_MAX) {
 		q->messages = 0;
-		plat_irq_msi_pause(true);
+		irqchip_msi_pause(true);
 		timer_set(&pause, arch_counter() + arch_counter_hz() / 1000000 * PAUSE_US);
 	}
 }
@@ -72,7 +75,7 @@ void irq_deliver(u64 irq)
 		return;
 	}
 	mask(irq, true);
-	notification_signal(SLOT_OBJECT(&q->bound, notification), q->bound.badge ? q->bound.badge : 1);
+	notification_signal_cap(&q->bound);
 }
 
 static error_t bind(struct invocation *i, struct irq *q)
@@ -91,7 +94,7 @@ static error_t bind(struct invocation *i, struct irq *q)
 	return L4_ERR_OK;
 }
 
-error_t irq_invoke(struct invocation *i)
+error_t irq_handler_invoke(struct invocation *i)
 {
 	u64 irq = i->slot->object;
 	struct irq *q = &irqs[irq];
@@ -111,7 +114,7 @@ error_t irq_invoke(struct invocation *i)
 		return L4_ERR_OK;
 	}
 	if (!q->msi)
-		plat_irq_mask(irq, q->line, q->level, false);
+		irqchip_mask(irq, q->line, q->level, false);
 	q->masked = false;
 	q->messages = 0;
 	if (q->latched) {

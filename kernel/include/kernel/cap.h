@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Look-up of the calling thread's capabilities: by index, type and rights. */
+#ifndef KERNEL_CAP_H
+#define KERNEL_CAP_H
+
+#include <kernel/cnode.h>
+#include <kernel/thread.h>
+
+static inline error_t cap_lookup(struct thread *t, u64 index, struct slot **out)
+{
+	struct slot *s = t->cnode ? cnode_slot(t->cnode, index) : NULL;
+
+	if (unlikely(!s || !s->type))
+		return L4_ERR_CAP;
+	*out = s;
+	return L4_ERR_OK;
+}
+
+static inline error_t cap_lookup_type(struct thread *t, u64 index, u8 type, u8 rights, struct slot **out)
+{
+	error_t error = cap_lookup(t, index, out);
+
+	if (unlikely(error))
+		return error;
+	if (unlikely((*out)->type != type))
+		return L4_ERR_TYPE;
+	if (unlikely(((*out)->rights & rights) != rights))
+		return L4_ERR_RIGHTS;
+	return L4_ERR_OK;
+}
+
+/*
+ * The same for hot paths: NULL for any error. t runs, so it has a CNode. Type and rights are neighbours in a slot; an
+ * empty one has no type.
+ */
+static inline struct slot *cap_find(struct thread *t, u64 index, u8 type, u8 rights)
+{
+	struct cnode *c = t->cnode;
+	struct slot *s = (struct slot *)c + (index & c->slots_mask); /* see cnode_slot() */
+
+	if (unlikely(index - 1 >= c->slots_mask) || unlikely(s->type != type) ||
+	    unlikely((s->rights & rights) != rights))
+		return NULL;
+	return s;
+}
+
+/* The empty slot that arguments arg (a CNode) and arg + 1 (an index) of an invocation name. */
+error_t cap_destination(struct invocation *i, int arg, struct slot **dst);
+
+#endif

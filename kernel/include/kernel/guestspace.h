@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * GuestSpace: a software TLB of one of the guest's page tables. L4 walks the guest's table on a miss (guest/walk.c),
+ * fills its own table (guest/fill.c), and may drop what it filled at any time. object/guestspace.c is the only file that
+ * changes the members here, but for the list of tables, which is the pool's (paging/pool.c).
+ */
+#ifndef KERNEL_GUESTSPACE_H
+#define KERNEL_GUESTSPACE_H
+
+#include <kernel/vspace.h>
+#include <arch/pte.h>
+
+struct guestspace {
+	struct object obj;
+	u16 tables, last_table; /* list of its table pages: first and last, as struct table.next */
+	u32 table_count;
+	u64 *root;
+	u64 root_reg;
+	struct vspace *vspace;
+	struct slot vspace_slot; /* held */
+	struct list link;
+	u64 epoch;                        /* the VSpace's when it was last reset; no two VSpaces have the same */
+	u64 guest_root;                   /* gpa of the guest's table; NEVER: none */
+	u64 used[ARCH_ROOT_ENTRIES / 64]; /* root entries in use */
+};
+
+void guestspace_lost(struct slot *held);
+
+/* Drop everything that was filled. */
+void guestspace_reset(struct guestspace *g);
+
+/*
+ * An operation of the flush queue (L4_FLUSH_*). False: preempted, and *start is where to go on. Until it is done nobody
+ * may enter the space.
+ */
+bool guestspace_flush(struct guestspace *g, u32 op, u64 *start, u64 end, struct work *work);
+
+/* It is entered now: the others are evicted before it. */
+static inline void guestspace_touch(struct vspace *v, struct guestspace *g)
+{
+	if (v->holders.prev != &g->link && g->tables) {
+		list_remove(&g->link);
+		list_add_tail(&v->holders, &g->link);
+	}
+}
+
+#endif

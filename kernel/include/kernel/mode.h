@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Modes of a thread, and the ways between them:
+ *
+ *   own          registers in the thread's frame; a thread without a vCPU has no other mode
+ *   guest kernel the same, with a vCPU: entry codes differ
+ *   guest user   registers in the guest's memory, root of a GuestSpace
+ *
+ *   guest kernel -> guest user: mode_enter_user()       guest user -> guest kernel: mode_leave_user(), vcpu_syscall()
+ *   guest kernel -> guest kernel, at its kernel_entry: mode_upcall()                and back: mode_resume()
+ */
+#ifndef KERNEL_MODE_H
+#define KERNEL_MODE_H
+
+#include <kernel/guestspace.h>
+#include <kernel/vcpu.h>
+
+void thread_set_own_mode(struct thread *t);
+void thread_stop(struct thread *t);
+
+void mode_enter_user(struct thread *t, struct guestspace *g, struct l4_frame *f);
+void mode_leave_user(struct thread *t, u32 reason, u32 code);
+void mode_upcall(struct thread *t, u32 reason, u64 addr); /* addr: for a report to the thread's pager */
+void mode_resume(struct thread *t);
+
+/* All vCPUs of the VSpace that are in guest user mode, or those in space g, leave it. */
+void mode_leave_all(struct vspace *v, const struct guestspace *g, u32 error);
+
+/* Called by the entry code for a system call of guest user mode: returns the page whose registers it loads. */
+struct l4_vcpu_page *vcpu_syscall(struct thread *t);
+
+#endif

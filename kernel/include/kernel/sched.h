@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The scheduler: who runs on this CPU, and for how long. */
+#ifndef KERNEL_SCHED_H
+#define KERNEL_SCHED_H
+
+#include <kernel/sched_context.h>
+#include <kernel/thread.h>
+
+void sched_wake(struct thread *t);            /* becomes THREAD_RUN */
+void sched_block(struct thread *t, u8 state); /* leaves THREAD_RUN */
+void sched_requeue(struct thread *t);         /* after a change of priority or budget: behind its peers */
+void sched_make_ready(struct thread *t);      /* queue it if it can run */
+void sched_dequeue(struct thread *t);         /* it is queued */
+void sched_yield(void);
+void schedule(void);
+bool sched_may_switch(struct thread *to); /* would schedule() choose it among all others? */
+void sched_run(struct thread *to);        /* becomes THREAD_RUN, and runs at once if schedule() would choose it */
+
+/* The current thread's SchedContext changes or goes: count until now; schedule() starts the clock anew. */
+void sched_stop_clock(struct sched_context *sc);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Vcpu: guest mode of a thread. docs/guest-interface.md has the protocol. The vCPU page is the second page of the
+ * object; the guest may write anything into it at any time, so every field is read once and checked.
+ */
+#ifndef KERNEL_VCPU_H
+#define KERNEL_VCPU_H
+
+#include <kernel/thread.h>
+#include <kernel/timer.h>
+
+struct guestspace;
+
+struct vcpu {
+	struct object obj;
+	struct thread *thread;
+	struct l4_vcpu_page *page; /* second page of the object */
+	u64 page_vaddr;
+	struct guestspace *space; /* while in guest user mode */
+	struct list link;         /* VSpace's vCPUs, while bound */
+	u64 fault_ip;             /* of the last upcall for a fault, and how many came from there in a row */
+	u32 fault_count;
+	struct timer timer;
+};
+_Static_assert(sizeof(struct vcpu) <= L4_PAGE_SIZE, "vcpu size");
+
+/* object/vcpu.c */
+error_t vcpu_bind(struct thread *t, struct vcpu *v, u64 vaddr);
+void vcpu_unbind(struct vcpu *v);
+
+/* guest/fault.c: the thread is about to run; or it cannot go on. */
+void vcpu_exit_work(struct thread *t);
+void vcpu_page_fault(struct thread *t, u64 addr, u32 access);
+void vcpu_exception(struct thread *t, u32 vector, u64 error, u64 addr);
+
+/* guest/event.c */
+void vcpu_event(struct thread *t, u64 bits);
+void vcpu_timer_fired(struct timer *t);
+
+/* guest/calls.c: system calls of a guest kernel. */
+error_t vcpu_enter(struct thread *t, u64 space);
+error_t vcpu_resume(struct thread *t);
+error_t vcpu_wait(struct thread *t);
+error_t vcpu_timer(struct thread *t, u64 when);
+error_t vcpu_flush(struct thread *t);
+
+#endif

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The end of the kernel, on a bug of its own or of the machine. */
+#include <stdarg.h>
+#include <kernel/arch.h>
+#include <kernel/debug.h>
+#include <kernel/log.h>
+
+void panic(const char *fmt, ...)
+{
+	va_list args;
+
+	if (log_is_panicking())
+		arch_halt();
+	log_begin_panic();
+	/* The serial line may be in use by the guest, also behind the first byte of a pair: see the console server. */
+	printk("\001L\001L\nl4: PANIC: ");
+	va_start(args, fmt);
+	vprintk(fmt, args);
+	va_end(args);
+	printk("\nl4: called from %p\n", __builtin_return_address(0));
+	dump_all();
+	printk("l4: end of panic\n");
+	arch_halt();
+}

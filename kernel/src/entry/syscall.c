@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* System calls: decode the number and the capability, call the operation, store the result. */
+#include <kernel/arch.h>
+#include <kernel/cap.h>
+#include <kernel/debug.h>
+#include <kernel/entry.h>
+#include <kernel/ipc.h>
+#include <kernel/log.h>
+#include <kernel/notification.h>
+#include <kernel/sched.h>
+#include <kernel/vcpu.h>
+
+static error_t invoke(struct thread *t, struct l4_frame *f)
+{
+	struct invocation i = { .caller = t, .op = l4_frame_tag(f) };
+	error_t error = cap_lookup(t, l4_frame_cap(f), &i.slot);
+
+	if (error)
+		return error;
+	l4_frame_get_words(f, i.arg);
+	error = object_invoke(&i);
+	if (i.again) {
+		/* The arguments may have become those of what is left to do. */
+		l4_frame_set_words(f, i.arg);
+		frame_repeat_syscall(f);
+	} else if (!error) {
+		l4_frame_set_words(f, i.result);
+	}
+	return error;
+}
+
+static error_t send(struct thread *t, struct l4_frame *f, bool block, bool call)
+{
+	struct slot *cap;
+	error_t error = cap_lookup(t, l4_frame_cap(f), &cap);
+
+	if (unlikely(error))
+		return error;
+	if (likely(cap->type == L4_TYPE_ENDPOINT))
+		return ipc_send(t, cap, l4_frame_tag(f), block, call);
+	if (cap->type == L4_TYPE_REPLY && !call) {
+		struct thread *answered = NULL;
+
+		error = ipc_reply(t, cap, l4_frame_tag(f), &answered);
+		if (answered)
+			sched_wake(answered);
+		return error;
+	}
+	return L4_ERR_TYPE;
+}
+
+static error_t recv(struct thread *t, struct l4_frame *f, bool block, bool answer)
+{
+	struct slot *cap, *reply = NULL;
+	struct thread *answered = NULL;
+	error_t error = cap_lookup_type(t, l4_frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_READ, &cap);
+
+	if (unlikely(error))
+		return error;
+	if (l4_frame_reply(f) || answer) {
+		error = cap_lookup_type(t, l4_frame_reply(f), L4_TYPE_REPLY, L4_RIGHT_WRITE, &reply);
+		if (unlikely(error))
+			return error;
+	}
+	answer = answer && SLOT_OBJECT(reply, reply)->caller;
+	if (answer) {
+		error = ipc_reply(t, reply, l4_frame_tag(f), &answered);
+		if (unlikely(error))
+			return error;
+	}
+	error = ipc_recv(t, cap, reply ? SLOT_OBJECT(reply, reply) : NULL, block);
+	/*
+	 * After an answer it cannot fail, so an error means that nothing was done: the right to read was checked,
+	 * REPLY_RECV blocks, and a Reply object never has both a caller and a receiver, so the answer freed it.
+	 */
+	assert(!answer || !error);
+	if (answered)
+		sched_run(answered);
+	return error;
+}
+
+static error_t wait(struct thread *t, struct l4_frame *f, u64 number)
+{
+	struct slot *cap;
+	error_t error = cap_lookup_type(t, l4_frame_cap(f), L4_TYPE_NOTIFICATION, L4_RIGHT_READ, &cap);
+
+	return unlikely(error) ? error : notification_wait(t, SLOT_OBJECT(cap, notification), number == L4_SYS_WAIT);
+}
+
+static error_t debug_call(struct thread *t, struct l4_frame *f, u64 number)
+{
+	u64 words[L4_MSG_REG_WORDS], rest[L4_MSG_REG_WORDS] = { 0 }, n = l4_frame_tag(f), done;
+	struct slot *cap;
+	error_t error;
+
+	if (number == L4_SYS_DEBUG_COUNTER) {
+		l4_frame_get_words(f, words);
+		error = trace_counter(n, &words[0], (char *)&words[1]);
+		if (!error)
+			l4_frame_set_words(f, words);
+		return error;
+	}
+	error = cap_lookup_type(t, l4_frame_cap(f), L4_TYPE_CONTROL, L4_RIGHT_READ, &cap);
+	if (error)
+		return error;
+	if (n > sizeof(words))
+		return L4_ERR_RANGE;
+	l4_frame_get_words(f, words);
+	done = t->vcpu ? log_write_guest((const char *)words, n) : log_write((const char *)words, n);
+	if (done < n) {
+		/* The rest is written by a repeated call. */
+		memcpy(rest, (const char *)words + done, n - done);
+		l4_frame_set_words(f, rest);
+		l4_frame_set_tag(f, n - done);
+		frame_repeat_syscall(f);
+	}
+	return L4_ERR_OK;
+}
+
+static error_t vcpu_call(struct thread *t, struct l4_frame *f, u64 number)
+{
+	if (unlikely(!t->vcpu))
+		return L4_ERR_UNBOUND;
+	switch (number) {
+	case L4_SYS_VCPU_ENTER:
+		return vcpu_enter(t, l4_frame_cap(f));
+	case L4_SYS_VCPU_RESUME:
+		return vcpu_resume(t);
+	case L4_SYS_VCPU_WAIT:
+		return vcpu_wait(t);
+	case L4_SYS_VCPU_TIMER:
+		return vcpu_timer(t, l4_frame_tag(f));
+	default:
+		return vcpu_flush(t);
+	}
+}
+
+static error_t dispatch(struct thread *t, struct l4_frame *f, u64 number)
+{
+	switch (number) {
+	case L4_SYS_SEND:
+		return send(t, f, true, false);
+	case L4_SYS_NB_SEND:
+		return send(t, f, false, false);
+	case L4_SYS_RECV:
+		return recv(t, f, true, false);
+	case L4_SYS_NB_RECV:
+		return recv(t, f, false, false);
+	case L4_SYS_CALL:
+		return send(t, f, true, true);
+	case L4_SYS_REPLY_RECV:
+		return recv(t, f, true, true);
+	case L4_SYS_SIGNAL:
+		return notification_signal_slot(t, l4_frame_cap(f));
+	case L4_SYS_WAIT:
+	case L4_SYS_POLL:
+		return wait(t, f, number);
+	case L4_SYS_INVOKE:
+		return invoke(t, f);
+	case L4_SYS_YIELD:
+		sched_yield();
+		return L4_ERR_OK;
+	case L4_SYS_DEBUG_WRITE:
+	case L4_SYS_DEBUG_COUNTER:
+		return debug_call(t, f, number);
+	case L4_SYS_VCPU_ENTER:
+	case L4_SYS_VCPU_RESUME:
+	case L4_SYS_VCPU_WAIT:
+	case L4_SYS_VCPU_TIMER:
+	case L4_SYS_VCPU_FLUSH:
+		return vcpu_call(t, f, number);
+	default:
+		return L4_ERR_SYSCALL;
+	}
+}
+
+/*
+ * A system call that blocked or changed registers has written its own result when it is resumed; so the
+ * result is stored before the operation, and again only if it failed.
+ */
+static noinline void slow_syscall(struct thread *t, struct l4_frame *f)
+{
+	u64 number = l4_frame_number(f);
+	error_t error;
+
+	l4_frame_set_error(f, L4_ERR_OK);
+	error = dispatch(t, f, number);
+	if (unlikely(error))
+		l4_frame_set_error(f, error);
+	trap_exit();
+}
+
+void trap_syscall(struct cpu *cpu)
+{
+	struct thread *t = cpu->current;
+	struct l4_frame *f = thread_frame(t);
+	u64 number = l4_frame_number(f);
+
+	event(EVENT_SYSCALL, number, l4_frame_cap(f));
+	if (number == L4_SYS_CALL ? ipc_fast_call(cpu, t, f)
+	                          : number == L4_SYS_REPLY_RECV && ipc_fast_reply_recv(cpu, t, f))
+		return;
+	slow_syscall(t, f);
+}

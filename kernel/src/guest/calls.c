@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* System calls of a guest kernel: entering user mode, the flush queue, hints, waiting, its timer. */
+#include <kernel/arch.h>
+#include <kernel/cap.h>
+#include <kernel/fill.h>
+#include <kernel/mode.h>
+#include <kernel/notification.h>
+#include <kernel/paging.h>
+#include <kernel/preempt.h>
+#include <kernel/sched.h>
+
+#define DRAIN_STEPS 256 /* what an entry of the flush queue counts for at least: see guestspace_reset() */
+
+/* Cold paths are out of line so that the hot path spills nothing. */
+static noinline error_t stale_space(struct thread *t, struct guestspace *g)
+{
+	if (g->vspace != t->vspace)
+		return L4_ERR_UNBOUND;
+	guestspace_reset(g);
+	return L4_ERR_OK;
+}
+
+/* A GuestSpace of the caller's own guest, ready for use. An epoch is of one VSpace only. */
+static inline error_t own_space(struct thread *t, u64 slot, struct guestspace **g)
+{
+	struct slot *cap;
+	error_t error = cap_lookup_type(t, slot, L4_TYPE_GUESTSPACE, L4_RIGHT_WRITE, &cap);
+
+	if (unlikely(error))
+		return error;
+	*g = SLOT_OBJECT(cap, guestspace);
+	return likely((*g)->epoch == t->vspace->epoch) ? L4_ERR_OK : stale_space(t, *g);
+}
+
+/* Entry k of the flush queue, each field read once: the guest may change it at any time. */
+static inline struct l4_flush_entry flush_entry(const struct l4_vcpu_page *p, u32 k)
+{
+	const struct l4_flush_entry *q = &p->flush[k];
+
+	return (struct l4_flush_entry){ READ_ONCE(q->space), READ_ONCE(q->op), READ_ONCE(q->start), READ_ONCE(q->end) };
+}
+
+/* False: preempted, and e->start is where to go on. */
+static bool flush_one(struct thread *t, struct l4_flush_entry *e, struct work *work)
+{
+	struct guestspace *g;
+
+	if (e->op == L4_FLUSH_SIGNAL)
+		notification_signal_slot(t, e->space);
+	else if (e->op <= L4_FLUSH_PROTECT && !own_space(t, e->space, &g))
+		return guestspace_flush(g, e->op, &e->start, e->end, work);
+	return true;
+}
+
+/*
+ * Entries that name nothing of the guest's are skipped: the queue has no place for an error. False: preempted, and
+ * what is left has become the head of the queue. A guest that changes it meanwhile changes its own flushes.
+ */
+static noinline bool drain_flushes(struct thread *t, struct l4_vcpu_page *p)
+{
+	u32 n = min_u64(READ_ONCE(p->flush_count), L4_GUEST_FLUSH_QUEUE), k = 0;
+	struct work work = WORK_PREEMPTIBLE;
+	bool preempted = false;
+
+	while (k < n && !preempted) {
+		struct l4_flush_entry e = flush_entry(p, k);
+
+		if (unlikely(!flush_one(t, &e, &work))) {
+			p->flush[k].start = e.start;
+			preempted = true;
+		} else {
+			k++;
+			preempted = work_preempted(&work, DRAIN_STEPS);
+		}
+	}
+	for (u32 to = 0; k + to < n && k; to++)
+		p->flush[to] = p->flush[k + to];
+	WRITE_ONCE(p->flush_count, n - k);
+	return k == n;
+}
+
+static noinline error_t refuse(struct thread *t, u32 reason, u32 code)
+{
+	mode_leave_user(t, reason, code);
+	return L4_ERR_OK;
+}
+
+/* Flush queue and map hint. False: preempted before the queue was empty. */
+static noinline bool prepare(struct thread *t, struct l4_vcpu_page *p, u64 slot)
+{
+	struct guestspace *g;
+	u32 hint;
+
+	if (READ_ONCE(p->flush_count) && !drain_flushes(t, p))
+		return false;
+	hint = READ_ONCE(p->hint_count);
+	if (!hint || own_space(t, slot, &g))
+		return true;
+	p->hint_count = 0;
+	if (READ_ONCE(p->hint_space) == slot && hint <= L4_GUEST_HINT_MAX)
+		guest_hint(g, align_down(READ_ONCE(p->hint_addr), L4_PAGE_SIZE), hint);
+	return true;
+}
+
+/*
+ * Guest kernel -> guest user. The guest kernel's own registers are not kept. Never fails to the caller: what
+ * is wrong is an exit like any other.
+ */
+error_t vcpu_enter(struct thread *t, u64 slot)
+{
+	struct l4_vcpu_page *p = t->vcpu->page;
+	struct guestspace *g;
+	struct l4_frame *f;
+	struct slot *cap;
+
+	event(EVENT_GUEST_ENTER, slot, p->frame_gpa);
+	if (unlikely(READ_ONCE(p->flush_count) | READ_ONCE(p->hint_count)) && !prepare(t, p, slot))
+		return refuse(t, L4_EXIT_EVENT, 0);
+	cap = cap_find(t, slot, L4_TYPE_GUESTSPACE, L4_RIGHT_WRITE);
+	if (unlikely(!cap) || unlikely(SLOT_OBJECT(cap, guestspace)->epoch != t->vspace->epoch)) {
+		error_t error = own_space(t, slot, &g);
+
+		if (error)
+			return refuse(t, L4_EXIT_ERROR, error);
+	} else {
+		g = SLOT_OBJECT(cap, guestspace);
+	}
+	if (unlikely(READ_ONCE(p->pending)))
+		return refuse(t, L4_EXIT_EVENT, 0);
+	f = guest_memory(t->vspace, READ_ONCE(p->frame_gpa), sizeof(*f), NULL);
+	if (unlikely(!f))
+		return refuse(t, L4_EXIT_ERROR, L4_ERR_RANGE);
+	if (unlikely(!aligned((u64)(f + 1), FRAME_ALIGN)))
+		return refuse(t, L4_EXIT_ERROR, L4_ERR_ALIGN);
+	if (unlikely(!arch_frame_valid(f))) {
+		p->exit_error = 0;
+		p->fault_addr = 0;
+		return refuse(t, L4_EXIT_EXCEPTION, ARCH_VECTOR_BAD_IP);
+	}
+	guestspace_touch(t->vspace, g);
+	mode_enter_user(t, g, f);
+	return L4_ERR_OK;
+}
+
+error_t vcpu_resume(struct thread *t)
+{
+	struct l4_vcpu_page *p = t->vcpu->page;
+	u32 irq = READ_ONCE(p->kernel_irq);
+
+	mode_resume(t);
+	p->irq_enabled = irq;
+	if (irq && READ_ONCE(p->pending))
+		t->exit_work = true;
+	return L4_ERR_OK;
+}
+
+/* The queue is not empty yet: the guest kernel takes the interrupt, and repeats its call. */
+static error_t repeat(struct thread *t)
+{
+	frame_repeat_syscall(thread_frame(t));
+	return L4_ERR_OK;
+}
+
+error_t vcpu_wait(struct thread *t)
+{
+	struct l4_vcpu_page *p = t->vcpu->page;
+
+	if (READ_ONCE(p->flush_count) && !drain_flushes(t, p))
+		return repeat(t);
+	if (!READ_ONCE(p->pending))
+		sched_block(t, THREAD_VCPU_WAIT);
+	return L4_ERR_OK;
+}
+
+error_t vcpu_timer(struct thread *t, u64 when)
+{
+	if (when == NEVER)
+		timer_cancel(&t->vcpu->timer);
+	else
+		timer_set(&t->vcpu->timer, when);
+	return L4_ERR_OK;
+}
+
+/* m0 of the guest kernel's registers, where its own range starts, moves on with each repetition. */
+noinline error_t vcpu_flush(struct thread *t)
+{
+	struct work work = WORK_PREEMPTIBLE;
+	u64 words[L4_MSG_REG_WORDS];
+	bool done;
+
+	if (!drain_flushes(t, t->vcpu->page))
+		return repeat(t);
+	l4_frame_get_words(thread_frame(t), words);
+	if (words[0] >= words[1])
+		return L4_ERR_OK;
+	done = table_change(t->vspace, t->vspace->root, &words[0], words[1], TABLE_CLEAR_FILLED, &work);
+	arch_root_flush(t->vspace->root_reg);
+	if (done)
+		return L4_ERR_OK;
+	l4_frame_set_words(thread_frame(t), words);
+	return repeat(t);
+}

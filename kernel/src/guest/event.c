@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Events that become pending at a vCPU. They are delivered when its thread is about to run. */
+#include <kernel/arch.h>
+#include <kernel/sched.h>
+#include <kernel/vcpu.h>
+
+void vcpu_event(struct thread *t, u64 bits)
+{
+	struct l4_vcpu_page *p = t->vcpu->page;
+
+	event(EVENT_GUEST_EVENT, bits, 0);
+	__atomic_fetch_or(&p->events.word[0], bits, __ATOMIC_SEQ_CST);
+	WRITE_ONCE(p->pending, 1);
+	t->exit_work = true;
+	if (t->state == THREAD_VCPU_WAIT)
+		sched_wake(t);
+}
+
+void vcpu_timer_fired(struct timer *timer)
+{
+	struct vcpu *v = container_of(timer, struct vcpu, timer);
+
+	if (v->thread)
+		vcpu_event(v->thread, BIT(L4_GUEST_EVENT_TIMER));
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What a guest hears of: faults, exceptions and pending events of its vCPU's thread. */
+#include <kernel/arch.h>
+#include <kernel/fill.h>
+#include <kernel/mode.h>
+
+/* Called when the thread is about to run: deliver what became pending, if the guest listens. */
+void vcpu_exit_work(struct thread *t)
+{
+	struct l4_vcpu_page *p = t->vcpu->page;
+
+	t->exit_work = false;
+	if (!READ_ONCE(p->pending) || t->state != THREAD_RUN)
+		return;
+	if (t->in_guest_user)
+		mode_leave_user(t, L4_EXIT_EVENT, 0);
+	else if (READ_ONCE(p->irq_enabled))
+		mode_upcall(t, L4_EXIT_EVENT, 0);
+}
+
+/* addr is what the program used: a guest that tells its programs of faults wants the bits that the CPU ignores. */
+void vcpu_page_fault(struct thread *t, u64 addr, u32 access)
+{
+	u64 place = arch_untagged(addr);
+	struct vcpu *v = t->vcpu;
+	struct l4_vcpu_page *p = v->page;
+	bool user = t->in_guest_user;
+	u32 present;
+	bool done = user ? guest_fill(t->vspace, v->space, v->space->guest_root, place, access, &present)
+	                 : guest_fill(t->vspace, NULL, READ_ONCE(p->kernel_root), place, access, &present);
+
+	if (likely(done)) {
+		arch_flush_page(place);
+		return;
+	}
+	event(EVENT_GUEST_FAULT, addr, access);
+	p->fault_addr = addr;
+	p->fault_access = access;
+	p->fault_present = present;
+	if (user)
+		mode_leave_user(t, L4_EXIT_FAULT, 0);
+	else
+		mode_upcall(t, L4_EXIT_FAULT, addr);
+}
+
+void vcpu_exception(struct thread *t, u32 vector, u64 error, u64 addr)
+{
+	struct l4_vcpu_page *p = t->vcpu->page;
+
+	p->exit_code = vector;
+	p->exit_error = error;
+	p->fault_addr = addr;
+	if (t->in_guest_user)
+		mode_leave_user(t, L4_EXIT_EXCEPTION, vector);
+	else
+		mode_upcall(t, L4_EXIT_EXCEPTION, addr);
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The ranges of memory that a VSpace's guest owns. Everything that L4 reads of a guest by a guest-physical address comes
+ * through guest_memory().
+ */
+#include <kernel/arch.h>
+#include <kernel/vspace.h>
+
+void *guest_memory(struct vspace *v, u64 gpa, u64 size, u64 *pa)
+{
+	for (u32 r = 0; r < v->region_count; r++) {
+		u64 offset = gpa - v->region[r].gpa;
+
+		if (likely(offset < v->region[r].size && size <= v->region[r].size - offset)) {
+			/* Tables: what a guess of the CPU reads there would lead it on. Register frames are only loaded. */
+			if (size == L4_PAGE_SIZE)
+				offset = index_nospec(offset, v->region[r].size);
+			if (pa)
+				*pa = v->region[r].pa + offset;
+			return arch_ptr(v->region[r].pa + offset);
+		}
+	}
+	return NULL;
+}
+
+error_t guest_memory_add(struct vspace *v, u64 gpa, struct slot *frame)
+{
+	u64 size = BIT(frame->size_bits);
+
+	if (gpa > L4_PTE_ADDR_MASK - size)
+		return L4_ERR_RANGE;
+	if (v->region_count == L4_GUEST_REGIONS)
+		return L4_ERR_MEMORY;
+	for (u32 r = 0; r < v->region_count; r++)
+		if (gpa < v->region[r].gpa + v->region[r].size && v->region[r].gpa < gpa + size)
+			return L4_ERR_BUSY;
+	v->region[v->region_count++] = (struct region){ gpa, size, frame->object, frame };
+	return L4_ERR_OK;
+}
+
+/* Nothing new can name it from here on. GuestSpaces are reset before their next use, because the epoch is new. */
+void guest_memory_remove(struct vspace *v, const struct slot *frame)
+{
+	u32 r = 0;
+
+	while (v->region[r].slot != frame)
+		r++;
+	v->region[r] = v->region[--v->region_count];
+	v->epoch = vspace_new_epoch();
+}
+
+void guest_memory_moved(struct vspace *v, const struct slot *from, struct slot *to)
+{
+	for (u32 r = 0; r < v->region_count; r++)
+		if (v->region[r].slot == from)
+			v->region[r].slot = to;
+}

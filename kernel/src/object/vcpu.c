@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Vcpu: its life, and its binding to a thread. guest/ has what it does. */
+#include <kernel/arch.h>
+#include <kernel/debug.h>
+#include <kernel/mode.h>
+#include <kernel/vspace.h>
+
+void vcpu_init(struct object *o)
+{
+	struct vcpu *v = (struct vcpu *)o;
+
+	v->page = (struct l4_vcpu_page *)((char *)o + L4_PAGE_SIZE);
+	v->page->counter_hz = arch_counter_hz();
+	v->page->kernel_root = NEVER;
+	v->page->user_top = ARCH_USER_TOP;
+	arch_cpu_id(v->page->cpu_id);
+	list_init(&v->link);
+	list_init(&v->timer.link);
+	v->timer.kind = TIMER_VCPU;
+}
+
+error_t vcpu_bind(struct thread *t, struct vcpu *v, u64 vaddr)
+{
+	error_t error;
+
+	if (t->state != THREAD_STOPPED)
+		return L4_ERR_STATE;
+	if (t->vcpu || v->thread)
+		return L4_ERR_BUSY;
+	if (!t->vspace)
+		return L4_ERR_UNBOUND;
+	if (!aligned(vaddr, L4_PAGE_SIZE))
+		return L4_ERR_ALIGN;
+	if (vaddr >= ARCH_USER_TOP - L4_PAGE_SIZE)
+		return L4_ERR_RANGE;
+	if (t->vspace->vcpu_count == VSPACE_VCPUS)
+		return L4_ERR_MEMORY;
+	error = vspace_map_page(t->vspace, vaddr, arch_pa(v->page), L4_RIGHT_READ | L4_RIGHT_WRITE);
+	if (error)
+		return error;
+	v->thread = t;
+	v->page_vaddr = vaddr;
+	list_add_tail(&t->vspace->vcpus, &v->link);
+	t->vspace->vcpu_count++;
+	t->vcpu = v;
+	thread_set_own_mode(t);
+	return L4_ERR_OK;
+}
+
+/* The thread stays stopped: without its vCPU it cannot go on. */
+void vcpu_unbind(struct vcpu *v)
+{
+	struct thread *t = v->thread;
+
+	if (!t)
+		return;
+	thread_stop(t);
+	timer_cancel(&v->timer);
+	assert(t->vspace);
+	vspace_unmap_page(t->vspace, v->page_vaddr);
+	list_remove(&v->link);
+	t->vspace->vcpu_count--;
+	t->vcpu = NULL;
+	t->exit_work = false;
+	thread_set_own_mode(t);
+	v->thread = NULL;
+	slot_drop(&t->vcpu_slot);
+}
+
+/* No thread is bound to it: a binding holds a capability. */
+bool vcpu_destroy(struct object *o)
+{
+	assert(!((struct vcpu *)o)->thread);
+	return true;
+}

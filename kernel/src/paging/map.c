@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mapping into a VSpace's own tree: Frames, UTCBs, vCPU pages. Their leaves have ARCH_PTE_FRAME and are never evicted;
+ * leaves that were filled from the guest's table give way.
+ */
+#include <kernel/arch.h>
+#include <kernel/fill.h>
+#include <kernel/paging.h>
+#include <kernel/vspace.h>
+
+/* Entry for a Frame's leaf. A larger leaf filled from a guest's table gives way. */
+static error_t leaf_for_map(struct vspace *v, u64 vaddr, int level, u64 **e)
+{
+	int l;
+
+	while (unlikely(!(*e = table_entry(v, NULL, v->root, vaddr, level, true))))
+		if (!evict_for(v, NULL, vaddr))
+			return table_lookup(v->root, vaddr, &l) ? L4_ERR_MAPPED : L4_ERR_MEMORY;
+	return **e & ARCH_PTE_FRAME ? L4_ERR_MAPPED : L4_ERR_OK;
+}
+
+error_t vspace_map_range(struct vspace *v, u64 vaddr, u64 pa, u64 size, u32 rights, bool uncached)
+{
+	int level = size >= BIT(L4_LARGE_PAGE_BITS) ? 1 : 0;
+	u64 step = level_span(level), *e = NULL;
+
+	/* One page is checked, and what was filled there cleared, where it is written. */
+	if (size > L4_PAGE_SIZE) {
+		if (table_has_frames(v, v->root, ARCH_LEVELS - 1, vaddr, vaddr + size))
+			return L4_ERR_MAPPED;
+		table_make_way(v, vaddr, vaddr + size, level);
+	}
+	for (u64 done = 0; done < size; done += step) {
+		error_t error = L4_ERR_OK;
+
+		/* The next entry of the same table is at hand: there is a Frame in it, so it has stayed. */
+		if (done && level_index(vaddr + done, level))
+			pool_note_use(v, ++e);
+		else
+			error = leaf_for_map(v, vaddr + done, level, &e);
+		if (unlikely(!error && pte_valid(*e)))
+			table_clear_leaf(e, v->root_reg);
+		if (error) {
+			table_clear_range(v, v->root, vaddr, vaddr + done);
+			arch_root_flush(v->root_reg);
+			return error;
+		}
+		table_set_frame(v, e, pte_make(pa + done, rights, uncached, level), level);
+	}
+	arch_filled(v->root_reg);
+	return L4_ERR_OK;
+}
+
+error_t vspace_map_page(struct vspace *v, u64 vaddr, u64 pa, u32 rights)
+{
+	return vspace_map_range(v, vaddr, pa, L4_PAGE_SIZE, rights, false);
+}
+
+void vspace_unmap_page(struct vspace *v, u64 vaddr)
+{
+	table_clear_range(v, v->root, vaddr, vaddr + L4_PAGE_SIZE);
+	arch_root_flush(v->root_reg);
+}
