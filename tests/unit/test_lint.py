@@ -274,6 +274,14 @@ def test_circles(tree: Tree, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> N
     assert not circles.check(tree)
 
 
+def test_a_dispatcher_closes_no_circle(tree: Tree, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant("kernel/src/object/types.c", "int object_end(void)\n{\n\treturn thread_end();\n}\n")
+    plant("kernel/src/object/thread.c", "int thread_end(void)\n{\n\treturn object_end();\n}\n")
+    assert not circles.check(tree)
+    monkeypatch.setattr(circles, "DISPATCH", ())
+    assert [one.path for one in circles.check(tree)] == ["kernel/src/object/thread.c"]
+
+
 def test_mending_comes_first(tree: Tree, plant: Plant) -> None:
     path = plant("a", "")
     one = Linter("one", "", lambda _: [Finding("", 0, path.read_text())], lambda _: path.write_text("mended") and None)

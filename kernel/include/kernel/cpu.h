@@ -19,7 +19,7 @@ struct cpu {
 	bool need_resched;
 	bool yield;      /* current goes behind its peers */
 	bool log_unread; /* the log has grown since its reader was signalled; need_resched is set with it */
-	int ready_top; /* highest priority with a ready thread, -1: none */
+	int ready_top;   /* highest priority with a ready thread, -1: none */
 	u64 ready_bits[L4_PRIORITIES / 64];
 	struct list timers;          /* sorted by when */
 	struct sched_context *timed; /* current's, while its time is counted; NULL: no limit, no peers */

@@ -39,14 +39,13 @@ struct vspace {
 	u64 sweep_at;        /* how far the own tree has been cleared after a detach */
 };
 
-u64 vspace_new_epoch(void); /* differs from all before, of any VSpace */
-
 /* paging/map.c: Frames and the kernel's own pages (UTCB, vCPU page) in a VSpace's tree. */
 error_t vspace_map_range(struct vspace *v, u64 vaddr, u64 pa, u64 size, u32 rights, bool uncached);
 error_t vspace_map_page(struct vspace *v, u64 vaddr, u64 pa, u32 rights);
 void vspace_unmap_page(struct vspace *v, u64 vaddr);
 
 /* guest/memory.c: the ranges of memory that belong to the guest. */
+u64 guest_memory_new_epoch(void); /* differs from all before, of any VSpace */
 error_t guest_memory_add(struct vspace *v, u64 gpa, struct slot *frame);
 void guest_memory_remove(struct vspace *v, const struct slot *frame);
 void guest_memory_moved(struct vspace *v, const struct slot *from, struct slot *to); /* the Frame's capability */

@@ -23,6 +23,13 @@ void *guest_memory(struct vspace *v, u64 gpa, u64 size, u64 *pa)
 	return NULL;
 }
 
+u64 guest_memory_new_epoch(void)
+{
+	static u64 last;
+
+	return ++last;
+}
+
 error_t guest_memory_add(struct vspace *v, u64 gpa, struct slot *frame)
 {
 	u64 size = BIT(frame->size_bits);
@@ -46,7 +53,7 @@ void guest_memory_remove(struct vspace *v, const struct slot *frame)
 	while (v->region[r].slot != frame)
 		r++;
 	v->region[r] = v->region[--v->region_count];
-	v->epoch = vspace_new_epoch();
+	v->epoch = guest_memory_new_epoch();
 }
 
 void guest_memory_moved(struct vspace *v, const struct slot *from, struct slot *to)

@@ -9,13 +9,6 @@
 
 #define FRAMES_AT_ONCE 64
 
-u64 vspace_new_epoch(void)
-{
-	static u64 last;
-
-	return ++last;
-}
-
 /* Header and descriptors, root table, pool; descriptors take as many pages as they need. */
 void vspace_init(struct object *o)
 {
@@ -32,7 +25,7 @@ void vspace_init(struct object *o)
 	list_init(&v->vcpus);
 	list_init(&v->spaces);
 	list_init(&v->holders);
-	v->epoch = vspace_new_epoch();
+	v->epoch = guest_memory_new_epoch();
 	v->root_reg = arch_root_init(v->root);
 }
 
