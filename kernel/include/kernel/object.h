@@ -78,7 +78,6 @@ extern const struct type_sizes type_sizes[OBJECT_TYPE_COUNT];
 bool type_has_object(u8 type);
 bool type_is_slow(u8 type);
 bool type_is_deferred(u8 type);
-const char *type_name(u8 type);
 
 void object_init(struct object *o);
 bool object_destroy(struct object *o);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What a panic shows: the current thread, its capabilities, all threads. Changes nothing. */
+#include <abi_names.h>
 #include <kernel/arch.h>
 #include <kernel/cnode.h>
 #include <kernel/debug.h>
@@ -38,7 +39,7 @@ static void dump_caps(struct cnode *c)
 			continue;
 		if (a->type)
 			printk("l4:   slots %lu-%lu: %s, first %lx rights %x badge %lx\n", first, i - 1,
-			       type_name(a->type), a->object, a->rights, a->word);
+			       l4_object_type_name(a->type), a->object, a->rights, a->word);
 		first = i;
 	}
 }

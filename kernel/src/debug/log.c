@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The ring of the log, and the serial line. Calls the serial line only. See log.h. */
+#include <abi_boot.h>
 #include <stdarg.h>
 #include <kernel/arch.h>
 #include <kernel/cpu.h>

@@ -16,15 +16,6 @@
 const struct type_sizes type_sizes[OBJECT_TYPE_COUNT] = { OBJECT_TYPES(X) };
 #undef X
 
-const char *type_name(u8 type)
-{
-#define X(type, min, max, flags, init, destroy, invoke) [L4_TYPE_##type] = #type,
-	static const char *const names[OBJECT_TYPE_COUNT] = { "NULL", OBJECT_TYPES(X) };
-#undef X
-
-	return type < OBJECT_TYPE_COUNT ? names[type] : "?";
-}
-
 /* For the types without a function of that kind. */
 void no_init(struct object *o) { assert(!"object in memory"); }
 
