@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Read a flattened device tree (Devicetree Specification 0.4, chapter 5), for the kernel's boards and the root
- * pager's. Nothing in the tree is believed: a damaged one gives nodes and properties that are not there, never
+ * pager's. The tree is not trusted: a damaged one gives nodes and properties that are not there, never
  * an access outside of it.
  *
  * A node is known by its offset in the structure block; FDT_NONE is no node. Cells are big-endian.

@@ -95,5 +95,5 @@ def test_a_panic_tells_of_threads_and_capabilities(arch: Arch, panic: Callable[.
     log = (machines[0].run.path / "l4.log").read_text()
     assert re.search(r"l4: PANIC: stopped by NMI (in user mode|at )", log)
     assert re.search(r"l4: current:\nl4:   thread [0-9a-f]{16} priority \d+ run ip [0-9a-f]{16} sp [0-9a-f]{16}\n", log)
-    assert re.search(r"l4:   slots \d+-\d+: untyped, first ", log)
+    assert re.search(r"l4:   slots \d+-\d+: UNTYPED, first ", log)
     assert "l4: threads:\nl4:   thread " in log

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* From the device tree to the common boot. */
+/* Boot: read the device tree, set up CPU and board, start the root pager. */
 #include <abi_hash.h>
 #include <kernel/debug.h>
 #include <devicetree.h>

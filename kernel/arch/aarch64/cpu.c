@@ -39,7 +39,7 @@ static void harden_init(void)
 	       has_specres ? "on" : "no");
 }
 
-/* What one guest taught the predictors does not steer another: CFP, DVP, CPP for EL0, all ASIDs (GASID). */
+/* Restrict branch prediction between guests: CFP, DVP and CPP for EL0, all ASIDs (GASID). */
 static void guest_changed(void)
 {
 	u64 all = BIT(26) | BIT(16); /* NS, GASID; EL 0 */
@@ -79,7 +79,7 @@ void cpu_init(void)
 	cpu_init_common(cpu);
 	cpu->idle.root = arch_pa(boot_identity);
 
-	/* The kernel never uses a user address: where the CPU can, it shall not even be able to. */
+	/* The kernel never uses a user address: PAN, where the CPU has it, makes such an access fault. */
 	if (ID_FIELD(id_aa64mmfr1_el1, 20)) {
 		write_sysreg(read_sysreg(sctlr_el1) & ~SCTLR_SPAN, sctlr_el1);
 		__asm__ volatile(".inst 0xd500419f"); /* msr pan, #1 */
@@ -124,7 +124,7 @@ void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 }
 
 /*
- * Identification registers (D17.2) as user mode under L4 may believe them: fields that only a kernel can use, and
+ * Identification registers (D17.2) as user mode under L4 may use them: fields that only a kernel can use, and
  * extensions that L4 does not let user mode use or does not switch (SVE, SME, MTE, pointer authentication, BTI, SSBS,
  * MOPS, LS64, TME, prediction restriction), read as 0.
  */

@@ -7,8 +7,8 @@
  * empty between entries and then equal to struct cpu.
  *
  * The guest and its devices can change a frame in their memory at any time, so L4 decides nothing on it: why the CPU
- * came here is read from ESR_EL1, and on the way out pstate is read once and cut to user mode's flags in a register; any
- * instruction pointer is as good as another. There is no indirect branch but RET (docs/architecture.md, "CPU
+ * came here is read from ESR_EL1, and on the way out pstate is read once and cut to user mode's flags in a register;
+ * any instruction pointer is as good as another. There is no indirect branch but RET (docs/architecture.md, "CPU
  * hardening"; tests/system/test_kernel_memory.py). Barriers behind each ERET stop straight-line speculation.
  */
 #include <abi.h>

@@ -34,7 +34,7 @@ void fpu_switch(struct thread *t)
 	op " q30, q31, [%0, #480]"
 // clang-format on
 
-/* The thread wants the registers. */
+/* First use of the registers by a thread that does not own them: save the owner's, load the thread's. */
 void fpu_trap(struct thread *t)
 {
 	struct arch_cpu *c = &this_cpu()->arch;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Where the kernel lives: in the upper half, TTBR1_EL1's, which belongs to no address space. TTBR0_EL1 is the user's.
+ * Addresses of the kernel: in the upper half, TTBR1_EL1's, which belongs to no address space. TTBR0_EL1 is the user's.
  */
 #ifndef ARM_LAYOUT_H
 #define ARM_LAYOUT_H

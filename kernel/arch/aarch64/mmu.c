@@ -40,7 +40,7 @@ u64 arch_pa(const void *p)
 	return a >= KERNEL_VADDR ? a - KERNEL_VADDR + image_pa : a - KERNEL_DIRECT;
 }
 
-/* ASID 0 is the empty root's. Tables are seldom alone: the next ones in memory get other ASIDs. */
+/* ASID 0 is the empty root's. Tables that are neighbours in memory get different ASIDs. */
 u64 arch_root_init(u64 *table)
 {
 	u64 pa = arch_pa(table), page = pa >> L4_PAGE_BITS, asid = (page ^ page >> ARCH_ASID_BITS) & mmu_asid_mask;
@@ -84,7 +84,7 @@ void arch_flush_page(u64 vaddr)
 
 void arch_filled(u64 root) { dsb(nshst); }
 
-/* Until the direct map is there: tables of the kernel's own are in its image. */
+/* Table that entry e points to, made if there is none. It is in the image, as the direct map is not complete yet. */
 static u64 *kernel_table(u64 *e)
 {
 	if (!pte_valid(*e)) {
@@ -121,13 +121,13 @@ static void map(u64 pa, u64 end, u64 attributes)
 	isb();
 }
 
-/* What is mapped first keeps its attributes: text and constants, which the direct map has as well. */
+/* Map text and constants read-only in the direct map. Later calls of map() leave what is mapped already. */
 void mmu_protect(void)
 {
 	map(arch_pa(kernel_start), arch_pa(kernel_data), PTE_V | PTE_AF | PTE_SH | PTE_PXN | PTE_UXN | PTE_RO);
 }
 
-#define DIRECT_TOP BIT(39) /* all that is mapped: more needs no more than another look at TABLES */
+#define DIRECT_TOP BIT(39) /* end of the direct map; a larger one needs larger TABLES */
 
 void mmu_map_direct(u64 start, u64 end)
 {
@@ -164,7 +164,7 @@ bool arch_device_access(u64 pa, u64 width, bool store, u64 *value)
 	return arm_device((void *)(KERNEL_WINDOW + pa % L4_PAGE_SIZE), width | (store ? 8 : 0), value);
 }
 
-/* It becomes the empty root that the idle loop has. */
+/* Drop boot.S' identity map. Its table becomes the empty root of the idle loop. */
 void mmu_drop_identity(void)
 {
 	memset(boot_identity, 0, L4_PAGE_SIZE);
@@ -173,7 +173,7 @@ void mmu_drop_identity(void)
 	isb();
 }
 
-/* Instructions were written: to where instruction fetches look, and what those had is forgotten (B2.7.4). */
+/* Clean the data cache to where instruction fetches read, then invalidate the instruction cache (B2.7.4). */
 void arch_code_written(void *p, u64 size)
 {
 	u64 line = 4UL << (read_sysreg(ctr_el0) >> 16 & 15);

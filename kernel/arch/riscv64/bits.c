@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The base ISA counts no zeros: what the compiler calls for __builtin_clzl and __builtin_ctzl. */
+/* What the compiler calls for __builtin_clzl and __builtin_ctzl: the base ISA has no instruction for them. */
 #include <kernel/types.h>
 
 int __clzdi2(u64 v);

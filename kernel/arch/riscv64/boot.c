@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* From OpenSBI's hart id and device tree to the common boot. */
+/* Boot by OpenSBI: read the device tree, set up hart and board, start the root pager. */
 #include <abi_hash.h>
 #include <kernel/debug.h>
 #include "riscv.h"
@@ -26,7 +26,7 @@ static int find_cpu(u64 hart)
 	panic("device tree: no CPU with hart id %lu", hart);
 }
 
-/* The kernel reaches memory by the direct map only. */
+/* Memory above the direct map cannot be used. */
 static void clip(struct boot_machine *m)
 {
 	u64 start, end;

@@ -62,7 +62,10 @@ void fpu_off(void)
 	csr_clear(sstatus, SSTATUS_FS);
 }
 
-/* Illegal instruction: was it a thread's first use of the FP registers since it lost them? */
+/*
+ * Handle an illegal instruction that is a thread's first use of the FP registers since it lost them; false: it is
+ * none.
+ */
 bool fpu_trap(struct thread *t)
 {
 	if (this_cpu()->arch.fs_mask)

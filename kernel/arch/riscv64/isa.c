@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the CPU can do: riscv,isa-extensions, or the older riscv,isa ("rv64imafdc_zba_sstc"), of its node in the
+ * Extensions of the CPU: riscv,isa-extensions, or the older riscv,isa ("rv64imafdc_zba_sstc"), of its node in the
  * device tree (Linux, Documentation/devicetree/bindings/riscv/extensions.yaml).
  */
 #include <kernel/debug.h>
@@ -86,7 +86,7 @@ void isa_init(void)
 	}
 }
 
-/* Vector registers and the hypervisor's instructions are there for nobody: sstatus.VS stays off. */
+/* Vector and hypervisor extensions are not reported: user mode cannot use them, as sstatus.VS stays off. */
 void arch_cpu_id(u64 *id)
 {
 	static const char letters[] = "imafdcb";

@@ -18,7 +18,7 @@
 #define IRQ_TIMER    5 /* bits of sie and sip, and causes of interrupts */
 #define IRQ_EXTERNAL 9
 
-/* Written by number where binutils may not know them yet. */
+/* By number, for binutils that do not know them. */
 #define CSR_STIMECMP 0x14d
 #define CSR_SENVCFG  0x10a
 #define SENVCFG_CBZE BIT(7)

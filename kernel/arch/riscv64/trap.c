@@ -26,7 +26,7 @@ static void interrupt(u64 irq)
 		arch_timer_set(NEVER);
 }
 
-/* The CPU does not tell whether a translation was there. */
+/* Is there a translation for addr? The CPU does not report it. */
 static bool present(struct thread *t, u64 addr)
 {
 	int level;
@@ -70,7 +70,7 @@ void riscv_trap(u64 cause)
 	trap_exception(t, cause, 0, addr);
 }
 
-/* Out of WFI, which may end for no reason. */
+/* After WFI, which may end without an interrupt. */
 void riscv_wake(void)
 {
 	u64 bits = interrupts_pending();

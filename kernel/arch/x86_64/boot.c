@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* From the PVH start info (Xen, public/arch-x86/hvm/start_info.h) to the common boot. */
+/*
+ * Boot by PVH (Xen, public/arch-x86/hvm/start_info.h): read the memory map, set up CPU and board, start the root
+ * pager.
+ */
 #include <abi_hash.h>
 #include <kernel/boot.h>
 #include <kernel/debug.h>
@@ -28,7 +31,7 @@ struct memory {
 
 static struct boot_machine machine;
 
-/* What is neither RAM nor the kernel's own registers may be a device, if the CPU can address it. */
+/* Every address that the CPU has and that is neither RAM nor a register of the kernel's may be a device. */
 static void add_devices(struct boot_machine *m, const struct memory *map, u32 n)
 {
 	u32 sizes[4];

@@ -14,7 +14,7 @@ _Static_assert(offsetof(struct arch_cpu, frame_end) == CPU_FRAME_END, "entry.S")
 
 struct cpu boot_cpu;
 
-/* What may come while the kernel's stack is in use, or broken, has a stack of its own (IST n + 1). */
+/* Exceptions that may come while the kernel's stack is in use or broken have stacks of their own (IST n + 1). */
 enum { IST_DEBUG, IST_NMI, IST_DF, IST_MC, IST_STACKS };
 static struct {
 	char guard[L4_PAGE_SIZE], stack[L4_PAGE_SIZE];
@@ -225,7 +225,7 @@ void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 		fpu_switch(to);
 }
 
-/* CPUID tells everything. */
+/* User mode reads CPUID itself. */
 void arch_cpu_id(u64 *id) {}
 
 bool arch_frame_valid(const struct l4_frame *f) { return !(READ_ONCE(f->ip) >> 47); }

@@ -197,8 +197,8 @@ guest_bad_entry:
 	jmp arch_return_to_user
 
 /*
- * Interrupts and exceptions. On the kernel's stack, or on one of its own (IST), from the top down: ss, sp, flags, cs, ip,
- * error code or 0, rdi; edi = vector.
+ * Interrupts and exceptions. On the kernel's stack, or on one of its own (IST), from the top down: ss, sp, flags, cs,
+ * ip, error code or 0, rdi; edi = vector.
  */
 common:
 	testb $3, 24(%rsp)

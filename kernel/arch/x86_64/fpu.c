@@ -44,7 +44,7 @@ static void set_off(struct arch_cpu *c, bool off)
 		__asm__ volatile("clts");
 }
 
-/* The thread gets the registers. */
+/* Save the owner's registers and load the thread's. */
 static void load(struct arch_cpu *c, struct thread *t)
 {
 	struct thread *owner = c->fpu_owner;

@@ -55,7 +55,7 @@ static void patch(u64 feature)
 			       feature == PATCH_SMAP ? CLAC_BYTES : VERW_BYTES);
 }
 
-/* LazyFP concerns Intel's CPUs; those that are not affected do not tell. */
+/* LazyFP (CVE-2018-3665) concerns Intel's CPUs. CPUs do not report whether they are affected. */
 static bool has_lazy_fp(void)
 {
 	u32 r[4];
@@ -110,7 +110,7 @@ void harden_init(void)
 
 bool harden_eager_fpu(void) { return eager_fpu; }
 
-/* What one guest taught the branch predictors does not steer another. */
+/* Clear the branch predictors between two guests, where the CPU has IBPB. */
 void harden_guest_changed(void)
 {
 	if (ibpb)

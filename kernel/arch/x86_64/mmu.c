@@ -88,7 +88,7 @@ void mmu_map_direct(struct boot_machine *m, u64 start, u64 end, bool uncached)
 	write_cr3(arch_pa(boot_root));
 }
 
-/* No access faults: what nobody answers reads as ones (and a Frame is what the CPU can address). */
+/* Accesses do not fault: without a device they read as ones. A Frame lies below the CPU's physical address limit. */
 bool arch_device_access(u64 pa, u64 width, bool store, u64 *value)
 {
 	static u64 pd[512] __aligned(4096), pt[512] __aligned(4096);

@@ -38,7 +38,10 @@ void arch_thread_init(struct thread *t);
 void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to);
 void arch_load_mode(struct thread *t); /* of the current thread: frame_end, root or entry have changed */
 
-/* cpu.c: is a frame that the guest may write to good enough to be loaded? And make one so that was copied from user mode. */
+/*
+ * cpu.c: is a frame that the guest may write to good enough to be loaded? And make one so that was copied from user
+ * mode.
+ */
 bool arch_frame_valid(const struct l4_frame *f);
 void arch_frame_sanitise(struct l4_frame *f);
 void arch_dump_frame(const struct l4_frame *f); /* printk() of all registers */

@@ -17,7 +17,10 @@ __printf(1, 2) __noreturn void panic(const char *fmt, ...);
 void dump_set_root(struct cnode *c);
 void dump_all(void);
 
-/* An invariant. Checked by quoll-debug.elf only, so x has no side effects; what user mode can cause is an error, not this. */
+/*
+ * An invariant. Checked by quoll-debug.elf only, so x has no side effects; what user mode can cause is an error, not
+ * this.
+ */
 #ifdef KERNEL_DEBUG
 #define assert(x)                                                        \
 	do {                                                             \

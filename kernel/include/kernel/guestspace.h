@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * GuestSpace: a software TLB of one of the guest's page tables. L4 walks the guest's table on a miss (guest/walk.c),
- * fills its own table (guest/fill.c), and may drop what it filled at any time. object/guestspace.c is the only file that
- * changes the members here, but for the list of tables, which is the pool's (paging/pool.c).
+ * fills its own table (guest/fill.c), and may drop what it filled at any time. object/guestspace.c is the only file
+ * that changes the members here, but for the list of tables, which is the pool's (paging/pool.c).
  */
 #ifndef KERNEL_GUESTSPACE_H
 #define KERNEL_GUESTSPACE_H

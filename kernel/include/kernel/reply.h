@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Reply: keeps the caller of a call until it is answered. Life: free -> named by a receiver (receiver is set) -> keeps a
- * caller (caller is set; sc if the caller lent its time) -> free. Never both: thread.reply points back in either case.
+ * Reply: keeps the caller of a call until it is answered. Life: free -> named by a receiver (receiver is set) -> keeps
+ * a caller (caller is set; sc if the caller lent its time) -> free. Never both: thread.reply points back in either
+ * case.
  */
 #ifndef KERNEL_REPLY_H
 #define KERNEL_REPLY_H

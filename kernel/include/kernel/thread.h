@@ -54,7 +54,9 @@ struct thread {
 	struct notification *bound;
 	struct vcpu *vcpu;
 
-	/* A system call that stopped early and is repeated: what it works on, only to be compared, and how far it is. */
+	/*
+	 * A system call that stopped early and is repeated: what it works on, only to be compared, and how far it is.
+	 */
 	const struct slot *restart;
 	u64 restart_at;
 

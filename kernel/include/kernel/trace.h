@@ -3,8 +3,8 @@
  * Events of the kernel, counted and written to a ring: what a benchmark or a dossier wants to know. Only
  * quoll-trace.elf has them (built with KERNEL_TRACE); in quoll.elf event() is nothing.
  *
- * The data is read from outside, through the machine's monitor (orchestration/inspect/trace.py, told the place by a line of
- * the log), and the counters by SYS_DEBUG_COUNTER.
+ * The data is read from outside, through the machine's monitor (orchestration/inspect/trace.py, told the place by a
+ * line of the log), and the counters by SYS_DEBUG_COUNTER.
  */
 #ifndef KERNEL_TRACE_H
 #define KERNEL_TRACE_H

@@ -32,8 +32,8 @@ static inline u64 align_down(u64 x, u64 a) { return x & ~(a - 1); }
 static inline u64 align_up(u64 x, u64 a) { return (x + a - 1) & ~(a - 1); }
 static inline bool aligned(u64 x, u64 a) { return !(x & (a - 1)); }
 /*
- * index, which was checked to be below n, for an access: 0 on a path that the CPU takes by a wrong guess
- * although the check fails (Spectre, variant 1). The compiler must not know what the check told: it makes no branch of it.
+ * index, which was checked to be below n, for an access: 0 on a path that the CPU takes by a wrong guess although the
+ * check fails (Spectre, variant 1). The compiler must not know what the check told: it makes no branch of it.
  */
 static inline u64 index_nospec(u64 index, u64 n)
 {

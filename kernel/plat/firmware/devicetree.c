@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * From the device tree (Devicetree Specification 0.4) to struct boot_machine. What the tree says of memory is
- * checked, as a wrong range would give the kernel's own memory away; what else is wrong in it is user level's matter.
+ * checked, as a wrong range would give the kernel's own memory away. Other errors are left to user level.
  */
 #include <kernel/debug.h>
 #include <kernel/log.h>
@@ -33,7 +33,7 @@ static int next_memory(int node)
 	     node = fdt_sibling(fdt, node)) {
 		const char *type = fdt_text(fdt, node, "device_type"), *status = fdt_text(fdt, node, "status");
 
-		/* Memory may be another world's. */
+		/* Memory of the secure world only has another status. */
 		if (type && !memcmp(type, "memory", 7) && (!status || !memcmp(status, "ok", 2)))
 			break;
 	}
@@ -90,7 +90,7 @@ static void reserve_all(struct boot_machine *m)
 			reserve(m, start, size);
 }
 
-/* Firmware writes it in one cell or in two. */
+/* An address in /chosen, which firmware writes in one cell or in two; 0 if there is none. */
 static u64 chosen_address(int chosen, const char *name)
 {
 	int size;

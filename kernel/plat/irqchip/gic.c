@@ -46,7 +46,7 @@
 #define ICC_CTLR_EL1    S3_0_C12_C12_4
 #define ICC_SRE_EL1     S3_0_C12_C12_5
 #define ICC_IGRPEN1_EL1 S3_0_C12_C12_7
-/* Their names are macros here, so one more step lets them expand. */
+/* The names above are macros: one more macro level expands them. */
 #define read_icc(name)     read_sysreg(name)
 #define write_icc(v, name) write_sysreg(v, name)
 

@@ -79,7 +79,7 @@ void plic_interrupt(void)
 	if (!irq || irq >= IRQ_MAX)
 		return;
 	claimed[irq] = true;
-	/* The next edge is to be seen, too; and an edge that is completed can be masked. */
+	/* Complete an edge at once, so that the next one is seen and the source can be masked. */
 	if (!level_triggered[irq])
 		complete(irq);
 	irq_deliver(irq);

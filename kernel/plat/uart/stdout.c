@@ -22,7 +22,7 @@ void uart_init(void)
 	int node = fdt_stdout(fdt);
 	u64 pa, size;
 
-	/* Whoever misses the path has to be heard. */
+	/* Without stdout-path take the first line of a known kind, so that errors can be read. */
 	if (node == FDT_NONE)
 		node = machine_find(known);
 	if (node == FDT_NONE || fdt_reg(fdt, node, 0, &pa, &size))
@@ -34,7 +34,7 @@ void uart_init(void)
 		shift = fdt_number(fdt, node, "reg-shift", 0) & 3;
 		width = fdt_number(fdt, node, "reg-io-width", 1);
 		registers = mmu_device(pa, size);
-		/* Without firmware its FIFOs are off. Turning them on clears them: now, while nobody has typed. */
+		/* Without firmware the FIFOs are off. Turning them on clears them, so do it before there is input. */
 		if (pl011 && mmio_read32(registers + PL011_LCR_H) != LCR_H_8N1_FIFO) {
 			mmio_write32(registers + PL011_LCR_H, LCR_H_8N1_FIFO);
 			mmio_write32(registers + PL011_CR, CR_ON);

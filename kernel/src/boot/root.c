@@ -17,6 +17,7 @@
 
 static struct cnode *root_cnode; /* read by debuggers (orchestration/inspect/kernel_objects.py) */
 
+/* Make an object of the root pager's. */
 static void *make(struct boot_machine *m, u8 type, u8 bits)
 {
 	struct object *o = boot_alloc(m, bits);
@@ -27,6 +28,7 @@ static void *make(struct boot_machine *m, u8 type, u8 bits)
 	return o;
 }
 
+/* Put a capability of an object into the root pager's CNode. */
 static void give(struct cnode *c, u64 index, u8 type, u64 object)
 {
 	struct slot *s = cnode_slot(c, index);
@@ -40,6 +42,7 @@ static void give(struct cnode *c, u64 index, u8 type, u64 object)
 		s->ports.last = ARCH_IOPORTS - 1;
 }
 
+/* An error while the root pager is built is a bug, or a machine without memory. */
 static void must(error_t error, const char *what)
 {
 	if (error)
@@ -83,7 +86,7 @@ static u64 load_program(struct boot_machine *m, struct vspace *v)
 	return entry;
 }
 
-/* Cut a range into naturally aligned powers of two. */
+/* Make Untypeds of a range: cut it into naturally aligned powers of two. */
 static void make_untypeds(struct cnode *c, struct l4_boot_info *info, const struct boot_range *r, u32 kind)
 {
 	for (u64 at = align_up(r->start, L4_PAGE_SIZE); at + L4_PAGE_SIZE <= r->end;) {
@@ -107,6 +110,7 @@ static void make_untypeds(struct cnode *c, struct l4_boot_info *info, const stru
 	}
 }
 
+/* Build the root pager and run it. Does not return: the boot stack is the kernel stack of all later entries. */
 void boot_root_pager(struct boot_machine *m)
 {
 	struct cnode *c = make(m, L4_TYPE_CNODE, L4_ROOT_CNODE_BITS + L4_CNODE_SLOT_BITS);

@@ -24,8 +24,8 @@ static struct {
 static bool has_reader, panicking;
 
 /*
- * A console that takes nothing must not stop the kernel. So many looks whether it is ready are left: for a message of
- * the kernel's, and for a piece of a system call, which is repeated with interrupts on in between.
+ * A serial line that takes nothing must not stop the kernel, so polls for it to be ready are bounded: for a message of
+ * the kernel, and for a piece of a system call, which is repeated with interrupts enabled in between.
  */
 #define PATIENCE      30000
 #define PATIENCE_CALL 1000
@@ -55,6 +55,7 @@ static void console_write(char c)
 	uart_write(c);
 }
 
+/* One byte into the ring, and to the serial line unless the log has a reader. */
 static void put(char c)
 {
 	log.text[log.header.head % L4_LOG_TEXT_SIZE] = c;
@@ -73,6 +74,9 @@ static void announce(void)
 	}
 }
 
+/*
+ * Text of a system call. Stops early when the serial line is slow or an interrupt waits: the caller repeats the rest.
+ */
 u64 log_write(const char *text, u64 size)
 {
 	static u32 repeats;
@@ -107,8 +111,8 @@ static void put_guest_line(void)
 }
 
 /*
- * Whoever reads the log believes lines of the kernel and the root pager, so no line of a guest may begin as theirs do.
- * Its text comes in pieces, between which the console server may end a line: whole lines are put together here.
+ * Readers of the log trust lines of the kernel and the root pager, so every line of a guest gets a prefix.
+ * Its text comes in pieces, between which the console server may end a line: lines are assembled here.
  */
 u64 log_write_guest(const char *text, u64 size)
 {
@@ -138,6 +142,7 @@ static void put_number(u64 v, u32 base, u32 width, bool minus)
 		put(digits[--n]);
 }
 
+/* Format and write a message. Understands what printk() names. */
 void vprintk(const char *fmt, va_list args)
 {
 	for (; *fmt; fmt++) {

@@ -10,6 +10,7 @@
 #include <kernel/sched.h>
 #include <kernel/vcpu.h>
 
+/* INVOKE: an operation on the object of a capability. */
 static error_t invoke(struct thread *t, struct l4_frame *f)
 {
 	struct invocation i = { .caller = t, .op = l4_frame_tag(f) };
@@ -29,6 +30,7 @@ static error_t invoke(struct thread *t, struct l4_frame *f)
 	return error;
 }
 
+/* SEND, NB_SEND, CALL: to an Endpoint, or an answer to a Reply object. */
 static error_t send(struct thread *t, struct l4_frame *f, bool block, bool call)
 {
 	struct slot *cap;
@@ -49,6 +51,7 @@ static error_t send(struct thread *t, struct l4_frame *f, bool block, bool call)
 	return L4_ERR_TYPE;
 }
 
+/* RECV, NB_RECV, REPLY_RECV: answer, if there is a caller, then receive. */
 static error_t recv(struct thread *t, struct l4_frame *f, bool block, bool answer)
 {
 	struct slot *cap, *reply = NULL;
@@ -87,6 +90,7 @@ static error_t wait(struct thread *t, struct l4_frame *f, u64 number)
 	return unlikely(error) ? error : notification_wait(t, SLOT_OBJECT(cap, notification), number == L4_SYS_WAIT);
 }
 
+/* DEBUG_WRITE and DEBUG_COUNTER. */
 static error_t debug_call(struct thread *t, struct l4_frame *f, u64 number)
 {
 	u64 words[L4_MSG_REG_WORDS], rest[L4_MSG_REG_WORDS] = { 0 }, n = l4_frame_tag(f), done;
@@ -190,6 +194,7 @@ static noinline void slow_syscall(struct thread *t, struct l4_frame *f)
 	trap_exit();
 }
 
+/* The entry of every system call but VCPU_ENTER: the fast paths first. */
 void trap_syscall(struct cpu *cpu)
 {
 	struct thread *t = cpu->current;

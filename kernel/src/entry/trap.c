@@ -8,6 +8,7 @@
 #include <kernel/mode.h>
 #include <kernel/sched.h>
 
+/* A fault of user mode: a vCPU's is filled or passed to its guest, another thread's goes to its pager. */
 void trap_page_fault(struct thread *t, u64 addr, u32 access, bool present)
 {
 	event(EVENT_PAGE_FAULT, addr, access);
@@ -28,6 +29,7 @@ void trap_exception(struct thread *t, u32 vector, u64 error, u64 addr)
 	trap_exit();
 }
 
+/* The timer's interrupt. Who calls it ends with trap_exit(). */
 void trap_timer(void)
 {
 	struct cpu *cpu = this_cpu();
@@ -42,7 +44,7 @@ void trap_timer(void)
 			irq_pause_over();
 		else
 			sched_context_refill(t);
-	/* schedule() finds out what has ended, budget or slice. */
+	/* schedule() finds out whether budget or slice has ended. */
 	if (cpu->timed && cpu->slice_end <= now)
 		cpu->need_resched = true;
 	timer_program();

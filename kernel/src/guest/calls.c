@@ -20,7 +20,7 @@ static noinline error_t stale_space(struct thread *t, struct guestspace *g)
 	return L4_ERR_OK;
 }
 
-/* A GuestSpace of the caller's own guest, ready for use. An epoch is of one VSpace only. */
+/* Look up a GuestSpace of the caller's guest, and make it ready for use. An epoch is of one VSpace only. */
 static inline error_t own_space(struct thread *t, u64 slot, struct guestspace **g)
 {
 	struct slot *cap;
@@ -40,7 +40,7 @@ static inline struct l4_flush_entry flush_entry(const struct l4_vcpu_page *p, u3
 	return (struct l4_flush_entry){ READ_ONCE(q->space), READ_ONCE(q->op), READ_ONCE(q->start), READ_ONCE(q->end) };
 }
 
-/* False: preempted, and e->start is where to go on. */
+/* Do one entry of the flush queue. False: preempted, and e->start is where to go on. */
 static bool flush_one(struct thread *t, struct l4_flush_entry *e, struct work *work)
 {
 	struct guestspace *g;
@@ -79,13 +79,14 @@ static noinline bool drain_flushes(struct thread *t, struct l4_vcpu_page *p)
 	return k == n;
 }
 
+/* Leave at once, for a reason that the guest kernel handles. */
 static noinline error_t refuse(struct thread *t, u32 reason, u32 code)
 {
 	mode_leave_user(t, reason, code);
 	return L4_ERR_OK;
 }
 
-/* Flush queue and map hint. False: preempted before the queue was empty. */
+/* Before an enter: the flush queue and the map hint. False: preempted before the queue was empty. */
 static noinline bool prepare(struct thread *t, struct l4_vcpu_page *p, u64 slot)
 {
 	struct guestspace *g;
@@ -102,10 +103,7 @@ static noinline bool prepare(struct thread *t, struct l4_vcpu_page *p, u64 slot)
 	return true;
 }
 
-/*
- * Guest kernel -> guest user. The guest kernel's own registers are not kept. Never fails to the caller: what
- * is wrong is an exit like any other.
- */
+/* Enter guest user mode. Never returns an error to the guest kernel: an error is an exit with a reason. */
 error_t vcpu_enter(struct thread *t, u64 slot)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
@@ -142,6 +140,7 @@ error_t vcpu_enter(struct thread *t, u64 slot)
 	return L4_ERR_OK;
 }
 
+/* Return from an upcall, with events enabled as they were. */
 error_t vcpu_resume(struct thread *t)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
@@ -154,13 +153,14 @@ error_t vcpu_resume(struct thread *t)
 	return L4_ERR_OK;
 }
 
-/* The queue is not empty yet: the guest kernel takes the interrupt, and repeats its call. */
+/* Preempted: the guest kernel takes the interrupt, and its system call is repeated. */
 static error_t repeat(struct thread *t)
 {
 	frame_repeat_syscall(thread_frame(t));
 	return L4_ERR_OK;
 }
 
+/* Sleep until an event is pending; flushes first, as a sleeping vCPU does none. */
 error_t vcpu_wait(struct thread *t)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
@@ -172,6 +172,7 @@ error_t vcpu_wait(struct thread *t)
 	return L4_ERR_OK;
 }
 
+/* Set the event timer of the vCPU; NEVER stops it. */
 error_t vcpu_timer(struct thread *t, u64 when)
 {
 	if (when == NEVER)
@@ -181,7 +182,10 @@ error_t vcpu_timer(struct thread *t, u64 when)
 	return L4_ERR_OK;
 }
 
-/* m0 of the guest kernel's registers, where its own range starts, moves on with each repetition. */
+/*
+ * Do the flush queue, and a range of the guest kernel's own table: words 0 and 1 of the message. Word 0 moves on with
+ * each repetition.
+ */
 noinline error_t vcpu_flush(struct thread *t)
 {
 	struct work work = WORK_PREEMPTIBLE;

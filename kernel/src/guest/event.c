@@ -4,6 +4,7 @@
 #include <kernel/sched.h>
 #include <kernel/vcpu.h>
 
+/* Make event bits of word 0 pending, and wake the vCPU if it waits. */
 void vcpu_event(struct thread *t, u64 bits)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;

@@ -4,7 +4,7 @@
 #include <kernel/fill.h>
 #include <kernel/mode.h>
 
-/* Called when the thread is about to run: deliver what became pending, if the guest listens. */
+/* Called when the thread is about to run: deliver pending events, if the guest has them enabled. */
 void vcpu_exit_work(struct thread *t)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
@@ -18,7 +18,7 @@ void vcpu_exit_work(struct thread *t)
 		mode_upcall(t, L4_EXIT_EVENT, 0);
 }
 
-/* addr is what the program used: a guest that tells its programs of faults wants the bits that the CPU ignores. */
+/* The guest gets addr with the tag bits that the CPU ignores: it reports faults to its programs with them. */
 void vcpu_page_fault(struct thread *t, u64 addr, u32 access)
 {
 	u64 place = arch_untagged(addr);
@@ -43,6 +43,7 @@ void vcpu_page_fault(struct thread *t, u64 addr, u32 access)
 		mode_upcall(t, L4_EXIT_FAULT, addr);
 }
 
+/* An exception of the vCPU's thread goes to its guest kernel. */
 void vcpu_exception(struct thread *t, u32 vector, u64 error, u64 addr)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;

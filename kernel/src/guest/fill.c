@@ -101,7 +101,7 @@ bool guest_fill(struct vspace *v, struct guestspace *g, u64 guest_root, u64 vadd
 	    !guest_memory(v, e & L4_PTE_ADDR_MASK & ~(size - 1), size, NULL))
 		return false;
 	wanted = e | L4_PTE_ACCESSED | (access & L4_RIGHT_WRITE ? L4_PTE_DIRTY : 0);
-	/* If somebody else has changed the entry, the access is repeated and finds what is there then. */
+	/* If the guest has changed the entry meanwhile, the access is repeated. */
 	if (wanted != e && !__atomic_compare_exchange_n(leaf, &e, wanted, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		return true;
 	while (!install(v, g, vaddr, wanted, level))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The ranges of memory that a VSpace's guest owns. Everything that L4 reads of a guest by a guest-physical address comes
- * through guest_memory().
+ * The ranges of memory that a VSpace's guest owns. Everything that L4 reads of a guest by a guest-physical address
+ * comes through guest_memory().
  */
 #include <kernel/arch.h>
 #include <kernel/vspace.h>
@@ -12,7 +12,10 @@ void *guest_memory(struct vspace *v, u64 gpa, u64 size, u64 *pa)
 		u64 offset = gpa - v->region[r].gpa;
 
 		if (likely(offset < v->region[r].size && size <= v->region[r].size - offset)) {
-			/* Tables: what a guess of the CPU reads there would lead it on. Register frames are only loaded. */
+			/*
+			 * Tables: what a guess of the CPU reads there would lead it on. Register frames are only
+			 * loaded.
+			 */
 			if (size == L4_PAGE_SIZE)
 				offset = index_nospec(offset, v->region[r].size);
 			if (pa)

@@ -11,7 +11,7 @@
  */
 #define ENTRY_FAULTS 4
 
-/* Registers in its own frame, page table of its VSpace. */
+/* Own mode, or guest kernel mode: registers in the thread's frame, page table of its VSpace. */
 void thread_set_own_mode(struct thread *t)
 {
 	t->in_guest_user = false;
@@ -77,7 +77,7 @@ struct l4_vcpu_page *vcpu_syscall(struct thread *t)
 	return p;
 }
 
-/* An upcall for a fault: does it come from the upcall entry itself, again and again? */
+/* Count faults in a row at one instruction. True: there are ENTRY_FAULTS, so the upcall entry itself faults. */
 static bool entry_faults(struct vcpu *v, u64 ip)
 {
 	if (v->fault_ip != ip)
@@ -89,7 +89,10 @@ static bool entry_faults(struct vcpu *v, u64 ip)
 	return true;
 }
 
-/* Guest kernel, wherever it was -> guest kernel at kernel_entry. addr is what a report to the pager names. */
+/*
+ * Interrupt the guest kernel: its registers go to the vCPU page, and it continues at kernel_entry with events disabled.
+ * Without an entry, or if the entry itself faults, the thread's pager gets a fault message with addr.
+ */
 void mode_upcall(struct thread *t, u32 reason, u64 addr)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
@@ -118,7 +121,7 @@ void mode_resume(struct thread *t)
 	arch_frame_sanitise(f);
 }
 
-/* A thread stops in its own mode. */
+/* Stop a thread. One in guest user mode leaves it first, so its registers are where its guest kernel expects them. */
 void thread_stop(struct thread *t)
 {
 	if (t->in_guest_user)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fast paths: a call that meets a waiting server, and an answer after which the server waits again. They do exactly what
- * ipc.c does in the common case: no capabilities, words in registers, both threads with unlimited time of their own, no
- * thread of higher priority ready. In any other case they change nothing and return false.
+ * Fast paths: a call that meets a waiting server, and an answer after which the server waits again. They do exactly
+ * what ipc.c does in the common case: no capabilities, words in registers, both threads with unlimited time of their
+ * own, no thread of higher priority ready. In any other case they change nothing and return false.
  */
 #include <kernel/arch.h>
 #include <kernel/cap.h>

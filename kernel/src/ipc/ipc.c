@@ -21,6 +21,10 @@ static void link_call(struct thread *caller, struct thread *receiver, struct rep
 	sched_context_lend(r, caller, receiver);
 }
 
+/*
+ * Send t's message to a waiting receiver, or queue t (block) until there is one. A call also leaves t in the receiver's
+ * Reply object. A thread with fault_label set sends its fault instead of its registers.
+ */
 error_t ipc_send(struct thread *t, struct slot *cap, u64 tag, bool block, bool call)
 {
 	struct endpoint *ep = SLOT_OBJECT(cap, endpoint);
@@ -62,6 +66,10 @@ error_t ipc_send(struct thread *t, struct slot *cap, u64 tag, bool block, bool c
 	return L4_ERR_OK;
 }
 
+/*
+ * Receive: the word of t's bound Notification, or a message of the first sender, or queue t (block). reply keeps the
+ * caller if the message is a call; without it calls fail.
+ */
 error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool block)
 {
 	struct endpoint *ep = SLOT_OBJECT(cap, endpoint);
@@ -109,7 +117,7 @@ error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool b
 	return L4_ERR_OK;
 }
 
-/* *answered is the caller if it can go on; the kernel's caller runs it when t has nothing left to do. */
+/* Answer the caller that a Reply object keeps. *answered is the caller if it can go on; who calls this runs it. */
 error_t ipc_reply(struct thread *t, struct slot *cap, u64 tag, struct thread **answered)
 {
 	struct reply *r = SLOT_OBJECT(cap, reply);

@@ -4,7 +4,7 @@
 #include <kernel/cap.h>
 #include <kernel/ipc.h>
 
-/* Everything in a message that can be wrong is found before anything moves. */
+/* Check everything in a message that can be wrong, before anything is moved. grant: may capabilities be in it? */
 error_t ipc_check_message(struct thread *t, u64 tag, bool grant)
 {
 	if (unlikely(TAG_WORDS(tag) > L4_MSG_WORDS || TAG_CAPS(tag) > L4_MSG_CAPS))
@@ -23,7 +23,7 @@ error_t ipc_check_message(struct thread *t, u64 tag, bool grant)
 	return L4_ERR_OK;
 }
 
-/* Returns how many capabilities arrived. The sender's slots may have changed since the check. */
+/* Copy the capabilities. Returns how many arrived: the sender's slots may have changed since the check. */
 static u64 transfer_caps(struct thread *from, struct thread *to, u64 n)
 {
 	u64 first = READ_ONCE(to->utcb->recv_slot), k;

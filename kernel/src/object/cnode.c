@@ -13,7 +13,7 @@ void cnode_init(struct object *o)
 	c->cursor = 1;
 }
 
-/* Empties one slot of many. No thread uses it: it would hold a capability. */
+/* Empties one slot a step. No thread uses the CNode: it would hold a capability. */
 bool cnode_destroy(struct object *o)
 {
 	struct cnode *c = (struct cnode *)o;
@@ -55,6 +55,7 @@ error_t cap_destination(struct invocation *i, int arg, struct slot **dst)
 	return error ? error : empty_slot(SLOT_OBJECT(cap, cnode), i->arg[arg + 1], dst);
 }
 
+/* The slot that arguments 1 (a CNode) and 2 (an index) name; it is not empty. */
 static error_t source(struct invocation *i, struct slot **src)
 {
 	struct slot *cap;
@@ -115,6 +116,7 @@ static error_t cnode_copy(struct invocation *i, struct cnode *c, bool mint)
 	return L4_ERR_OK;
 }
 
+/* MOVE: the slot keeps its place in the list of derivation, and a Frame its place in its VSpace. */
 static error_t cnode_move(struct invocation *i, struct cnode *c)
 {
 	struct slot *dst, *src;

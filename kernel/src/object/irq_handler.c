@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * IrqHandler: one interrupt, delivered as a signal. After delivery it is masked until ACK. An edge or a message that comes
- * meanwhile is latched and delivered at the ACK. Further ones carry no information, and must not take the CPU: an edge is
- * masked in hardware then; messages cannot be, so the CPU takes none of them for a while when there are many.
+ * IrqHandler: one interrupt, delivered as a signal. After delivery it is masked until ACK. An edge or a message that
+ * comes meanwhile is latched and delivered at the ACK. Further ones carry no information, and must not take the CPU: an
+ * edge is masked in hardware then; messages cannot be, so the CPU takes none of them for a while when there are many.
  */
 #include <kernel/arch.h>
 #include <kernel/cap.h>
@@ -24,7 +24,7 @@ bool irq_taken(u64 irq) { return irqs[irq].refs; }
 
 void irq_hold(u64 irq) { irqs[irq].refs++; }
 
-/* The first capability of an interrupt that nobody has. */
+/* Make the first capability of an interrupt that has none. */
 void irq_create(u64 irq, u32 line, bool level, bool msi, struct slot *parent, struct slot *dst)
 {
 	irqs[irq] = (struct irq){ .refs = 1, .line = line, .level = level, .msi = msi, .masked = true };
@@ -51,7 +51,7 @@ void irq_release(u64 irq)
 
 void irq_lost(struct slot *held) { mask(container_of(held, struct irq, bound) - irqs, true); }
 
-/* It came again before its ACK. */
+/* The interrupt came again before its ACK. */
 static void latch(u64 irq, struct irq *q)
 {
 	q->latched = true;
@@ -64,6 +64,9 @@ static void latch(u64 irq, struct irq *q)
 	}
 }
 
+/*
+ * An interrupt was raised: signal the bound Notification and mask it, or latch it. Called by the controller's driver.
+ */
 void irq_deliver(u64 irq)
 {
 	struct irq *q = &irqs[irq];
@@ -101,7 +104,7 @@ error_t irq_handler_invoke(struct invocation *i)
 
 	if (i->op > L4_IRQ_HANDLER_UNBIND)
 		return L4_ERR_OP;
-	/* Who may only take interrupts cannot send them elsewhere. */
+	/* ACK needs READ only: a driver that handles an interrupt cannot redirect it. */
 	if (!(i->slot->rights & (i->op == L4_IRQ_HANDLER_ACK ? L4_RIGHT_READ : L4_RIGHT_WRITE)))
 		return L4_ERR_RIGHTS;
 	if (i->op == L4_IRQ_HANDLER_BIND)

@@ -12,7 +12,10 @@ static struct object *zombies;
 
 bool object_has_zombies(void) { return zombies; }
 
-/* One capability less. Does not recurse from CNode to CNode: what a CNode holds is taken later, by object_reap(). */
+/*
+ * One capability less; the last one ends the object. Does not recurse from CNode to CNode: what a CNode holds is taken
+ * later, by object_reap().
+ */
 void object_unref(struct object *o)
 {
 	assert(o->refs);
@@ -24,7 +27,7 @@ void object_unref(struct object *o)
 	}
 }
 
-/* What a step adds comes first: it is on top. */
+/* The list is a stack: what a step adds is destroyed first. */
 bool object_reap(int *steps)
 {
 	while (zombies) {

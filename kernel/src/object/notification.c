@@ -37,7 +37,7 @@ static void deliver(struct thread *t, struct notification *n)
 	sched_wake(t);
 }
 
-/* A receiver without a SchedContext can be woken by a caller only, who lends it his; the word waits. */
+/* A receiver without a SchedContext is woken only by a caller, which lends it one; the word stays until then. */
 void notification_deliver_bound(struct thread *t)
 {
 	if (!t->bound || !t->bound->word || t->vcpu || t->state != THREAD_RECV || !t->sc)

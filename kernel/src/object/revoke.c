@@ -12,9 +12,10 @@ error_t slot_reap(bool *again)
 }
 
 /*
- * The first of what is derived goes first: no search for a leaf, so each step costs the same however deep and wide the
- * tree is, and a repeated call finds its place at once. When it stops in between, capabilities whose parent has gone
- * count as derived from what precedes them; all of that is below s, and goes with s.
+ * Delete everything that is derived from s. The first derived slot goes first: no search for a leaf, so each step costs
+ * the same however deep and wide the tree is, and a repeated call finds its place at once. When it stops in between,
+ * capabilities whose parent is deleted count as derived from what precedes them; all of that is below s, and goes with
+ * s.
  */
 error_t slot_revoke(struct slot *s, bool *again)
 {
@@ -32,7 +33,7 @@ error_t slot_revoke(struct slot *s, bool *again)
 				return L4_ERR_OK;
 			}
 		}
-		/* Emptied CNodes may hold what is derived from s, and s. */
+		/* CNodes that are being destroyed may hold what is derived from s, and s itself. */
 		if (!object_reap(&steps)) {
 			*again = true;
 			return L4_ERR_OK;
@@ -45,6 +46,7 @@ error_t slot_revoke(struct slot *s, bool *again)
 	return L4_ERR_OK;
 }
 
+/* Delete s and everything that is derived from it, and what its object kept. */
 error_t slot_delete(struct slot *s, bool *again)
 {
 	error_t error;

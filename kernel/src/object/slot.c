@@ -5,6 +5,7 @@
 #include <kernel/object.h>
 #include <kernel/preempt.h>
 
+/* Insert s into the list, behind at. */
 static void link_after(struct slot *at, struct slot *s)
 {
 	s->prev = at;
@@ -20,7 +21,7 @@ void slot_insert_child(struct slot *parent, struct slot *child)
 	link_after(parent, child);
 }
 
-/* Before the source, so that what is derived from the source stays behind it. */
+/* Insert an equal capability: before the source, so that what is derived from the source stays behind it. */
 static void insert_sibling(struct slot *of, struct slot *s)
 {
 	s->depth = of->depth;

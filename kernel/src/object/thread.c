@@ -33,6 +33,7 @@ void thread_join_vspace(struct thread *t, struct slot *cap, u64 utcb_vaddr)
 	list_add_tail(&t->vspace->threads, &t->in_vspace);
 }
 
+/* Give up the VSpace: the UTCB is unmapped. */
 static void leave_vspace(struct thread *t)
 {
 	if (!t->vspace)
@@ -57,7 +58,7 @@ static void disown(struct sched_context *sc)
 	sched_context_bind(sc, NULL);
 }
 
-/* Its own SchedContext, which may be with a server that it called. */
+/* Give up its own SchedContext, which may be lent to a server that it called. */
 static void unbind_sched(struct thread *t)
 {
 	if (t->sched_slot.type)
@@ -65,6 +66,7 @@ static void unbind_sched(struct thread *t)
 	slot_drop(&t->sched_slot);
 }
 
+/* A capability that the thread was configured with was revoked: end what it was used for. */
 void thread_lost(struct slot *held, enum slot_use use, u64 object)
 {
 	struct thread *t;
@@ -121,6 +123,7 @@ bool thread_destroy(struct object *o)
 	return true;
 }
 
+/* CONFIGURE: CNode, VSpace with UTCB address, fault Endpoint. */
 static error_t configure(struct invocation *i, struct thread *t)
 {
 	struct slot *cnode, *vspace, *fault = NULL;
@@ -171,6 +174,7 @@ static error_t configure(struct invocation *i, struct thread *t)
 	return L4_ERR_OK;
 }
 
+/* SET_SCHED: SchedContext (0: none), priority, maximum priority. */
 static error_t set_sched(struct invocation *i, struct thread *t)
 {
 	struct sched_context *sc = NULL;
@@ -188,7 +192,7 @@ static error_t set_sched(struct invocation *i, struct thread *t)
 		sc = SLOT_OBJECT(cap, sched_context);
 		if (sc->thread && sc->thread != t)
 			return L4_ERR_BUSY;
-		/* Nobody runs on it: it changes hands. */
+		/* No thread runs on it: take it from its owner. */
 		if (sc->owner && sc->owner != t)
 			unbind_sched(sc->owner);
 	}
@@ -214,6 +218,7 @@ static error_t set_sched(struct invocation *i, struct thread *t)
 	return L4_ERR_OK;
 }
 
+/* READ_REGS, WRITE_REGS: the frame, by the UTCB of the caller. */
 static error_t registers(struct invocation *i, struct thread *t, bool write)
 {
 	struct l4_frame *f = thread_frame(t);

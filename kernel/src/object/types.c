@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Dispatch by the type of a capability, from the rows of object.h, and by what a held slot is for. By switch, and not by
- * tables of functions: L4 has no indirect branch (docs/architecture.md, "CPU hardening"). Files below call the objects
- * above them through this file only.
+ * Dispatch by the type of a capability, from the rows of object.h, and by what a held slot is for. By switch, and not
+ * by tables of functions: L4 has no indirect branch (docs/architecture.md, "CPU hardening"). Files below call the
+ * objects above them through this file only.
  */
 #include <kernel/cap.h>
 #include <kernel/debug.h>

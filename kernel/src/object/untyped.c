@@ -6,7 +6,7 @@
 #include <kernel/arch.h>
 #include <kernel/cap.h>
 
-/* What is done between two looks for an interrupt. */
+/* Bytes, slots and objects between two polls for an interrupt. */
 #define CLEAR_STEP 0x10000UL
 #define CHECK_STEP 256
 #define MAKE_STEP  16
@@ -85,7 +85,7 @@ static error_t make_objects(struct invocation *i, struct cnode *c, u8 bits, u64 
 	for (u64 k = 1; i->arg[4]; k++) {
 		struct slot *dst = cnode_slot(c, i->arg[3]);
 
-		/* Somebody else was quicker. */
+		/* Another thread filled the slot since check_empty(). */
 		if (dst->type)
 			return L4_ERR_OCCUPIED;
 		make_one(u, dst, i->arg[0], bits, start);
@@ -101,6 +101,7 @@ static error_t make_objects(struct invocation *i, struct cnode *c, u8 bits, u64 
 	return L4_ERR_OK;
 }
 
+/* RETYPE: check everything, clear the memory in steps, then make the objects in steps. */
 static error_t retype(struct invocation *i)
 {
 	struct slot *u = i->slot, *cap;

@@ -19,6 +19,7 @@ void vcpu_init(struct object *o)
 	v->timer.kind = TIMER_VCPU;
 }
 
+/* Bind to a stopped thread: maps the vCPU page at vaddr in its VSpace. The caller holds the capability. */
 error_t vcpu_bind(struct thread *t, struct vcpu *v, u64 vaddr)
 {
 	error_t error;
@@ -47,7 +48,7 @@ error_t vcpu_bind(struct thread *t, struct vcpu *v, u64 vaddr)
 	return L4_ERR_OK;
 }
 
-/* The thread stays stopped: without its vCPU it cannot go on. */
+/* The thread stays stopped: it cannot go on without its vCPU. */
 void vcpu_unbind(struct vcpu *v)
 {
 	struct thread *t = v->thread;
@@ -67,7 +68,7 @@ void vcpu_unbind(struct vcpu *v)
 	slot_drop(&t->vcpu_slot);
 }
 
-/* No thread is bound to it: a binding holds a capability. */
+/* No thread is bound to it, as a binding holds a capability. */
 bool vcpu_destroy(struct object *o)
 {
 	assert(!((struct vcpu *)o)->thread);

@@ -47,6 +47,7 @@ bool vspace_destroy(struct object *o)
 	return true;
 }
 
+/* MAP: a Frame, at an address of the VSpace. */
 static error_t map(struct invocation *i, struct vspace *v)
 {
 	struct slot *frame;
@@ -75,6 +76,7 @@ static error_t map(struct invocation *i, struct vspace *v)
 	return error;
 }
 
+/* ATTACH: a Frame becomes memory of the guest. */
 static error_t attach(struct invocation *i, struct vspace *v)
 {
 	struct slot *frame;

@@ -33,7 +33,7 @@ error_t vspace_map_range(struct vspace *v, u64 vaddr, u64 pa, u64 size, u32 righ
 	for (u64 done = 0; done < size; done += step) {
 		error_t error = L4_ERR_OK;
 
-		/* The next entry of the same table is at hand: there is a Frame in it, so it has stayed. */
+		/* The next entry of the same table, which is not evicted: it holds a Frame. */
 		if (done && level_index(vaddr + done, level))
 			pool_note_use(v, ++e);
 		else

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Table pages. All pages come from the pool of one VSpace. Each pool page has a descriptor that tells which of its entries
- * may be in use, so that clearing and scanning a page cost what was used of it.
+ * Table pages. All pages come from the pool of one VSpace. Each pool page has a descriptor that tells which of its
+ * entries may be in use, so that clearing and scanning a page cost what was used of it.
  *
- * A page is free, or a table of a GuestSpace (on its list), or a table of the VSpace's own tree. Last-level tables of the
- * own tree without Frames are on the list `filled`, the oldest first: they hold only what can be filled again.
+ * A page is free, or a table of a GuestSpace (on its list), or a table of the VSpace's own tree. Last-level tables of
+ * the own tree without Frames are on the list `filled`, the oldest first: they hold only what can be filled again.
  */
 #include <kernel/arch.h>
 #include <kernel/debug.h>

@@ -172,7 +172,7 @@ bool table_change(struct vspace *v, u64 *root, u64 *start, u64 end, enum table_c
 	return done;
 }
 
-/* The same for a range that is bounded by itself, as a Frame's. */
+/* Clear a range in one go: its caller bounds it, as a Frame's. */
 void table_clear_range(struct vspace *v, u64 *root, u64 start, u64 end)
 {
 	struct work work = WORK_TO_THE_END;
@@ -229,7 +229,10 @@ void table_make_way(struct vspace *v, u64 start, u64 end, int level)
 		arch_root_flush(v->root_reg);
 }
 
-/* Clear a valid leaf: the CPU must not see one valid translation turn into another (Arm ARM, D8.14: break before make). */
+/*
+ * Clear a valid leaf: the CPU must not see one valid translation turn into another (Arm ARM, D8.14: break before
+ * make).
+ */
 void table_clear_leaf(u64 *entry, u64 root_reg)
 {
 	*entry = 0;

@@ -21,7 +21,7 @@ void sched_context_move(struct sched_context *sc, struct thread *to)
 		return;
 	assert(!to->sc);
 	to->sc = sc;
-	/* Its turn with the other one ends: who has several gets no turn out of order by changing them. */
+	/* Its slice ends: a thread with several SchedContexts gains nothing by switching between them. */
 	if (to == cpu->current)
 		sched_yield();
 	sched_make_ready(to);
@@ -58,7 +58,7 @@ void sched_context_bind(struct sched_context *sc, struct thread *to)
 	sched_context_move(sc, to);
 }
 
-/* What was lent on from there ends with the loan itself: the time has one owner at any moment. */
+/* Loans further along the chain end with this one: the time has one owner at any moment. */
 void sched_context_return(struct reply *r, struct thread *caller)
 {
 	struct sched_context *sc = r->sc;

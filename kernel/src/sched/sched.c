@@ -2,12 +2,12 @@
 /*
  * Fixed-priority scheduling, round robin inside a priority.
  *
- * Benno scheduling: every thread on a ready queue can run, the running thread is on none. A thread can run when its state
- * is THREAD_RUN and its SchedContext has budget left.
+ * Benno scheduling: every thread on a ready queue can run, the running thread is on none. A thread can run when its
+ * state is THREAD_RUN and its SchedContext has budget left.
  *
  * Round robin: a thread goes to the head of its queue when it is preempted, and keeps the rest of its slice; in every
- * other case it goes to the tail. So no thread runs for more than one slice before its peers have run. Slices count while
- * there are peers.
+ * other case it goes to the tail. So no thread runs for more than one slice before its peers have run. Slices count
+ * while there are peers.
  *
  * Budgets: a constant-bandwidth server, see start_period().
  */
@@ -17,6 +17,7 @@
 
 static inline bool can_run(const struct thread *t) { return t->state == THREAD_RUN && t->sc && t->sc->remaining > 0; }
 
+/* Put a thread that can run on the queue of its priority. */
 static void enqueue(struct thread *t, bool head)
 {
 	struct cpu *cpu = this_cpu();
@@ -57,7 +58,7 @@ void sched_dequeue(struct thread *t)
 	}
 }
 
-/* Count what the current thread has used since the last time. */
+/* Charge the current thread for the time since the last charge: to its budget and its slice. */
 static void charge(struct cpu *cpu)
 {
 	struct sched_context *sc = cpu->timed;
@@ -67,7 +68,7 @@ static void charge(struct cpu *cpu)
 		return;
 	assert(sc == cpu->current->sc && sc->remaining > 0);
 	now = arch_counter();
-	/* At least one tick: else who runs between two ticks only would run for nothing. */
+	/* At least one tick, or a thread that runs only between two ticks would never be charged. */
 	used = now > cpu->charged_at ? now - cpu->charged_at : 1;
 	cpu->charged_at = now;
 	if (!sc->unlimited) {
@@ -131,6 +132,7 @@ static void start_clock(struct cpu *cpu)
 	timer_program();
 }
 
+/* Also starts the clock of the current thread's slice, if t is its first peer. */
 void sched_make_ready(struct thread *t)
 {
 	struct cpu *cpu = this_cpu();
@@ -218,6 +220,7 @@ static void direct_switch(struct thread *to)
 	switch_to(cpu, to);
 }
 
+/* Choose the thread of highest priority, and switch to it; the idle thread if there is none. */
 void schedule(void)
 {
 	struct cpu *cpu = this_cpu();

@@ -23,6 +23,7 @@ void timer_cancel(struct timer *t)
 	t->when = 0;
 }
 
+/* Insert in order of time: among equals, the latest last. */
 void timer_set(struct timer *t, u64 when)
 {
 	struct cpu *cpu = this_cpu();
