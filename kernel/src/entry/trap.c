@@ -25,7 +25,8 @@ void trap_exception(struct thread *t, u32 vector, u64 error, u64 addr)
 	if (t->vcpu)
 		vcpu_exception(t, vector, error, addr);
 	else
-		ipc_fault(t, L4_FAULT_EXCEPTION, vector, error, l4_frame_ip(thread_frame(t)), l4_frame_sp(thread_frame(t)));
+		ipc_fault(t, L4_FAULT_EXCEPTION, vector, error, l4_frame_ip(thread_frame(t)),
+		          l4_frame_sp(thread_frame(t)));
 	trap_exit();
 }
 
