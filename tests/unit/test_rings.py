@@ -31,7 +31,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", ["round_trip", "restart", "wild_end", "features", "interrupts", "event_index",
-                                  "indirect", "tables", "changed"])
+                                  "indirect", "tables", "changed", "sealed"])
 def test_rings(program: Path, name: str) -> None:
     subprocess.run([program, name], check=True, timeout=60)
 

@@ -139,12 +139,13 @@ static const char *attach_all(struct backend *backend)
 enum backend_action backend_poll(struct backend *backend)
 {
 	struct l4_virtio_page *page = backend->page;
-	u32 status = l4_load_acquire(&page->status);
 	const char *why;
+	u32 status;
 	bool running = backend->status != STATUS_UNKNOWN && (backend->status & VIRTIO_STATUS_DRIVER_OK);
 
 	if (backend->seal != seal_of_record(backend))
 		l4_die("back end was changed");
+	status = l4_load_acquire(&page->status);
 	if (status == backend->status)
 		return BACKEND_NONE;
 	backend->pending = status;

@@ -5,6 +5,7 @@
  * success.
  */
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -311,6 +312,31 @@ static void test_changed(void)
 	}
 }
 
+/* A word of the serving side that a stray store changed, whichever it is, ends the program before it is used. */
+static void test_sealed(void)
+{
+	static struct guest_chain chain;
+	const unsigned int queue_words = offsetof(struct backend_queue, seal) / 8 + 1;
+	const unsigned int own_words = offsetof(struct backend, seal) / 8 + 1;
+	unsigned int i;
+	int status;
+
+	for (i = 0; i <= queue_words + own_words; i++) {
+		if (!fork()) {
+			start();
+			if (i < queue_words)
+				((u64 *)&backend.queue[0])[i] ^= 1UL << i;
+			else if (i < queue_words + own_words)
+				((u64 *)&backend)[i - queue_words] ^= 1UL << (63 - i);
+			backend_poll(&backend);
+			backend_peek(&backend, 0, &chain);
+			_exit(0);
+		}
+		expect(wait(&status) > 0);
+		expect(i == queue_words + own_words ? status == 0 : WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	}
+}
+
 static void test_features(void)
 {
 	struct l4_virtio_page *page = (void *)(ram + PAGE_GPA);
@@ -473,7 +499,7 @@ static const struct {
 	{ "round_trip", test_round_trip }, { "restart", test_restart },       { "wild_end", test_wild_end },
 	{ "features", test_features },     { "interrupts", test_interrupts }, { "event_index", test_event_index },
 	{ "indirect", test_indirect },     { "tables", test_tables },         { "changed", test_changed },
-	{ "noise", test_noise },
+	{ "sealed", test_sealed },         { "noise", test_noise },
 };
 
 int main(int argc, char **argv)
