@@ -10,14 +10,14 @@ import pytest
 
 from orchestration.base.arch import Arch
 
-# Percent of the lines that have code.
-LEAST = {"x86_64": 95, "riscv64": 90, "aarch64": 90}
+# Percent of the lines that have code; of the other architectures the report alone is made.
+LEAST = {"x86_64": 95}
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
 def test_the_kernels_lines_are_executed(root: Path, arch: Arch, bare: Path, tmp_path: Path) -> None:
-    done = subprocess.run([str(root / "orchestrate"), "coverage", arch.name, f"--least={LEAST[arch.name]}",
+    done = subprocess.run([str(root / "orchestrate"), "coverage", arch.name, f"--least={LEAST.get(arch.name, 0)}",
                            f"--output={tmp_path}"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           check=False)
     # For the report of the nightly.
