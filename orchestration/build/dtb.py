@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import fdt
 
+from orchestration.build import system
+
 if TYPE_CHECKING:
     from quoll_abi import Abi
 
@@ -35,7 +37,7 @@ def source(abi: Abi, bootargs: str, guest_ram: int, seed: bytes, initrd: range =
 \t\tinterrupt-parent = <{EVENTS_PHANDLE}>;
 \t\tinterrupts = <{1 + number}>;
 \t\tquoll,kick-slot = <{abi.GUEST_SLOT_KICK + number}>;
-\t}};""" for number in range(abi.DEVICES))
+\t}};""" for number in system.fronts())
     reserved, chosen = "", ""
     if initrd:
         # Linux leaves alone what it is told to load from only where its architecture sees to that; a reservation it
@@ -72,7 +74,7 @@ def source(abi: Abi, bootargs: str, guest_ram: int, seed: bytes, initrd: range =
 \t\t\treg = <{cells(abi.GUEST_DTB_GPA)} {cells(DTB_SIZE)}>;
 \t\t}};
 \t\tdevices@{abi.GUEST_DEVICE_GPA:x} {{
-\t\t\treg = <{cells(abi.GUEST_DEVICE_GPA)} {cells(abi.DEVICES * abi.PAGE_SIZE)}>;
+\t\t\treg = <{cells(abi.GUEST_DEVICE_GPA)} {cells((max(system.fronts()) + 1) * abi.PAGE_SIZE)}>;
 \t\t}};
 \t}};
 \tl4 {{

@@ -19,6 +19,7 @@ from elftools.elf.elffile import ELFFile
 
 from orchestration.base.arch import Arch
 from orchestration.base.errors import BuildError
+from orchestration.build import system
 
 if TYPE_CHECKING:
     from quoll_abi import Abi
@@ -87,9 +88,12 @@ def pack(arch: Arch, abi: Abi, programs: Mapping[str, Path], blobs: Mapping[str,
          guest_ram: int) -> bytes:
     """Return the boot image of programs (by name) and blobs; guest_ram is in bytes.
 
-    The blob INITRD has its place in the guest's memory; raise BuildError when it does not fit.
+    The blob INITRD has its place in the guest's memory; raise BuildError when it does not fit. With Linux goes the
+    description of the system, unless blobs have one.
     """
     check_layouts(abi)
+    if LINUX in programs:
+        blobs = {system.BLOB: system.table(abi)} | dict(blobs)
     segments = [segment for name, path in programs.items() for segment in program_segments(arch, abi, name, path)]
     for name, data in blobs.items():
         vaddr = 0

@@ -24,6 +24,7 @@ from elftools.elf.sections import SymbolTableSection
 
 from orchestration.base.arch import Arch
 from orchestration.base.errors import InfrastructureError
+from orchestration.build import system
 from orchestration.faults.plan import Plan
 from orchestration.inspect.gdbstub import Stub
 from orchestration.inspect.machine_code import CODES
@@ -78,17 +79,11 @@ class Injector:
         self.abi, self.driver = abi, driver
         self.code = CODES[arch.name]
         self.program = Program(path)
-        self.device = abi.GUEST_DEVICE_GPA + getattr(abi, f"DEVICE_{driver.upper()}") * abi.PAGE_SIZE
-        self.hash = abi.SERVERS_HASH.to_bytes(8, "little")
 
     def here(self, stub: Stub) -> bytes | None:
         """Return the server_info page if the driver is what runs, else None."""
-        fields = self.abi.STRUCTS["server_info"][1]
         page = stub.read(self.abi.SERVER_INFO_VADDR, self.abi.STRUCTS["server_info"][0])
-        if page is None or page[:8] != self.hash:
-            return None
-        at = fields["device_page"][0]
-        return page if int.from_bytes(page[at:at + 8], "little") == self.device else None
+        return page if system.running(self.abi, page) == self.driver else None
 
     def at_home(self, stub: Stub) -> bool:
         """Say whether the next instruction is the driver's own."""
@@ -173,18 +168,16 @@ class Injector:
     def regions(self, stub: Stub, page: bytes) -> dict[str, tuple[int, int]]:
         """Return what the driver may write, guest memory aside."""
         abi = self.abi
-
-        def told(name: str) -> int:
-            at = abi.STRUCTS["server_info"][1][name][0]
-            return int.from_bytes(page[at:at + 8], "little")
-
+        memory, = system.resources(abi, page, abi.RESOURCE_DMA_MEMORY)
+        mapped = [one for one in system.resources(abi, page, abi.RESOURCE_REGISTERS) if one["vaddr"]]
         sp = stub.register(self.code.sp)
         found = {"stack": (max(sp - 256, abi.SERVER_STACK_TOP - abi.SERVER_STACK_SIZE), abi.SERVER_STACK_TOP),
-                 "DMA memory": (abi.SERVER_DMA_VADDR, abi.SERVER_DMA_VADDR + told("dma_size"))}
+                 "DMA memory": (abi.SERVER_DMA_VADDR, abi.SERVER_DMA_VADDR + memory["size"])}
         if self.program.data:
             found["data"] = self.program.data[0]
-        if told("regs_size"):
-            found["device registers"] = (abi.SERVER_REGS_VADDR, abi.SERVER_REGS_VADDR + told("regs_size"))
+        if mapped:
+            end = max(one["vaddr"] + one["size"] for one in mapped)
+            found["device registers"] = (abi.SERVER_REGS_VADDR, -(-end // abi.PAGE_SIZE) * abi.PAGE_SIZE)
         return found
 
     def register(self, stub: Stub, plan: Plan, page: bytes) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from orchestration.base.arch import Arch
 from orchestration.base.errors import InfrastructureError
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import tail
+from orchestration.build import system
 from orchestration.inspect import kernel_objects, trace
 from orchestration.inspect.gdbstub import Stub, Target
 from orchestration.inspect.kernel_objects import GUEST, Thread, kernel_memory
@@ -119,18 +120,10 @@ class Dossier:
 
     def space(self, stub: Stub) -> str:
         """Return the server whose address space is active, or an empty string."""
-        info = self.abi.STRUCTS["server_info"]
-        page = stub.read(self.abi.SERVER_INFO_VADDR, info[0])
-        if page is None:
-            return ""
-        first = int.from_bytes(page[:8], "little")
-        if first == self.abi.BOOT_MAGIC:
+        page = stub.read(self.abi.SERVER_INFO_VADDR, self.abi.STRUCTS["server_info"][0])
+        if page is not None and int.from_bytes(page[:8], "little") == self.abi.BOOT_MAGIC:
             return "root"
-        if first != self.abi.SERVERS_HASH:
-            return ""
-        at = info[1]["device_page"][0]
-        number = (int.from_bytes(page[at:at + 8], "little") - self.abi.GUEST_DEVICE_GPA) // self.abi.PAGE_SIZE
-        return next((name for name in SERVERS[1:] if getattr(self.abi, f"DEVICE_{name.upper()}") == number), "")
+        return system.running(self.abi, page)
 
     def where(self, stub: Stub, names: dict[str, Symbols], pc: int) -> tuple[str, str]:
         """Return the program that a PC belongs to, and its function+offset."""

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.base.errors import InfrastructureError
+from orchestration.build import system
 from orchestration.inspect import debuginfo
 from orchestration.inspect.gdbstub import Stub
 
 if TYPE_CHECKING:
     from quoll_abi import Abi
 
-SERVERS = ("console", "block", "net")
+SERVERS = tuple(server.program for server in system.SERVERS)
 ROOT, GUEST = "root", "guest"
 # Seconds in which a working kernel is entered.
 ENTRY_LIMIT = 2.0
@@ -103,13 +104,13 @@ class Reader:
         return {kind: list(addresses) for kind, addresses in out.items()}
 
     def owner(self, address: int) -> str:
-        """Return the owner of a thread: the root pager's has no fault endpoint, a server's badge is its device."""
+        """Return whose thread it is: the root pager's faults go to nobody, a server's badge has its number."""
         if self.word(address + self.thread["vcpu"]):
             return GUEST
         badge = self.word(address + self.thread["fault_slot"] + self.info.structs["slot"]["badge"])
         if not badge:
             return ROOT
-        return next((name for name in SERVERS if getattr(self.abi, f"DEVICE_{name.upper()}") == badge & 0xFF), "?")
+        return SERVERS[badge & 0xFF] if badge & 0xFF < len(SERVERS) else "?"
 
     def regions(self, address: int) -> tuple[tuple[int, int, int], ...]:
         """Return the regions of a thread's guest-physical memory, as (gpa, size, pa)."""

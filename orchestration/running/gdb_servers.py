@@ -38,9 +38,9 @@ def running() -> str | None:
         return "root"
     if int.from_bytes(page[:8], "little") != FACTS["hash"]:
         return None
-    at = FACTS["device_page"]
-    device = (int.from_bytes(page[at:at + 8], "little") - FACTS["device_gpa"]) // FACTS["page"]
-    return next((name for name, number in FACTS["devices"].items() if number == device), None)
+    at, size = FACTS["program"]
+    name = page[at:at + size].split(b"\0")[0].decode(errors="replace")
+    return name if name in FACTS["servers"] else None
 
 
 def stopped(event: object) -> None:

@@ -254,9 +254,8 @@ def gdb(entry: registry.Entry, arguments: list[str]) -> int:
     bare = Path(entry.kernel).parent
     info = abi.STRUCTS["server_info"]
     facts = {"servers": {name: str(bare / name) for name in quoll.SERVERS}, "info": abi.SERVER_INFO_VADDR,
-             "info_size": info[0], "device_page": info[1]["device_page"][0], "hash": abi.SERVERS_HASH,
-             "boot_magic": abi.BOOT_MAGIC, "device_gpa": abi.GUEST_DEVICE_GPA, "page": abi.PAGE_SIZE,
-             "devices": {"console": abi.DEVICE_CONSOLE, "block": abi.DEVICE_BLOCK, "net": abi.DEVICE_NET},
+             "info_size": info[0], "program": info[1]["program"], "hash": abi.SERVERS_HASH,
+             "boot_magic": abi.BOOT_MAGIC,
              "guest": [abi.GUEST_RAM_VADDR, abi.GUEST_RAM_VADDR + (1 << 32)]}
     facts_file = Path(entry.sockets) / "gdb.json"
     facts_file.write_text(json.dumps(facts))

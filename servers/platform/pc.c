@@ -157,14 +157,15 @@ void board_serial(struct device *device)
 {
 	unsigned long irq = slot_alloc(1);
 
-	device_add(device, (struct resource){ .kind = RESOURCE_REGISTERS,
-	                                      .type = REGISTERS_NS16550,
-	                                      .cap = cap_mint(L4_ROOT_SLOT_IOPORT, L4_RIGHT_ALL,
-	                                                      COM1 | (COM1 + COM1_PORTS - 1) << 16),
-	                                      .address = COM1,
-	                                      .size = COM1_PORTS });
+	device_add(device, (struct l4_resource){ .kind = L4_RESOURCE_REGISTERS,
+	                                         .type = L4_REGISTERS_NS16550,
+	                                         .flags = L4_RESOURCE_FLAG_PORT,
+	                                         .slot = (u32)cap_mint(L4_ROOT_SLOT_IOPORT, L4_RIGHT_ALL,
+	                                                               COM1 | (COM1 + COM1_PORTS - 1) << 16),
+	                                         .address = COM1,
+	                                         .size = COM1_PORTS });
 	check(l4_control_irq_line(L4_ROOT_SLOT_CONTROL, COM1_LINE, 0, L4_ROOT_SLOT_CNODE, irq), "interrupt of COM1");
-	device_add(device, (struct resource){ .kind = RESOURCE_INTERRUPT, .cap = irq });
+	device_add(device, (struct l4_resource){ .kind = L4_RESOURCE_INTERRUPT, .slot = (u32)irq });
 }
 
 bool platform_tick_start(unsigned long notification)

@@ -190,12 +190,12 @@ u64 pci_bar_address(const struct device *device, unsigned int bar)
 }
 
 /* Whether a resource's pages hold some of [start, end). */
-static bool overlaps(const struct resource *resource, u64 start, u64 end)
+static bool overlaps(const struct l4_resource *resource, u64 start, u64 end)
 {
 	u64 first = resource->address & ~(L4_PAGE_SIZE - 1UL);
 	u64 last = (resource->address + resource->size - 1) | (L4_PAGE_SIZE - 1UL);
 
-	return resource->kind == RESOURCE_REGISTERS && resource->size && first < end && last >= start;
+	return resource->kind == L4_RESOURCE_REGISTERS && resource->size && first < end && last >= start;
 }
 
 /*
@@ -257,9 +257,9 @@ void pci_add_interrupt(struct device *device, unsigned int msix_cap)
 		check(error, "message-signalled interrupt");
 		set_up_msix(device, msix_cap, message.address, message.data);
 	}
-	device_add(device, (struct resource){ .kind = RESOURCE_INTERRUPT,
-	                                      .flags = device->pci.line ? RESOURCE_LINE : 0,
-	                                      .cap = irq });
+	device_add(device, (struct l4_resource){ .kind = L4_RESOURCE_INTERRUPT,
+	                                         .flags = device->pci.line ? L4_RESOURCE_FLAG_LINE : 0,
+	                                         .slot = (u32)irq });
 }
 
 static void bus_master(const struct device *device, bool on)

@@ -3,14 +3,14 @@
 #include <root/report.h>
 #include "device.h"
 
-void device_add(struct device *device, struct resource resource)
+void device_add(struct device *device, struct l4_resource resource)
 {
 	if (device->count == DEVICE_RESOURCES)
 		fail("%s has too many resources", device->name);
 	device->resource[device->count++] = resource;
 }
 
-const struct resource *device_resource(const struct device *device, unsigned int kind)
+const struct l4_resource *device_resource(const struct device *device, unsigned int kind)
 {
 	unsigned int i;
 

@@ -229,9 +229,9 @@ void board_serial(struct device *device)
 		const char *compatible;
 		unsigned int type;
 	} kinds[] = {
-		{ "ns16550a", REGISTERS_NS16550 },
-		{ "ns16550", REGISTERS_NS16550 },
-		{ "arm,pl011", REGISTERS_PL011 },
+		{ "ns16550a", L4_REGISTERS_NS16550 },
+		{ "ns16550", L4_REGISTERS_NS16550 },
+		{ "arm,pl011", L4_REGISTERS_PL011 },
 	};
 	unsigned int i, count = sizeof(kinds) / sizeof(kinds[0]);
 	unsigned long irq = slot_alloc(1);
@@ -248,13 +248,13 @@ void board_serial(struct device *device)
 		fail("device tree: %s has no registers at the start of a page", fdt_name(&tree, node));
 	if (fdt_number(&tree, node, "reg-shift", 0) || fdt_number(&tree, node, "reg-io-width", 1) != 1)
 		fail("device tree: registers of %s are not a byte apart", fdt_name(&tree, node));
-	device_add(device, (struct resource){ .kind = RESOURCE_REGISTERS,
-	                                      .type = kinds[i].type,
-	                                      .cap = device_frame(paddr, L4_PAGE_BITS),
-	                                      .size = L4_PAGE_SIZE });
-	device_add(device, (struct resource){ .kind = RESOURCE_INTERRUPT,
-	                                      .flags = take_interrupt(node, irq) ? RESOURCE_LINE : 0,
-	                                      .cap = irq });
+	device_add(device, (struct l4_resource){ .kind = L4_RESOURCE_REGISTERS,
+	                                         .type = kinds[i].type,
+	                                         .slot = (u32)device_frame(paddr, L4_PAGE_BITS),
+	                                         .size = L4_PAGE_SIZE });
+	device_add(device, (struct l4_resource){ .kind = L4_RESOURCE_INTERRUPT,
+	                                         .flags = take_interrupt(node, irq) ? L4_RESOURCE_FLAG_LINE : 0,
+	                                         .slot = (u32)irq });
 }
 
 bool platform_tick_start(unsigned long notification)

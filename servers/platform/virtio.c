@@ -16,21 +16,21 @@ enum { CFG_TYPE = 3, CFG_BAR = 4, CFG_OFFSET = 8, CFG_LENGTH = 12, CFG_NOTIFY_MU
 #define COMMON_BYTES         64
 #define COMMON_DEVICE_STATUS 20
 #define RESET_TRIES          1000000
-#define ALL_BLOCKS                                                                                    \
-	(1U << REGISTERS_VIRTIO_COMMON | 1U << REGISTERS_VIRTIO_NOTIFY | 1U << REGISTERS_VIRTIO_ISR | \
-	 1U << REGISTERS_VIRTIO_DEVICE)
+/* cfg_type of the first of the four blocks, which are in the order of L4_REGISTERS_VIRTIO_... */
+#define TYPE_COMMON 1
+#define ALL_BLOCKS  0xfU
 
 static void add_block(struct device *device, unsigned int cap, unsigned int type)
 {
 	u64 paddr = pci_bar_address(device, pci_get8(device, cap + CFG_BAR)) + pci_get32(device, cap + CFG_OFFSET);
 	u64 bytes = pci_get32(device, cap + CFG_LENGTH);
 	u64 most = BLOCK_PAGES * (u64)L4_PAGE_SIZE - paddr % L4_PAGE_SIZE;
-	struct resource block = { .kind = RESOURCE_REGISTERS, .type = type, .address = paddr };
+	struct l4_resource block = { .kind = L4_RESOURCE_REGISTERS, .type = type, .address = paddr };
 
 	block.size = bytes < most ? bytes : most;
-	if (type == REGISTERS_VIRTIO_NOTIFY)
+	if (type == L4_REGISTERS_VIRTIO_NOTIFY)
 		block.data = pci_get32(device, cap + CFG_NOTIFY_MULTIPLIER);
-	if (type == REGISTERS_VIRTIO_COMMON)
+	if (type == L4_REGISTERS_VIRTIO_COMMON)
 		device->pci.virtio_common = device_map(paddr, COMMON_BYTES, true);
 	device_add(device, block);
 }
@@ -65,11 +65,11 @@ void virtio_claim(struct device *device, u16 device_id)
 		fail("the machine has no %s%s", device->name, pci_not_found());
 	}
 	while ((cap = pci_next_cap(device, cap)) && limit--) {
-		type = pci_get8(device, cap + CFG_TYPE);
+		type = pci_get8(device, cap + CFG_TYPE) - TYPE_COMMON;
 		if (pci_get8(device, cap) == PCI_CAP_MSIX)
 			msix = cap;
-		if (pci_get8(device, cap) != PCI_CAP_VENDOR || type < REGISTERS_VIRTIO_COMMON ||
-		    type > REGISTERS_VIRTIO_DEVICE || (found & 1U << type))
+		if (pci_get8(device, cap) != PCI_CAP_VENDOR || type > L4_REGISTERS_VIRTIO_DEVICE ||
+		    (found & 1U << type))
 			continue;
 		found |= 1U << type;
 		add_block(device, cap, type);

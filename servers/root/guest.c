@@ -29,7 +29,7 @@ void guest_init(struct guest *guest, const struct system_guest *system, unsigned
 /* Copy a piece to where it may lie: in the guest's RAM, and not on the pages of its virtio devices. */
 static void load_at(struct guest *guest, u64 gpa, u64 mem_size, const void *from, u64 bytes, const char *what)
 {
-	u64 devices_end = L4_GUEST_DEVICE_GPA + guest->system->fronts * (u64)L4_PAGE_SIZE;
+	u64 devices_end = L4_GUEST_DEVICE_GPA + system_fronts(guest->number) * (u64)L4_PAGE_SIZE;
 
 	if (gpa > guest->memory.bytes || mem_size > guest->memory.bytes - gpa)
 		fail("%s does not fit the guest's memory of %lu MiB", what, guest->memory.bytes >> 20);

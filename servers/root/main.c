@@ -28,10 +28,10 @@ static void start_guests(void)
 
 	guests_run = true;
 	say("linux started\n");
-	for (i = 0; i < system_guests; i++)
+	for (i = 0; i < SYSTEM_GUESTS; i++)
 		ram += guests[i].memory.bytes;
 	memory_report(ram);
-	for (i = 0; i < system_guests; i++)
+	for (i = 0; i < SYSTEM_GUESTS; i++)
 		guest_start(&guests[i]);
 }
 
@@ -72,19 +72,17 @@ static void serve(void)
 
 static void create_system(void)
 {
+	const struct l4_system_server *server;
 	unsigned int i;
 
-	for (i = 0; i < system_servers; i++) {
-		const struct guest *guest = &guests[system_server[i].guest];
-
-		supervisor_add(&system_server[i], &guest->memory, guest->notification);
-	}
+	for (i = 0; (server = system_server(i)); i++)
+		supervisor_add(server, &guests[server->guest].memory, guests[server->guest].notification);
 	supervisor_set_clock(platform_tick_start(messages_tick()));
 	supervisor_start();
-	for (i = 0; i < system_guests; i++)
+	for (i = 0; i < SYSTEM_GUESTS; i++)
 		guest_create(&guests[i]);
-	for (i = 0; i < system_servers; i++)
-		guest_connect(&guests[system_server[i].guest], system_server[i].front, supervisor_kick(i));
+	for (i = 0; (server = system_server(i)); i++)
+		guest_connect(&guests[server->guest], server->front, supervisor_kick(i));
 }
 
 int l4_main(void *info)
@@ -98,7 +96,8 @@ int l4_main(void *info)
 	memory_init();
 	device_memory_init();
 	image_init();
-	for (i = 0; i < system_guests; i++)
+	system_init();
+	for (i = 0; i < SYSTEM_GUESTS; i++)
 		guest_init(&guests[i], &system_guest[i], i, image_guest_ram());
 	messages_init();
 	reply = object_alloc(L4_TYPE_REPLY, 0, 1);

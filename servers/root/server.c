@@ -3,6 +3,7 @@
 #include <abi_servers.h>
 #include <abi_boot.h>
 #include <base/lib.h>
+#include <base/resource.h>
 #include <l4/invoke.h>
 #include <platform/platform.h>
 
@@ -24,11 +25,11 @@
 #define PERIOD_US   10000
 #define BUDGET_US   9000 /* less than the period: a server that takes all it gets leaves the others some time */
 
-void server_init(struct server *server, const struct system_server *system, unsigned int number,
+void server_init(struct server *server, const struct l4_system_server *system, unsigned int number,
                  const struct guest_memory *guest_memory, unsigned long guest_notification)
 {
 	server->system = system;
-	server->name = system->program;
+	server->name = (const char *)system->program;
 	server->number = number;
 	server->guest_memory = guest_memory;
 	server->memory = object_alloc(L4_TYPE_UNTYPED, MEMORY_BITS, 1);
@@ -45,9 +46,9 @@ void server_init(struct server *server, const struct system_server *system, unsi
 	server->ping = cap_mint(server->event, L4_RIGHT_WRITE, L4_SERVER_EVENT_PING);
 	server->irq_event = cap_mint(server->event, L4_RIGHT_WRITE, L4_SERVER_EVENT_IRQ);
 	server->kick = cap_mint(server->event, L4_RIGHT_WRITE, L4_SERVER_EVENT_KICK);
-	if (system->writes_log)
+	if (system->flags & L4_SYSTEM_WRITES_LOG)
 		server->log_event = cap_mint(server->event, L4_RIGHT_WRITE, L4_SERVER_EVENT_LOG);
-	platform_claim(&server->device, system->device);
+	platform_claim(&server->device, (const char *)system->device);
 }
 
 static void map(struct server *server, unsigned long frame, u64 vaddr, unsigned long rights, bool uncached)
@@ -65,79 +66,91 @@ static void give(struct server *server, unsigned long index, unsigned long cap, 
 	check(l4_cnode_copy(server->cnode, index, L4_ROOT_SLOT_CNODE, cap, rights), "capability for a server");
 }
 
-/* Map or give registers; returns the place of the first in the address space. *vaddr is the next free page. */
-static u64 give_registers(struct server *server, const struct resource *registers, u64 *vaddr)
+/* Add a resource to the list of its info page. */
+static void list(struct l4_server_info *info, struct l4_resource resource)
 {
-	u64 start = *vaddr + registers->address % L4_PAGE_SIZE, page;
-
-	if (registers->cap) {
-		give(server, L4_SERVER_SLOT_REGS, registers->cap, RIGHTS_RW);
-		return 0;
-	}
-	page = registers->address & ~(L4_PAGE_SIZE - 1UL);
-	for (; page < registers->address + registers->size; page += L4_PAGE_SIZE, *vaddr += L4_PAGE_SIZE)
-		map_copy(server, device_frame(page, L4_PAGE_BITS), *vaddr, RIGHTS_RW, true);
-	return start;
+	if (info->resource_count == sizeof(info->resource) / sizeof(info->resource[0]))
+		fail("server %s has too many resources", (const char *)info->program);
+	if (!resource_find(info, resource.kind, 0))
+		info->first[resource.kind] = (u8)info->resource_count;
+	info->resource[info->resource_count++] = resource;
 }
 
-/* Give the resources of its device, and write what they are to its info page. */
+/* Give registers by capability, or map them from *vaddr on, which becomes the next free page. */
+static void give_registers(struct server *server, struct l4_resource *registers, u64 *vaddr)
+{
+	u64 page = registers->address & ~(L4_PAGE_SIZE - 1UL), end = registers->address + registers->size;
+
+	if (registers->slot) {
+		give(server, L4_SERVER_SLOT_REGS, registers->slot, RIGHTS_RW);
+		registers->slot = L4_SERVER_SLOT_REGS;
+		return;
+	}
+	registers->vaddr = *vaddr + registers->address % L4_PAGE_SIZE;
+	registers->address = 0;
+	for (; page < end; page += L4_PAGE_SIZE, *vaddr += L4_PAGE_SIZE)
+		map_copy(server, device_frame(page, L4_PAGE_BITS), *vaddr, RIGHTS_RW, true);
+}
+
 static void give_device(struct server *server, struct l4_server_info *info)
 {
-	u64 vaddr = L4_SERVER_REGS_VADDR, place;
+	u64 vaddr = L4_SERVER_REGS_VADDR;
 	unsigned int i;
 
 	for (i = 0; i < server->device.count; i++) {
-		const struct resource *resource = &server->device.resource[i];
+		struct l4_resource resource = server->device.resource[i];
 
-		if (resource->kind == RESOURCE_INTERRUPT) {
-			give(server, L4_SERVER_SLOT_IRQ, resource->cap, L4_RIGHT_READ);
-			info->irq_line = resource->flags & RESOURCE_LINE;
-			continue;
+		if (resource.kind == L4_RESOURCE_REGISTERS) {
+			give_registers(server, &resource, &vaddr);
+		} else {
+			give(server, L4_SERVER_SLOT_IRQ, resource.slot, L4_RIGHT_READ);
+			resource.slot = L4_SERVER_SLOT_IRQ;
 		}
-		place = give_registers(server, resource, &vaddr) - L4_SERVER_REGS_VADDR;
-		switch (resource->type) {
-		case REGISTERS_VIRTIO_COMMON:
-			info->common_offset = place;
-			break;
-		case REGISTERS_VIRTIO_NOTIFY:
-			info->notify_offset = place;
-			info->notify_multiplier = resource->data;
-			break;
-		case REGISTERS_VIRTIO_ISR:
-			info->isr_offset = place;
-			break;
-		case REGISTERS_VIRTIO_DEVICE:
-			info->device_offset = place;
-			break;
-		default:
-			info->ioport_base = resource->address;
-			info->uart = resource->type == REGISTERS_PL011 ? L4_UART_PL011 : L4_UART_NS16550;
-		}
+		list(info, resource);
 	}
-	info->regs_size = vaddr - L4_SERVER_REGS_VADDR;
 }
 
-/* Map the memory that it shares with its device and its guest. */
-static void give_memory(struct server *server, struct l4_server_info *info)
+static void give_dma_memory(struct server *server, struct l4_server_info *info)
 {
-	const struct guest_memory *guest = server->guest_memory;
 	struct l4_frame_info dma;
-	unsigned int i;
 
 	check(l4_frame_info(server->dma, &dma), "address of DMA memory");
-	info->dma_paddr = dma.paddr;
-	info->dma_size = 1UL << DMA_BITS;
 	map_copy(server, server->dma, L4_SERVER_DMA_VADDR, RIGHTS_RW, false);
-	info->guest_size = guest->bytes;
-	info->guest_paddr = guest->paddr;
-	info->device_page = L4_GUEST_DEVICE_GPA + server->system->front * (u64)L4_PAGE_SIZE;
+	list(info, (struct l4_resource){ .kind = L4_RESOURCE_DMA_MEMORY,
+	                                 .vaddr = L4_SERVER_DMA_VADDR,
+	                                 .address = dma.paddr,
+	                                 .size = 1UL << DMA_BITS });
+}
+
+/* Give the memory of the guest that it serves, and the page and signal of the device that it is there. */
+static void give_guest(struct server *server, struct l4_server_info *info)
+{
+	const struct guest_memory *guest = server->guest_memory;
+	u64 page = L4_GUEST_DEVICE_GPA + server->system->front * (u64)L4_PAGE_SIZE;
+	unsigned int i;
+
 	for (i = 0; i < guest->count; i++)
 		map_copy(server, guest->region[i].frame, L4_SERVER_GUEST_VADDR + guest->region[i].gpa, RIGHTS_RW,
 		         false);
-	if (server->system->writes_log)
-		map_copy(server, log_frame(), L4_SERVER_LOG_VADDR, L4_RIGHT_READ, false);
+	list(info, (struct l4_resource){ .kind = L4_RESOURCE_GUEST_MEMORY,
+	                                 .vaddr = L4_SERVER_GUEST_VADDR,
+	                                 .address = guest->paddr,
+	                                 .size = guest->bytes });
+	give(server, L4_SERVER_SLOT_GUEST, server->guest_event, L4_RIGHT_WRITE);
+	list(info, (struct l4_resource){ .kind = L4_RESOURCE_QUEUES,
+	                                 .slot = L4_SERVER_SLOT_GUEST,
+	                                 .vaddr = L4_SERVER_GUEST_VADDR + page,
+	                                 .address = page,
+	                                 .size = L4_PAGE_SIZE });
 }
 
+static void give_log(struct server *server, struct l4_server_info *info)
+{
+	map_copy(server, log_frame(), L4_SERVER_LOG_VADDR, L4_RIGHT_READ, false);
+	list(info, (struct l4_resource){ .kind = L4_RESOURCE_LOG, .vaddr = L4_SERVER_LOG_VADDR, .size = L4_LOG_SIZE });
+}
+
+/* Give all that it has, and map the page that lists it. */
 static void give_all(struct server *server)
 {
 	struct l4_server_info info = {
@@ -147,12 +160,15 @@ static void give_all(struct server *server)
 	};
 	unsigned long frame = pool_objects(&server->life, L4_TYPE_FRAME, L4_PAGE_BITS, 1);
 
+	memcpy(info.program, server->system->program, sizeof(info.program));
 	give(server, L4_SERVER_SLOT_EVENT, server->event, L4_RIGHT_READ);
-	give(server, L4_SERVER_SLOT_GUEST, server->guest_event, L4_RIGHT_WRITE);
 	give(server, L4_SERVER_SLOT_ROOT, server->call, L4_RIGHT_WRITE);
 	give(server, L4_SLOT_LOG, L4_SLOT_LOG, L4_RIGHT_READ);
+	give_guest(server, &info);
 	give_device(server, &info);
-	give_memory(server, &info);
+	give_dma_memory(server, &info);
+	if (server->system->flags & L4_SYSTEM_WRITES_LOG)
+		give_log(server, &info);
 	page_fill(frame, 0, &info, sizeof(info));
 	map(server, frame, L4_SERVER_INFO_VADDR, L4_RIGHT_READ, false);
 }
@@ -172,14 +188,14 @@ static void map_stack(struct server *server)
  */
 static void start_interrupt(struct server *server)
 {
-	const struct resource *interrupt = device_resource(&server->device, RESOURCE_INTERRUPT);
-	unsigned long error = l4_irq_handler_unbind(interrupt->cap), bits;
+	const struct l4_resource *interrupt = device_resource(&server->device, L4_RESOURCE_INTERRUPT);
+	unsigned long error = l4_irq_handler_unbind(interrupt->slot), bits;
 
 	if (error != L4_ERR_UNBOUND)
 		check(error, "unbind of an interrupt");
-	check(l4_irq_handler_bind(interrupt->cap, server->irq_event), "bind of an interrupt");
+	check(l4_irq_handler_bind(interrupt->slot, server->irq_event), "bind of an interrupt");
 	l4_poll(server->event, &bits);
-	check(l4_irq_handler_ack(interrupt->cap), "first ACK of an interrupt");
+	check(l4_irq_handler_ack(interrupt->slot), "first ACK of an interrupt");
 }
 
 static void start_thread(struct server *server)

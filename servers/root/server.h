@@ -14,7 +14,7 @@
 #include "system.h"
 
 struct server {
-	const struct system_server *system;
+	const struct l4_system_server *system;
 	const char *name;
 	unsigned int number; /* in badges */
 	struct device device;
@@ -38,7 +38,7 @@ struct server {
 };
 
 /* Make all that outlives a server and claim its device. guest_notification is of the guest that it serves. */
-void server_init(struct server *server, const struct system_server *system, unsigned int number,
+void server_init(struct server *server, const struct l4_system_server *system, unsigned int number,
                  const struct guest_memory *guest_memory, unsigned long guest_notification);
 
 /* Begin a life; end it. */

@@ -33,7 +33,7 @@ static struct watch watches[SYSTEM_SERVERS];
 static unsigned int count;
 static bool have_clock;
 
-void supervisor_add(const struct system_server *system, const struct guest_memory *guest_memory,
+void supervisor_add(const struct l4_system_server *system, const struct guest_memory *guest_memory,
                     unsigned long guest_notification)
 {
 	if (count == SYSTEM_SERVERS)
@@ -96,7 +96,7 @@ static u64 ready(struct watch *watch)
 	struct server *server = &watch->server;
 
 	say("%s ready\n", server->name);
-	if (server->system->writes_log && !log_is_bound()) {
+	if ((server->system->flags & L4_SYSTEM_WRITES_LOG) && !log_is_bound()) {
 		log_bind(server->log_event);
 		/* From the bind on, the server writes the log out; nothing has been written since. */
 		server->log_position = log_position();
@@ -254,7 +254,7 @@ int supervisor_log_writer(void)
 	unsigned int i;
 
 	for (i = 0; i < count; i++)
-		if (watches[i].server.system->writes_log && watches[i].server.ready)
+		if ((watches[i].server.system->flags & L4_SYSTEM_WRITES_LOG) && watches[i].server.ready)
 			return (int)i;
 	return -1;
 }

@@ -6,7 +6,7 @@
 #include "server.h"
 
 /* Add a server of the system; start all that were added. */
-void supervisor_add(const struct system_server *system, const struct guest_memory *guest_memory,
+void supervisor_add(const struct l4_system_server *system, const struct guest_memory *guest_memory,
                     unsigned long guest_notification);
 void supervisor_start(void);
 

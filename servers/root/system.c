@@ -1,19 +1,59 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Description of the system. Nothing else in the root pager names a server, a device or a guest. */
+/* Description of the system. */
+#include <base/lib.h>
+
+#include "image.h"
+#include "report.h"
 #include "system.h"
 
-const struct system_server system_server[] = {
-	{ .program = "console", .device = "serial line", .guest = 0, .front = 0, .writes_log = true },
-	{ .program = "block", .device = "disk", .guest = 0, .front = 1 },
-	{ .program = "net", .device = "network card", .guest = 0, .front = 2 },
+static const struct l4_system_server *servers;
+static unsigned int count;
+
+const struct system_guest system_guest[SYSTEM_GUESTS] = {
+	{ .kernel = "linux", .device_tree = "dtb", .archive = "initrd" },
 };
 
-const struct system_guest system_guest[] = {
-	{ .kernel = "linux", .device_tree = "dtb", .archive = "initrd", .fronts = 3 },
-};
+static void check_server(const struct l4_system_server *server)
+{
+	const struct l4_system_server *other;
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+	if (server->program[sizeof(server->program) - 1] || server->device[sizeof(server->device) - 1])
+		fail("system: server %ld has no name that ends", (long)(server - servers));
+	if (server->guest >= SYSTEM_GUESTS || server->front >= L4_GUEST_DEVICES)
+		fail("system: %s is device %u of guest %u, which there is not", (const char *)server->program,
+		     server->front, server->guest);
+	for (other = servers; other != server; other++)
+		if (other->guest == server->guest && other->front == server->front)
+			fail("system: %s and %s are the same device", (const char *)other->program,
+			     (const char *)server->program);
+}
 
-const unsigned int system_servers = COUNT(system_server), system_guests = COUNT(system_guest);
+void system_init(void)
+{
+	const struct l4_image_segment *segment;
+	unsigned int i;
 
-_Static_assert(COUNT(system_server) <= SYSTEM_SERVERS && COUNT(system_guest) <= SYSTEM_GUESTS, "there is room");
+	for (i = 0; (segment = image_segment(i)); i++)
+		if (segment->kind == L4_SEGMENT_BLOB && image_is(segment, "system"))
+			break;
+	if (!segment)
+		fail("boot image has no description of the system");
+	if (segment->file_size % sizeof(*servers) || segment->file_size / sizeof(*servers) > SYSTEM_SERVERS)
+		fail("system: %lu bytes are not at most %u servers", segment->file_size, SYSTEM_SERVERS);
+	servers = image_data(segment);
+	count = (unsigned int)(segment->file_size / sizeof(*servers));
+	for (i = 0; i < count; i++)
+		check_server(&servers[i]);
+}
+
+const struct l4_system_server *system_server(unsigned int i) { return i < count ? &servers[i] : NULL; }
+
+unsigned int system_fronts(unsigned int guest)
+{
+	unsigned int i, fronts = 0;
+
+	for (i = 0; i < count; i++)
+		if (servers[i].guest == guest && fronts <= servers[i].front)
+			fronts = servers[i].front + 1;
+	return fronts;
+}

@@ -21,7 +21,7 @@ from orchestration.base.rundir import RunDirectory
 from orchestration.base.tree import ROOT
 from orchestration.bench.sides import counted
 from orchestration.bench.terms import Clock
-from orchestration.build import dtb, image, quoll
+from orchestration.build import dtb, image, quoll, system
 from orchestration.machine.console import Channel
 from orchestration.machine.qemu import MIB, Config, Machine, arguments
 from orchestration.machine.serial import SerialLine
@@ -396,6 +396,20 @@ def test_files_of_a_guest_in_the_wrong_place_are_refused(run: Callable[..., Outc
     monkeypatch.setattr(image, "initrd_range", lambda abi, ram, size: range(start, start + size))
     monkeypatch.setattr(image, "check_initrd", lambda *ignored: None)
     assert f"root: error: the initrd {words}" in run(archive=b"070701").log
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda table: table[:-1], "system: 143 bytes are not at most 16 servers"),
+    (lambda table: table * 6, "system: 864 bytes are not at most 16 servers"),
+    (lambda table: table + table[:48], "system: console and console are the same device"),
+    (lambda table: table.replace(b"disk", b"tape"), "the system asks for a tape, which nothing here finds"),
+    (lambda table: table.replace(b"net".ljust(16, b"\0"), b"n" * 16), "system: server 2 has no name that ends"),
+    (lambda table: table[:36] + b"\x08" + table[37:], "system: console is device 8 of guest 0, which there is not")])
+def test_a_wrong_description_is_refused(run: Callable[..., Outcome], change: Callable[[bytes], bytes], words: str,
+                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    table = system.table
+    monkeypatch.setattr(system, "table", lambda abi: change(table(abi)))
+    assert f"root: error: {words}" in run().log
 
 
 def place(disk: str, network: str, *more: str) -> Callable[[Config], Config]:

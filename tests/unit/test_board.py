@@ -15,14 +15,14 @@ TOP = HERE.parents[1]
 
 TOLD = {
     "plic": ["clock at 101000", "time 4294967301", "registers at 10000000", "takes line 10 level",
-             "serial line of kind 16, level", "PCI at 30000000, buses 0 to 255",
+             "serial line of kind 4, level", "PCI at 30000000, buses 0 to 255",
              "window 40000000 at 40000000 of 40000000", "window 400000000 at 400000000 of 400000000",
              "slot 0 pin 1: line 32 level", "slot 0 pin 2: line 33 level", "slot 1 pin 1: line 33 level",
              "slot 2 pin 1: line 34 level", "slot 3 pin 4: line 34 level", "slot 4 pin 1: line 32 level",
              "slot 4 pin 2: line 33 level", "slot 5 pin 1: line 33 level", "takes line 11 level",
              f"alarm 1 {5 + 10**9} 1 1"],
     "gic": ["clock at 9010000", "time 5000000000", "registers at 9000000", "takes line 33 edge",
-            "serial line of kind 17, edge", "PCI at 4010000000, buses 0 to 0",
+            "serial line of kind 5, edge", "PCI at 4010000000, buses 0 to 0",
             "window 80000000 at 10000000 of 1000000", "slot 0 pin 1: line 35 level", "slot 1 pin 1: line 36 level",
             "slot 4 pin 1: line 35 level", "slot 5 pin 1: line 36 level", "takes line 34 level", "alarm 6 0 0 1"],
 }

@@ -15,7 +15,7 @@ import pytest
 from orchestration.base.arch import ARCHES
 from orchestration.base.errors import BuildError, InfrastructureError, UsageError
 from orchestration.base.rundir import RunDirectory
-from orchestration.build import dtb, image, quoll, rootfs
+from orchestration.build import dtb, image, quoll, rootfs, system
 from orchestration.inspect.symbols import Symbols
 from orchestration.machine import boot, keys, qemu, ssh
 
@@ -90,12 +90,33 @@ def test_what_is_no_program_is_refused(abi: SimpleNamespace, tmp_path: Path, con
         image.pack(X86, abi, {"root": tmp_path / "file"}, {}, 2 << 20)
 
 
+def test_the_info_page_of_a_server_is_read(abi: SimpleNamespace) -> None:
+    fields, resource = abi.STRUCTS["server_info"][1], abi.STRUCTS["resource"][1]
+    page = bytearray(abi.STRUCTS["server_info"][0])
+
+    def put(at: int, value: int) -> None:
+        page[at:at + 8] = value.to_bytes(8, "little")
+
+    put(0, abi.SERVERS_HASH)
+    page[fields["program"][0]:fields["program"][0] + 3] = b"net"
+    put(fields["resource_count"][0], 2)
+    first = fields["resource"][0]
+    page[first + resource["kind"][0]] = abi.RESOURCE_LOG
+    second = first + abi.STRUCTS["resource"][0]
+    page[second + resource["kind"][0]] = abi.RESOURCE_DMA_MEMORY
+    put(second + resource["size"][0], 0x10000)
+    assert system.running(abi, bytes(page)) == "net"
+    assert [one["size"] for one in system.resources(abi, bytes(page), abi.RESOURCE_DMA_MEMORY)] == [0x10000]
+    assert not system.resources(abi, bytes(page), abi.RESOURCE_REGISTERS)
+    assert system.running(abi, None) == system.running(abi, bytes(len(page))) == ""
+
+
 def test_device_tree(abi: SimpleNamespace) -> None:
     tree = fdt.parse_dtb(dtb.compile_tree(abi, "console=hvc0 quiet", 512 << 20, b"\x01\x02"))
     assert tree.get_property("bootargs", "/chosen").value == "console=hvc0 quiet"
     assert bytes(tree.get_property("rng-seed", "/chosen")) == b"\x01\x02"
     assert list(tree.get_property("reg", "/memory@0")) == [0, 0, 0, 512 << 20]
-    for number in range(abi.DEVICES):
+    for number in system.fronts():
         where = abi.GUEST_DEVICE_GPA + number * abi.PAGE_SIZE
         path = f"/virtio@{where:x}"
         assert tree.get_property("compatible", path).value == "quoll,virtio-l4"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The operations of class/driver.h, for any virtio PCI device. */
 #include <base/lib.h>
+#include <base/resource.h>
 #include <virtio/virtio_pci.h>
 
 #include "virtio.h"
@@ -47,7 +48,7 @@ u16 virtio_longest(void)
 static void start_queue(u16 number, u64 share)
 {
 	char *memory = (char *)(L4_SERVER_DMA_VADDR + number * share);
-	u64 paddr = info->dma_paddr + number * share, used;
+	u64 paddr = resource_first(info, L4_RESOURCE_DMA_MEMORY)->address + number * share, used;
 	u16 size = virtio_pci_queue_size(&pci, number);
 
 	if (!size || virtqueue_bytes(size) > share - DRIVER_DMA_RESERVED)
@@ -65,7 +66,7 @@ void driver_start(u64 features)
 	if (!virtio_pci_negotiate(&pci, features | indirect | VIRTIO_F_VERSION_1))
 		l4_die("device refuses its own features");
 	for (i = 0; i < queues; i++)
-		start_queue(i, info->dma_size / queues);
+		start_queue(i, resource_first(info, L4_RESOURCE_DMA_MEMORY)->size / queues);
 	virtio_pci_start(&pci);
 }
 

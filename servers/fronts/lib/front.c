@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Serve a guest's virtio device: its requests to the driver, completions back to the guest. */
 #include <base/lib.h>
+#include <base/resource.h>
 #include <base/server.h>
 #include <l4/invoke.h>
 
@@ -154,6 +155,7 @@ static u16 given_back(void)
 
 void front_serve(u64 offered, u16 longest, const void *config)
 {
+	const struct l4_resource *dma = resource_first(info, L4_RESOURCE_DMA_MEMORY);
 	unsigned long bits = 0;
 	u16 before;
 
@@ -166,7 +168,7 @@ void front_serve(u64 offered, u16 longest, const void *config)
 			     .queue_size = front.queue_size,
 			     .config = config,
 			     .config_bytes = front.config_bytes,
-			     .kept = (u64 *)(L4_SERVER_DMA_VADDR + info->dma_size - DRIVER_DMA_RESERVED),
+			     .kept = (u64 *)(L4_SERVER_DMA_VADDR + dma->size - DRIVER_DMA_RESERVED),
 		     });
 	l4_server_ready();
 	for (;;) {

@@ -9,6 +9,7 @@
 #include <abi_servers.h>
 #include <l4/invoke.h>
 #include <base/lib.h>
+#include <base/resource.h>
 #include <hardened/guarded.h>
 #include <hardened/noted_access.h>
 
@@ -34,25 +35,36 @@ struct uart {
 
 extern const struct uart ns16550, pl011;
 
-/* What the root pager told us; on a page that we cannot write, whatever becomes of us. */
+/* On a page that this program cannot write. */
 static const struct l4_server_info *const info = (const void *)L4_SERVER_INFO_VADDR;
 
-/* IoPort IN and OUT, Frame LOAD and STORE: their arguments are alike, and a Frame's first register is at 0. */
-static inline unsigned long uart_load(void) { return info->ioport_base ? L4_IOPORT_IN : L4_FRAME_LOAD; }
+static inline const struct l4_resource *uart_registers(void) { return resource_first(info, L4_RESOURCE_REGISTERS); }
 
-static inline unsigned long uart_store(void) { return info->ioport_base ? L4_IOPORT_OUT : L4_FRAME_STORE; }
+/* First port of an IoPort; a Frame's first register is at 0. */
+static inline unsigned long uart_base(void) { return uart_registers()->address; }
+
+/* IoPort IN and OUT, Frame LOAD and STORE: their arguments are alike. */
+static inline unsigned long uart_load(void)
+{
+	return uart_registers()->flags & L4_RESOURCE_FLAG_PORT ? L4_IOPORT_IN : L4_FRAME_LOAD;
+}
+
+static inline unsigned long uart_store(void)
+{
+	return uart_registers()->flags & L4_RESOURCE_FLAG_PORT ? L4_IOPORT_OUT : L4_FRAME_STORE;
+}
 
 static inline u32 uart_in(unsigned long offset, unsigned long width)
 {
 	unsigned long result[L4_MSG_REG_WORDS];
 
-	l4_invoke(L4_SERVER_SLOT_REGS, uart_load(), info->ioport_base + offset, width, 0, 0, 0, 0, result);
+	l4_invoke(L4_SERVER_SLOT_REGS, uart_load(), uart_base() + offset, width, 0, 0, 0, 0, result);
 	return (u32)result[0];
 }
 
 static inline void uart_out(unsigned long offset, unsigned long width, u32 value)
 {
-	l4_invoke(L4_SERVER_SLOT_REGS, uart_store(), info->ioport_base + offset, width, value, 0, 0, 0, NULL);
+	l4_invoke(L4_SERVER_SLOT_REGS, uart_store(), uart_base() + offset, width, value, 0, 0, 0, NULL);
 }
 
 #endif

@@ -37,7 +37,7 @@ void backend_init(struct backend *backend, const struct l4_server_info *info, co
 	backend->queue_count = device->queue_count;
 	backend->queue_size = device->queue_size;
 	backend->kept = device->kept;
-	backend->page = page = backend_memory(backend, info->device_page);
+	backend->page = page = backend_memory(backend, resource_first(info, L4_RESOURCE_QUEUES)->address);
 	seal_record(backend);
 	page->version = 1;
 	page->device_id = device->device_id;

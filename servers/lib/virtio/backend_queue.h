@@ -3,6 +3,7 @@
 #ifndef VIRTIO_BACKEND_QUEUE_H
 #define VIRTIO_BACKEND_QUEUE_H
 
+#include <base/resource.h>
 #include <hardened/seal.h>
 #include <virtio/backend.h>
 
@@ -28,7 +29,7 @@ static inline u64 queue_counts(u16 size, u16 avail_next, u16 used_next, u16 used
 /* Whether a range that the guest names is in its RAM. */
 static inline bool in_guest(const struct backend *backend, u64 gpa, u64 bytes, u64 align)
 {
-	u64 size = backend->info->guest_size;
+	u64 size = resource_first(backend->info, L4_RESOURCE_GUEST_MEMORY)->size;
 
 	return gpa <= size && bytes <= size - gpa && gpa % align == 0;
 }

@@ -5,6 +5,7 @@
  */
 #include <l4/arch.h>
 #include <base/lib.h>
+#include <base/resource.h>
 #include <virtio/virtio_pci.h>
 
 /* struct virtio_pci_common_cfg, section 4.1.4.3. */
@@ -48,13 +49,21 @@ static void write64(struct virtio_pci *pci, unsigned int at, u64 value)
 	write32(pci, at + 4, (u32)(value >> 32));
 }
 
+/* Where registers of a type are; the root pager gives all of them to the driver of a virtio device. */
+static volatile u8 *registers(const struct l4_server_info *info, unsigned int type)
+{
+	return (volatile u8 *)resource_registers(info, type)->vaddr;
+}
+
 void virtio_pci_init(struct virtio_pci *pci, const struct l4_server_info *info)
 {
-	pci->common = (volatile u8 *)(L4_SERVER_REGS_VADDR + info->common_offset);
-	pci->notify = (volatile u8 *)(L4_SERVER_REGS_VADDR + info->notify_offset);
-	pci->device = (volatile u8 *)(L4_SERVER_REGS_VADDR + info->device_offset);
-	pci->isr = info->irq_line ? (volatile u8 *)(L4_SERVER_REGS_VADDR + info->isr_offset) : NULL;
-	pci->notify_multiplier = info->notify_multiplier;
+	const struct l4_resource *interrupt = resource_first(info, L4_RESOURCE_INTERRUPT);
+
+	pci->common = registers(info, L4_REGISTERS_VIRTIO_COMMON);
+	pci->notify = registers(info, L4_REGISTERS_VIRTIO_NOTIFY);
+	pci->device = registers(info, L4_REGISTERS_VIRTIO_DEVICE);
+	pci->isr = interrupt->flags & L4_RESOURCE_FLAG_LINE ? registers(info, L4_REGISTERS_VIRTIO_ISR) : NULL;
+	pci->notify_multiplier = resource_registers(info, L4_REGISTERS_VIRTIO_NOTIFY)->data;
 }
 
 void virtio_pci_reset(struct virtio_pci *pci)

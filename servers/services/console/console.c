@@ -101,8 +101,8 @@ int l4_main(void *arg)
 	bool done, inherited, first = true;
 
 	if (!line_has_driver())
-		l4_die("no driver for serial line %lu", info->uart);
-	if (info->dma_size < sizeof(*state))
+		l4_die("no driver for registers of type %u", uart_registers()->type);
+	if (resource_first(info, L4_RESOURCE_DMA_MEMORY)->size < sizeof(*state))
 		l4_die("not enough memory to keep");
 	/* Before anything can fail: the registers that tell are those of the last task that died. */
 	inherited = inherit();

@@ -6,11 +6,12 @@
 #include <abi_servers.h>
 #include <class/serial.h>
 
-static const struct uart *const line_drivers[] = { [L4_UART_NS16550] = &ns16550, [L4_UART_PL011] = &pl011 };
+static inline const struct uart *uart(void) { return uart_registers()->type == L4_REGISTERS_PL011 ? &pl011 : &ns16550; }
 
-/* For l4_main(): whether there is a driver. */
-static inline bool line_has_driver(void) { return info->uart < sizeof(line_drivers) / sizeof(line_drivers[0]); }
-
-static inline const struct uart *uart(void) { return line_drivers[info->uart]; }
+/* For l4_main(): whether it drives the line that the machine has. */
+static inline bool line_has_driver(void)
+{
+	return uart_registers()->type == L4_REGISTERS_PL011 || uart_registers()->type == L4_REGISTERS_NS16550;
+}
 
 #endif

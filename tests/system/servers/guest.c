@@ -19,9 +19,12 @@
 #define HEADER_BYTES 12
 #define STATUS_READY 15
 
+/* As in orchestration/build/system.py. */
+enum { DEVICE_CONSOLE, DEVICE_BLOCK, DEVICE_NET, DEVICES };
+
 static struct l4_vcpu_page *vcpu;
-static struct virtqueue queues[L4_DEVICES][2];
-static char rings[L4_DEVICES][2][16384] __attribute__((aligned(4096)));
+static struct virtqueue queues[DEVICES][2];
+static char rings[DEVICES][2][16384] __attribute__((aligned(4096)));
 static u16 doorbell;
 
 static struct {
@@ -102,9 +105,9 @@ static void say(const char *format, ...)
 	va_start(args, format);
 	buffer.bytes = (u32)l4_vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	virtqueue_add(&queues[L4_DEVICE_CONSOLE][1], &buffer, 1, 0);
-	kick(L4_DEVICE_CONSOLE, 1);
-	wait(L4_DEVICE_CONSOLE, 1, &token);
+	virtqueue_add(&queues[DEVICE_CONSOLE][1], &buffer, 1, 0);
+	kick(DEVICE_CONSOLE, 1);
+	wait(DEVICE_CONSOLE, 1, &token);
 }
 
 static void result(bool good, const char *what) { say("%s %s\n", good ? "ok" : "not ok", what); }
@@ -118,7 +121,7 @@ static void add_block(unsigned int i, u32 type, u64 sector)
 	headers[i].type = type;
 	headers[i].sector = sector;
 	results[i] = 0xff;
-	virtqueue_add(&queues[L4_DEVICE_BLOCK][0], buffers, 3, (u16)i);
+	virtqueue_add(&queues[DEVICE_BLOCK][0], buffers, 3, (u16)i);
 }
 
 static bool do_block(u32 type, u64 sector)
@@ -126,8 +129,8 @@ static bool do_block(u32 type, u64 sector)
 	u16 token;
 
 	add_block(0, type, sector);
-	kick(L4_DEVICE_BLOCK, 0);
-	wait(L4_DEVICE_BLOCK, 0, &token);
+	kick(DEVICE_BLOCK, 0);
+	wait(DEVICE_BLOCK, 0, &token);
 	return results[0] == 0;
 }
 
@@ -141,9 +144,9 @@ static bool many_blocks(void)
 	for (round = 0; round < ROUNDS; round++) {
 		for (i = 0; i < REQUESTS; i++)
 			add_block(i, 0, 8UL * (round * REQUESTS + i));
-		kick(L4_DEVICE_BLOCK, 0);
+		kick(DEVICE_BLOCK, 0);
 		for (i = 0; i < REQUESTS; i++) {
-			wait(L4_DEVICE_BLOCK, 0, &token);
+			wait(DEVICE_BLOCK, 0, &token);
 			good &= results[token] == 0 && *(u32 *)blocks[token] == round * REQUESTS + token;
 		}
 	}
@@ -156,7 +159,7 @@ static void test_block(void)
 	unsigned int i;
 	bool good;
 
-	connect(L4_DEVICE_BLOCK, 128);
+	connect(DEVICE_BLOCK, 128);
 	for (i = 0; i < BLOCK_BYTES; i++)
 		pattern[i] = (u8)(i * 7 + 1);
 	memcpy(blocks[0], pattern, BLOCK_BYTES);
@@ -170,19 +173,19 @@ static void test_block(void)
 static void test_net(void)
 {
 	static const u8 request[] = { 8, 6, 0, 1, 8, 0, 6, 4, 0, 1 };
-	const u8 *mac = device(L4_DEVICE_NET)->config;
+	const u8 *mac = device(DEVICE_NET)->config;
 	u8 *packet = frame + HEADER_BYTES;
 	struct dma_buffer out = { GPA(frame), sizeof(frame), false };
 	unsigned int i, answers = 0;
 	u16 token;
 
-	connect(L4_DEVICE_NET, 256);
+	connect(DEVICE_NET, 256);
 	for (i = 0; i < 8; i++) {
 		struct dma_buffer in = { GPA(frames[i]), sizeof(frames[i]), true };
 
-		virtqueue_add(&queues[L4_DEVICE_NET][0], &in, 1, (u16)i);
+		virtqueue_add(&queues[DEVICE_NET][0], &in, 1, (u16)i);
 	}
-	kick(L4_DEVICE_NET, 0);
+	kick(DEVICE_NET, 0);
 	memset(packet, 0xff, 6);
 	memcpy(packet + 6, mac, 6);
 	memcpy(packet + 12, request, sizeof(request));
@@ -190,10 +193,10 @@ static void test_net(void)
 	memcpy(packet + 28, (u8[]){ 10, 0, 2, 15 }, 4);
 	memcpy(packet + 38, (u8[]){ 10, 0, 2, 2 }, 4);
 	for (i = 0; i < 4; i++) {
-		virtqueue_add(&queues[L4_DEVICE_NET][1], &out, 1, 0);
-		kick(L4_DEVICE_NET, 1);
-		wait(L4_DEVICE_NET, 1, &token);
-		wait(L4_DEVICE_NET, 0, &token);
+		virtqueue_add(&queues[DEVICE_NET][1], &out, 1, 0);
+		kick(DEVICE_NET, 1);
+		wait(DEVICE_NET, 1, &token);
+		wait(DEVICE_NET, 0, &token);
 		answers += frames[token][HEADER_BYTES + 13] == 6 && frames[token][HEADER_BYTES + 21] == 2;
 	}
 	result(answers == 4, "packets out and in");
@@ -204,13 +207,13 @@ static void test_bad_request(void)
 {
 	struct dma_buffer bad = { 1UL << 40, 16, false };
 
-	virtqueue_add(&queues[L4_DEVICE_BLOCK][0], &bad, 1, 0);
-	kick(L4_DEVICE_BLOCK, 0);
+	virtqueue_add(&queues[DEVICE_BLOCK][0], &bad, 1, 0);
+	kick(DEVICE_BLOCK, 0);
 	/* A server that suspects an error of its own dies first, and its next life refuses the request. */
-	while (!l4_read_once(device(L4_DEVICE_BLOCK)->needs_reset))
+	while (!l4_read_once(device(DEVICE_BLOCK)->needs_reset))
 		l4_yield();
 	result(true, "bad request refused");
-	connect(L4_DEVICE_BLOCK, 128);
+	connect(DEVICE_BLOCK, 128);
 	result(do_block(0, 8) && *(u32 *)blocks[0] == 1, "disk after a reset");
 }
 
@@ -224,16 +227,16 @@ static void test_overlap(void)
 	u32 written;
 
 	say("overlap\n");
-	while (!l4_read_once(device(L4_DEVICE_CONSOLE)->needs_reset)) {
+	while (!l4_read_once(device(DEVICE_CONSOLE)->needs_reset)) {
 		if (!offered) {
-			virtqueue_add(&queues[L4_DEVICE_CONSOLE][0], both, 2, 0);
-			kick(L4_DEVICE_CONSOLE, 0);
+			virtqueue_add(&queues[DEVICE_CONSOLE][0], both, 2, 0);
+			kick(DEVICE_CONSOLE, 0);
 		}
 		/* A single byte fits. */
-		offered = !virtqueue_get(&queues[L4_DEVICE_CONSOLE][0], &token, &written);
+		offered = !virtqueue_get(&queues[DEVICE_CONSOLE][0], &token, &written);
 		l4_yield();
 	}
-	connect(L4_DEVICE_CONSOLE, 64);
+	connect(DEVICE_CONSOLE, 64);
 	result(true, "console after a reset");
 }
 
@@ -277,10 +280,10 @@ static void attack(unsigned int n, void *at, u64 kind)
 
 static void attack_all(void)
 {
-	attack(L4_DEVICE_BLOCK, rings[L4_DEVICE_BLOCK][0], 1);
-	attack(L4_DEVICE_NET, rings[L4_DEVICE_NET][1], 2);
-	attack(L4_DEVICE_NET, rings[L4_DEVICE_NET][0], 3);
-	attack(L4_DEVICE_BLOCK, device(L4_DEVICE_BLOCK), 4);
+	attack(DEVICE_BLOCK, rings[DEVICE_BLOCK][0], 1);
+	attack(DEVICE_NET, rings[DEVICE_NET][1], 2);
+	attack(DEVICE_NET, rings[DEVICE_NET][0], 3);
+	attack(DEVICE_BLOCK, device(DEVICE_BLOCK), 4);
 }
 
 static void obey(const char *line, u32 bytes)
@@ -317,12 +320,12 @@ void guest_main(struct l4_vcpu_page *page, void *dtb, u64 wallclock)
 	u16 token;
 
 	vcpu = page;
-	connect(L4_DEVICE_CONSOLE, 64);
+	connect(DEVICE_CONSOLE, 64);
 	result(*(u32 *)dtb == 0xedfe0dd0, "device tree");
 	say("wall clock %lu\n", wallclock / 1000000000 + l4_counter() / page->counter_hz);
 	say("\x01L is no mark of ours\n");
 	test_block();
-	if (l4_read_once(device(L4_DEVICE_NET)->magic) == L4_VIRTIO_MAGIC)
+	if (l4_read_once(device(DEVICE_NET)->magic) == L4_VIRTIO_MAGIC)
 		test_net();
 	test_bad_request();
 	say("done\n");
@@ -330,9 +333,9 @@ void guest_main(struct l4_vcpu_page *page, void *dtb, u64 wallclock)
 		struct dma_buffer in = { GPA(input), sizeof(input), true };
 		u32 written, i;
 
-		virtqueue_add(&queues[L4_DEVICE_CONSOLE][0], &in, 1, 0);
-		kick(L4_DEVICE_CONSOLE, 0);
-		written = wait(L4_DEVICE_CONSOLE, 0, &token);
+		virtqueue_add(&queues[DEVICE_CONSOLE][0], &in, 1, 0);
+		kick(DEVICE_CONSOLE, 0);
+		written = wait(DEVICE_CONSOLE, 0, &token);
 		for (i = 0; i < written; i++) {
 			line[bytes++] = input[i];
 			if (input[i] == '\n' || bytes == sizeof(line)) {

@@ -88,7 +88,7 @@ unsigned long l4_syscall(unsigned long number, unsigned long cap, unsigned long 
 static void ask(void)
 {
 	struct device serial = { .name = "serial line" };
-	const struct resource *interrupt;
+	const struct l4_resource *interrupt;
 	struct board_pci pci;
 	unsigned int i, pin;
 	bool level;
@@ -100,9 +100,9 @@ static void ask(void)
 	platform_init();
 	tell("time %lu\n", platform_wallclock());
 	board_serial(&serial);
-	interrupt = device_resource(&serial, RESOURCE_INTERRUPT);
-	tell("serial line of kind %u, %s\n", device_resource(&serial, RESOURCE_REGISTERS)->type,
-	     interrupt->flags & RESOURCE_LINE ? "level" : "edge");
+	interrupt = device_resource(&serial, L4_RESOURCE_INTERRUPT);
+	tell("serial line of kind %u, %s\n", device_resource(&serial, L4_RESOURCE_REGISTERS)->type,
+	     interrupt->flags & L4_RESOURCE_FLAG_LINE ? "level" : "edge");
 	if (!board_pci(&pci)) {
 		tell("no PCI\n");
 		return;

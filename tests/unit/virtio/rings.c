@@ -24,7 +24,10 @@
 unsigned long test_syscalls[32];
 
 static unsigned char *const ram = (unsigned char *)L4_SERVER_GUEST_VADDR;
-static struct l4_server_info info = { .guest_size = RAM, .device_page = PAGE_GPA };
+static struct l4_server_info info = { .resource_count = 2,
+                                      .resource = { { .kind = L4_RESOURCE_GUEST_MEMORY, .size = RAM },
+	                                            { .kind = L4_RESOURCE_QUEUES, .address = PAGE_GPA } },
+                                      .first = { [L4_RESOURCE_QUEUES] = 1 } };
 static struct backend backend;
 static struct virtqueue driver;
 static u16 doorbell;

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Description of a system: which servers run, what each drives and which device of the guest it is.
+
+The root pager reads it from the boot image, Linux finds its devices by the device tree, and the tools find a server by
+its number here: nothing else names a device's number.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from quoll_abi import Abi
+
+BLOB = "system"
+"""Its name in the boot image."""
+ENTRY = struct.Struct("<16s16sIIII")
+PROGRAM_SIZE = 16
+"""Bytes of a program's name in server_info."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server and its edges; its number is its place in SERVERS."""
+
+    program: str
+    """Its name in the boot image."""
+    device: str
+    """What it drives, as servers/platform/device.c calls it."""
+    front: int
+    """Number of the guest's device that it is."""
+    guest: int = 0
+    writes_log: bool = False
+    """It gets the kernel's log and writes it out."""
+
+
+SERVERS = (Server("console", "serial line", 0, writes_log=True), Server("block", "disk", 1),
+           Server("net", "network card", 2))
+
+
+def fronts() -> list[int]:
+    """Return the numbers of the guest's devices."""
+    return [server.front for server in SERVERS]
+
+
+def table(abi: Abi) -> bytes:
+    """Return the description as the root pager reads it (struct system_server of the ABI)."""
+    assert abi.STRUCTS["system_server"][0] == ENTRY.size
+    return b"".join(ENTRY.pack(server.program.encode(), server.device.encode(), server.guest, server.front,
+                               abi.SYSTEM_WRITES_LOG if server.writes_log else 0, 0) for server in SERVERS)
+
+
+def running(abi: Abi, page: bytes | None) -> str:
+    """Return the program that a server_info page tells of; nothing if it is none."""
+    if page is None or int.from_bytes(page[:8], "little") != abi.SERVERS_HASH:
+        return ""
+    at = abi.STRUCTS["server_info"][1]["program"][0]
+    return page[at:at + PROGRAM_SIZE].split(b"\0")[0].decode(errors="replace")
+
+
+def resources(abi: Abi, page: bytes, kind: int) -> list[dict[str, int]]:
+    """Return the resources of a kind on a server_info page."""
+    fields = abi.STRUCTS["resource"][1]
+    size, start = abi.STRUCTS["resource"][0], abi.STRUCTS["server_info"][1]["resource"][0]
+    at = abi.STRUCTS["server_info"][1]["resource_count"][0]
+    count = int.from_bytes(page[at:at + 8], "little")
+    found = [{name: int.from_bytes(page[start + size * i + place[0]:start + size * i + place[0] + place[1]], "little")
+              for name, place in fields.items()} for i in range(count)]
+    return [one for one in found if one["kind"] == kind]
