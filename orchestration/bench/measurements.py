@@ -32,7 +32,7 @@ from orchestration.machine.qemu import MIB
 
 PAGE = ROOT / "docs" / "measurements.md"
 WORKLOADS, PEER = (MICRO, "gzip"), NATIVE
-FOLDERS = {"kernel, generic": ("kernel/src", "kernel/include", "common"), "kernel, boards": ("kernel/plat",),
+FOLDERS = {"kernel, generic": ("kernel/src", "kernel/include", "kernel/lib"), "kernel, boards": ("kernel/plat",),
            **{f"kernel, {name}": (f"kernel/arch/{name}",) for name in ARCHES},
            "servers, generic": ("servers",), **{f"servers, {name}": (f"servers/libl4/arch/{name}",) for name in ARCHES},
            "orchestration": ("orchestration",), "tests": ("tests",)}

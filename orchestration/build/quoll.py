@@ -112,7 +112,7 @@ def products(arch: Arch) -> list[str]:
 
 def sources_key(arch: Arch) -> str:
     """Return the key of what Meson builds."""
-    folders = (ROOT / name for name in ("common", "kernel", "servers", "tests/kernel"))
+    folders = (ROOT / name for name in ("kernel", "servers", "tests/kernel"))
     files = [*files_below(*folders), ROOT / "meson.build", cross_file(arch)]
     return key_of("bare", arch.name, compiler_version(arch.compiler), *products(arch), files=files, base=ROOT)
 

@@ -16,7 +16,7 @@ from orchestration.base.arch import ARCHES
 from orchestration.lint.core import Finding, Tree
 
 SOURCES = ("*.c", "*.h", "*.S")
-FOLDERS = ("common", "kernel", "servers", "tests")
+FOLDERS = ("kernel", "servers", "tests")
 # Lines: of an architecture's kernel folder, and of its folder in the Linux port without comments and blank lines.
 KERNEL_LINES, LINUX_LINES = 3000, 2000
 # Fewer names than these mean that the patterns no longer fit the sources.
@@ -72,7 +72,7 @@ def same_files(tree: Tree, folder: str) -> list[Finding]:
 
 def same_kernel_names(tree: Tree) -> list[Finding]:
     """Return what the kernel's other folders use of one architecture and another does not offer."""
-    generic = [path for path in tree.files(*SOURCES, under=("kernel", "common"))
+    generic = [path for path in tree.files(*SOURCES, under=("kernel",))
                if not {"arch", "plat"} & set(path.relative_to(tree.root).parts)]
     used = set(USED.findall(" ".join(map(plain, generic))))
     offered = {arch: defined((tree.root / "kernel/arch" / arch).rglob("*")) & used for arch in ARCHES}

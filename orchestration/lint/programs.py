@@ -11,7 +11,7 @@ from orchestration.base.doctor import cache_root
 from orchestration.build import quoll
 from orchestration.lint.core import LIMIT, Finding, Tree, ask, program
 
-C_FOLDERS = ("common", "kernel", "servers", "tests", "rootfs")
+C_FOLDERS = ("kernel", "servers", "tests", "rootfs")
 PYTHON = ("orchestration", "tests", "docs", "kernel/abi", "orchestrate")
 SHEBANGS = (b"#!/bin/sh\n", b"#!/bin/bash\n", b"#!/usr/bin/env bash\n")
 # Recorded output, licences, lists of packages: not our words. The Linux port's words are checkpatch's.

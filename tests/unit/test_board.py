@@ -64,8 +64,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(["gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
                     "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-I", HERE / "board", "-I", folder,
                     "-I", TOP / "servers/libl4/include", "-I", TOP / "servers/lib",
-                    "-I", TOP / "servers", "-I", TOP / "common", HERE / "board/board_test.c",
-                    TOP / "servers/platform/virt.c", TOP / "servers/platform/resource.c", TOP / "common/fdt/fdt.c",
+                    "-I", TOP / "servers", "-I", TOP / "kernel/lib", HERE / "board/board_test.c",
+                    TOP / "servers/platform/virt.c", TOP / "servers/platform/resource.c", TOP / "kernel/lib/fdt/fdt.c",
                     "-o", folder / "board_test"], check=True)
     return folder / "board_test"
 

@@ -17,8 +17,8 @@ TOP = HERE.parents[1]
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fdt")
     subprocess.run(["gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined",
-                    "-fno-sanitize-recover=all", "-I", TOP / "common/fdt", HERE / "device_tree/fdt_test.c",
-                    TOP / "common/fdt/fdt.c", "-o", folder / "fdt_test"], check=True)
+                    "-fno-sanitize-recover=all", "-I", TOP / "kernel/lib/fdt", HERE / "device_tree/fdt_test.c",
+                    TOP / "kernel/lib/fdt/fdt.c", "-o", folder / "fdt_test"], check=True)
     return folder / "fdt_test"
 
 

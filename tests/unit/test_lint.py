@@ -26,7 +26,7 @@ Plant = Callable[[str, str], Path]
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
-    for folder in ("common", "docs", "kernel/abi", "servers", "tests", "rootfs", "orchestration"):
+    for folder in ("docs", "kernel/abi", "servers", "tests", "rootfs", "orchestration"):
         (tmp_path / folder).mkdir(parents=True)
     return Tree(tmp_path)
 
