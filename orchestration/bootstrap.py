@@ -16,7 +16,7 @@ import sys
 from orchestration.base import doctor, ownership, tools
 from orchestration.base.arch import ARCHES
 from orchestration.base.errors import EXIT_INTERRUPTED, INTERRUPTED, INTERRUPTS, InfrastructureError, QuollError
-from orchestration.base.tree import REQUIREMENTS, ROOT, VENV, stamp, version
+from orchestration.base.tree import REQUIREMENTS, ROOT, VENV, is_ready, stamp, version
 
 DOCTOR_WORDS = ("--install", "--help", "-h", "--version", *ARCHES)
 # Seconds for all of pip's work.
@@ -28,7 +28,7 @@ def make_venv() -> None:
     VENV.parent.mkdir(parents=True, exist_ok=True)
     with ownership.lock(VENV.parent / f"{VENV.name}.lock"):
         mark = stamp()
-        if mark.exists():
+        if is_ready():
             return
         print(f"making {VENV} with the pinned Python packages", file=sys.stderr, flush=True)
         shutil.rmtree(VENV, ignore_errors=True)
@@ -95,7 +95,7 @@ def prepared(arguments: list[str]) -> int | None:
             status = run_doctor(arguments[1:])
             sys.stdout.flush()
             return status
-        if not stamp().exists():
+        if not is_ready():
             doctor.ensure_packages(doctor.FIRST)
             make_venv()
     except QuollError as error:

@@ -20,8 +20,11 @@ REQUIREMENTS = ROOT / "orchestration" / "requirements.txt"
 
 
 def digest() -> str:
-    """Return what tells these requirements and this Python from others."""
-    return hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    """Return what tells these requirements and this Python from others.
+
+    Two Pythons of one version share a .venv: its packages suit both, and neither removes what the other uses.
+    """
+    return hashlib.sha256(REQUIREMENTS.read_bytes() + str(sys.implementation.cache_tag).encode()).hexdigest()[:16]
 
 
 def venv_folder() -> Path:
@@ -33,6 +36,11 @@ def venv_folder() -> Path:
 
 
 VENV = venv_folder()
+
+
+def is_ready() -> bool:
+    """Return whether the .venv is whole, and the Python that it was made from is still there."""
+    return stamp().exists() and (VENV / "bin" / "python").exists()
 
 
 def stamp() -> Path:
