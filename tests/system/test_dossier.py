@@ -16,7 +16,7 @@ def test_the_dossier_names_threads_and_places(guest: Session) -> None:
     section = text.split("== threads of L4")[1].split("\n\n")[0]
     threads = dict(line.split(maxsplit=1) for line in section.splitlines()[1:])
     assert set(threads) == {"root", "console", "block", "net", "guest"}
-    assert re.search(r"recv on endpoint \d+ \(root's\), priority 254.*<serve", threads["root"])
+    assert re.search(r"recv on endpoint \d+ \(root's\), priority 254.*<messages_receive", threads["root"])
     assert re.search(r"wait on notification \d+ \(block's\), priority 200.*<front_serve", threads["block"])
     assert "== registers of Linux, as L4 saved them" in text
     # Linux waits in its idle loop; its stack is read although it does not run.

@@ -15,8 +15,6 @@
 
 #define ROOT_VSPACE_BITS 20
 
-static struct cnode *root_cnode; /* read by debuggers (orchestration/inspect/kernel_objects.py) */
-
 /* Make an object of the root pager's. */
 static void *make(struct boot_machine *m, u8 type, u8 bits)
 {
@@ -126,7 +124,6 @@ void boot_root_pager(struct boot_machine *m)
 	must(vspace_map_page(v, L4_ROOT_BOOT_INFO_VADDR, arch_pa(info), L4_RIGHT_READ), "map boot_info");
 	must(vspace_map_page(v, L4_ROOT_UTCB_VADDR, arch_pa(t->utcb), L4_RIGHT_READ | L4_RIGHT_WRITE), "map UTCB");
 
-	root_cnode = c;
 	dump_set_root(c);
 	t->priority = L4_ROOT_PRIORITY;
 	t->max_priority = L4_PRIORITIES - 1;

@@ -5,9 +5,10 @@
 #include <kernel/cnode.h>
 #include <kernel/debug.h>
 
-static struct cnode *root; /* the root pager's: everything is derived from what is in it */
+/* The root pager's: everything is derived from what is in it. Debuggers read it, too (inspect/kernel_objects.py). */
+static struct cnode *root_cnode __used;
 
-void dump_set_root(struct cnode *c) { root = c; }
+void dump_set_root(struct cnode *c) { root_cnode = c; }
 
 static const char *state_name(const struct thread *t)
 {
@@ -49,8 +50,8 @@ static void dump_threads(void)
 {
 	u64 last = 0;
 
-	for (u64 i = 1; root && i <= root->slots_mask; i++) {
-		struct slot *u = cnode_slot(root, i), *s = u->next;
+	for (u64 i = 1; root_cnode && i <= root_cnode->slots_mask; i++) {
+		struct slot *u = cnode_slot(root_cnode, i), *s = u->next;
 
 		if (u->type == L4_TYPE_THREAD && !u->depth)
 			dump_thread(SLOT_OBJECT(u, thread));
