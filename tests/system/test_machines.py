@@ -150,7 +150,7 @@ def test_gdb_knows_kernel_servers_and_linux(root: Path, machine: str) -> None:
                        "-ex", "info symbol backend_push", "-ex", "info line thread_stop", "-ex", "bt 2", "-ex",
                        "detach")
     assert "backend_push in section .text" in done.stdout, done.stdout + done.stderr
-    assert "thread.c" in done.stdout
+    assert "mode.c" in done.stdout
     assert orchestrate(root, "ssh", machine, "--", "true").returncode == 0
 
 
