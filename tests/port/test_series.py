@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,10 @@ Signed-off-by: Quoll developers <quoll@localhost>
 
 
 @pytest.fixture(scope="module")
-def folder(cache: Cache) -> Path:
-    """Return the folder of the walk, which keeps its objects for the next one."""
-    return cache.root / "series"
+def folder(cache: Cache) -> Iterator[Path]:
+    """Return the folder of the walk, which keeps its objects for the next one. One walk at a time has it."""
+    with cache.lock("series"):
+        yield cache.root / "series"
 
 
 def test_the_cpus_on_offer_are_those_with_a_prompt() -> None:
