@@ -59,9 +59,9 @@ def test_an_exception_needs_a_reason() -> None:
 
 
 @pytest.mark.timeout(1800)
-def test_checkpatch_finds_nothing_in_the_series(folder: Path, tmp_path: Path) -> None:
-    """And it finds something in a patch that is wrong."""
-    assert len(walk_series.walk(folder, 0, builds=False)) == len(linux.series())
+def test_checkpatch_finds_nothing_in_the_last_patches(folder: Path, tmp_path: Path) -> None:
+    """And it finds something in a patch that is wrong. The walk of the whole series checks the others."""
+    assert len(walk_series.walk(folder, len(linux.series()) - LAST, builds=False)) == LAST
     bad = tmp_path / "bad.patch"
     bad.write_text(PATCH)
     with pytest.raises(BuildError, match=r"checkpatch on bad\.patch") as caught:
