@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING
 
-import fdt
-
 from orchestration.build import system
+
+with warnings.catch_warnings():
+    # Python 3.12 and newer warn of an escape in its source when they compile it.
+    warnings.simplefilter("ignore", SyntaxWarning)
+    import fdt
 
 if TYPE_CHECKING:
     from quoll_abi import Abi
