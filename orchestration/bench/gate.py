@@ -39,6 +39,8 @@ TOLERANCES = {"micro/fork-exit": 0.01, "micro/fork-exec": 0.01, "micro/shell-loo
 # Those of a run's conditions that decide a count; versions without what a distribution adds to them.
 DECISIVE = ("emulator", "machine", "CPU under the counting clock", "memory", "memory of Linux", "compiler", "Linux")
 ADDED = re.compile(r" \(.*\)$")
+# How a user sets counts: of ci/gate.yaml, or of another file.
+WAYS = "bench gate --write, or bench run --write-gate FILE"
 
 
 class ElsewhereError(UsageError):
@@ -72,7 +74,7 @@ def read(path: Path) -> Gate:
         return Gate.model_validate(yaml.safe_load(path.read_text()))
     except OSError as error:
         raise UsageError(f"cannot read the gate file {path}: {error.strerror}",
-                         "--write-gate FILE makes one from this run") from error
+                         f"make one: {WAYS}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no gate file: {' '.join(str(error).split())}") from error
     except ValidationError as error:
@@ -140,7 +142,7 @@ def entry_for(gate: Gate, record: Record) -> Entry:
     others = sorted((differences(one.conditions, own) for one in gate.gates if one.arch == record.arch), key=len)
     raise ElsewhereError(f"the gate has no figures of {record.arch} that are comparable with this run: "
                          f"{'; '.join(others[0]) if others else 'none at all'}",
-                         "look at the run's figures, then add them with --write-gate")
+                         f"look at the run's figures, then add them: {WAYS}")
 
 
 def check(record: Record, gate: Gate, selected: Sequence[str]) -> list[str]:
@@ -158,7 +160,7 @@ def check(record: Record, gate: Gate, selected: Sequence[str]) -> list[str]:
     edited = [f"the workload {name} is another one now" for name in held if entry.workloads[name] != now.get(name)]
     if edited:
         raise UsageError(f"the gate is not comparable with this run: {'; '.join(edited)}",
-                         "look at the figures, then set it anew with --write-gate")
+                         f"look at the figures, then set it anew: {WAYS}")
     counted = entry_of(record).instructions
     worse, better = [], []
     for name, limit in entry.instructions.items():
@@ -176,5 +178,5 @@ def check(record: Record, gate: Gate, selected: Sequence[str]) -> list[str]:
             better.append(text)
     if worse:
         raise RegressionError(f"{len(worse)} of {len(entry.instructions)} figures are worse than the gate allows",
-                              "mend the cause, or set the gate anew with --write-gate and say why", tuple(worse))
+                              f"mend the cause, or set the gate anew and say why: {WAYS}", tuple(worse))
     return better
