@@ -22,15 +22,23 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from orchestration.base import tools
-from orchestration.base.errors import InfrastructureError, MissingError, QuollError, UsageError
+from orchestration.base.errors import (
+    EXIT_INTERRUPTED,
+    BuildError,
+    InfrastructureError,
+    MissingError,
+    QuollError,
+    UsageError,
+)
 from orchestration.base.rundir import RUNS_VARIABLE
 from orchestration.base.tree import ROOT
 from orchestration.matrix.plan import Cell
 
 PASS, RETRIED, FAIL, INFRASTRUCTURE, SKIPPED = "pass", "pass after retry", "fail", "infrastructure", "skipped"
 OUTCOMES = (PASS, RETRIED, FAIL, INFRASTRUCTURE, SKIPPED)
-# What these say is not about the system under test: usage, missing packages, infrastructure, builds.
-TOOL_CODES = {UsageError.exit_code, MissingError.exit_code, InfrastructureError.exit_code, 121, 130}
+# Exit codes that are not about the system under test.
+TOOL_CODES = {*(error.exit_code for error in (UsageError, MissingError, InfrastructureError, BuildError)),
+              EXIT_INTERRUPTED}
 SAYS = "orchestrate: "
 TIME_UP = -1
 KILL_GRACE = 30.0
