@@ -10,9 +10,10 @@ GPL, BSD = "GPL-2.0-only", "BSD-2-Clause"
 # What may carry a comment.
 LICENSED = ("*.py", "*.c", "*.h", "*.S", "*.ld", "*.dts", "*.sh", "*.toml", "*.yaml", "*.yml", "*.ini", "meson.build",
             "orchestrate")
-# The licence of C and assembler by folder, the first that fits. tests/system has both: some runs as a server.
-BY_FOLDER = {"kernel/abi": BSD, "kernel/lib": BSD, "servers/libl4": BSD, "kernel": GPL, "servers/root": GPL,
-             "servers/drivers": GPL, "servers/services": GPL, "servers/platform": GPL, "tests/kernel": GPL}
+# The licence of C and assembler by folder or file, the first that fits. tests/system has both: some runs as a server.
+BY_FOLDER = {"kernel/abi": BSD, "kernel/lib": BSD, "kernel": GPL, "servers/libl4": BSD,
+             "servers/lib/class/serial.h": GPL, "servers/lib": BSD, "servers/fronts/lib": BSD, "servers": GPL,
+             "tests/kernel": GPL}
 C_SOURCES = (".c", ".h", ".S")
 # Lines of a file, by folder and by the end of its name. A longer one wants to be two.
 SIZES = (("", (".c", ".h", ".S"), 600), ("orchestration", (".py",), 300), ("kernel", (".py",), 300),
@@ -32,7 +33,7 @@ def licences(tree: Tree) -> list[Finding]:
         tagged = [line.partition(TAG)[2].split()[0] for line in first if TAG in line]
         valid = [BSD] if path.suffix == ".py" else [GPL, BSD]
         if path.suffix in C_SOURCES:
-            valid = [licence for folder, licence in BY_FOLDER.items() if name.startswith(f"{folder}/")][:1] or valid
+            valid = [licence for folder, licence in BY_FOLDER.items() if f"{name}/".startswith(f"{folder}/")][:1] or valid
         if tagged[:1] not in [[one] for one in valid]:
             said = f"the licence is {tagged[0]}" if tagged else "no licence"
             found.append(Finding(name, 1, f"{said} in the first two lines; wanted: {TAG}{' or '.join(valid)}"))
