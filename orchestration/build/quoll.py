@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.base import tools
+from orchestration.base import doctor, tools
 from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache, files_below, key_of
 from orchestration.base.errors import BuildError
@@ -71,15 +72,21 @@ def abi_folder() -> Path:
     """Return the folder with quoll_abi.py, the ABI's constants with their types, generated if need be.
 
     It is beside the Python packages, where mypy_path of pyproject.toml finds it: so the types of constants are checked.
+    Where this user may not write there, it is in the cache, by the key of its sources: several checkouts may use that.
     """
-    module = VENV / "abi" / "quoll_abi.py"
-    stamp = f"# {key_of('abi', files=files_below(ROOT / 'kernel/abi'), base=ROOT)}\n"
+    key = key_of("abi", files=files_below(ROOT / "kernel/abi"), base=ROOT)
+    packages = ROOT / ".venv"
+    folder = packages / "abi" if os.access(packages, os.W_OK) else doctor.cache_root() / "abi" / key
+    module, stamp = folder / "quoll_abi.py", f"# {key}\n"
     if not module.exists() or not module.read_text().startswith(stamp):
-        module.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=module.parent, suffix=".new", delete=False) as new:
-            new.write(stamp + generate("--python"))
+        text = stamp + generate("--python")
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".new", delete=False) as new:
+            new.write(text)
+        # Others may use the checkout as well.
+        Path(new.name).chmod(0o644)
         Path(new.name).rename(module)
-    return module.parent
+    return folder
 
 
 def abi(arch: Arch) -> Abi:

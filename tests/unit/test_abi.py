@@ -176,6 +176,21 @@ def test_mypy_checks_names_of_constants(tmp_path: Path) -> None:
     assert [line.split(": ")[0] for line in done.stdout.splitlines()[:-1]] == ["a.py:4", "a.py:5"], done.stdout
 
 
+def test_who_may_not_write_into_the_checkout_has_the_module_in_the_cache(monkeypatch: pytest.MonkeyPatch,
+                                                                         tmp_path: Path) -> None:
+    usual = (quoll.abi_folder() / "quoll_abi.py").read_text()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    module = quoll.abi_folder() / "quoll_abi.py"
+    assert module.is_relative_to(tmp_path)
+    assert module.read_text() == usual
+    made = module.stat()
+    assert made.st_mode & 0o777 == 0o644
+    assert quoll.abi_folder() == module.parent
+    assert module.stat().st_ino == made.st_ino
+    assert list(module.parent.iterdir()) == [module]
+
+
 @pytest.mark.parametrize("arch", ARCHES)
 def test_page_names_everything(arch: str) -> None:
     """The reference mentions every number, structure and register, and arguments with their units."""
