@@ -33,7 +33,7 @@ def licences(tree: Tree) -> list[Finding]:
         tagged = [line.partition(TAG)[2].split()[0] for line in first if TAG in line]
         valid = [BSD] if path.suffix == ".py" else [GPL, BSD]
         if path.suffix in C_SOURCES:
-            valid = [licence for folder, licence in BY_FOLDER.items() if f"{name}/".startswith(f"{folder}/")][:1] or valid
+            valid = [licence for place, licence in BY_FOLDER.items() if f"{name}/".startswith(f"{place}/")][:1] or valid
         if tagged[:1] not in [[one] for one in valid]:
             said = f"the licence is {tagged[0]}" if tagged else "no licence"
             found.append(Finding(name, 1, f"{said} in the first two lines; wanted: {TAG}{' or '.join(valid)}"))
