@@ -94,7 +94,8 @@ def recipe(*modules: Path) -> str:
     """Return a hash of what modules do: of their code without imports, docstrings and comments.
 
     As a part of a key it makes entries anew when the code that makes them changes, but not when a module moves or
-    a comment is rewritten.
+    a comment is rewritten. What a module imports is not in it: where that decides what an entry holds, give it to
+    key_of() as well. Releases of Python may print a syntax tree in different ways; then entries are made anew.
     """
     digest = hashlib.sha256()
     for module in modules:
