@@ -23,7 +23,7 @@ UNREACHED = ROOT / "tests/kernel/unreached.yaml"
 # this replaces. Each boots in seconds and needs no Linux.
 TESTS = ("tests/system/test_kernel.py", "tests/system/test_kernel_start.py", "tests/system/test_attack.py",
          "tests/system/test_model.py")
-SELECTION = "not counting and not checking and not trace"
+SELECTION = "not counting and not checking"
 
 
 def coverage_command(

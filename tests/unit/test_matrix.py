@@ -222,6 +222,11 @@ def test_the_jobs_are_what_their_file_makes(root: Path, name: str) -> None:
     assert int(gitlab[name]["timeout"].split()[0]) == job["timeout-minutes"] <= 180
 
 
+def test_every_test_of_a_machine_is_in_the_nightly(root: Path) -> None:
+    listed = {path.split()[0] for path in plan.load(root / "ci/nightly.yaml").tests}
+    assert listed == {str(path.relative_to(root)) for path in (root / "tests/system").glob("test_*.py")}
+
+
 def test_every_part_of_the_jobs_has_cells(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("nightly", "push"):
         path = root / f"ci/{name}.yaml"
