@@ -12,6 +12,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestration.base.arch import ARCHES, Arch
@@ -21,7 +22,7 @@ from orchestration.base.tools import program
 from orchestration.base.tree import ROOT
 from orchestration.bench import tables
 from orchestration.bench.runner import counted_run
-from orchestration.bench.sides import counted, emulator_version
+from orchestration.bench.sides import counted, emulator_version, revision
 from orchestration.bench.store import Store
 from orchestration.bench.tables import Row
 from orchestration.bench.terms import GUEST, MICRO, NATIVE, Clock
@@ -111,6 +112,7 @@ def page(figures: Mapping[str, Figures]) -> str:
            "Instructions are counted by `-icount shift=0,sleep=off`, user mode and all privileged work included. On "
            "x86_64 a string instruction counts once for each step, so the CPU is without its byte-wise ones. CPUs: "
            f"{', '.join(f'{name} `{ARCHES[name].counted_cpu}`' for name in names)}.", "",
+           f"{datetime.now(UTC).date()}, revision `{revision()}`.", "",
            "## Linux on L4 against Linux on the bare machine", "",
            "The same 6.12 source and the same files; native is the architecture's own port with "
            "`orchestration/build/configs/native*.config`. What each operation does: `rootfs/workloads`; what L4 "
