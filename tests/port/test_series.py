@@ -43,8 +43,8 @@ Signed-off-by: Quoll developers <quoll@localhost>
 
 @pytest.fixture(scope="module")
 def folder(cache: Cache) -> Iterator[Path]:
-    """Return the folder of the walk, which keeps its objects for the next one. One walk at a time has it."""
-    with cache.lock("series"):
+    """Return the folder of the walk, which keeps its objects for the next one."""
+    with walk_series.locked(cache.root / "series"):
         yield cache.root / "series"
 
 

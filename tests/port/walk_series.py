@@ -16,10 +16,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.base import tools
+from orchestration.base import ownership, tools
 from orchestration.base.arch import ARCHES, Arch
 from orchestration.base.errors import BuildError, QuollError
 from orchestration.build import linux
@@ -133,9 +135,16 @@ def compilers(arch: Arch) -> list[str]:
     return [f"CROSS_COMPILE={arch.prefix}", f"CC={ccache}{arch.compiler}", f"HOSTCC={ccache}gcc"]
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make a folder if need be and hold its lock: two walks would remove each other's source."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ownership.lock(folder / "lock", lambda: print(f"waiting for another walk in {folder}", flush=True)):
+        yield
+
+
 def walk(folder: Path, first: int, builds: bool = True) -> list[str]:
     """Apply the series, and check and build from the patch with the index first on; return a line for each."""
-    folder.mkdir(parents=True, exist_ok=True)
     state, patches, lines = Walk(folder), linux.series(), []
     state.unpack(patches[:first])
     for patch in patches[first:]:
@@ -161,9 +170,11 @@ def main() -> int:
     chosen = parser.parse_args()
     patches = linux.series()
     first = len(patches) - chosen.last if chosen.last else chosen.first - 1
+    folder = chosen.folder.resolve()
     try:
-        walk(chosen.folder.resolve(), first, builds=not chosen.checks)
-        warnings = [line for arch in ARCHES.values() if chosen.sparse for line in Walk(chosen.folder).sparse(arch)]
+        with locked(folder):
+            walk(folder, first, builds=not chosen.checks)
+            warnings = [line for arch in ARCHES.values() if chosen.sparse for line in Walk(folder).sparse(arch)]
     except QuollError as error:
         print(error, error.hint, *error.details, sep="\n", file=sys.stderr)
         return 1
