@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import shlex
 import signal
@@ -36,6 +37,8 @@ from orchestration.machine.terminal import INPUT, Terminal, serve
 # Seconds that a machine's orchestrator takes at most from QEMU's end to the result of the run.
 RESULT_LIMIT = 10.0
 DETACH = 0x1D  # Ctrl-], as telnet has it
+# What stat prints of a file's mode.
+MODE = re.compile(r"[0-7]{1,4}")
 GDB_SCRIPT = ROOT / "orchestration" / "running" / "gdb_servers.py"
 
 
@@ -219,9 +222,12 @@ def download(connection: ssh.Connection, source: str, target: Path) -> int:
     if not place.parent.is_dir():
         raise UsageError(f"cp: {place.parent} is no folder")
     if kind != "folder":
+        if not MODE.fullmatch(kind):
+            raise InfrastructureError(f"cp: the guest says {kind!r} of {source}")
         with place.open("wb") as stream:
             run(connection, f"cat {quoted}", out=stream)
-        place.chmod(int(kind, 8))
+        # As tarfile's filter for data: no set-user-ID bit of a guest, and nobody else may write.
+        place.chmod(int(kind, 8) & 0o755)
         return 0
     with tempfile.TemporaryFile() as stream:
         run(connection, f"tar -C {quoted} -cf - .", out=stream)

@@ -164,6 +164,20 @@ def test_a_guests_folder_cannot_reach_out_of_its_own(tmp_path: Path) -> None:
     assert (tmp_path / "place/out").is_dir() and not (tmp_path / "place/out").is_symlink()
 
 
+@pytest.mark.parametrize(("told", "mode"), [("6777", 0o755), ("640", 0o640), ("4294967296", None), ("rw", None)])
+def test_a_guests_file_gets_no_rights_beyond_its_owners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str,
+                                                        mode: int | None) -> None:
+    monkeypatch.setattr(reach, "run", lambda connection, command, out=None: told.encode() + b"\n")
+    copied = tmp_path / "program"
+    if mode is None:
+        with pytest.raises(InfrastructureError, match=told):
+            reach.download(None, "/bin/program", copied)  # type: ignore[arg-type]
+        assert not copied.exists()
+    else:
+        assert reach.download(None, "/bin/program", copied) == 0  # type: ignore[arg-type]
+        assert copied.stat().st_mode & 0o7777 == mode
+
+
 @pytest.mark.parametrize("command", ["gdb", "trace", "dossier"])
 def test_linux_on_the_bare_machine_has_no_l4_to_look_into(tmp_path: Path, command: str,
                                                           capsys: pytest.CaptureFixture[str]) -> None:
