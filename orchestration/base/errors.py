@@ -11,8 +11,12 @@ from typing import ClassVar
 
 
 def printable(text: str) -> str:
-    """Return a guest's text with control characters replaced: a terminal would act on them or answer them."""
-    return "".join(one if one.isprintable() or one == "\t" else "\N{REPLACEMENT CHARACTER}" for one in text)
+    """Return a guest's text with control characters replaced: a terminal would act on them or answer them.
+
+    Bytes of a path that are no UTF-8 (surrogates) stay: standard error escapes them.
+    """
+    return "".join(one if one.isprintable() or one == "\t" or "\udc80" <= one <= "\udcff"
+                   else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 class QuollError(Exception):
@@ -29,12 +33,10 @@ class QuollError(Exception):
         self.details = details
 
     def lines(self) -> list[str]:
-        """Return what to print: details, then the message, then the hint."""
-        out = [f"  | {printable(line)}" for line in self.details]
-        out.append(f"orchestrate: {self.message}")
-        if self.hint:
-            out.append(f"  hint: {self.hint}")
-        return out
+        """Return what to print: details, then the message, then the hint. Each may quote a guest."""
+        said = [f"orchestrate: {self.message}", *([f"  hint: {self.hint}"] if self.hint else [])]
+        return [*(f"  | {printable(line)}" for line in self.details),
+                *(printable(line) for text in said for line in text.split("\n"))]
 
 
 class UsageError(QuollError):

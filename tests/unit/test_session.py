@@ -137,3 +137,5 @@ def test_a_terminal_that_has_hung_up_keeps_no_machine(tmp_path: Path, monkeypatc
 
 def test_a_guests_words_do_nothing_to_a_terminal() -> None:
     assert PanicError("x", details=("a\x1b[6n\x9b0cä\t\r",)).lines()[0] == "  | a\ufffd[6n\ufffd0cä\t\ufffd"
+    assert PanicError("a\x1b[6n\nb \udcff", "see \x9b").lines() == [
+        "orchestrate: a\ufffd[6n", "b \udcff", "  hint: see \ufffd"]
