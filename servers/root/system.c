@@ -13,6 +13,19 @@ const struct system_guest system_guest[SYSTEM_GUESTS] = {
 	{ .kernel = "linux", .device_tree = "dtb", .archive = "initrd" },
 };
 
+/* Two servers of one description: a device has one driver, a guest's device one back end, the log one way out. */
+static void check_pair(const struct l4_system_server *a, const struct l4_system_server *b)
+{
+	const char *first = (const char *)a->program, *second = (const char *)b->program;
+
+	if (a->guest == b->guest && a->front == b->front)
+		fail("system: %s and %s are the same device", first, second);
+	if (!strncmp((const char *)a->device, (const char *)b->device, sizeof(a->device)))
+		fail("system: %s and %s drive the same %s", first, second, (const char *)a->device);
+	if (a->flags & b->flags & L4_SYSTEM_WRITES_LOG)
+		fail("system: %s and %s write the log", first, second);
+}
+
 static void check_server(const struct l4_system_server *server)
 {
 	const struct l4_system_server *other;
@@ -22,10 +35,11 @@ static void check_server(const struct l4_system_server *server)
 	if (server->guest >= SYSTEM_GUESTS || server->front >= L4_GUEST_DEVICES)
 		fail("system: %s is device %u of guest %u, which there is not", (const char *)server->program,
 		     server->front, server->guest);
+	if (server->flags & ~(u32)L4_SYSTEM_WRITES_LOG || server->reserved)
+		fail("system: %s has flags %x %x, of which some are unknown", (const char *)server->program,
+		     server->flags, server->reserved);
 	for (other = servers; other != server; other++)
-		if (other->guest == server->guest && other->front == server->front)
-			fail("system: %s and %s are the same device", (const char *)other->program,
-			     (const char *)server->program);
+		check_pair(other, server);
 }
 
 void system_init(void)

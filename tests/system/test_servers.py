@@ -402,6 +402,11 @@ def test_files_of_a_guest_in_the_wrong_place_are_refused(run: Callable[..., Outc
     (lambda table: table[:-1], "system: 143 bytes are not at most 16 servers"),
     (lambda table: table * 6, "system: 864 bytes are not at most 16 servers"),
     (lambda table: table + table[:48], "system: console and console are the same device"),
+    (lambda table: table.replace(b"network card", b"disk".ljust(12, b"\0")),
+     "system: block and net drive the same disk"),
+    (lambda table: table[:88] + table[40:44] + table[92:], "system: console and block write the log"),
+    (lambda table: table[:40] + b"\x02" + table[41:], "system: console has flags 2 0, of which some are unknown"),
+    (lambda table: table[:44] + b"\x01" + table[45:], "system: console has flags 1 1, of which some are unknown"),
     (lambda table: table.replace(b"disk", b"tape"), "the system asks for a tape, which nothing here finds"),
     (lambda table: table.replace(b"net".ljust(16, b"\0"), b"n" * 16), "system: server 2 has no name that ends"),
     (lambda table: table[:36] + b"\x08" + table[37:], "system: console is device 8 of guest 0, which there is not")])
