@@ -292,6 +292,18 @@ def test_the_guest_starts_without_a_server_that_never_lives(run: Callable[..., O
     assert results(outcome) == [line for line in PASSED if "packets" not in line]
 
 
+def test_a_server_of_other_protocols_ends_at_once(run: Callable[..., Outcome], tmp_path: Path,
+                                                  compile_server: Callable[..., Path]) -> None:
+    other = tmp_path / "other.h"
+    other.write_text("#include <abi_servers.h>\n#undef L4_SERVERS_HASH\n#define L4_SERVERS_HASH 1UL\n")
+    net = compile_server("net-other", "net", "crash.c", "backend_push", "-DCRASH_EVERY=0", "-DCRASH_HANGS=0",
+                         "-DCRASH_LIVES=1", "-include", str(other))
+    outcome = run(servers={"net": net})
+    assert any(line.startswith("root pager has other protocols (") and line.endswith(", not 1)")
+               for line in outcome.log)
+    assert "root: server net does not stay alive: linux starts without it" in outcome.log
+
+
 def test_panic_text_reaches_the_log(run: Callable[..., Outcome]) -> None:
     outcome = run("p")
     assert "root: guest panic: the test wants it" in outcome.log

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The guest's disk (virtio 1.2, section 5.2): what of the machine's disk the guest may see and use. */
 #include <base/lib.h>
+#include <base/server.h>
 #include <class/block.h>
 
 #include "../lib/front.h"
@@ -22,6 +23,7 @@ int l4_main(void *arg)
 {
 	static struct block_device disk;
 
+	l4_server_check();
 	block_open(&disk);
 	/* A request is a header, segments and a status. */
 	if (disk.config.seg_max > disk.buffers - 2U)

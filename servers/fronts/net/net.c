@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The guest's network card (virtio 1.2, section 5.1): what of the machine's card the guest may see and use. */
 #include <base/lib.h>
+#include <base/server.h>
 #include <class/net.h>
 
 #include "../lib/front.h"
@@ -27,6 +28,7 @@ int l4_main(void *arg)
 {
 	static struct net_device card;
 
+	l4_server_check();
 	net_open(&card);
 	front_serve(card.features, card.buffers, &card.config);
 }

@@ -4,6 +4,14 @@
 #include <base/server.h>
 #include <l4/syscall.h>
 
+void l4_server_check(void)
+{
+	u64 hash = ((const struct l4_server_info *)L4_SERVER_INFO_VADDR)->servers_hash;
+
+	if (hash != L4_SERVERS_HASH)
+		l4_die("root pager has other protocols (%lx, not %lx)", hash, L4_SERVERS_HASH);
+}
+
 unsigned long l4_server_ready(void)
 {
 	struct l4_msg msg = { .tag = l4_tag(L4_ROOT_READY, 1, 0) };

@@ -100,6 +100,7 @@ int l4_main(void *arg)
 	unsigned long bits = L4_SERVER_EVENT_IRQ, position;
 	bool done, inherited, first = true;
 
+	l4_server_check();
 	if (!line_has_driver())
 		l4_die("no driver for registers of type %u", uart_registers()->type);
 	if (resource_first(info, L4_RESOURCE_DMA_MEMORY)->size < sizeof(*state))
