@@ -23,11 +23,13 @@ from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache, files_below, key_of
 from orchestration.base.errors import BuildError
 from orchestration.base.tree import ROOT, VENV
+from orchestration.build import system
 
 if TYPE_CHECKING:
     from quoll_abi import Abi
 
-SERVERS = ("root", "console", "block", "net")
+SERVERS = ("root", *(server.program for server in system.SERVERS))
+"""Programs in the boot image, beside Linux."""
 KERNEL = "quoll.elf"
 KERNEL_TESTS = "ktest"
 KERNEL_BENCH = "kbench"

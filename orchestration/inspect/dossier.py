@@ -16,7 +16,7 @@ from orchestration.base.arch import Arch
 from orchestration.base.errors import InfrastructureError
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import tail
-from orchestration.build import system
+from orchestration.build import quoll, system
 from orchestration.inspect import kernel_objects, trace
 from orchestration.inspect.gdbstub import Stub, Target
 from orchestration.inspect.kernel_objects import GUEST, Thread, kernel_memory
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 SAMPLES, SAMPLE_SECONDS = 24, 0.04
 STACK_WORDS = 96
-SERVERS = ("root", *kernel_objects.SERVERS)
 
 
 class Monitor(trace.Memory, Protocol):
@@ -86,7 +85,7 @@ class Dossier:
         self.traced(found)
         for title, name in (("log of L4 and its servers", "l4.log"), ("guest's console", "console.log")):
             self.section(title, list(tail(self.machine.run.file(name), 40)))
-        for server in SERVERS:
+        for server in quoll.SERVERS:
             lines = [line for line in tail(self.machine.run.file("l4.log"), 4000) if line.startswith(f"{server}:")
                      or f" {server} " in line]
             self.section(f"last words of and about {server}", lines[-6:])
@@ -111,7 +110,7 @@ class Dossier:
         found = {}
         if self.kernel is not None and self.kernel.exists():
             found["L4"] = Symbols(self.kernel)
-            for server in SERVERS:
+            for server in quoll.SERVERS:
                 if (path := self.kernel.with_name(server)).exists():
                     found[server] = Symbols(path)
         if self.linux is not None and self.linux.exists():
