@@ -13,7 +13,7 @@ from pathlib import Path
 from orchestration.base import tools
 from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache, key_of, recipe
-from orchestration.base.errors import QuollError, UsageError
+from orchestration.base.errors import InfrastructureError, QuollError, UsageError
 from orchestration.base.tree import ROOT
 from orchestration.bench.workload import FOLDER, Workload
 from orchestration.build import quoll, rootfs
@@ -34,7 +34,12 @@ def digest(arch: Arch, cache: Cache, workload: Workload) -> str:
     packages = ""
     if workload.description.packages:
         packages = content(rootfs.packages(arch, cache, rootfs.Spec(extra=workload.description.packages)))
-    return key_of(packages, *FLAGS, files=[*workload.files(), TIMED],
+    return key_of_sources(workload, packages, *FLAGS)
+
+
+def key_of_sources(workload: Workload, *parts: str) -> str:
+    """Return a key of strings and of a workload's own sources, with their places in its folder."""
+    return key_of(*parts, files=[*workload.files(), TIMED],
                   base=FOLDER if workload.folder.is_relative_to(FOLDER) else None)
 
 
@@ -69,8 +74,8 @@ def pack(arch: Arch, cache: Cache, workload: Workload) -> Path:
             for path in workload.scripts():
                 add(archive, str(path.relative_to(workload.folder)), path.read_bytes())
 
-    key = key_of(arch.name, quoll.compiler_version(arch.compiler), *FLAGS, workload.name,
-                 recipe(Path(__file__)), files=[*workload.files(), TIMED])
+    key = key_of_sources(workload, arch.name, quoll.compiler_version(arch.compiler), *FLAGS, workload.name,
+                         recipe(Path(__file__)))
     return cache.get("workload", key, make) / PACKED
 
 
@@ -82,13 +87,16 @@ def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def unpack(data: bytes) -> dict[str, str]:
-    """Return the regular files of a tar file by name, as text."""
+    """Return the regular files of a guest's tar file by name, as text; raise InfrastructureError when it is none."""
     found = {}
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        for entry in archive:
-            stream = archive.extractfile(entry) if entry.isreg() else None
-            if stream is not None:
-                found[str(Path(entry.name))] = stream.read().decode(errors="replace")
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            for entry in archive:
+                stream = archive.extractfile(entry) if entry.isreg() else None
+                if stream is not None:
+                    found[str(Path(entry.name))] = stream.read().decode(errors="replace")
+    except tarfile.TarError as error:
+        raise InfrastructureError(f"what the guest sent is no tar file: {error}") from error
     return found
 
 

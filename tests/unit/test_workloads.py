@@ -13,7 +13,7 @@ import pytest
 
 from orchestration.base.arch import ARCHES
 from orchestration.base.cache import Cache
-from orchestration.base.errors import BuildError, QuollError, UsageError, WorkloadError
+from orchestration.base.errors import BuildError, InfrastructureError, QuollError, UsageError, WorkloadError
 from orchestration.bench import kit, workload
 from orchestration.bench.terms import Clock
 from orchestration.bench.workload import Metric, load
@@ -191,6 +191,24 @@ def test_a_digest_names_the_work(folder: Path, tmp_path: Path, monkeypatch: pyte
         found.append(digest())
     assert before not in found
     assert found[0] == found[1] != found[2]
+
+
+def test_a_key_names_the_places_of_sources(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kit, "FOLDER", folder)
+    monkeypatch.setattr(kit, "TIMED", folder / "timed.c")
+    (folder / "timed.c").write_text("")
+    keys = []
+    for texts in (("1", "2"), ("2", "1")):
+        for place, text in zip("ab", texts, strict=True):
+            (folder / "one" / place).mkdir(exist_ok=True)
+            (folder / "one" / place / "go.sh").write_text(text)
+        keys.append(kit.key_of_sources(load("one", folder)))
+    assert keys[0] != keys[1]
+
+
+def test_what_is_no_tar_file_is_an_error_of_one_run() -> None:
+    with pytest.raises(InfrastructureError, match="no tar file"):
+        kit.unpack(b"x" * 1024)
 
 
 def test_unpacking_ignores_what_is_no_file() -> None:
