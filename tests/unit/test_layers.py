@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.bootstrap import ROOT
+from orchestration.base.tree import ROOT
 from orchestration.lint.circles import c_graph
 from orchestration.lint.core import Tree
 
