@@ -24,7 +24,7 @@ def pytest_command(words: Annotated[list[str] | None, typer.Argument(
     coverage: Annotated[bool, typer.Option("--coverage", help="report which lines and branches of our Python code "
                                                               "the tests execute")] = False,
 ) -> int:
-    """Run every test, on every architecture or on those named first; what follows them goes to pytest."""
+    """Run the linters and the tests, on every architecture or on those named first; what follows goes to pytest."""
     rest = list(words or [])
     chosen = []
     while rest and rest[0] in arches.ARCHES:
