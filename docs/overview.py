@@ -62,13 +62,13 @@ def overview() -> drawsvg.Drawing:
     note(drawing, 104, "Quoll hands system calls and", "page faults of the programs to Linux,", "which answers them")
     quarter = (COLUMN - 30) / 4
     for at, (name, what) in enumerate((("console", "serial line"), ("block", "disk"), ("net", "network card"),
-                                       ("root pager", "memory, lives"))):
+                                       ("root pager", "memory, restarts"))):
         box(drawing, "server", LEFT + at * (quarter + 10), 168, quarter, 76, name, what)
     note(drawing, 192, "Drivers are programs, too. One that", "crashes is started anew, and Linux", "goes on")
     drawing.append(drawsvg.Line(20, 268, WIDTH - 20, 268, class_="border"))
     box(drawing, "kernel", LEFT, 292, COLUMN, 92, "Quoll, the L4 microkernel",
         "messages, capabilities, address spaces, scheduling,", "virtual CPUs for guest kernels")
-    note(drawing, 322, "The only code with privilege:", "about 7,000 lines of C and assembler", "for each architecture")
+    note(drawing, 322, "The only code with privilege:", "about 7,000 lines without comments", "for each architecture")
     box(drawing, "machine", LEFT, 404, COLUMN, 76, "x86_64, riscv64 or aarch64", "emulated by QEMU")
     for top, lines in ((136, ("user mode", "of the CPU")), (332, ("privileged", "mode"))):
         for at, line in enumerate(lines):
