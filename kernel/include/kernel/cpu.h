@@ -18,7 +18,7 @@ struct cpu {
 	struct thread *current;
 	bool need_resched;
 	bool yield;      /* current goes behind its peers */
-	bool log_unread; /* the log has grown since its reader was signalled; need_resched is set with it */
+	bool log_unread; /* the log has grown since its reader was signalled: need_resched is set until trap_exit() */
 	int ready_top;   /* highest priority with a ready thread, -1: none */
 	u64 ready_bits[L4_PRIORITIES / 64];
 	struct list timers;          /* sorted by when */

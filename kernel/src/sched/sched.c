@@ -216,7 +216,7 @@ static void direct_switch(struct thread *to)
 	struct cpu *cpu = this_cpu();
 
 	charge(cpu);
-	assert(!can_run(cpu->current) && sched_may_switch(to));
+	assert(!can_run(cpu->current) && sched_may_switch(to) && !cpu->log_unread);
 	switch_to(cpu, to);
 }
 
