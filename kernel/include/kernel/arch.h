@@ -58,8 +58,8 @@ void arch_timer_set(u64 when);     /* a time that has passed interrupts at once 
 bool arch_interrupt_pending(void); /* would the CPU take one now, were interrupts enabled? */
 
 /*
- * arch/cpu.h: arch_port_in(port, width) and arch_port_out(port, width, value), if ARCH_IOPORTS is not 0; width is 1, 2
- * or 4.
+ * arch/cpu.h: arch_port_in(port, width) and arch_port_out(port, width, value); width is 1, 2 or 4. Where ARCH_IOPORTS is
+ * 0 they are declared and not called.
  */
 
 #endif

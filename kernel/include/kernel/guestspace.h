@@ -2,7 +2,8 @@
 /*
  * GuestSpace: a software TLB of one of the guest's page tables. L4 walks the guest's table on a miss (guest/walk.c),
  * fills its own table (guest/fill.c), and may drop what it filled at any time. object/guestspace.c is the only file
- * that changes the members here, but for the list of tables, which is the pool's (paging/pool.c).
+ * that changes the members here, but for what follows from its tables: their list and link (paging/pool.c), and used
+ * (paging/table.c).
  */
 #ifndef KERNEL_GUESTSPACE_H
 #define KERNEL_GUESTSPACE_H

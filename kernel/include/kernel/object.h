@@ -14,7 +14,7 @@ struct object {
 	u8 size_bits;
 	u16 reserved;
 	u32 refs;
-	struct object *next_zombie; /* of those whose destruction is not finished: see revoke.c */
+	struct object *next_zombie; /* of those whose destruction is not finished: see lifetime.c */
 };
 
 struct invocation {
@@ -29,7 +29,7 @@ struct invocation {
 enum type_flag {
 	TYPE_OBJECT = 1, /* has an object in memory */
 	TYPE_SLOW = 2,   /* deleting one capability may take long: look for an interrupt after each */
-	TYPE_DEFER = 4,  /* destroyed by slot_reap() only, so that deletion does not recurse */
+	TYPE_DEFER = 4,  /* destroyed by object_reap() only, so that deletion does not recurse */
 };
 
 /*

@@ -8,7 +8,7 @@
 
 #include <kernel/list.h>
 
-/* The object that a timer is part of. entry/interrupt.c calls its function: the kernel has no function pointers. */
+/* The object that a timer is part of. entry/trap.c calls its function: the kernel has no function pointers. */
 enum timer_kind { TIMER_SCHED_CONTEXT, TIMER_VCPU, TIMER_IRQ_PAUSE };
 
 struct timer {

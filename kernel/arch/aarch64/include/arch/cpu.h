@@ -32,7 +32,7 @@ struct arch_cpu {
 	u64 asid_root[1 << ARCH_ASID_BITS]; /* root whose translations the TLB may hold under an ASID; 0: flush */
 } __aligned(16);
 
-/* There are no I/O ports: a read has no answer, as on a machine where no device has the port. */
+/* There are no I/O ports: no caller gets here. */
 static inline u32 arch_port_in(u16 port, u64 width) { return ~0U; }
 static inline void arch_port_out(u16 port, u64 width, u32 value) {}
 
