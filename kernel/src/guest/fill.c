@@ -19,7 +19,7 @@ static u64 *leaf_entry(struct vspace *v, struct guestspace *g, u64 vaddr, u64 *p
 		e = aligned(*pa, level_span(*level)) ? table_entry(v, g, root, vaddr, *level, true) : NULL;
 		if (e && (!pte_valid(*e) || pte_leaf(*e, *level)))
 			return e;
-		*pa += align_down(vaddr & (level_span(*level) - 1), L4_PAGE_SIZE);
+		*pa += align_down(level_offset(vaddr, *level), L4_PAGE_SIZE);
 		*level = 0;
 	}
 	return table_entry(v, g, root, vaddr, 0, true);
@@ -117,7 +117,7 @@ bool guest_fill(struct vspace *v, struct guestspace *g, u64 guest_root, u64 vadd
 void guest_hint(struct guestspace *g, u64 vaddr, u64 pages)
 {
 	while (pages && vaddr < ARCH_USER_TOP && g->guest_root != NEVER) {
-		u64 count = min_u64(pages, 512 - (vaddr >> L4_PAGE_BITS & 511)), e;
+		u64 count = min_u64(pages, TABLE_ENTRIES - level_index(vaddr, 0)), e;
 		const u64 *leaf;
 		int level;
 

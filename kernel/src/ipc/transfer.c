@@ -34,7 +34,7 @@ static u64 transfer_caps(struct thread *from, struct thread *to, u64 n)
 		if (!dst || dst->type || cap_lookup(from, READ_ONCE(from->utcb->caps[k]), &src) ||
 		    src->type == L4_TYPE_UNTYPED)
 			break;
-		slot_copy(dst, src, L4_RIGHT_ALL, src->badge, true);
+		slot_copy(dst, src, L4_RIGHT_ALL, src->word, true);
 	}
 	return k;
 }
