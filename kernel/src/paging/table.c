@@ -54,7 +54,7 @@ u64 *table_lookup(u64 *root, u64 vaddr, int *level)
 		}
 		table = arch_ptr(pte_addr(*e));
 	}
-	return NULL;
+	return NULL; /* never: a valid entry of level 0 is a leaf */
 }
 
 /* Write a leaf of MAP's into an entry that is not valid. */
