@@ -122,6 +122,7 @@ TEST(vspace_attach)
 	u64 v = obj_new(L4_TYPE_VSPACE, L4_VSPACE_MIN_BITS), f = obj_new(L4_TYPE_FRAME, 14);
 	u64 other = obj_new(L4_TYPE_FRAME, 12), weak = cap_copy(f, L4_RIGHT_READ | L4_RIGHT_WRITE);
 	u64 many = slots_new(L4_GUEST_REGIONS + 1);
+	u32 i = 0;
 
 #define ATTACH(f, gpa) INV(v, L4_VSPACE_ATTACH, f, gpa)
 	ERR(ATTACH(4000, 0), CAP);
@@ -130,17 +131,16 @@ TEST(vspace_attach)
 	ERR(INV(cap_copy(v, L4_RIGHT_READ), L4_VSPACE_ATTACH, f, 0), RIGHTS);
 	ERR(ATTACH(f, 0x800), ALIGN);
 	/* the kernel reads a guest's memory by its own mapping, which has RAM only */
-	for (u32 i = 0; i < boot_info->untyped_count; i++)
-		if (boot_info->untyped[i].kind != L4_MEM_RAM) {
-			u64 no_ram = slot_new();
+	while (i < boot_info->untyped_count && boot_info->untyped[i].kind == L4_MEM_RAM)
+		i++;
+	if (CHECK(i < boot_info->untyped_count)) {
+		u64 no_ram = slot_new();
 
-			MUST(retype(L4_ROOT_SLOT_UNTYPED + i, L4_TYPE_FRAME, boot_info->untyped[i].size_bits, no_ram,
-			            1));
-			ERR(ATTACH(no_ram, 1UL << 40), ARG);
-			ERR(slot_delete(no_ram), OK);
-			ERR(slot_revoke(L4_ROOT_SLOT_UNTYPED + i), OK);
-			break;
-		}
+		MUST(retype(L4_ROOT_SLOT_UNTYPED + i, L4_TYPE_FRAME, boot_info->untyped[i].size_bits, no_ram, 1));
+		ERR(ATTACH(no_ram, 1UL << 40), ARG);
+		ERR(slot_delete(no_ram), OK);
+		ERR(slot_revoke(L4_ROOT_SLOT_UNTYPED + i), OK);
+	}
 	ERR(ATTACH(f, 0x10000), OK);
 	ERR(ATTACH(f, 0x20000), MAPPED);
 	ERR(MAP(v, f, TEST_VADDR, RW, 0), MAPPED);
