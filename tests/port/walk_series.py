@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Walk the Linux series: apply patch by patch, and after each one check it and build what must build.
 
-python3 -m tests.port.walk_series [--last N | --from N] [--checks] [--sparse] FOLDER
+.venv/bin/python -m tests.port.walk_series [--last N | --from N] [--checks] [--sparse] FOLDER
 
 After every patch a small ARCH=x86_64 builds. From the patch on that adds arch/l4/Kconfig, ARCH=l4 builds as well, for
 each CPU that its Kconfig offers. checkpatch finds nothing but the types in checkpatch.ignore, which names a reason for
