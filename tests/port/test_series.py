@@ -58,6 +58,15 @@ def test_an_exception_needs_a_reason() -> None:
         walk_series.exceptions("SPACING\n")
 
 
+def test_an_option_that_is_not_set_is_named(tmp_path: Path) -> None:
+    """Kconfig leaves out an option whose dependencies are not met, and says nothing."""
+    objects = tmp_path / "objects-x86_64"
+    objects.mkdir()
+    (objects / "wanted.config").write_text("# small\nCONFIG_NET=y\nCONFIG_TIME_NS=y\n")
+    (objects / ".config").write_text("CONFIG_NET=y\n# CONFIG_NAMESPACES is not set\n")
+    assert walk_series.Walk(tmp_path).unset("x86_64") == ["CONFIG_TIME_NS=y"]
+
+
 @pytest.mark.timeout(1800)
 def test_checkpatch_finds_nothing_in_the_last_patches(folder: Path, tmp_path: Path) -> None:
     """And it finds something in a patch that is wrong. The walk of the whole series checks the others."""

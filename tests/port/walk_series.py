@@ -119,6 +119,13 @@ class Walk:
             self.l4(arch)
         return ["stock", *(arch.name for arch in cpus)]
 
+    def unset(self, name: str) -> list[str]:
+        """Return the options that the build of a name was to have and has not."""
+        objects = self.folder / f"objects-{name}"
+        have = set((objects / ".config").read_text().splitlines())
+        return [line for line in (objects / "wanted.config").read_text().splitlines()
+                if line.startswith("CONFIG_") and line not in have]
+
     def sparse(self, arch: Arch) -> list[str]:
         """Return what sparse says of the architecture and the virtio transport for a CPU."""
         before = self.log.stat().st_size
@@ -154,6 +161,11 @@ def walk(folder: Path, first: int, builds: bool = True) -> list[str]:
             built = state.build() if builds else []
         except BuildError as error:
             raise BuildError(f"{patch.name}: {error}", error.hint, error.details) from error
+        # An option may come with a later patch, so only the last one must have all of them.
+        lost = [f"{name}: {line}" for name in built if patch == patches[-1] for line in state.unset(name)]
+        if lost:
+            raise BuildError("options of the walk's configurations are not set", "mend tests/port/*.config: an option "
+                             "does not exist or depends on another one", tuple(lost))
         lines.append(f"{patch.name}: {', '.join(built) or 'checked'}")
         print(lines[-1], flush=True)
     return lines
