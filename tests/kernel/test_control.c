@@ -53,3 +53,28 @@ TEST(control_log_bind)
 	l4_debug_write("# after it\n", 11);
 	ERR(INV(CONTROL, L4_CONTROL_LOG_BIND, 0), OK);
 }
+
+static void traps(struct helper *self) { arch_try_trap(); }
+
+static void waits(struct helper *self) { shared[1] = SYS(L4_SYS_WAIT, self->arg[0], 0).badge; }
+
+static void looks(struct helper *self) { shared[2] = shared[1]; }
+
+/* A message of the kernel itself signals the reader, whose thread runs before others of lower priority. */
+TEST(control_log_message_of_the_kernel)
+{
+	u64 n = obj_new(L4_TYPE_NOTIFICATION, 0);
+	struct helper *reader = helper_make(waits, n, 110), *h = helper_make(traps, 0, 100);
+	struct helper *next = helper_make(looks, 0, 90);
+
+	MUST(INV(h->thread, L4_THREAD_CONFIGURE, L4_ROOT_SLOT_CNODE, L4_ROOT_SLOT_VSPACE, (u64)h->utcb, 0));
+	helper_start(reader);
+	helper_settle();
+	ERR(INV(CONTROL, L4_CONTROL_LOG_BIND, cap_mint(n, L4_RIGHT_WRITE, 64)), OK);
+	helper_start(h);
+	helper_start(next);
+	helper_settle();
+	ERR(INV(CONTROL, L4_CONTROL_LOG_BIND, 0), OK);
+	EQ(shared[2], 64);
+	ERR(INV(h->thread, L4_THREAD_READ_REGS), OK);
+}
