@@ -123,6 +123,9 @@ class Disk(Verified):
     def after_power_off(self) -> None:
         """Compare the file on the disk's image with what the guest read last."""
         if not self.final:
+            # A program that ended early has told its own trouble.
+            if not self.troubles():
+                self.wrong.append("the disk program ended without the CRC of its file")
             return
         disk = self.session.machine.config.disk
         with OwnFolder(temporary(), PREFIX) as folder:

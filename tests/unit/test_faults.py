@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -20,10 +21,11 @@ from orchestration.base.tools import program
 from orchestration.cli import main as cli
 from orchestration.faults import campaign, results
 from orchestration.faults import plan as plans
-from orchestration.faults.verified import COMPLAINT, ConsoleText
+from orchestration.faults.verified import COMPLAINT, ConsoleText, Disk
 from orchestration.inspect import gdbstub, machine_code
 from orchestration.machine import boot
 from orchestration.machine.progress import Progress
+from orchestration.machine.session import Session
 
 # The instructions of machine_code.CODES, as an assembler reads them.
 SOURCES = {
@@ -112,6 +114,12 @@ def test_the_texts_of_both_sides_agree(root: Path, tmp_path: Path) -> None:
 
 def trials(*outcomes: str) -> list[results.Trial]:
     return [results.Trial(number, outcome, gap=number + 1.0) for number, outcome in enumerate(outcomes)]
+
+
+def test_a_disk_program_without_a_final_crc_is_wrong() -> None:
+    workload = Disk(cast("Session", SimpleNamespace()))
+    workload.after_power_off()
+    assert workload.wrong == ["the disk program ended without the CRC of its file"]
 
 
 def test_gaps_are_those_of_recoveries() -> None:
