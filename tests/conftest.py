@@ -22,6 +22,7 @@ from orchestration.base.tree import ROOT
 from orchestration.build import quoll
 from orchestration.inspect import lines
 from orchestration.machine import boot, qemu
+from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
 
 BUILDER = pytest.StashKey[ExitStack]()
@@ -66,7 +67,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if names and not session.config.option.collectonly:
         stack = session.config.stash[BUILDER] = ExitStack()
         builder = subprocess.Popen(
-            ["nice", "-n", "19", sys.executable, "-m", "orchestration", "build", *names], cwd=ROOT,
+            ["nice", "-n", "19", sys.executable, "-m", "orchestration", "build", "--no-config", *names], cwd=ROOT,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             process_group=stack.enter_context(tools.group()))
         stack.callback(end, builder)
@@ -129,6 +130,12 @@ def bare(arch: arches.Arch, cache: Cache) -> Path:
 
 
 @pytest.fixture(scope="session")
-def made(arch: arches.Arch, cache: Cache, progress: Progress) -> boot.Artefacts:
+def description(arch: arches.Arch) -> Description:
+    """The machine of the built-in defaults."""
+    return Description(arch=arch.name)
+
+
+@pytest.fixture(scope="session")
+def made(description: Description, cache: Cache, progress: Progress) -> boot.Artefacts:
     """Everything built, once for all tests of an architecture."""
-    return boot.artefacts(arch, cache, progress)
+    return boot.artefacts(description, cache, progress)

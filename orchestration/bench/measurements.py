@@ -28,6 +28,7 @@ from orchestration.bench.tables import Row
 from orchestration.bench.terms import GUEST, MICRO, NATIVE, Clock
 from orchestration.build import quoll
 from orchestration.machine import boot, kernel_tests
+from orchestration.machine.description import DEFAULT_MEMORY, Description
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import MIB
 
@@ -80,8 +81,9 @@ def text_size(arch: Arch, path: Path) -> str:
 def measure(arch: Arch, cache: Cache, progress: Progress) -> Figures:
     """Measure everything on one architecture."""
     progress.say(arch.name)
-    made = boot.artefacts(arch, cache, progress)
-    with boot.prepare(made, progress, RunDirectory("measure-boot")) as session:
+    description = Description(arch=arch.name)
+    made = boot.artefacts(description, cache, progress)
+    with boot.prepare(description, made, progress, RunDirectory("measure-boot")) as session:
         load = os.getloadavg()[0]
         memory = session.shell_run("sed -n 's/^MemTotal: *//p' /proc/meminfo").text
         session.power_off()
@@ -125,7 +127,7 @@ def page(figures: Mapping[str, Figures]) -> str:
     out += ["## L4 itself", "", "Instructions, user stubs included (`tests/kernel/bench.c`).", ""]
     out += table(["operation", *names], ([name, *(one.kernel.get(name, "-") for one in found)]
                                          for name in names_of(one.kernel for one in found)))
-    out += ["## Boot", "", f"Wall-clock seconds under emulation; guest RAM {boot.GUEST_RAM // MIB} MiB. The host has "
+    out += ["## Boot", "", f"Wall-clock seconds under emulation; guest RAM {DEFAULT_MEMORY // MIB} MiB. The host has "
             f"{os.cpu_count()} CPUs and had a load of {max(one.load for one in found):.0f}.", ""]
     out += table(["stage", *names], ([name, *(f"{one.stages.get(name, 0):.1f}" for one in found)]
                                      for name in names_of(one.stages for one in found)))

@@ -27,6 +27,7 @@ from orchestration.bench.terms import KIND, TRACED, Clock
 from orchestration.bench.workload import Workload, load
 from orchestration.build import quoll
 from orchestration.machine import boot
+from orchestration.machine.description import DEFAULT_MEMORY
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import MIB, Config
 from orchestration.machine.session import Session
@@ -74,7 +75,7 @@ class Bench:
         conditions = {
             "emulator": sides.emulator_version(self.arch), "accelerator": "tcg", "machine": self.arch.machine,
             "CPU": self.arch.cpu, "CPU under the counting clock": self.arch.counted_cpu,
-            "memory": f"{Config.memory // MIB} MiB", "memory of Linux": f"{boot.GUEST_RAM // MIB} MiB",
+            "memory": f"{Config.memory // MIB} MiB", "memory of Linux": f"{DEFAULT_MEMORY // MIB} MiB",
             "compiler": quoll.compiler_version(self.arch.compiler).strip().splitlines()[-1],
             **{f"{compare.OPTIONS}{side.name}": hash_file(side.config)[:16] for side in self.sides}}
         return {

@@ -20,6 +20,7 @@ from orchestration.base.tree import ROOT, describe
 from orchestration.bench.terms import GUEST, NATIVE, TRACED, XEN, Clock
 from orchestration.build import linux, rootfs
 from orchestration.machine import boot
+from orchestration.machine.description import DEFAULT_MEMORY, Description
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import MIB
 from orchestration.machine.session import Session
@@ -58,14 +59,14 @@ def counted(arch: Arch, clock: Clock) -> tuple[str, ...]:
 
 def guest(arch: Arch, cache: Cache, progress: Progress, *, trace: bool = False) -> tuple[Side, boot.Artefacts]:
     """Build our system; return its side and what was built."""
-    made = boot.artefacts(arch, cache, progress)
+    description = Description(arch=arch.name, trace=trace)
+    made = boot.artefacts(description, cache, progress)
 
     def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
-        built = replace(made, disk=disk, trace=trace)
-        return boot.prepare(built, progress, run, extra=counted(arch, clock), seed=SEED)
+        return boot.prepare(description, replace(made, disk=disk), progress, run, extra=counted(arch, clock), seed=SEED)
 
     def in_memory(archive: Path, run: RunDirectory) -> Session:
-        return boot.prepare_in_memory(replace(made, trace=trace), archive, progress, run,
+        return boot.prepare_in_memory(description, made, archive, progress, run,
                                       counted(arch, Clock.INSTRUCTIONS), SEED)
 
     return Side(TRACED if trace else GUEST, session, in_memory, made.linux / "config"), made
@@ -81,7 +82,7 @@ def native(arch: Arch, cache: Cache, progress: Progress) -> Side:
     with progress.step("build native"):
         made = linux.linux(arch, cache, linux.native(arch))
 
-    kernel, memory = made / Path(arch.linux_image).name, f"mem={boot.GUEST_RAM // MIB}M"
+    kernel, memory = made / Path(arch.linux_image).name, f"mem={DEFAULT_MEMORY // MIB}M"
 
     def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
         return boot.prepare_native(arch, kernel, disk, progress, run, counted(arch, clock), memory)
@@ -105,7 +106,7 @@ def xen(arch: Arch, cache: Cache, progress: Progress) -> Side:
     with progress.step("fetch Xen"):
         hypervisor = hypervisor_of(arch, cache)
 
-    memory = f"dom0_mem={boot.GUEST_RAM // MIB}M,max:{boot.GUEST_RAM // MIB}M {XEN_ARGUMENTS}"
+    memory = f"dom0_mem={DEFAULT_MEMORY // MIB}M,max:{DEFAULT_MEMORY // MIB}M {XEN_ARGUMENTS}"
     kernel = f"{str(made / Path(arch.linux_image).name).replace(',', ',,')} console=hvc0"
 
     def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:

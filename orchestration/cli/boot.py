@@ -7,7 +7,6 @@ import glob
 import shlex
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,12 +17,11 @@ from orchestration.base.errors import UsageError, printable
 from orchestration.base.rundir import runs_folder
 from orchestration.cli.failures import explained
 from orchestration.cli.group import one_of
-from orchestration.cli.words import ArchArgument, CommandArgument, TerminalOption
+from orchestration.cli.options import Wanted, describes_machine
+from orchestration.cli.words import CommandArgument, MachineArchArgument, TerminalOption
 
 if TYPE_CHECKING:
     from orchestration.machine.console import Line
-
-ACCELERATORS = ("tcg", "kvm")
 
 
 def run_names(incomplete: str) -> list[str]:
@@ -32,25 +30,21 @@ def run_names(incomplete: str) -> list[str]:
     return sorted(path.parent.name for path in parent.glob(f"{glob.escape(incomplete)}*/disk.ext4"))
 
 
+@describes_machine
 def boot_command(
-    arch: ArchArgument,
+    wanted: Wanted,
+    arch: MachineArchArgument = None,
     command: CommandArgument = None,
-    accel: Annotated[str, typer.Option(autocompletion=one_of(ACCELERATORS),
-                                       help="tcg, or kvm where our probe runs under it")] = "tcg",
-    append: Annotated[str, typer.Option(help="more boot arguments for Linux")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="build, then print QEMU's command")] = False,
     console: Annotated[bool, typer.Option("--console", help="show the serial line as well")] = False,
-    trace: Annotated[bool, typer.Option("--trace", help="with the L4 that counts and traces (then: ./orchestrate "
-                                                        "trace)")] = False,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="leave it running, print its name (ssh, attach, "
                                                                 "cp, gdb, stop)")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
     terminal: TerminalOption = False,
 ) -> int:
     """Build what has changed, boot it, and open a shell in the guest (or run COMMAND there)."""
-    chosen = arches.find(arch)
-    if accel not in ACCELERATORS:
-        raise UsageError(f"unknown accelerator '{accel}'; valid: {', '.join(ACCELERATORS)}")
+    description = wanted.resolve(arch).description
+    chosen = description.target
     if detach and command:
         raise UsageError("--detach leaves no command to run", "boot first, then: ./orchestrate ssh -- COMMAND")
     if not quiet:
@@ -65,13 +59,13 @@ def boot_command(
     doctor.check_space()
     progress = Progress(quiet)
     cache = Cache(say=progress.say)
-    made = replace(boot.artefacts(chosen, cache, progress), trace=trace)
-    if accel == "kvm":
+    made = boot.artefacts(description, cache, progress)
+    if description.accel == "kvm":
         with progress.step("probe KVM"):
             kernel_tests.probe(chosen, made.bare)
     run = RunDirectory(f"boot-{chosen.name}")
     with progress.step("run's files"):
-        session = boot.prepare(made, progress, run, accel=accel, bootargs=append)
+        session = boot.prepare(description, made, progress, run)
     if dry_run:
         print(shlex.join(qemu.arguments(chosen, session.machine.config, None, qemu.free_port())))
         return 0
@@ -92,20 +86,23 @@ def show_line(line: Line) -> None:
               end="\r\n" if sys.stderr.isatty() else "\n")
 
 
-def build_command(arch: Annotated[list[str], typer.Argument(metavar="ARCH...", autocompletion=one_of(arches.ARCHES),
-                                                    help=f"some of: {', '.join(arches.ARCHES)}")]) -> int:
+@describes_machine
+def build_command(wanted: Wanted, arch: Annotated[list[str] | None, typer.Argument(
+        metavar="ARCH...", autocompletion=one_of(arches.ARCHES), help=f"some of: {', '.join(arches.ARCHES)}")] = None,
+) -> int:
     """Build all that has changed, and boot nothing."""
+    names: list[str | None] = [*arch] if arch else [None]
+    descriptions = [wanted.resolve(name).description for name in names]
     from orchestration.base.cache import Cache
     from orchestration.machine import boot
     from orchestration.machine.progress import Progress
 
-    chosen = [arches.find(name) for name in arch]
-    doctor.ensure(chosen)
+    doctor.ensure([one.target for one in descriptions])
     doctor.check_space()
     progress = Progress()
     cache = Cache(say=progress.say)
-    for one in chosen:
-        progress.say(one.name)
+    for one in descriptions:
+        progress.say(one.arch)
         boot.artefacts(one, cache, progress)
     return 0
 

@@ -43,6 +43,7 @@ def faults_command(
     from orchestration.base.cache import Cache
     from orchestration.faults import campaign, results
     from orchestration.machine import boot
+    from orchestration.machine.description import Description
     from orchestration.machine.progress import Progress
 
     chosen = arches.find(arch)
@@ -51,7 +52,7 @@ def faults_command(
     doctor.ensure([chosen])
     doctor.check_space()
     progress = Progress(quiet)
-    made = boot.artefacts(chosen, Cache(say=progress.say), progress)
+    made = boot.artefacts(Description(arch=chosen.name), Cache(say=progress.say), progress)
     number = secrets.randbelow(1 << 31) if seed is None else seed
     progress.say(f"seed {number}")
     found, harmed, lost = [], [], 0

@@ -35,13 +35,14 @@ def build(names: list[str], progress: Progress) -> dict[str, str]:
     """Build each architecture before its cells compete for it; return the message of each that does not build."""
     from orchestration.base.cache import Cache
     from orchestration.machine import boot
+    from orchestration.machine.description import Description
     from orchestration.machine.progress import Progress
 
     failed = {}
     for name in names:
         progress.say(f"build {name}")
         try:
-            boot.artefacts(arches.find(name), Cache(say=progress.say), Progress(quiet=True))
+            boot.artefacts(Description(arch=name), Cache(say=progress.say), Progress(quiet=True))
         except (BuildError, InfrastructureError) as error:
             failed[name] = error.message
             progress.say("\n".join(error.lines()))

@@ -12,6 +12,9 @@ from orchestration.cli.group import one_of
 
 ArchArgument = Annotated[str, typer.Argument(metavar="ARCH", autocompletion=one_of(ARCHES),
                                              help=f"one of: {', '.join(ARCHES)}")]
+MachineArchArgument = Annotated[str | None, typer.Argument(
+    metavar="ARCH", autocompletion=one_of(ARCHES), help=f"one of: {', '.join(ARCHES)}; not needed where quoll.toml "
+                                                        "names it")]
 ArchesArgument = Annotated[list[str] | None, typer.Argument(
     metavar="ARCH...", autocompletion=one_of(ARCHES), help=f"some of: {', '.join(ARCHES)}; all when none is named")]
 CommandArgument = Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND...",

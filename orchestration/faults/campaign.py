@@ -28,6 +28,7 @@ from orchestration.faults.verified import WORKLOADS, Verified
 from orchestration.inspect.gdbstub import Stub
 from orchestration.machine import boot
 from orchestration.machine.console import Channel, Line
+from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
 from orchestration.machine.session import Session
 
@@ -111,7 +112,8 @@ class Campaign:
     def start(self) -> Session:
         """Return a machine with the workloads running on it, booted if need be."""
         if self.session is None:
-            session = boot.prepare(self.made, Progress(quiet=True), self.open(f"faults-{self.made.arch.name}"))
+            session = boot.prepare(Description(arch=self.made.arch.name), self.made, Progress(quiet=True),
+                                   self.open(f"faults-{self.made.arch.name}"))
             session.machine.on_line = self.line
             session.open()
             self.session = session

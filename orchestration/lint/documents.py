@@ -22,7 +22,7 @@ WIDTH = 120
 # Pages that a command writes: their lines may be longer.
 WRITTEN = ("docs/measurements.md", "docs/bench.md")
 # Patterns of what is made and never committed, and where other services want it.
-MADE = ("docs/abi.md", "abi.md", "abi*.h", ".github/workflows")
+MADE = ("docs/abi.md", "abi.md", "abi*.h", ".github/workflows", "quoll.toml")
 # A word of code that names a file by how it ends; other words count when they begin with one of our folders.
 SOURCE = re.compile(r"[\w.<>*{},/+-]+\.(?:c|h|S|py|md|yaml|toml|ini|patch|config|build|svg|sh|ld)")
 PATH = re.compile(r"[\w.<>*{},/+-]+")

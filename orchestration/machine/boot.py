@@ -16,15 +16,15 @@ from orchestration.base.rundir import RunDirectory
 from orchestration.build import dtb, image, linux, quoll, rootfs
 from orchestration.machine import keys
 from orchestration.machine.console import Channel
+from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
-from orchestration.machine.qemu import MIB, Config, Machine
+from orchestration.machine.qemu import Config, Machine
 from orchestration.machine.session import Session
 from orchestration.machine.stages import BOOT_STAGES, NATIVE_STAGES, Tracker, time_scale, without_ssh
 
 if TYPE_CHECKING:
     from quoll_abi import Abi
 
-GUEST_RAM = 512 * MIB
 # Bytes, with the one that ends it; Linux' own name for it (arch/l4).
 COMMAND_LINE_SIZE = 2048
 # The init of Debian's static busybox goes by the name of linuxrc.
@@ -47,26 +47,25 @@ class Artefacts:
     bare: Path
     linux: Path
     disk: Path
-    trace: bool = False
-    """With the kernel that counts and traces."""
 
-    def program(self, kernel: str) -> Path:
-        """Return the path of a form of the kernel, of the one that counts if that is wanted."""
-        return self.bare / (quoll.traced(kernel) if self.trace else kernel)
+    def program(self, kernel: str, *, trace: bool) -> Path:
+        """Return the path of a form of the kernel, of the one that counts and traces if that is wanted."""
+        return self.bare / (quoll.traced(kernel) if trace else kernel)
 
 
-def artefacts(arch: Arch, cache: Cache, progress: Progress, spec: rootfs.Spec | None = None) -> Artefacts:
-    """Build everything, or find it in the cache."""
+def artefacts(description: Description, cache: Cache, progress: Progress) -> Artefacts:
+    """Build everything that a machine needs, or find it in the cache."""
+    arch = description.target
     with progress.step("L4, servers"):
         bare = quoll.bare(arch, cache)
     with progress.step("build Linux"):
         port = linux.linux(arch, cache, linux.guest(arch))
     with progress.step("root disk"):
-        disk = rootfs.base_image(arch, cache, spec or rootfs.Spec(), port / "modules.tar")
+        disk = rootfs.base_image(arch, cache, rootfs.Spec(), port / "modules.tar")
     return Artefacts(arch, quoll.abi(arch), bare, port, disk)
 
 
-def prepare(made: Artefacts, progress: Progress, run: RunDirectory, *, accel: str = "tcg", bootargs: str = "",
+def prepare(description: Description, made: Artefacts, progress: Progress, run: RunDirectory, *,
             disk: Path | None = None, run_keys: keys.RunKeys | None = None, extra: tuple[str, ...] = (),
             seed: bytes | None = None) -> Session:
     """Make one run's boot image and disk and return its session. disk: an earlier run's, with its keys.
@@ -74,37 +73,41 @@ def prepare(made: Artefacts, progress: Progress, run: RunDirectory, *, accel: st
     seed: what Linux' random numbers start from, for a run that is to be like another.
     """
     run_keys = run_keys or keys.make()
-    initrd = boot_image(made, run, f"console=hvc0 {BOOTARGS} {bootargs}".strip(), seed or secrets.token_bytes(64))
+    initrd = boot_image(description, made, run, f"console=hvc0 {BOOTARGS} {description.append}".strip(),
+                        seed or secrets.token_bytes(64))
     if disk is None:
         disk = run.file("disk.ext4")
         rootfs.run_copy(made.disk, disk, run_keys.host_file, run_keys.client_line, run.file("keys.log"))
-    config = Config(kernel=made.program(made.arch.kernel), initrd=initrd, disk=disk, accel=accel, extra=extra)
+    config = Config(kernel=made.program(made.arch.kernel, trace=description.trace), initrd=initrd, disk=disk,
+                    accel=description.accel, extra=extra)
     return Session(Machine(made.arch, config, run), Tracker(BOOT_STAGES, time_scale()), progress,
-                   made.program(quoll.KERNEL), made.linux / "vmlinux", keys=run_keys)
+                   made.program(quoll.KERNEL, trace=description.trace), made.linux / "vmlinux", keys=run_keys)
 
 
-def boot_image(made: Artefacts, run: RunDirectory, bootargs: str, seed: bytes, archive: bytes = b"") -> Path:
+def boot_image(description: Description, made: Artefacts, run: RunDirectory, bootargs: str, seed: bytes,
+               archive: bytes = b"") -> Path:
     """Write one run's boot image and return its path. archive is the guest's root file system, if not on a disk."""
     if len(os.fsencode(bootargs)) >= COMMAND_LINE_SIZE:
         raise UsageError(f"boot arguments of {len(os.fsencode(bootargs))} bytes with ours; Linux takes "
                          f"{COMMAND_LINE_SIZE - 1}")
-    where = image.initrd_range(made.abi, GUEST_RAM, len(archive))
-    blobs = {"dtb": dtb.compile_tree(made.abi, bootargs, GUEST_RAM, seed, where)}
+    where = image.initrd_range(made.abi, description.memory, len(archive))
+    blobs = {"dtb": dtb.compile_tree(made.abi, bootargs, description.memory, seed, where)}
     if archive:
         blobs[image.INITRD] = archive
     programs = {name: made.bare / name for name in quoll.SERVERS} | {image.LINUX: made.linux / "vmlinux"}
     packed = run.file("boot.img")
-    packed.write_bytes(image.pack(made.arch, made.abi, programs, blobs, GUEST_RAM))
+    packed.write_bytes(image.pack(made.arch, made.abi, programs, blobs, description.memory))
     return packed
 
 
-def prepare_in_memory(made: Artefacts, archive: Path, progress: Progress, run: RunDirectory,
-                      extra: tuple[str, ...], seed: bytes) -> Session:
+def prepare_in_memory(description: Description, made: Artefacts, archive: Path, progress: Progress,
+                      run: RunDirectory, extra: tuple[str, ...], seed: bytes) -> Session:
     """Make one run's boot image with the root file system in it and return its session, which has no way in."""
-    initrd = boot_image(made, run, f"console=hvc0 {MEMORY_BOOTARGS}", seed, archive.read_bytes())
-    config = Config(kernel=made.program(made.arch.kernel), initrd=initrd, network=False, extra=(*IDLE_DEVICES, *extra))
+    initrd = boot_image(description, made, run, f"console=hvc0 {MEMORY_BOOTARGS}", seed, archive.read_bytes())
+    config = Config(kernel=made.program(made.arch.kernel, trace=description.trace), initrd=initrd, network=False,
+                    extra=(*IDLE_DEVICES, *extra))
     return Session(Machine(made.arch, config, run), Tracker(without_ssh(BOOT_STAGES), time_scale()), progress,
-                   made.program(quoll.KERNEL), made.linux / "vmlinux")
+                   made.program(quoll.KERNEL, trace=description.trace), made.linux / "vmlinux")
 
 
 def prepare_native(arch: Arch, kernel: Path, base: Path, progress: Progress, run: RunDirectory,

@@ -140,7 +140,7 @@ def cells(matrix: Matrix) -> list[Cell]:
     for arch in matrix.architectures:
         listed: list[tuple[str, list[str]]] = []
         for name, command in matrix.commands.items():
-            listed.append((f"run {name}", ["boot", arch, "--quiet", "--", "sh", "-c", command]))
+            listed.append((f"run {name}", ["boot", arch, "--no-config", "--quiet", "--", "sh", "-c", command]))
         for path in matrix.tests:
             file, *options = path.split()
             listed.append((f"test {file.removeprefix('tests/').removesuffix('.py')}",

@@ -13,6 +13,7 @@ from orchestration.base import tools
 from orchestration.base.arch import Arch
 from orchestration.base.rundir import RunDirectory
 from orchestration.machine import boot
+from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import value
 from orchestration.machine.session import Session
@@ -23,8 +24,8 @@ PROGRAMS = Path(__file__).with_name("guest")
 class SharedGuest:
     """A guest that is booted at first use, and again after a test has lost it: one panic fails one test, not all."""
 
-    def __init__(self, made: boot.Artefacts, progress: Progress) -> None:
-        self.made, self.progress = made, progress
+    def __init__(self, description: Description, made: boot.Artefacts, progress: Progress) -> None:
+        self.description, self.made, self.progress = description, made, progress
         self.session: Session | None = None
         self.pushed: set[str] = set()
         self.boots = 0
@@ -37,7 +38,7 @@ class SharedGuest:
                 pytest.fail("the guest was lost four times; not booting it again")
             self.boots += 1
             self.pushed.clear()
-            self.session = boot.prepare(self.made, self.progress, RunDirectory("system-tests"))
+            self.session = boot.prepare(self.description, self.made, self.progress, RunDirectory("system-tests"))
             try:
                 self.session.__enter__()
             except BaseException:
@@ -52,8 +53,8 @@ class SharedGuest:
 
 
 @pytest.fixture(scope="session")
-def shared_guest(made: boot.Artefacts, progress: Progress) -> Iterator[SharedGuest]:
-    shared = SharedGuest(made, progress)
+def shared_guest(description: Description, made: boot.Artefacts, progress: Progress) -> Iterator[SharedGuest]:
+    shared = SharedGuest(description, made, progress)
     yield shared
     shared.close()
 

@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from orchestration.base.rundir import RunDirectory
 from orchestration.inspect import trace
 from orchestration.machine import boot
+from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
 from orchestration.machine.session import Session
 
 
 def test_the_trace_tells_what_happens(made: boot.Artefacts, progress: Progress) -> None:
     """The guest and the monitor read the same counters; a system call adds two switches of address space."""
-    with boot.prepare(replace(made, trace=True), progress, RunDirectory("traced")) as session:
+    with boot.prepare(Description(arch=made.arch.name, trace=True), made, progress, RunDirectory("traced")) as session:
         def counters() -> dict[str, int]:
             lines = session.shell_run("cat /sys/hypervisor/counters").text.splitlines()
             return {name: int(value) for name, value in (line.split() for line in lines)}

@@ -185,7 +185,8 @@ def test_the_command_tells_what_became_of_its_trials(monkeypatch: pytest.MonkeyP
             tell(work.trials[-1])
 
     monkeypatch.setattr(campaign.Campaign, "go", go)
-    monkeypatch.setattr(boot, "artefacts", lambda arch, cache, progress: SimpleNamespace(arch=arch))
+    monkeypatch.setattr(boot, "artefacts",
+                        lambda description, cache, progress: SimpleNamespace(arch=description.target))
     monkeypatch.setattr(doctor, "ensure", lambda arches: None)
     monkeypatch.setenv(rundir.RUNS_VARIABLE, str(tmp_path))
     assert cli.main(["faults", "x86_64", "--driver", "net", "--kind", "kill", "--count", "2", "--seed", "7", "--json",

@@ -18,6 +18,7 @@ from orchestration.base.rundir import RunDirectory
 from orchestration.build import dtb, image, quoll, rootfs, system
 from orchestration.inspect.symbols import Symbols
 from orchestration.machine import boot, keys, qemu, ssh
+from orchestration.machine.description import Description
 
 X86 = ARCHES["x86_64"]
 
@@ -145,7 +146,7 @@ def test_boot_arguments_may_hold_any_bytes(abi: SimpleNamespace, given: bytes) -
 def test_boot_arguments_that_linux_would_cut_are_refused(tmp_path: Path, abi: SimpleNamespace) -> None:
     made = boot.Artefacts(X86, abi, tmp_path, tmp_path, tmp_path)
     with pytest.raises(UsageError, match="Linux takes 2047"):
-        boot.boot_image(made, RunDirectory("r", tmp_path), "ä" * 1024, b"")
+        boot.boot_image(Description(arch="x86_64"), made, RunDirectory("r", tmp_path), "ä" * 1024, b"")
 
 
 def test_device_tree_refuses_what_it_cannot_say(abi: SimpleNamespace) -> None:

@@ -15,11 +15,12 @@ import pytest
 import yaml
 
 from orchestration.base import doctor
-from orchestration.base.arch import ARCHES, Arch
+from orchestration.base.arch import ARCHES
 from orchestration.base.errors import BuildError, UsageError
 from orchestration.bench.store import Store
 from orchestration.cli import main as cli
 from orchestration.machine import boot, ktap
+from orchestration.machine.description import Description
 from orchestration.matrix import output, plan, runner, services
 from orchestration.matrix.plan import Cell
 
@@ -306,15 +307,16 @@ def test_a_stale_nightly_is_told(root: Path, tmp_path: Path, capsys: pytest.Capt
 
 def test_a_dry_run_prints_commands(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["matrix", str(root / "ci/nightly.yaml"), "--dry-run", "--arch", "aarch64", "--cell", "run"]) == 0
-    assert capsys.readouterr().out == "aarch64/run boot: ./orchestrate boot aarch64 --quiet -- sh -c 'uname -srm'\n"
+    assert capsys.readouterr().out == ("aarch64/run boot: ./orchestrate boot aarch64 --no-config --quiet -- "
+                                       "sh -c 'uname -srm'\n")
     assert cli.main(["matrix", str(root / "ci/nightly.yaml"), "--dry-run", "--cell", "nothing"]) == 2
 
 
 def test_the_command_runs_its_cells_and_keeps_what_they_gave(fake: Path, root: Path, monkeypatch: pytest.MonkeyPatch,
                                                              capsys: pytest.CaptureFixture[str]) -> None:
     """With commands that boot nothing: an architecture does not build, a cell fails, the results are written."""
-    def artefacts(arch: Arch, cache: object, progress: object) -> None:
-        if arch.name == "riscv64":
+    def artefacts(description: Description, cache: object, progress: object) -> None:
+        if description.arch == "riscv64":
             raise BuildError("a patch does not apply")
 
     monkeypatch.setattr(boot, "artefacts", artefacts)

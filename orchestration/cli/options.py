@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The options that describe a machine, of every command that makes one. They are declared once, here.
+
+This module imports no pydantic: --help does not need the model.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestration.cli.group import one_of
+
+if TYPE_CHECKING:
+    from orchestration.machine.layers import Resolved
+
+ACCELERATORS = ("tcg", "kvm")
+# Field of orchestration.machine.description.Description: its option. None, or an empty list, is "not given".
+OPTIONS: dict[str, Any] = {
+    "accel": Annotated[str | None, typer.Option(autocompletion=one_of(ACCELERATORS), show_default=False,
+                                                help="tcg (default), or kvm where our probe runs under it")],
+    "append": Annotated[str | None, typer.Option(help="more boot arguments for Linux")],
+    "trace": Annotated[bool | None, typer.Option("--trace/--no-trace", show_default=False, help=(
+        "with the L4 that counts and traces (then: ./orchestrate trace)"))],
+}
+IGNORE = Annotated[bool, typer.Option("--no-config", help="read no quoll.toml")]
+SHOW = Annotated[bool, typer.Option("--show-config", help="print the machine's description, and where each value "
+                                                          "came from")]
+
+
+class Wanted:
+    """What a command line said of a machine."""
+
+    def __init__(self, given: Mapping[str, Any], *, show: bool, ignore: bool) -> None:
+        """Take the options that were given, by field; whether to print the result; whether to read no file."""
+        self.given = {name: value for name, value in given.items() if value not in (None, [])}
+        self.show, self.ignore = show, ignore
+
+    def resolve(self, arch: str | None = None) -> Resolved:
+        """Return the description of a machine; with --show-config, print it and end the command."""
+        from orchestration.machine import layers
+
+        resolved = layers.resolve(self.given | ({"arch": arch} if arch else {}), () if self.ignore else None)
+        if self.show:
+            print(resolved.show(), end="")
+            raise typer.Exit
+        return resolved
+
+
+def describes_machine(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the options of a machine; its parameter wanted gets them as one Wanted."""
+
+    @functools.wraps(function)
+    def command(**arguments: Any) -> int:
+        given = {name: arguments.pop(name) for name in OPTIONS}
+        wanted = Wanted(given, show=arguments.pop("show_config"), ignore=arguments.pop("no_config"))
+        return function(**arguments, wanted=wanted)
+
+    kind = inspect.Parameter.KEYWORD_ONLY
+    own = [one.replace(kind=kind) for one in inspect.signature(function, eval_str=True).parameters.values()
+           if one.name != "wanted"]
+    more = [inspect.Parameter(name, kind, default=None, annotation=option) for name, option in OPTIONS.items()]
+    more += [inspect.Parameter("show_config", kind, default=False, annotation=SHOW),
+             inspect.Parameter("no_config", kind, default=False, annotation=IGNORE)]
+    command.__signature__ = inspect.Signature([*own, *more])  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in (*own, *more)}
+    return command

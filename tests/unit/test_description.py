@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The description of a machine: its layers, where a value came from, and what is wrong with a file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from orchestration.base.errors import UsageError
+from orchestration.cli import main as cli
+from orchestration.cli.options import OPTIONS
+from orchestration.machine import description as model
+from orchestration.machine import layers
+from orchestration.machine.description import Description
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Return the user's file and that of the current folder; neither exists yet."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "config/quoll").mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "config/quoll/quoll.toml", tmp_path / "here/quoll.toml"
+
+
+def test_each_layer_wins_over_the_one_below(folders: tuple[Path, Path]) -> None:
+    user, here = folders
+    user.write_text('arch = "riscv64"\nappend = "user"\ntrace = true\n')
+    here.write_text('# of this project\nappend = "here"\n')
+    found = layers.resolve({"arch": "aarch64"})
+    assert found.description == Description(arch="aarch64", append="here", trace=True)
+    assert found.origins == {"arch": "command line", "append": "quoll.toml:2", "trace": f"{user}:3"}
+    assert layers.resolve({}).description.arch == "riscv64"
+    assert layers.resolve({"arch": "x86_64"}, ()).description == Description(arch="x86_64")
+
+
+def test_what_is_shown_is_a_file_that_gives_the_same_machine(
+        folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    folders[1].write_text('append = "say=\\"a b\\" ä"\n')
+    assert cli.main(["boot", "x86_64", "--trace", "--show-config"]) == 0
+    shown = capsys.readouterr().out
+    assert sorted(tomllib.loads(shown)) == sorted(key for key in model.valid_keys() if f"# {key} is not" not in shown)
+    for line, origin in (("append", "quoll.toml:1"), ("trace", "command line"), ("accel", "built-in default")):
+        assert [one.rsplit("# ", 1)[1] for one in shown.splitlines() if one.startswith(line)] == [origin]
+    before = layers.resolve({"arch": "x86_64", "trace": True}).description
+    folders[1].write_text(shown)
+    assert layers.resolve({}).description == before
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ('\n# a comment\naccell = "kvm"\n', ["quoll.toml:3: unknown key 'accell'", "accel, trace"]),
+    ('append = """\naccell = 1\n"""\naccell = 1\n', ["quoll.toml:4", "accell"]),
+    ('accel = "warp"\n', ["quoll.toml:1: accel:", "'tcg' or 'kvm'", '"warp"']),
+    ('append = "x"\n\ntrace = "yes"\n', ["quoll.toml:3: trace:", "boolean", '"yes"']),
+    ("append = [\n  1,\n]\n", ["quoll.toml:1: append:", "string", "[1]"]),
+    ('arch = "vax"\n', ["quoll.toml:1: arch:", "vax", "x86_64, riscv64, aarch64"]),
+    ("[trace]\nx = 1\n", ["quoll.toml:1: trace:", "boolean"]),
+    ("trace = yes\n", ["quoll.toml is no TOML", "line 1"]),
+    ("[guests.web]\n", ["quoll.toml:1", "unknown key 'guests'"]),
+])
+def test_a_file_that_is_wrong_is_told_with_file_line_and_key(
+        folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str], text: str, words: Sequence[str]) -> None:
+    folders[1].write_text(text)
+    assert cli.main(["boot", "x86_64", "--show-config"]) == UsageError.exit_code
+    err = capsys.readouterr().err
+    assert all(word in err for word in words), err
+    assert err.count("\n") == 1
+
+
+def test_a_file_that_cannot_be_read_is_named(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    folders[1].mkdir()
+    assert cli.main(["build", "x86_64"]) == UsageError.exit_code
+    assert "cannot read quoll.toml" in capsys.readouterr().err
+    folders[1].rmdir()
+    folders[1].write_bytes(b'append = "\xff"\n')
+    assert cli.main(["build", "x86_64"]) == UsageError.exit_code
+    assert "cannot read quoll.toml" in capsys.readouterr().err
+
+
+def test_every_key_has_an_option_and_a_row_in_the_manual(root: Path) -> None:
+    assert sorted([*OPTIONS, "arch"]) == sorted(model.valid_keys())
+    manual = (root / "docs/usage.md").read_text()
+    assert [key for key in model.valid_keys() if f"| `{key}` |" not in manual] == ["arch"]
+
+
+@pytest.mark.parametrize(("text", "size"), [("512M", 512 << 20), ("1G", 1 << 30), ("1536M", 1536 << 20),
+                                            ("64K", 64 << 10), ("2T", 2 << 40), ("1GiB", 1 << 30)])
+def test_a_size_is_a_number_and_a_unit(text: str, size: int) -> None:
+    assert model.parse_size(text) == size
+    assert model.parse_size(model.show_size(size)) == size
+
+
+@pytest.mark.parametrize("text", ["", "512", "M", "1.5G", "-1G", "1g", "1 G", "0x10M", 512, True, None])
+def test_what_is_no_size_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="is no size"):
+        model.parse_size(text)
