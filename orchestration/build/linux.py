@@ -28,6 +28,8 @@ REPRODUCIBLE = {"KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970", "KBUIL
                 "KBUILD_BUILD_HOST": "quoll", "KBUILD_BUILD_VERSION": "1", "LC_ALL": "C"}
 # What Linux' makefiles and make itself take for something else in a path.
 UNSAFE = re.compile(r"[^\w@+,./-]")
+# One line of a fragment or of a .config: an option with its value, or one that is not set.
+OPTION = re.compile(r"^(?:(CONFIG_\w+)=(.*?)|# (CONFIG_\w+) is not set)[ \t]*$", re.MULTILINE)
 ABI_HEADERS = ("abi.h", "abi_hash.h", "abi_msg.h", "abi_call.h")
 UNPACK_LIMIT, PATCH_LIMIT, MAKE_LIMIT = 900, 60, 5400
 
@@ -48,10 +50,13 @@ class Flavour:
     targets: tuple[str, ...]
 
 
-def guest(arch: Arch) -> Flavour:
-    """Return the flavour that runs on L4."""
-    configs = (PATCHES / "configs/base.config", PATCHES / f"configs/{arch.name}.config")
-    return Flavour(f"l4-{arch.name}", True, "l4", configs, "alldefconfig", "vmlinux", ("vmlinux", "modules"))
+def guest(arch: Arch, *, full: bool = False) -> Flavour:
+    """Return the flavour that runs on L4: the small kernel of the tiny root file system, or the full one."""
+    configs = [PATCHES / "configs/base.config", PATCHES / f"configs/{arch.name}.config"]
+    if full:
+        configs.append(PATCHES / "configs/full.config")
+    return Flavour(f"l4-{arch.name}{'-full' if full else ''}", True, "l4", tuple(configs), "alldefconfig", "vmlinux",
+                   ("vmlinux", "modules"))
 
 
 def native(arch: Arch) -> Flavour:
@@ -157,7 +162,7 @@ def make(arch: Arch, cache: Cache, flavour: Flavour, key: str, entry: Path) -> N
         env = {**REPRODUCIBLE, "CCACHE_DIR": str(cache.root / "ccache"), "CCACHE_MAXSIZE": "2G"}
         jobs = f"-j{os.cpu_count() or 1}"
         wanted = objects / "wanted.config"
-        wanted.write_text("".join(path.read_text() for path in flavour.configs))
+        wanted.write_text(merge(flavour.configs))
         tools.run([*command, f"KCONFIG_ALLCONFIG={wanted}", flavour.base], log, "Linux' configuration",
                   UNPACK_LIMIT, env=env, unfinished=unfinished)
         check_config(wanted, objects / ".config")
@@ -177,11 +182,21 @@ def make(arch: Arch, cache: Cache, flavour: Flavour, key: str, entry: Path) -> N
             shutil.copy2(objects / name, entry / Path(name).name.lstrip("."))
 
 
+def options(text: str) -> dict[str, str]:
+    """Return the options of a fragment or a .config and their values; "is not set" is n, and the last line wins."""
+    return {name or unset: value or "n" for name, value, unset in OPTION.findall(text)}
+
+
+def merge(fragments: tuple[Path, ...]) -> str:
+    """Return the text of one fragment that sets what all of them set; later ones win."""
+    merged = options("\n".join(path.read_text() for path in fragments))
+    return "".join(f"{name}={value}\n" for name, value in merged.items())
+
+
 def check_config(wanted: Path, got: Path) -> None:
     """Raise BuildError when the configuration lost an option that the fragment sets."""
-    have = set(got.read_text().splitlines())
-    lost = [line for line in wanted.read_text().splitlines()
-            if line.startswith("CONFIG_") and not line.endswith("=n") and line not in have]
+    have = options(got.read_text())
+    lost = [f"{name}={value}" for name, value in options(wanted.read_text()).items() if have.get(name, "n") != value]
     if lost:
         raise BuildError(f"Linux' configuration does not take {', '.join(lost[:5])}",
                          "its fragments miss a dependency of that option")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.base import tools
+from orchestration.base.arch import ARCHES
 from orchestration.base.errors import BuildError, InfrastructureError, MissingError
 from orchestration.build import linux
 
@@ -48,6 +49,25 @@ def test_a_lost_option_is_named(tmp_path: Path) -> None:
     (tmp_path / "got").write_text("CONFIG_A=y\n# CONFIG_B is not set\n")
     with pytest.raises(BuildError, match="CONFIG_B=m"):
         linux.check_config(tmp_path / "wanted", tmp_path / "got")
+
+
+def test_later_fragments_win_in_either_notation(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("# CONFIG_A is a comment\nCONFIG_A=y\nCONFIG_B=n\nCONFIG_C=y\n")
+    (tmp_path / "two").write_text('CONFIG_B=m\n# CONFIG_C is not set\nCONFIG_D="x=y"\n')
+    text = linux.merge((tmp_path / "one", tmp_path / "two"))
+    assert text == 'CONFIG_A=y\nCONFIG_B=m\nCONFIG_C=n\nCONFIG_D="x=y"\n'
+
+
+def test_an_option_that_cannot_be_turned_off_is_named(tmp_path: Path) -> None:
+    (tmp_path / "wanted").write_text("# CONFIG_A is not set\n")
+    (tmp_path / "got").write_text("CONFIG_A=y\n")
+    with pytest.raises(BuildError, match="CONFIG_A=n"):
+        linux.check_config(tmp_path / "wanted", tmp_path / "got")
+
+
+def test_the_kernels_have_their_own_names() -> None:
+    names = {linux.guest(arch, full=full).name for arch in ARCHES.values() for full in (False, True)}
+    assert len(names) == 2 * len(ARCHES)
 
 
 def test_a_missing_program_is_named(tmp_path: Path) -> None:
