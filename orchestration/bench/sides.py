@@ -18,7 +18,7 @@ from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.base.tree import ROOT, describe
 from orchestration.bench.terms import GUEST, NATIVE, TRACED, XEN, Clock
-from orchestration.build import linux, rootfs
+from orchestration.build import flavours, linux, rootfs
 from orchestration.machine import boot
 from orchestration.machine.description import DEFAULT_MEMORY, Description
 from orchestration.machine.progress import Progress
@@ -80,7 +80,7 @@ def traced(arch: Arch, cache: Cache, progress: Progress) -> Side:
 def native(arch: Arch, cache: Cache, progress: Progress) -> Side:
     """Build native Linux and return its side."""
     with progress.step("build native"):
-        made = linux.linux(arch, cache, linux.native(arch))
+        made = linux.linux(arch, cache, flavours.native(arch))
 
     kernel, memory = made / Path(arch.linux_image).name, f"mem={DEFAULT_MEMORY // MIB}M"
 
@@ -98,8 +98,8 @@ def xen(arch: Arch, cache: Cache, progress: Progress) -> Side:
     """Build native Linux with Xen's options, fetch Xen from Debian, and return the side."""
     if arch.name != "x86_64":
         raise UsageError(f"Xen PV exists on x86_64 only, not on {arch.name}", "leave --against xen away")
-    plain = linux.native(arch)
-    flavour = linux.Flavour(f"xen-{arch.name}", plain.patched, plain.make_arch, (*plain.configs, XEN_CONFIG),
+    plain = flavours.native(arch)
+    flavour = flavours.Flavour(f"xen-{arch.name}", plain.patched, plain.make_arch, (*plain.configs, XEN_CONFIG),
                             plain.base, plain.image, plain.targets)
     with progress.step("build Xen's Linux"):
         made = linux.linux(arch, cache, flavour)

@@ -10,60 +10,25 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.base import doctor, tools
 from orchestration.base.arch import Arch
-from orchestration.base.cache import Cache, key_of, recipe
+from orchestration.base.cache import Cache, hash_file, key_of, recipe
 from orchestration.base.errors import BuildError, InfrastructureError, MissingError
-from orchestration.base.tree import ROOT
-from orchestration.build import quoll
+from orchestration.build import flavours, quoll
+from orchestration.build.flavours import PATCHES, Flavour
 
 TARBALL = Path("/usr/src/linux-source-6.12.tar.xz")
-PATCHES = ROOT / "l4linux-patches"
-NATIVE_CONFIGS = ROOT / "orchestration" / "build" / "configs"
 # Keeps time, user and host out of the image.
 REPRODUCIBLE = {"KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970", "KBUILD_BUILD_USER": "quoll",
                 "KBUILD_BUILD_HOST": "quoll", "KBUILD_BUILD_VERSION": "1", "LC_ALL": "C"}
 # What Linux' makefiles and make itself take for something else in a path.
 UNSAFE = re.compile(r"[^\w@+,./-]")
-# One line of a fragment or of a .config: an option with its value, or one that is not set.
-OPTION = re.compile(r"^(?:(CONFIG_\w+)=(.*?)|# (CONFIG_\w+) is not set)[ \t]*$", re.MULTILINE)
 ABI_HEADERS = ("abi.h", "abi_hash.h", "abi_msg.h", "abi_call.h")
 UNPACK_LIMIT, PATCH_LIMIT, MAKE_LIMIT = 900, 60, 5400
-
-
-@dataclass(frozen=True)
-class Flavour:
-    """A build of Linux: the guest (our port) or, for comparisons, the same source on the bare machine.
-
-    configs are fragments, later ones win; base is the make target that fills in the rest.
-    """
-
-    name: str
-    patched: bool
-    make_arch: str
-    configs: tuple[Path, ...]
-    base: str
-    image: str
-    targets: tuple[str, ...]
-
-
-def guest(arch: Arch, *, full: bool = False) -> Flavour:
-    """Return the flavour that runs on L4: the small kernel of the tiny root file system, or the full one."""
-    configs = [PATCHES / "configs/base.config", PATCHES / f"configs/{arch.name}.config"]
-    if full:
-        configs.append(PATCHES / "configs/full.config")
-    return Flavour(f"l4-{arch.name}{'-full' if full else ''}", True, "l4", tuple(configs), "alldefconfig", "vmlinux",
-                   ("vmlinux", "modules"))
-
-
-def native(arch: Arch) -> Flavour:
-    """Return the flavour that runs on the bare machine."""
-    configs = (NATIVE_CONFIGS / "native.config", NATIVE_CONFIGS / f"native-{arch.name}.config")
-    return Flavour(f"native-{arch.name}", False, arch.linux_arch, configs, "allnoconfig", arch.linux_image,
-                   (Path(arch.linux_image).name,))
+# In the folder of a tree that has the user's patches.
+OWN_MARK = "patched-by-user"
 
 
 def series() -> list[Path]:
@@ -85,18 +50,41 @@ def source_key(flavour: Flavour) -> str:
     if not TARBALL.exists():
         raise MissingError(f"{TARBALL} is missing", "run: ./orchestrate doctor --install")
     patches = series() if flavour.patched else []
-    return key_of("source", *(patch.name for patch in patches), files=[TARBALL, *patches])
+    ours = key_of("source", *(patch.name for patch in patches), files=[TARBALL, *patches])
+    return key_of(ours, *map(hash_file, flavour.patches)) if flavour.patches else ours
 
 
-def apply(patch: Path, tree: Path, log: Path) -> None:
-    """Apply one patch; raise BuildError that names it and shows what was rejected."""
+def apply(patch: Path, tree: Path, log: Path, *, own: bool = False) -> None:
+    """Apply one patch, of the series or the user's own; raise BuildError that names it and shows what was rejected."""
     try:
-        tools.run(["patch", "-p1", "--forward", "--batch", "-i", str(patch)], log, patch.name,
+        tools.run(["patch", "-p1", "--forward", "--batch", "-i", str(patch.absolute())], log, patch.name,
                   PATCH_LIMIT, cwd=tree)
     except BuildError as error:
+        if own:
+            raise BuildError(f"the patch {patch} does not apply to {TARBALL.name} with our series",
+                             "make it from a tree that has l4linux-patches/series applied", error.details) from error
         raise BuildError(f"the patch {patch.name} does not apply to {TARBALL.name}",
                          "l4linux-patches/BASE names the version that was tested; refresh the patch", error.details
                          ) from error
+
+
+def activate(place: Path, *, own: bool) -> None:
+    """Rename the tree with the user's patches, or that without, to the place where trees are built.
+
+    Both have the same path there, so ccache knows the objects of one again when it builds the other, and neither
+    throws the other's objects away. One that is not active waits under another name.
+    """
+    mark = place / OWN_MARK
+
+    def waiting(*, own: bool) -> Path:
+        return place.with_name(f"{place.name}-{'own' if own else 'series'}")
+
+    if place.exists() and mark.exists() != own:
+        away = waiting(own=not own)
+        shutil.rmtree(away, ignore_errors=True)
+        place.rename(away)
+    if not place.exists() and waiting(own=own).exists():
+        waiting(own=own).rename(place)
 
 
 def unpack(cache: Cache, flavour: Flavour, key: str, log: Path) -> Path:
@@ -105,16 +93,22 @@ def unpack(cache: Cache, flavour: Flavour, key: str, log: Path) -> Path:
     A tree of another key goes with its objects: times of files that only came back say nothing about them.
     """
     parent = cache.root / "linux" / ("guest" if flavour.patched else "native")
+    if flavour.patched:
+        activate(parent, own=bool(flavour.patches))
     tree, stamp = parent / "source", parent / "source.key"
     if stamp.exists() and stamp.read_text() == key and tree.exists():
         return tree
     shutil.rmtree(parent, ignore_errors=True)
     fresh = parent / "unpacking"
     fresh.mkdir(parents=True)
+    if flavour.patches:
+        (parent / OWN_MARK).touch()
     tools.run(["tar", "-xf", str(TARBALL), "-C", str(fresh), "--strip-components=1"], log,
               f"unpacking {TARBALL.name}", UNPACK_LIMIT)
     for patch in series() if flavour.patched else []:
         apply(patch, fresh, log)
+    for patch in flavour.patches:
+        apply(patch, fresh, log, own=True)
     fresh.rename(tree)
     stamp.write_text(key)
     return tree
@@ -162,10 +156,10 @@ def make(arch: Arch, cache: Cache, flavour: Flavour, key: str, entry: Path) -> N
         env = {**REPRODUCIBLE, "CCACHE_DIR": str(cache.root / "ccache"), "CCACHE_MAXSIZE": "2G"}
         jobs = f"-j{os.cpu_count() or 1}"
         wanted = objects / "wanted.config"
-        wanted.write_text(merge(flavour.configs))
+        wanted.write_text(flavours.text_of(flavours.wanted(flavour)))
         tools.run([*command, f"KCONFIG_ALLCONFIG={wanted}", flavour.base], log, "Linux' configuration",
                   UNPACK_LIMIT, env=env, unfinished=unfinished)
-        check_config(wanted, objects / ".config")
+        flavours.check(flavour, (objects / ".config").read_text())
         tools.run([*command, jobs, *flavour.targets], log, "the build of Linux", MAKE_LIMIT, env=env,
                   unfinished=unfinished)
         stage = objects / "modules-root"
@@ -182,33 +176,21 @@ def make(arch: Arch, cache: Cache, flavour: Flavour, key: str, entry: Path) -> N
             shutil.copy2(objects / name, entry / Path(name).name.lstrip("."))
 
 
-def options(text: str) -> dict[str, str]:
-    """Return the options of a fragment or a .config and their values; "is not set" is n, and the last line wins."""
-    return {name or unset: value or "n" for name, value, unset in OPTION.findall(text)}
-
-
-def merge(fragments: tuple[Path, ...]) -> str:
-    """Return the text of one fragment that sets what all of them set; later ones win."""
-    merged = options("\n".join(path.read_text() for path in fragments))
-    return "".join(f"{name}={value}\n" for name, value in merged.items())
-
-
-def check_config(wanted: Path, got: Path) -> None:
-    """Raise BuildError when the configuration lost an option that the fragment sets."""
-    have = options(got.read_text())
-    lost = [f"{name}={value}" for name, value in options(wanted.read_text()).items() if have.get(name, "n") != value]
-    if lost:
-        raise BuildError(f"Linux' configuration does not take {', '.join(lost[:5])}",
-                         "its fragments miss a dependency of that option")
+def key(arch: Arch, flavour: Flavour) -> str:
+    """Return the key of a flavour's cache entry."""
+    headers = abi_headers(arch).values() if flavour.patched else ()
+    return key_of(source_key(flavour), *headers, quoll.compiler_version(arch.compiler), flavour.make_arch,
+                  flavours.text_of(flavours.wanted(flavour)), recipe(Path(__file__)))
 
 
 def linux(arch: Arch, cache: Cache, flavour: Flavour) -> Path:
     """Return the folder with the image, System.map, config and modules.tar, built if need be."""
-    for config in flavour.configs:
-        if not config.exists():
-            raise BuildError(f"{config.relative_to(ROOT)} is missing", "every architecture needs one")
     source = source_key(flavour)
-    headers = abi_headers(arch).values() if flavour.patched else ()
-    key = key_of(source, *headers, quoll.compiler_version(arch.compiler), flavour.make_arch,
-                 recipe(Path(__file__)), files=flavour.configs)
-    return cache.get(f"linux-{flavour.name}", key, lambda entry: make(arch, cache, flavour, source, entry))
+    return cache.get(f"linux-{flavour.name}", key(arch, flavour),
+                     lambda entry: make(arch, cache, flavour, source, entry))
+
+
+def built(arch: Arch, cache: Cache, flavour: Flavour) -> Path | None:
+    """Return the folder of a flavour if it is built already."""
+    entry = cache.folder(f"linux-{flavour.name}", key(arch, flavour))
+    return entry if entry.exists() else None

@@ -24,6 +24,11 @@ OPTIONS: dict[str, Any] = {
     "accel": Annotated[str | None, typer.Option(autocompletion=one_of(ACCELERATORS), show_default=False,
                                                 help="tcg (default), or kvm where our probe runs under it")],
     "append": Annotated[str | None, typer.Option(help="more boot arguments for Linux")],
+    "kernel_config": Annotated[list[str] | None, typer.Option("--kernel-config", metavar="FRAGMENT", show_default=False,
+                                                              help="options of Linux that win over ours (a file; may "
+                                                                   "be repeated)")],
+    "patches": Annotated[list[str] | None, typer.Option("--patch", metavar="FILE", show_default=False, help=(
+        "a patch of Linux to apply after our series (may be repeated)"))],
     "trace": Annotated[bool | None, typer.Option("--trace/--no-trace", show_default=False, help=(
         "with the L4 that counts and traces (then: ./orchestrate trace)"))],
 }

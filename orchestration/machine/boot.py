@@ -13,7 +13,7 @@ from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache
 from orchestration.base.errors import UsageError
 from orchestration.base.rundir import RunDirectory
-from orchestration.build import dtb, image, linux, quoll, rootfs
+from orchestration.build import dtb, flavours, image, linux, quoll, rootfs
 from orchestration.machine import keys
 from orchestration.machine.console import Channel
 from orchestration.machine.description import Description
@@ -53,13 +53,19 @@ class Artefacts:
         return self.bare / (quoll.traced(kernel) if trace else kernel)
 
 
+def chosen_linux(description: Description) -> flavours.Flavour:
+    """Return the kind of Linux that a machine boots: the small one of tiny, or the full one."""
+    return flavours.guest(description.target, full=description.rootfs != "tiny", debug=description.debug,
+                          fragments=description.kernel_config, patches=description.patches)
+
+
 def artefacts(description: Description, cache: Cache, progress: Progress) -> Artefacts:
     """Build everything that a machine needs, or find it in the cache."""
     arch = description.target
     with progress.step("L4, servers"):
         bare = quoll.bare(arch, cache)
     with progress.step("build Linux"):
-        port = linux.linux(arch, cache, linux.guest(arch))
+        port = linux.linux(arch, cache, chosen_linux(description))
     with progress.step("root disk"):
         disk = rootfs.base_image(arch, cache, rootfs.Spec(), port / "modules.tar")
     return Artefacts(arch, quoll.abi(arch), bare, port, disk)

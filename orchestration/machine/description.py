@@ -112,7 +112,7 @@ class Description(Guest):
 
 # Fields that nothing implements yet. They are no keys of quoll.toml. Whoever implements one removes it here.
 PLANNED = frozenset({"rootfs", "include", "memory", "disk_size", "disks", "ports", "shares", "persist", "name",
-                     "kernel_config", "patches", "debug", "snapshot"})
+                     "debug", "snapshot"})
 DEFAULT_MEMORY: int = Guest.model_fields["memory"].default
 
 

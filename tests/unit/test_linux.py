@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from orchestration.base import tools
-from orchestration.base.arch import ARCHES
 from orchestration.base.errors import BuildError, InfrastructureError, MissingError
 from orchestration.build import linux
 
@@ -44,32 +43,6 @@ def test_a_patch_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.
         linux.series()
 
 
-def test_a_lost_option_is_named(tmp_path: Path) -> None:
-    (tmp_path / "wanted").write_text("CONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\nCONFIG_D=n\n")
-    (tmp_path / "got").write_text("CONFIG_A=y\n# CONFIG_B is not set\n")
-    with pytest.raises(BuildError, match="CONFIG_B=m"):
-        linux.check_config(tmp_path / "wanted", tmp_path / "got")
-
-
-def test_later_fragments_win_in_either_notation(tmp_path: Path) -> None:
-    (tmp_path / "one").write_text("# CONFIG_A is a comment\nCONFIG_A=y\nCONFIG_B=n\nCONFIG_C=y\n")
-    (tmp_path / "two").write_text('CONFIG_B=m\n# CONFIG_C is not set\nCONFIG_D="x=y"\n')
-    text = linux.merge((tmp_path / "one", tmp_path / "two"))
-    assert text == 'CONFIG_A=y\nCONFIG_B=m\nCONFIG_C=n\nCONFIG_D="x=y"\n'
-
-
-def test_an_option_that_cannot_be_turned_off_is_named(tmp_path: Path) -> None:
-    (tmp_path / "wanted").write_text("# CONFIG_A is not set\n")
-    (tmp_path / "got").write_text("CONFIG_A=y\n")
-    with pytest.raises(BuildError, match="CONFIG_A=n"):
-        linux.check_config(tmp_path / "wanted", tmp_path / "got")
-
-
-def test_the_kernels_have_their_own_names() -> None:
-    names = {linux.guest(arch, full=full).name for arch in ARCHES.values() for full in (False, True)}
-    assert len(names) == 2 * len(ARCHES)
-
-
 def test_a_missing_program_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no-such-program") as caught:
         tools.run(["no-such-program"], tmp_path / "log", "it", 5)
@@ -84,3 +57,32 @@ def test_a_program_that_never_ends_is_ended(tmp_path: Path) -> None:
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
     with pytest.raises(InfrastructureError, match="no space left"):
         tools.run(["sh", "-c", "echo No space left on device; exit 1"], tmp_path / "log", "writing", 5)
+
+
+def test_a_users_patch_that_does_not_apply_is_named_as_such(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.patch").write_text(GOOD.replace("two", "zwei"))
+    with pytest.raises(BuildError, match="with our series") as caught:
+        linux.apply(tmp_path / "mine.patch", tree, tmp_path / "log", own=True)
+    assert str(tmp_path / "mine.patch") in caught.value.message
+    assert BuildError.exit_code == 121
+
+
+def test_a_tree_with_the_users_patches_does_not_replace_the_other(tmp_path: Path) -> None:
+    place = tmp_path / "guest"
+    (place / "source").mkdir(parents=True)
+    (place / "object").write_text("of the series")
+    linux.activate(place, own=False)
+    assert (place / "object").read_text() == "of the series"
+    linux.activate(place, own=True)
+    assert not place.exists()
+    place.mkdir()
+    (place / linux.OWN_MARK).touch()
+    (place / "object").write_text("the user's")
+    linux.activate(place, own=False)
+    assert (place / "object").read_text() == "of the series"
+    linux.activate(place, own=True)
+    assert (place / "object").read_text() == "the user's"
+    # A process that died between the two renames.
+    place.rename(tmp_path / "guest-own")
+    linux.activate(place, own=False)
+    assert (place / "object").read_text() == "of the series"

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The options of Linux: fragments, those of a user, and what the full kernel is asked for."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from orchestration.base.arch import ARCHES, Arch
+from orchestration.base.cache import Cache
+from orchestration.base.errors import BuildError, MissingError, UsageError
+from orchestration.build import flavours, linux
+from orchestration.cli import main as cli
+from orchestration.machine import boot
+from orchestration.machine.description import Description
+
+X86 = ARCHES["x86_64"]
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> Path:
+    return tmp_path / "user.config"
+
+
+def test_later_fragments_win_in_either_notation(user: Path) -> None:
+    user.write_text("# CONFIG_PACKET is a comment\n# CONFIG_UNIX is not set\nCONFIG_TUN=y\nCONFIG_TUN=n \n")
+    found = flavours.wanted(flavours.guest(X86, fragments=[user]))
+    assert (found["CONFIG_PACKET"], found["CONFIG_UNIX"], found["CONFIG_TUN"]) == ("y", "n", "n")
+    assert found["CONFIG_DEFAULT_HOSTNAME"] == '"quoll"'
+    assert flavours.options(flavours.text_of(found)) == found
+
+
+def test_kernels_have_their_own_objects(user: Path) -> None:
+    user.write_text("CONFIG_TUN=y\n")
+    every = [flavours.guest(arch, full=full, debug=debug, fragments=fragments) for arch in ARCHES.values()
+             for full in (False, True) for debug in ((), ("lockdep",), ("ubsan", "lockdep"))
+             for fragments in ((), (user,))]
+    assert len({one.name for one in every}) == len(every)
+
+
+def test_the_order_of_debug_checks_does_not_matter() -> None:
+    assert flavours.guest(X86, debug=("ubsan", "lockdep")) == flavours.guest(X86, debug=("lockdep", "ubsan", "ubsan"))
+
+
+def test_tiny_has_the_small_kernel_and_others_the_full_one() -> None:
+    assert boot.chosen_linux(Description(arch="x86_64")).name == "l4-x86_64"
+    assert boot.chosen_linux(Description(arch="x86_64", rootfs="debian", debug=("lockdep",))).name == (
+        "l4-x86_64-full-lockdep")
+
+
+def test_an_option_of_ours_that_is_lost_is_named() -> None:
+    got = flavours.text_of(flavours.wanted(flavours.guest(X86))).replace("CONFIG_NET=y\n", "")
+    with pytest.raises(BuildError, match="does not take CONFIG_NET=y$"):
+        flavours.check(flavours.guest(X86), got)
+
+
+@pytest.mark.parametrize(("text", "said"), [("CONFIG_NO_SUCH=y\n", "CONFIG_NO_SUCH=y"),
+                                            ("# CONFIG_SYSFS is not set\n", "CONFIG_SYSFS=n"),
+                                            ("CONFIG_L4_CPU_RISCV64=y\n", "CONFIG_L4_CPU_X86_64=y")])
+def test_an_option_of_the_users_that_is_not_taken_is_named(user: Path, text: str, said: str) -> None:
+    user.write_text(text)
+    # As Linux answers: a choice has one value, an unknown option is dropped, a selected one is on.
+    got = "CONFIG_SYSFS=y\nCONFIG_L4_CPU_RISCV64=y\n" if "CPU" in text else "CONFIG_SYSFS=y\nCONFIG_L4_CPU_X86_64=y\n"
+    with pytest.raises(BuildError, match=said) as caught:
+        flavours.check(flavours.guest(X86, fragments=[user]), got)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(("option", "content", "said"), [
+    ("--kernel-config", None, "No such file"),
+    ("--kernel-config", b"CONFIG_A=y\nCONFIG_B\n", "file:2: 'CONFIG_B' sets no option"),
+    ("--kernel-config", b"CONFIG_A = y\n", "file:1: 'CONFIG_A = y' sets no option"),
+    ("--kernel-config", b"# only words\n", "sets no option"),
+    ("--kernel-config", b"\xff\xfe", "no text in UTF-8"),
+    ("--patch", None, "No such file"),
+    ("--patch", b"", "is no patch"),
+    ("--patch", b"Subject: nothing\n", "is no patch"),
+])
+def test_a_wrong_file_of_the_users_is_named(tmp_path: Path, option: str, content: bytes | None, said: str,
+                                            capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+                                            ) -> None:
+    monkeypatch.setattr(boot.quoll, "bare", lambda *_: Path())
+    if content is not None:
+        (tmp_path / "file").write_bytes(content)
+    assert cli.main(["build", "x86_64", "--no-config", option, str(tmp_path / "file")]) == UsageError.exit_code
+    err = capsys.readouterr().err
+    assert said in err
+    assert str(tmp_path / "file") in err
+
+
+ASKED = tomllib.loads(Path(__file__).with_name("kernel_options.toml").read_text())
+ABSENT: dict[str, str] = ASKED["absent"]
+
+
+@pytest.mark.parametrize("one", ARCHES.values(), ids=lambda arch: arch.name)
+def test_full_kernel_wants_what_programs_ask_for(one: Arch) -> None:
+    """Nothing that is asked for is off in the fragments without a reason, and no reason is left over."""
+    found = flavours.wanted(flavours.guest(one, full=True))
+    asked = {name for who in ASKED["asks"] for name in who["on"].split()}
+    assert [name for name in asked - set(ABSENT) if found.get(f"CONFIG_{name}") == "n"] == []
+    assert [name for name in ABSENT if found.get(f"CONFIG_{name}", "n") != "n"] == []
+    assert set(ABSENT) - asked == set()
+    assert [name for name, reason in ABSENT.items() if len(reason) < len("see X")] == []
+
+
+@pytest.mark.parametrize("one", ARCHES.values(), ids=lambda arch: arch.name)
+def test_full_kernel_has_what_programs_ask_for(one: Arch) -> None:
+    try:
+        entry = linux.built(one, Cache(), flavours.guest(one, full=True))
+    except MissingError as error:
+        pytest.skip(error.message)
+    if entry is None:
+        pytest.skip(f"the full kernel of {one.name} is not built")
+    have = flavours.options((entry / "config").read_text())
+    for who in ASKED["asks"]:
+        missing = [name for name in who["on"].split()
+                   if have.get(f"CONFIG_{name}") not in ("y", "m") and name not in ABSENT]
+        assert missing == [], who["who"]
+        assert [name for name in who.get("off", "").split() if f"CONFIG_{name}" in have] == [], who["who"]
+    assert [name for name in ABSENT if have.get(f"CONFIG_{name}", "n") != "n"] == [], "is there all the same"
