@@ -25,6 +25,7 @@ from orchestration.machine import boot, qemu
 from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
 
+pytest_plugins = ["quoll.plugin"]
 BUILDER = pytest.StashKey[ExitStack]()
 
 
@@ -46,11 +47,16 @@ def chosen(config: pytest.Config) -> list[arches.Arch]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Session scope, so that all tests of one architecture run before the next one's."""
+    """Name the architectures, which would be Quoll's usual ones otherwise, with the machines that tests share.
+
+    Session scope, so that all tests of one architecture run before the next one's.
+    """
     named = {name for mark in metafunc.definition.iter_markers("parametrize") for name in [mark.args[0]]}
-    if "arch" in metafunc.fixturenames and "arch" not in named:
-        metafunc.parametrize("arch", chosen(metafunc.config), scope="session",
-                             ids=lambda arch: selection.id_of(arch, metafunc.fixturenames))
+    if "quoll_arch" in metafunc.fixturenames and not named & {"arch", "quoll_arch"}:
+        names = [arch.name for arch in chosen(metafunc.config)]
+        metafunc.definition.add_marker(pytest.mark.parametrize(
+            "quoll_arch", names, indirect=True, scope="session",
+            ids=[selection.id_of(name, metafunc.fixturenames) for name in names]))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -61,8 +67,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """
     if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
         return
-    wanted = {item.callspec.params["arch"].name for item in session.items
-              if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "made" in item.fixturenames}
+    wanted = {selection.architecture(item) for item in session.items
+              if {"made", "quoll_guests"} & set(getattr(item, "fixturenames", ()))}
     names = [arch.name for arch in chosen(session.config) if arch.name in wanted]
     if names and not session.config.option.collectonly:
         stack = session.config.stash[BUILDER] = ExitStack()
@@ -106,6 +112,12 @@ def kernel_lines(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(qemu, "arguments", arguments)
         yield
+
+
+@pytest.fixture(scope="session")
+def arch(quoll_arch: str) -> arches.Arch:
+    """The architecture that a test runs on."""
+    return arches.find(quoll_arch)
 
 
 @pytest.fixture(scope="session")

@@ -7,16 +7,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from orchestration.base.arch import Arch
-
 UNIT = Path(__file__).with_name("unit")
 # Fixtures that stand for a machine that several tests use: those tests run in one worker, so that it boots once.
-MACHINES = {"shared_guest": "guest", "machine": "machine"}
+MACHINES = {"guest": "guest", "machine": "machine"}
 LEFT_OUT = "left_out"
 
 
@@ -33,7 +30,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def architecture(item: pytest.Item) -> str:
     """Return the name of the architecture that a test runs for; an empty string for none."""
     callspec = getattr(item, "callspec", None)
-    return str(getattr(callspec.params.get("arch", ""), "name", "")) if callspec else ""
+    if callspec is None:
+        return ""
+    return str(callspec.params.get("quoll_arch") or getattr(callspec.params.get("arch", ""), "name", ""))
 
 
 def machine(fixtures: Iterable[str]) -> str:
@@ -41,13 +40,13 @@ def machine(fixtures: Iterable[str]) -> str:
     return next((name for fixture, name in MACHINES.items() if fixture in fixtures), "")
 
 
-def id_of(arch: Arch, fixtures: Iterable[str]) -> str:
+def id_of(arch: str, fixtures: Iterable[str]) -> str:
     """Return what stands for an architecture in a test's name: with the machine that the test shares, as x86_64@guest.
 
     The main process has nothing but names to tell by which tests belong together.
     """
     shared = machine(fixtures)
-    return f"{arch.name}@{shared}" if shared else arch.name
+    return f"{arch}@{shared}" if shared else arch
 
 
 def scope(name: str) -> str:

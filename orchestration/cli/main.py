@@ -16,6 +16,8 @@ COMMANDS = {
     "boot": Lazy("boot", "boot_command"),
     "build": Lazy("boot", "build_command"),
     "test": Lazy("checks", "pytest_command", {"ignore_unknown_options": True}),
+    "pytest": Lazy("python", "pytest_command", {"ignore_unknown_options": True}),
+    "python": Lazy("python", "python_command", {"ignore_unknown_options": True, "allow_interspersed_args": False}),
     "coverage": Lazy("coverage", "coverage_command"),
     "lint": Lazy("lint", "lint_command"),
     "measure": Lazy("bench", "measure_command"),

@@ -25,6 +25,10 @@ ENTRY = struct.Struct("<QQQQ")
 KIND_SHIFT = 56
 
 
+class NoTrace(InfrastructureError):
+    """The kernel is one that counts nothing."""
+
+
 class Memory(Protocol):
     """What can save physical memory: the machine's monitor."""
 
@@ -57,10 +61,10 @@ class Trace:
 
 
 def place(log: Path) -> tuple[int, int]:
-    """Return physical address and size of the trace as L4's log tells; raise InfrastructureError if it does not."""
+    """Return physical address and size of the trace as L4's log tells; raise NoTrace if it does not."""
     found = PLACE.search(log.read_text()) if log.exists() else None
     if found is None:
-        raise InfrastructureError("the kernel has no trace", "boot it with --trace")
+        raise NoTrace("the kernel has no trace", "boot it with --trace")
     return int(found[1], 16), int(found[2])
 
 

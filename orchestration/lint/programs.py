@@ -12,7 +12,7 @@ from orchestration.build import quoll
 from orchestration.lint.core import LIMIT, Finding, Tree, ask, program
 
 C_FOLDERS = ("kernel", "servers", "tests", "rootfs")
-PYTHON = ("orchestration", "tests", "docs", "kernel/abi", "orchestrate")
+PYTHON = ("orchestration", "quoll", "tests", "docs", "kernel/abi", "orchestrate")
 SHEBANGS = (b"#!/bin/sh\n", b"#!/bin/bash\n", b"#!/usr/bin/env bash\n")
 # Recorded output, licences, lists of packages: not our words. The Linux port's words are checkpatch's.
 NO_PROSE = ("*.raw", "*.log", "*.patch", "packages", "applets", "LICENSES/*", "requirements.txt")

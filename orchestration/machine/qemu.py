@@ -132,6 +132,7 @@ class Machine:
         self.port = 0
         self.recent: list[str] = []
         self.on_line: Callable[[Line], None] = lambda line: None
+        self.on_data: Callable[[Channel, bytes], None] = lambda channel, data: None
         # Set while a debugger steps: its STOP and RESUME events are not queued.
         self.debugged = False
         # Whether QEMU pauses at power-off instead of ending, so that a panic can be read.
@@ -227,6 +228,8 @@ class Machine:
                 runs = split.splitter.feed(data)
                 if self.tee is not None:
                     self.tee.feed(runs)
+                for channel, run in runs:
+                    self.on_data(channel, run)
                 for line in [line for run in runs for line in split.add(*run)] if data else split.rest():
                     self.recent = [*self.recent[-39:], line.text]
                     logs.append(names[line.channel], f"{line.text}\n".encode(errors="replace"))

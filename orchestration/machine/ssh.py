@@ -49,6 +49,10 @@ class SwitchedOff(InfrastructureError):
     """The guest switched itself off, as it was told to, while something ran in it."""
 
 
+class Overdue(HangError):
+    """A command did not end within its limit; it may still run."""
+
+
 @dataclass(frozen=True)
 class Done:
     """How a command ended: exit status (128 + signal when one killed it), and its output."""
@@ -226,7 +230,7 @@ def run(connection: Connection, command: str, *, out: Sink, err: Sink, source: B
                 break
             else:
                 if time.monotonic() > deadline:
-                    raise HangError(f"the command did not end in {limit:.0f} s: {shortened(command)}")
+                    raise Overdue(f"the command did not end in {limit:.0f} s: {shortened(command)}")
                 select.select([channel], [], [], POLL)
         result = status(channel)
     finally:

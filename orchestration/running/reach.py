@@ -5,20 +5,17 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import select
 import shlex
 import signal
 import socket
 import sys
-import tempfile
 import time
 from base64 import b64decode
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import BinaryIO
 
-from backports import tarfile
 from paramiko.ed25519key import Ed25519Key
 from paramiko.ssh_exception import SSHException
 
@@ -29,7 +26,7 @@ from orchestration.base.tools import program
 from orchestration.base.tree import ROOT
 from orchestration.build import quoll
 from orchestration.inspect.machine_code import CODES
-from orchestration.machine import registry, ssh, streams, tee
+from orchestration.machine import registry, ssh, streams, tee, transfer
 from orchestration.machine.console import Channel, Splitter
 from orchestration.machine.stages import POWER_OFF_LIMIT, SSH_LIMIT, time_scale
 from orchestration.machine.terminal import INPUT, Terminal, serve
@@ -37,8 +34,6 @@ from orchestration.machine.terminal import INPUT, Terminal, serve
 # Seconds that a machine's orchestrator takes at most from QEMU's end to the result of the run.
 RESULT_LIMIT = 10.0
 DETACH = 0x1D  # Ctrl-], as telnet has it
-# What stat prints of a file's mode.
-MODE = re.compile(r"[0-7]{1,4}")
 GDB_SCRIPT = ROOT / "orchestration" / "running" / "gdb_servers.py"
 
 
@@ -159,95 +154,31 @@ def guest(name: str | None) -> ssh.Connection:
     return connect(entry, watch(entry))
 
 
+@contextmanager
+def named() -> Iterator[None]:
+    """Put the command's name before the message of an error."""
+    try:
+        yield
+    except QuollError as error:
+        raise type(error)(f"cp: {error.message}", error.hint, error.details) from error
+
+
 def copy(sources: list[str], target: str) -> int:
     """Copy files and folders to or from a guest, as scp -r does; one side is MACHINE:PATH or :PATH."""
     if not all([*sources, target]):
         raise UsageError("cp: an empty name")
     into = parse_place(target)
     away = [parse_place(source) for source in sources]
-    try:
-        if into is not None and not any(away):
-            with guest(into[0]) as connection:
-                return upload(connection, [Path(source) for source in sources], into[1])
-        if into is None and len(away) == 1 and away[0] is not None:
-            with guest(away[0][0]) as connection:
-                return download(connection, away[0][1], Path(target))
-    except (OSError, tarfile.TarError) as error:
-        raise InfrastructureError(f"cp: {error}") from error
+    if into is not None and not any(away):
+        with guest(into[0]) as connection, named():
+            transfer.upload(connection, [Path(source) for source in sources], into[1])
+            return 0
+    if into is None and len(away) == 1 and away[0] is not None:
+        with guest(away[0][0]) as connection, named():
+            transfer.download(connection, away[0][1], Path(target))
+            return 0
     raise UsageError("cp goes from here to a guest or from one guest to here; name the guest's side MACHINE:PATH or "
                      ":PATH")
-
-
-def run(connection: ssh.Connection, command: str, source: BinaryIO | bytes | None = None,
-        out: streams.Sink | None = None) -> bytes:
-    """Run a command of ours; return its output, or write it to out; raise InfrastructureError when it fails."""
-    kept, err = streams.Buffer(), streams.Buffer()
-    if ssh.run(connection, f"{command}\nexit $?", out=out or kept, err=err, source=source):
-        raise InfrastructureError(f"cp: {err.data.decode(errors='replace').strip() or 'the guest refused'}")
-    return kept.data
-
-
-def upload(connection: ssh.Connection, sources: list[Path], target: str) -> int:
-    """Send a tar file of the sources; a single source may be renamed by a target that is no folder."""
-    for source in sources:
-        if not source.exists():
-            raise UsageError(f"cp: {source} does not exist")
-        if not (source.is_file() or source.is_dir()):
-            raise UsageError(f"cp: {source} is neither a file nor a folder")
-    quoted = shlex.quote(target)
-    is_folder = run(connection, f"test -d {quoted} && echo yes || :").strip() == b"yes"
-    if not is_folder and (len(sources) > 1 or target.endswith("/")):
-        raise UsageError(f"cp: {target} is no folder of the guest")
-    place = quoted if is_folder else shlex.quote(str(Path(target).parent))
-    with tempfile.TemporaryFile() as stream:
-        with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
-            for source in sources:
-                archive.add(source.resolve(), source.resolve().name if is_folder else Path(target).name)
-        stream.seek(0)
-        os.lseek(stream.fileno(), 0, os.SEEK_SET)
-        run(connection, f"tar -C {place} -o -xf -", stream)
-    return 0
-
-
-def download(connection: ssh.Connection, source: str, target: Path) -> int:
-    """Fetch a file, or a folder as a tar file; a link that is named itself is followed."""
-    quoted = shlex.quote(source)
-    kind = run(connection, f"test -d {quoted} && echo folder && exit; test -f {quoted} && stat -L -c %a {quoted} && "
-                           f"exit; test -e {quoted} && echo other || echo none").decode().strip()
-    if kind in ("none", "other"):
-        raise UsageError(f"cp: {source} {'does not exist' if kind == 'none' else 'is neither a file nor a folder'} "
-                         "in the guest")
-    name = Path(source).name.removeprefix("..")
-    place = target / name if target.is_dir() else target
-    if not place.parent.is_dir():
-        raise UsageError(f"cp: {place.parent} is no folder")
-    if kind != "folder":
-        if not MODE.fullmatch(kind):
-            raise InfrastructureError(f"cp: the guest says {kind!r} of {source}")
-        with place.open("wb") as stream:
-            run(connection, f"cat {quoted}", out=stream)
-        # As tarfile's filter for data: no set-user-ID bit of a guest, and nobody else may write.
-        place.chmod(int(kind, 8) & 0o755)
-        return 0
-    with tempfile.TemporaryFile() as stream:
-        run(connection, f"tar -C {quoted} -cf - .", out=stream)
-        stream.seek(0)
-        unpack(stream, place)
-    return 0
-
-
-def unpack(stream: BinaryIO, place: Path) -> None:
-    """Unpack a guest's folder; raise an error that names what was left out: devices, and what could reach out of it."""
-    place.mkdir(exist_ok=True)
-    left = []
-    with tarfile.open(fileobj=stream) as archive:
-        for member in archive:
-            try:
-                archive.extract(member, place, filter="data")
-            except tarfile.FilterError as error:
-                left.append(str(error))
-    if left:
-        raise InfrastructureError(f"cp: copied all but {len(left)}", details=tuple(left[:20]))
 
 
 def gdb(entry: registry.Entry, arguments: list[str]) -> int:

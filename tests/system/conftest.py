@@ -6,62 +6,18 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import pytest
 
 from orchestration.base import tools
 from orchestration.base.arch import Arch
-from orchestration.base.rundir import RunDirectory
-from orchestration.machine import boot
-from orchestration.machine.description import Description
-from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import value
-from orchestration.machine.session import Session
+from quoll import Guest
 
 PROGRAMS = Path(__file__).with_name("guest")
-
-
-class SharedGuest:
-    """A guest that is booted at first use, and again after a test has lost it: one panic fails one test, not all."""
-
-    def __init__(self, description: Description, made: boot.Artefacts, progress: Progress) -> None:
-        self.description, self.made, self.progress = description, made, progress
-        self.session: Session | None = None
-        self.pushed: set[str] = set()
-        self.boots = 0
-
-    def get(self) -> Session:
-        if self.session is not None and self.session.lost_reason is not None:
-            self.close()
-        if self.session is None:
-            if self.boots >= 4:
-                pytest.fail("the guest was lost four times; not booting it again")
-            self.boots += 1
-            self.pushed.clear()
-            self.session = boot.prepare(self.description, self.made, self.progress, RunDirectory("system-tests"))
-            try:
-                self.session.__enter__()
-            except BaseException:
-                self.session = None
-                raise
-        return self.session
-
-    def close(self) -> None:
-        if self.session is not None:
-            self.session.__exit__(None, None, None)
-            self.session = None
-
-
-@pytest.fixture(scope="session")
-def shared_guest(description: Description, made: boot.Artefacts, progress: Progress) -> Iterator[SharedGuest]:
-    shared = SharedGuest(description, made, progress)
-    yield shared
-    shared.close()
-
-
-@pytest.fixture
-def guest(shared_guest: SharedGuest) -> Session:
-    return shared_guest.get()
+# Programs that a guest has already.
+PUSHED: WeakKeyDictionary[Guest, set[str]] = WeakKeyDictionary()
 
 
 @pytest.fixture(scope="session")
@@ -83,14 +39,15 @@ def compile_program(arch: Arch, tmp_path_factory: pytest.TempPathFactory) -> Cal
 
 
 @pytest.fixture
-def program(guest: Session, shared_guest: SharedGuest, compile_program: Callable[[str], Path]) -> Callable[[str], str]:
+def program(guest: Guest, compile_program: Callable[[str], Path]) -> Callable[[str], str]:
     """Put a test program into the shared guest and return its path there."""
 
     def put(name: str) -> str:
         path = f"/var/tmp/{Path(name).name}"
-        if name not in shared_guest.pushed:
+        pushed = PUSHED.setdefault(guest, set())
+        if name not in pushed:
             guest.push(compile_program(name), path)
-            shared_guest.pushed.add(name)
+            pushed.add(name)
         return path
 
     return put

@@ -24,6 +24,7 @@ from orchestration.bench.workload import Workload, load
 from orchestration.machine import boot
 from orchestration.machine.progress import Progress
 from orchestration.machine.session import Session
+from quoll import Guest
 
 DESCRIPTION = """
 description = "{name}"
@@ -50,10 +51,10 @@ def packed(arch: Arch, cache: Cache, tmp_path: Path) -> Path:
     return kit.pack(arch, cache, workload(tmp_path, "true"))
 
 
-def test_a_workload_runs(guest: Session, packed: Path, tmp_path: Path) -> None:
+def test_a_workload_runs(guest: Guest, packed: Path, tmp_path: Path) -> None:
     one = workload(tmp_path, """echo "{\\"metric\\": \\"value\\", \\"value\\": $((6 * 7))}"; echo x > "$OUT/file" """)
-    assert [found.value for found in execution.run_once(guest, one, Clock.WALL, packed)] == [42]
-    assert guest.shell_run("ls /var/tmp/bench").status
+    assert [found.value for found in execution.run_once(guest.session, one, Clock.WALL, packed)] == [42]
+    assert guest.run("ls /var/tmp/bench").returncode
 
 
 @pytest.mark.parametrize(("run", "limit", "said"), [
@@ -63,15 +64,15 @@ def test_a_workload_runs(guest: Session, packed: Path, tmp_path: Path) -> None:
     ("dd if=/dev/zero of=data bs=1M", 120, "filled the guest's disk"),
     ("true", 60, "did not report value"),
 ])
-def test_a_workload_fails_and_the_guest_does_not(guest: Session, packed: Path, tmp_path: Path, run: str, limit: int,
+def test_a_workload_fails_and_the_guest_does_not(guest: Guest, packed: Path, tmp_path: Path, run: str, limit: int,
                                                  said: str) -> None:
-    before = execution.free_kib(guest)
+    before = execution.free_kib(guest.session)
     with pytest.raises(WorkloadError, match=said):
-        execution.run_once(guest, workload(tmp_path, run, limit), Clock.WALL, packed)
+        execution.run_once(guest.session, workload(tmp_path, run, limit), Clock.WALL, packed)
     # Neither processes nor files are left.
-    assert guest.shell_run("pidof sleep dd").status
-    guest.shell_run("sync")
-    assert abs(execution.free_kib(guest) - before) < 4096
+    assert guest.run("pidof sleep dd").returncode
+    guest.run("sync")
+    assert abs(execution.free_kib(guest.session) - before) < 4096
 
 
 @pytest.fixture(scope="session")

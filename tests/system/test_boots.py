@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import quoll
+from orchestration.base.arch import Arch
 from orchestration.base.errors import HangError, InfrastructureError, PanicError
 from orchestration.base.rundir import RunDirectory
 from orchestration.inspect import machine_code
@@ -38,17 +40,16 @@ def test_data_survives_power_off(description: Description, made: boot.Artefacts,
         again.power_off()
 
 
-def test_a_guest_panic_is_a_panic_with_a_dossier(description: Description, made: boot.Artefacts,
-                                                 progress: Progress) -> None:
-    machine = boot.prepare(description, made, progress, RunDirectory("panic"))
-    with pytest.raises(PanicError) as caught, machine as session:
-        session.shell_run("echo c > /proc/sysrq-trigger", limit=60.0)
+def test_a_guest_panic_is_a_panic_with_a_dossier(arch: Arch) -> None:
+    with pytest.raises(PanicError) as caught, quoll.boot(arch.name, files=False) as guest:
+        guest.run("echo c > /proc/sysrq-trigger", timeout=60)
+    assert not guest.alive
     assert "sysrq" in str(caught.value).lower() + " ".join(caught.value.details).lower()
     # QEMU before 8.2 exits when riscv64's test device is told to power off, so there is no dossier.
-    if session.ended:
-        assert made.arch.name == "riscv64"
+    if guest.session.ended:
+        assert arch.name == "riscv64"
     else:
-        stack = session.machine.run.file("hang.txt").read_text().split("== stack of Linux")[1].split("\n\n")[0]
+        stack = (guest.folder / "hang.txt").read_text().split("== stack of Linux")[1].split("\n\n")[0]
         assert "<panic+" in stack and "sysrq" in stack
 
 
@@ -70,11 +71,11 @@ def test_a_kernel_without_a_stack_says_so(description: Description, made: boot.A
     assert any(f"BUG: {what}: sp " in line for line in caught.value.details)
 
 
-def test_restart_ends_the_machine(description: Description, made: boot.Artefacts, progress: Progress) -> None:
-    session = boot.prepare(description, made, progress, RunDirectory("restart"))
-    with pytest.raises(InfrastructureError, match="switched itself off"), session:
-        session.shell_run("reboot; sleep 60", limit=90.0)
-    assert session.shutdown_reason == "guest-reset"
+def test_restart_ends_the_machine(arch: Arch) -> None:
+    with pytest.raises(InfrastructureError, match="switched itself off"), quoll.boot(arch.name, files=False) as guest:
+        guest.run("reboot; sleep 60", timeout=90)
+    assert guest.session.shutdown_reason == "guest-reset"
+    assert not guest.alive
 
 
 def test_a_linux_without_its_disk_says_so(description: Description, made: boot.Artefacts, progress: Progress) -> None:

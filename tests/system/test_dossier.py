@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import re
 
-from orchestration.machine.session import Session
+from quoll import Guest
 
 
-def test_the_dossier_names_threads_and_places(guest: Session) -> None:
-    summary = guest.dossier()
-    text = guest.machine.run.file("hang.txt").read_text()
+def test_the_dossier_names_threads_and_places(guest: Guest) -> None:
+    summary = guest.session.dossier()
+    text = (guest.folder / "hang.txt").read_text()
     for name in ("registers", "where it is", "stack of L4", "threads of L4", "log of L4", "guest's console"):
         assert f"== {name}" in text
     section = text.split("== threads of L4")[1].split("\n\n")[0]

@@ -16,6 +16,7 @@ from orchestration.base.arch import Arch
 from orchestration.build import quoll
 from orchestration.machine import boot
 from orchestration.machine.session import Session
+from quoll import Guest
 
 PAGE = 4096
 
@@ -111,12 +112,12 @@ def leaves(session: Session, tables: Tables, root: int, tmp_path: Path) -> Itera
     yield from walk(root, tables.depth - 1, tables.base, tables.first)
 
 
-def test_no_mapping_of_the_kernel_is_writable_and_executable(guest: Session, made: boot.Artefacts, arch: Arch,
+def test_no_mapping_of_the_kernel_is_writable_and_executable(guest: Guest, made: boot.Artefacts, arch: Arch,
                                                              tmp_path: Path) -> None:
     tables = TABLES[arch.name]
     names = symbols(made.bare / quoll.KERNEL)
     start = names["kernel_start"]
-    found = list(leaves(guest, tables, names[tables.root] - start + tables.load, tmp_path))
+    found = list(leaves(guest.session, tables, names[tables.root] - start + tables.load, tmp_path))
     assert not [leaf for leaf in found if leaf.user]
     assert not [leaf for leaf in found if leaf.writable and leaf.executable]
     text = range(start, names["kernel_const"])

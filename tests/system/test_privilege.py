@@ -11,7 +11,7 @@ from elftools.elf.elffile import ELFFile
 
 from orchestration.base.arch import Arch
 from orchestration.machine import boot
-from orchestration.machine.session import Session
+from quoll import Guest
 
 # The instruction pointer in the monitor's text, for each CPU.
 INSTRUCTION_POINTER = re.compile(r"\b(?:RIP|PC|pc)[ =]+([0-9a-f]{16})")
@@ -45,11 +45,11 @@ USER_MODE: dict[str, Callable[[str, int, Callable[[str], str]], bool]] = {
 }
 
 
-def test_guest_kernel_code_runs_in_user_mode(guest: Session, made: boot.Artefacts, arch: Arch) -> None:
-    monitor = guest.machine.monitor
+def test_guest_kernel_code_runs_in_user_mode(guest: Guest, made: boot.Artefacts, arch: Arch) -> None:
+    monitor = guest.session.machine.monitor
     assert monitor is not None
     start, end = kernel_text(made)
-    work = threading.Thread(target=guest.shell_run, daemon=True,
+    work = threading.Thread(target=guest.run, daemon=True,
                             args=("dd if=/dev/zero of=/dev/null bs=64 count=3000000 2>/dev/null & sleep 20; "
                                   "kill $! 2>/dev/null; true",))
     work.start()

@@ -42,6 +42,16 @@ def test_a_command_that_only_tells_loads_nothing_heavy(root: Path, arguments: li
     assert "orchestration.machine.session" not in found
 
 
+def test_the_pytest_plugin_loads_nothing_heavy(root: Path) -> None:
+    """Every pytest of an environment in which Quoll is installed loads it."""
+    done = subprocess.run([sys.executable, "-c", "import sys, quoll.plugin; print(*sys.modules)"], cwd=root,
+                          capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(root)})
+    found = set(done.stdout.split())
+    assert "quoll.plugin" in found
+    assert not {name for name in found if name.split(".")[0] in (*HEAVY, "pydantic")}
+    assert not {name for name in found if name.startswith(("orchestration.machine", "orchestration.build"))}
+
+
 def test_a_command_loads_its_own_module_only(root: Path) -> None:
     found = {name for name in imported(root, "ps") if name.startswith("orchestration.cli.")}
     assert "orchestration.cli.machines" in found

@@ -21,7 +21,7 @@ from orchestration.base.arch import ARCHES
 from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError, UsageError
 from orchestration.bench.store import Store
 from orchestration.cli import main as cli
-from orchestration.machine import keys, qemu, registry, tee
+from orchestration.machine import keys, qemu, registry, tee, transfer
 from orchestration.machine.console import Channel, Splitter
 from orchestration.machine.progress import Progress
 from orchestration.running import reach, remote, repro
@@ -156,7 +156,7 @@ def test_a_guests_folder_cannot_reach_out_of_its_own(tmp_path: Path) -> None:
         add("../beside", data=b"harm")
     stream.seek(0)
     with pytest.raises(InfrastructureError, match="all but 3") as caught:
-        reach.unpack(stream, tmp_path / "place")
+        transfer.unpack(stream, tmp_path / "place")
     assert all(word in " ".join(caught.value.details) for word in ("fifo", "out", "beside"))
     assert sorted(path.name for path in (tmp_path / "place").iterdir()) == ["file", "link", "out", "same"]
     assert (tmp_path / "place/same").read_bytes() == (tmp_path / "place/link").read_bytes() == b"content"
@@ -167,14 +167,14 @@ def test_a_guests_folder_cannot_reach_out_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("told", "mode"), [("6777", 0o755), ("640", 0o640), ("4294967296", None), ("rw", None)])
 def test_a_guests_file_gets_no_rights_beyond_its_owners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str,
                                                         mode: int | None) -> None:
-    monkeypatch.setattr(reach, "run", lambda connection, command, out=None: told.encode() + b"\n")
+    monkeypatch.setattr(transfer, "run", lambda connection, command, out=None, check=None: told.encode() + b"\n")
     copied = tmp_path / "program"
     if mode is None:
         with pytest.raises(InfrastructureError, match=told):
-            reach.download(None, "/bin/program", copied)  # type: ignore[arg-type]
+            transfer.download(None, "/bin/program", copied)  # type: ignore[arg-type]
         assert not copied.exists()
     else:
-        assert reach.download(None, "/bin/program", copied) == 0  # type: ignore[arg-type]
+        assert transfer.download(None, "/bin/program", copied) == copied  # type: ignore[arg-type]
         assert copied.stat().st_mode & 0o7777 == mode
 
 

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Copies files and folders to and from a guest.
+
+It is not trusted: of what comes from it, devices and links that leave the folder stay out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from backports import tarfile
+
+from orchestration.base.errors import InfrastructureError, UsageError
+from orchestration.machine import ssh, streams
+
+# What stat prints of a file's mode.
+MODE = re.compile(r"[0-7]{1,4}")
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Make an InfrastructureError of what files and archives raise."""
+    try:
+        yield
+    except (OSError, tarfile.TarError) as error:
+        raise InfrastructureError(str(error)) from error
+
+
+def run(connection: ssh.Connection, command: str, source: BinaryIO | bytes | None = None,
+        out: streams.Sink | None = None, check: ssh.Check = ssh.running) -> bytes:
+    """Run a command of ours; return its output, or write it to out; raise InfrastructureError when it fails."""
+    kept, err = streams.Buffer(), streams.Buffer()
+    if ssh.run(connection, f"{command}\nexit $?", out=out or kept, err=err, source=source, check=check):
+        raise InfrastructureError(err.data.decode(errors="replace").strip() or "the guest refused")
+    return kept.data
+
+
+@explained()
+def upload(connection: ssh.Connection, sources: list[Path], target: str, check: ssh.Check = ssh.running) -> None:
+    """Send a tar file of the sources; a single source may be renamed by a target that is no folder."""
+    for source in sources:
+        if not source.exists():
+            raise UsageError(f"{source} does not exist")
+        if not (source.is_file() or source.is_dir()):
+            raise UsageError(f"{source} is neither a file nor a folder")
+    quoted = shlex.quote(target)
+    is_folder = run(connection, f"test -d {quoted} && echo yes || :", check=check).strip() == b"yes"
+    if not is_folder and (len(sources) > 1 or target.endswith("/")):
+        raise UsageError(f"{target} is no folder of the guest")
+    place = quoted if is_folder else shlex.quote(str(Path(target).parent))
+    with tempfile.TemporaryFile() as stream:
+        with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
+            for source in sources:
+                archive.add(source.resolve(), source.resolve().name if is_folder else Path(target).name)
+        stream.seek(0)
+        os.lseek(stream.fileno(), 0, os.SEEK_SET)
+        run(connection, f"tar -C {place} -o -xf -", stream, check=check)
+
+
+@explained()
+def download(connection: ssh.Connection, source: str, target: Path, check: ssh.Check = ssh.running) -> Path:
+    """Fetch a file, or a folder as a tar file, and return where it is; a link that is named itself is followed."""
+    quoted = shlex.quote(source)
+    kind = run(connection, f"test -d {quoted} && echo folder && exit; test -f {quoted} && stat -L -c %a {quoted} && "
+                           f"exit; test -e {quoted} && echo other || echo none", check=check).decode().strip()
+    if kind in ("none", "other"):
+        raise UsageError(f"{source} {'does not exist' if kind == 'none' else 'is neither a file nor a folder'} "
+                         "in the guest")
+    name = Path(source).name.removeprefix("..")
+    place = target / name if target.is_dir() else target
+    if not place.parent.is_dir():
+        raise UsageError(f"{place.parent} is no folder")
+    if kind != "folder":
+        if not MODE.fullmatch(kind):
+            raise InfrastructureError(f"the guest says {kind!r} of {source}")
+        with place.open("wb") as stream:
+            run(connection, f"cat {quoted}", out=stream, check=check)
+        # As tarfile's filter for data: no set-user-ID bit of a guest, and nobody else may write.
+        place.chmod(int(kind, 8) & 0o755)
+        return place
+    with tempfile.TemporaryFile() as stream:
+        run(connection, f"tar -C {quoted} -cf - .", out=stream, check=check)
+        stream.seek(0)
+        unpack(stream, place)
+    return place
+
+
+def unpack(stream: BinaryIO, place: Path) -> None:
+    """Unpack a guest's folder; raise an error that names what was left out: devices, and what could reach out of it."""
+    place.mkdir(exist_ok=True)
+    left = []
+    with tarfile.open(fileobj=stream) as archive:
+        for member in archive:
+            try:
+                archive.extract(member, place, filter="data")
+            except tarfile.FilterError as error:
+                left.append(str(error))
+    if left:
+        raise InfrastructureError(f"copied all but {len(left)}", details=tuple(left[:20]))
