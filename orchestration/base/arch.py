@@ -25,6 +25,10 @@ class Arch:
     """Debian's packages of the emulator and its firmware; doctor.py knows the names of older releases."""
     machine: str
     """The emulator's machine."""
+    large_memory: str
+    """Added to the machine when it has more than 2 GiB, so that all but the first GiB is one piece."""
+    pci_devices: int
+    """Most devices on PCI, each of which needs an interrupt of its own: four lines where there are no messages."""
     cpu: str
     """The emulated CPU."""
     counted_cpu: str
@@ -55,13 +59,16 @@ ARCHES = {
     arch.name: arch
     for arch in (
         Arch(name="x86_64", debian="amd64", qemu="qemu-system-x86_64", packages=("qemu-system-x86",), machine="q35",
-             cpu="max", counted_cpu="max,erms=off,fsrm=off", kernel="quoll.elf", linux_arch="x86_64",
+             large_memory=",max-ram-below-4g=1G", pci_devices=15, cpu="max", counted_cpu="max,erms=off,fsrm=off",
+             kernel="quoll.elf", linux_arch="x86_64",
              linux_image="arch/x86/boot/bzImage", native_console="ttyS0", elf_machine="EM_X86_64"),
         Arch(name="riscv64", debian="riscv64", qemu="qemu-system-riscv64", packages=("qemu-system-riscv", "opensbi"),
-             machine="virt", cpu="rv64", counted_cpu="rv64", kernel="quoll.elf", linux_arch="riscv",
-             linux_image="arch/riscv/boot/Image", native_console="ttyS0", elf_machine="EM_RISCV"),
+             machine="virt", large_memory="", pci_devices=4, cpu="rv64", counted_cpu="rv64",
+             kernel="quoll.elf", linux_arch="riscv", linux_image="arch/riscv/boot/Image", native_console="ttyS0",
+             elf_machine="EM_RISCV"),
         Arch(name="aarch64", debian="arm64", qemu="qemu-system-aarch64", packages=("qemu-system-arm",),
-             machine="virt,gic-version=3", cpu="cortex-a76", counted_cpu="cortex-a76", kernel="quoll.img",
+             machine="virt,gic-version=3", large_memory="", pci_devices=4, cpu="cortex-a76",
+             counted_cpu="cortex-a76", kernel="quoll.img",
              linux_arch="arm64", linux_image="arch/arm64/boot/Image", native_console="ttyAMA0",
              elf_machine="EM_AARCH64"),
     )

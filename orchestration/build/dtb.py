@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orchestration.build import system
@@ -27,7 +28,8 @@ def cells(value: int) -> str:
     return f"{value >> 32:#x} {value & 0xFFFFFFFF:#x}"
 
 
-def source(abi: Abi, bootargs: str, guest_ram: int, seed: bytes, initrd: range = NO_INITRD) -> str:
+def source(abi: Abi, bootargs: str, guest_ram: int, seed: bytes, initrd: range = NO_INITRD,
+           servers: Sequence[system.Server] = system.SERVERS) -> str:
     """Return the tree's source. guest_ram is in bytes; seed feeds the guest's random numbers.
 
     bootargs may hold any bytes, quotes among them, as a command line does.
@@ -41,7 +43,7 @@ def source(abi: Abi, bootargs: str, guest_ram: int, seed: bytes, initrd: range =
 \t\tinterrupt-parent = <{EVENTS_PHANDLE}>;
 \t\tinterrupts = <{1 + number}>;
 \t\tquoll,kick-slot = <{abi.GUEST_SLOT_KICK + number}>;
-\t}};""" for number in system.fronts())
+\t}};""" for number in system.fronts(servers))
     reserved, chosen = "", ""
     if initrd:
         # Linux leaves alone what it is told to load from only where its architecture sees to that; a reservation it
@@ -78,7 +80,7 @@ def source(abi: Abi, bootargs: str, guest_ram: int, seed: bytes, initrd: range =
 \t\t\treg = <{cells(abi.GUEST_DTB_GPA)} {cells(DTB_SIZE)}>;
 \t\t}};
 \t\tdevices@{abi.GUEST_DEVICE_GPA:x} {{
-\t\t\treg = <{cells(abi.GUEST_DEVICE_GPA)} {cells((max(system.fronts()) + 1) * abi.PAGE_SIZE)}>;
+\t\t\treg = <{cells(abi.GUEST_DEVICE_GPA)} {cells((max(system.fronts(servers)) + 1) * abi.PAGE_SIZE)}>;
 \t\t}};
 \t}};
 \tl4 {{
@@ -92,10 +94,10 @@ def source(abi: Abi, bootargs: str, guest_ram: int, seed: bytes, initrd: range =
 """
 
 
-def compile_tree(abi: Abi, bootargs: str, guest_ram: int, seed: bytes,
-                 initrd: range = NO_INITRD) -> bytes:
+def compile_tree(abi: Abi, bootargs: str, guest_ram: int, seed: bytes, initrd: range = NO_INITRD,
+                 servers: Sequence[system.Server] = system.SERVERS) -> bytes:
     """Return the flattened device tree."""
-    blob: bytes = fdt.parse_dts(source(abi, bootargs, guest_ram, seed, initrd)).to_dtb(version=17)
+    blob: bytes = fdt.parse_dts(source(abi, bootargs, guest_ram, seed, initrd, servers)).to_dtb(version=17)
     if len(blob) > DTB_SIZE:
         raise ValueError(f"the device tree has {len(blob)} bytes, more than {DTB_SIZE}")
     return blob

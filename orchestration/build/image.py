@@ -84,8 +84,8 @@ def check_initrd(abi: Abi, segments: Sequence[Segment], where: range) -> None:
                          "Linux", "fewer packages, or more memory (orchestration/machine/boot.py)")
 
 
-def pack(arch: Arch, abi: Abi, programs: Mapping[str, Path], blobs: Mapping[str, bytes],
-         guest_ram: int) -> bytes:
+def pack(arch: Arch, abi: Abi, programs: Mapping[str, Path], blobs: Mapping[str, bytes], guest_ram: int,
+         servers: Sequence[system.Server] = system.SERVERS) -> bytes:
     """Return the boot image of programs (by name) and blobs; guest_ram is in bytes.
 
     The blob INITRD has its place in the guest's memory; raise BuildError when it does not fit. With Linux goes the
@@ -93,7 +93,7 @@ def pack(arch: Arch, abi: Abi, programs: Mapping[str, Path], blobs: Mapping[str,
     """
     check_layouts(abi)
     if LINUX in programs:
-        blobs = {system.BLOB: system.table(abi)} | dict(blobs)
+        blobs = {system.BLOB: system.table(abi, servers)} | dict(blobs)
     segments = [segment for name, path in programs.items() for segment in program_segments(arch, abi, name, path)]
     for name, data in blobs.items():
         vaddr = 0
@@ -111,6 +111,19 @@ def pack(arch: Arch, abi: Abi, programs: Mapping[str, Path], blobs: Mapping[str,
         body += segment.data + bytes(-len(segment.data) % page)
     head = HEADER.pack(abi.IMAGE_MAGIC, abi.ABI_HASH, offset + len(body), len(segments), 0, guest_ram)
     return (head + table).ljust(offset, b"\0") + body
+
+
+def servers_of(abi: Abi, packed: Path) -> tuple[system.Server, ...]:
+    """Return the servers of the system in a boot image that pack() made; those of the smallest if it tells of none."""
+    if not packed.exists():
+        return system.SERVERS
+    with packed.open("rb") as stream:
+        count = HEADER.unpack(stream.read(HEADER.size))[3]
+        for entry in list(SEGMENT.iter_unpack(stream.read(SEGMENT.size * count))):
+            if entry[0].rstrip(b"\0").decode() == system.BLOB:
+                stream.seek(entry[2])
+                return system.read_table(abi, stream.read(entry[3]))
+    return system.SERVERS
 
 
 def check_layouts(abi: Abi) -> None:

@@ -28,7 +28,7 @@ from orchestration.build import system
 if TYPE_CHECKING:
     from quoll_abi import Abi
 
-SERVERS = ("root", *(server.program for server in system.SERVERS))
+SERVERS = ("root", *dict.fromkeys(server.program for server in system.SERVERS))
 """Programs in the boot image, beside Linux."""
 KERNEL = "quoll.elf"
 KERNEL_TESTS = "ktest"

@@ -8,6 +8,7 @@ its number here: nothing else names a device's number.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ PROGRAM_SIZE = 16
 
 @dataclass(frozen=True)
 class Server:
-    """A server and its edges; its number is its place in SERVERS."""
+    """A server and its edges; its number is its place among the servers of its system."""
 
     program: str
     """Its name in the boot image."""
@@ -34,22 +35,44 @@ class Server:
     guest: int = 0
     writes_log: bool = False
     """It gets the kernel's log and writes it out."""
+    instance: int = 0
+    """Which of the machine's devices of this kind it drives, in the order of the bus."""
+
+    @property
+    def name(self) -> str:
+        """Return how the root pager calls it: its program, and a number if it drives a further device of a kind."""
+        return f"{self.program}{self.instance + 1}" if self.instance else self.program
 
 
 SERVERS = (Server("console", "serial line", 0, writes_log=True), Server("block", "disk", 1),
            Server("net", "network card", 2))
+"""Those of the smallest system."""
 
 
-def fronts() -> list[int]:
+def servers(disks: int = 0) -> tuple[Server, ...]:
+    """Return the servers of a system with so many disks beside the first; Linux finds its devices in this order."""
+    found = list(SERVERS)
+    found += [Server("block", "disk", len(found) + number, instance=1 + number) for number in range(disks)]
+    return tuple(found)
+
+
+def fronts(of: Sequence[Server] = SERVERS) -> list[int]:
     """Return the numbers of the guest's devices."""
-    return [server.front for server in SERVERS]
+    return [server.front for server in of]
 
 
-def table(abi: Abi) -> bytes:
+def table(abi: Abi, of: Sequence[Server] = SERVERS) -> bytes:
     """Return the description as the root pager reads it (struct system_server of the ABI)."""
     assert abi.STRUCTS["system_server"][0] == ENTRY.size
     return b"".join(ENTRY.pack(server.program.encode(), server.device.encode(), server.guest, server.front,
-                               abi.SYSTEM_WRITES_LOG if server.writes_log else 0, 0) for server in SERVERS)
+                               abi.SYSTEM_WRITES_LOG if server.writes_log else 0, server.instance) for server in of)
+
+
+def read_table(abi: Abi, data: bytes) -> tuple[Server, ...]:
+    """Return the servers of a description that table() made."""
+    return tuple(Server(program.rstrip(b"\0").decode(), device.rstrip(b"\0").decode(), front, guest,
+                        bool(flags & abi.SYSTEM_WRITES_LOG), instance)
+                 for program, device, guest, front, flags, instance in ENTRY.iter_unpack(data))
 
 
 def running(abi: Abi, page: bytes | None) -> str:

@@ -52,9 +52,10 @@ def boot_command(
         print(f"{chosen.name}: building what has changed", file=sys.stderr)
     from orchestration.base.cache import Cache
     from orchestration.base.rundir import RunDirectory
-    from orchestration.machine import boot, keeper, kernel_tests, qemu
+    from orchestration.machine import boot, checks, keeper, kernel_tests, qemu
     from orchestration.machine.progress import Progress
 
+    checks.check(description)
     doctor.ensure([chosen])
     doctor.check_space()
     progress = Progress(quiet)

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 ACCELERATORS = ("tcg", "kvm")
 # Field of orchestration.machine.description.Description: its option. None, or an empty list, is "not given".
 OPTIONS: dict[str, Any] = {
+    "memory": Annotated[str | None, typer.Option(metavar="SIZE", help="memory of the guest, such as 2G; 512M if not "
+                                                                      "given")],
+    "disks": Annotated[list[str] | None, typer.Option("--disk", metavar="FILE[,ro]", help=(
+        "one more disk of the guest: a raw image or block device, which the guest writes; may be repeated"))],
+    "ports": Annotated[list[str] | None, typer.Option("--port", metavar="HOST:GUEST", help=(
+        "let a port of this host's loopback interface lead to one of the guest; may be repeated"))],
+    "name": Annotated[str | None, typer.Option(metavar="NAME", help="name of the machine, for ps, ssh, cp and others")],
     "accel": Annotated[str | None, typer.Option(autocompletion=one_of(ACCELERATORS), show_default=False,
                                                 help="tcg (default), or kvm where our probe runs under it")],
     "append": Annotated[str | None, typer.Option(help="more boot arguments for Linux")],

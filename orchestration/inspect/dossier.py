@@ -16,7 +16,7 @@ from orchestration.base.arch import Arch
 from orchestration.base.errors import InfrastructureError
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import tail
-from orchestration.build import quoll, system
+from orchestration.build import image, quoll, system
 from orchestration.inspect import kernel_objects, trace
 from orchestration.inspect.gdbstub import Stub, Target
 from orchestration.inspect.kernel_objects import GUEST, Thread, kernel_memory
@@ -85,12 +85,16 @@ class Dossier:
         self.traced(found)
         for title, name in (("log of L4 and its servers", "l4.log"), ("guest's console", "console.log")):
             self.section(title, list(tail(self.machine.run.file(name), 40)))
-        for server in quoll.SERVERS:
+        for server in ("root", *(one.name for one in self.servers())):
             lines = [line for line in tail(self.machine.run.file("l4.log"), 4000) if line.startswith(f"{server}:")
                      or f" {server} " in line]
             self.section(f"last words of and about {server}", lines[-6:])
         self.section("emulator", list(tail(self.machine.run.file("qemu.log"), 8)))
         return "\n".join(self.parts)
+
+    def servers(self) -> tuple[system.Server, ...]:
+        """Return the servers of the machine's system."""
+        return image.servers_of(self.abi, self.machine.run.file("boot.img"))
 
     def events(self) -> trace.Trace | None:
         """Return the kernel's trace, or None for a kernel that keeps none."""
@@ -177,14 +181,15 @@ class Dossier:
     def threads(self, stub: Stub, names: dict[str, Symbols], kernel: Path, seen: set[str]) -> None:
         """Add what every thread waits for and where it is in user mode, and the stack of Linux if no sample met it."""
         try:
-            found = kernel_objects.Reader(stub, kernel, self.abi).read()
+            found = kernel_objects.Reader(stub, kernel, self.abi, self.servers()).read()
         except InfrastructureError as error:
             self.section("threads of L4", [error.message])
             return
         self.named = found.names
+        programs = {server.name: server.program for server in self.servers()}
         lines = []
         for thread in found.threads:
-            symbols = names.get("Linux" if thread.owner == GUEST else thread.owner)
+            symbols = names.get("Linux" if thread.owner == GUEST else programs.get(thread.owner, thread.owner))
             spot = symbols.name(thread.pc) if symbols is not None and not thread.in_program else ""
             on = f" on {found.names.get(thread.on, f'{thread.on:#x}')}" if thread.on else ""
             lines.append(f"{thread.owner:<8} {thread.address:x}  {thread.state}{on}, priority {thread.priority}, "

@@ -7,6 +7,7 @@ guest's own memory by its physical addresses, whoever runs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,6 @@ from orchestration.inspect.gdbstub import Stub
 if TYPE_CHECKING:
     from quoll_abi import Abi
 
-SERVERS = tuple(server.program for server in system.SERVERS)
 ROOT, GUEST = "root", "guest"
 # Seconds in which a working kernel is entered.
 ENTRY_LIMIT = 2.0
@@ -59,9 +59,9 @@ class Objects:
 class Reader:
     """Reads the kernel's objects of one stopped machine."""
 
-    def __init__(self, stub: Stub, kernel: Path, abi: Abi) -> None:
-        """Read the kernel's DWARF; raise InfrastructureError without it."""
-        self.stub, self.abi = stub, abi
+    def __init__(self, stub: Stub, kernel: Path, abi: Abi, servers: Sequence[system.Server] = system.SERVERS) -> None:
+        """Read the kernel's DWARF; raise InfrastructureError without it. servers: those of the machine's system."""
+        self.stub, self.abi, self.servers = stub, abi, servers
         self.info = debuginfo.read(kernel)
         if not {"thread", "slot", "cnode", "vspace", "region", "vcpu"} <= self.info.structs.keys() \
                 or not {"boot_cpu", "root_cnode"} <= self.info.symbols.keys():
@@ -110,7 +110,7 @@ class Reader:
         badge = self.word(address + self.thread["fault_slot"] + self.info.structs["slot"]["badge"])
         if not badge:
             return ROOT
-        return SERVERS[badge & 0xFF] if badge & 0xFF < len(SERVERS) else "?"
+        return self.servers[badge & 0xFF].name if badge & 0xFF < len(self.servers) else "?"
 
     def regions(self, address: int) -> tuple[tuple[int, int, int], ...]:
         """Return the regions of a thread's guest-physical memory, as (gpa, size, pa)."""

@@ -13,14 +13,14 @@ from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache
 from orchestration.base.errors import UsageError
 from orchestration.base.rundir import RunDirectory
-from orchestration.build import dtb, flavours, image, linux, quoll, rootfs
+from orchestration.build import dtb, flavours, image, linux, quoll, rootfs, system
 from orchestration.machine import keys
 from orchestration.machine.console import Channel
 from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
-from orchestration.machine.qemu import Config, Machine
+from orchestration.machine.qemu import BESIDE_GUEST, Config, Machine
 from orchestration.machine.session import Session
-from orchestration.machine.stages import BOOT_STAGES, NATIVE_STAGES, Tracker, time_scale, without_ssh
+from orchestration.machine.stages import BOOT_STAGES, NATIVE_STAGES, Tracker, time_scale, with_memory, without_ssh
 
 if TYPE_CHECKING:
     from quoll_abi import Abi
@@ -85,9 +85,12 @@ def prepare(description: Description, made: Artefacts, progress: Progress, run: 
         disk = run.file("disk.ext4")
         rootfs.run_copy(made.disk, disk, run_keys.host_file, run_keys.client_line, run.file("keys.log"))
     config = Config(kernel=made.program(made.arch.kernel, trace=description.trace), initrd=initrd, disk=disk,
+                    disks=description.disks, ports=description.ports, memory=description.memory + BESIDE_GUEST,
                     accel=description.accel, extra=extra)
-    return Session(Machine(made.arch, config, run), Tracker(BOOT_STAGES, time_scale()), progress,
-                   made.program(quoll.KERNEL, trace=description.trace), made.linux / "vmlinux", keys=run_keys)
+    stages = with_memory(BOOT_STAGES, description.memory)
+    return Session(Machine(made.arch, config, run), Tracker(stages, time_scale()), progress,
+                   made.program(quoll.KERNEL, trace=description.trace), made.linux / "vmlinux", keys=run_keys,
+                   name=description.name)
 
 
 def boot_image(description: Description, made: Artefacts, run: RunDirectory, bootargs: str, seed: bytes,
@@ -96,13 +99,14 @@ def boot_image(description: Description, made: Artefacts, run: RunDirectory, boo
     if len(os.fsencode(bootargs)) >= COMMAND_LINE_SIZE:
         raise UsageError(f"boot arguments of {len(os.fsencode(bootargs))} bytes with ours; Linux takes "
                          f"{COMMAND_LINE_SIZE - 1}")
+    servers = system.servers(disks=len(description.disks))
     where = image.initrd_range(made.abi, description.memory, len(archive))
-    blobs = {"dtb": dtb.compile_tree(made.abi, bootargs, description.memory, seed, where)}
+    blobs = {"dtb": dtb.compile_tree(made.abi, bootargs, description.memory, seed, where, servers)}
     if archive:
         blobs[image.INITRD] = archive
     programs = {name: made.bare / name for name in quoll.SERVERS} | {image.LINUX: made.linux / "vmlinux"}
     packed = run.file("boot.img")
-    packed.write_bytes(image.pack(made.arch, made.abi, programs, blobs, description.memory))
+    packed.write_bytes(image.pack(made.arch, made.abi, programs, blobs, description.memory, servers))
     return packed
 
 

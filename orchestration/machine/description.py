@@ -11,6 +11,7 @@ the value checks what depends on the host, such as whether a port is free.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +19,10 @@ import pydantic
 
 from orchestration.base import arch as arches
 from orchestration.base.arch import Arch
+from orchestration.base.errors import UsageError
 
+# Bytes. The largest is what the root pager can give in one piece on each machine (GUEST_REGIONS of the ABI).
+MEMORY_MIN, MEMORY_MAX, MEMORY_STEP = 128 << 20, 8 << 30, 2 << 20
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -43,12 +47,112 @@ def size(value: Any, info: pydantic.ValidationInfo) -> int:
 
 def place(value: Any, info: pydantic.ValidationInfo) -> Path:
     """Return a path, one that is relative as seen from the folder of the layer that names it."""
-    if not isinstance(value, str | Path) or not str(value):
+    if not isinstance(value, str | Path) or str(value) in ("", "."):
         raise ValueError(f"'{value}' is no path")
     return Path((info.context or {}).get("folder", "."), Path(value).expanduser())
 
 
+@dataclass(frozen=True)
+class Disk:
+    """A file of the user's, or a block device, that is a further disk of the machine."""
+
+    file: Path
+    read_only: bool = False
+
+    def __str__(self) -> str:
+        """Return it as an option has it."""
+        return f"{self.file}{',ro' if self.read_only else ''}"
+
+
+    def busy(self, who: str) -> UsageError:
+        """Return the error of a disk that somebody else has opened."""
+        return UsageError(f"disk {self.file} is in use by {who}", "see which machines run: ./orchestrate ps")
+
+    @classmethod
+    def from_text(cls, text: str) -> Disk:
+        """Return the disk that FILE, FILE,ro or FILE,rw means."""
+        file, comma, mode = text.rpartition(",")
+        return cls(Path(file), mode == "ro") if comma and mode in ("ro", "rw") else cls(Path(text))
+
+
+def disk(value: Any, info: pydantic.ValidationInfo) -> Disk:
+    """Return the disk of an option."""
+    if isinstance(value, Disk):
+        return value
+    found = Disk.from_text(value if isinstance(value, str) else "")
+    return Disk(place(found.file, info), found.read_only)
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of the host that leads to one of the guest, both of TCP."""
+
+    host: int
+    guest: int
+
+    def __str__(self) -> str:
+        """Return it as an option has it."""
+        return f"{self.host}:{self.guest}"
+
+    def taken(self) -> UsageError:
+        """Return the error of a port that somebody else has."""
+        return UsageError(f"port {self.host} of this host is taken", f"see who has it: ss -ltnp 'sport = :{self.host}'")
+
+    @classmethod
+    def from_text(cls, text: str) -> Port:
+        """Return the ports that HOST:GUEST means."""
+        found = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", text)
+        if found is None or not all(0 < int(number) < 1 << 16 for number in found.groups()):
+            raise ValueError(f"'{text}' is no HOST:GUEST, two ports between 1 and 65535")
+        return cls(int(found[1]), int(found[2]))
+
+
+def port(value: Any) -> Port:
+    """Return the ports of an option."""
+    return value if isinstance(value, Port) else Port.from_text(str(value))
+
+
+def ports(values: tuple[Port, ...]) -> tuple[Port, ...]:
+    """Return a list in which no port of the host is twice."""
+    once(tuple(one.host for one in values))
+    return values
+
+
+def memory(value: Any, info: pydantic.ValidationInfo) -> int:
+    """Return the bytes of a memory that a guest can have."""
+    found = size(value, info)
+    if not MEMORY_MIN <= found <= MEMORY_MAX or found % MEMORY_STEP:
+        raise ValueError(f"'{value}' is no memory that a guest can have: from {show_size(MEMORY_MIN)} to "
+                         f"{show_size(MEMORY_MAX)}, a multiple of {show_size(MEMORY_STEP)}")
+    return found
+
+
+def once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the items of a list in which none is twice."""
+    for number, one in enumerate(values):
+        if one in values[:number]:
+            raise ValueError(f"'{one}' is given twice")
+    return values
+
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+
+
+def name(value: Any) -> str:
+    """Return a name that can be that of a file, and part of MACHINE:PATH."""
+    if not isinstance(value, str) or not NAME.fullmatch(value):
+        raise ValueError(f"'{value}' is no name, which has at most 63 letters, digits, '_', '.' and '-', and begins "
+                         "with a letter or digit")
+    return value
+
+
 Size = Annotated[int, pydantic.PlainValidator(size), pydantic.PlainSerializer(show_size)]
+Memory = Annotated[int, pydantic.PlainValidator(memory), pydantic.PlainSerializer(show_size)]
+Name = Annotated[str, pydantic.PlainValidator(name)]
+Disks = Annotated[tuple[Annotated[Disk, pydantic.PlainValidator(disk), pydantic.PlainSerializer(str)], ...],
+                  pydantic.AfterValidator(once)]
+Ports = Annotated[tuple[Annotated[Port, pydantic.PlainValidator(port), pydantic.PlainSerializer(str)], ...],
+                  pydantic.AfterValidator(ports)]
 File = Annotated[Path, pydantic.BeforeValidator(place), pydantic.PlainSerializer(str)]
 
 
@@ -63,19 +167,19 @@ class Guest(pydantic.BaseModel):
     """tiny, debian, or the path of a root file system."""
     include: tuple[str, ...] = ()
     """Debian packages beside those of the root file system."""
-    memory: Size = 512 << 20
+    memory: Memory = 512 << 20
     """Bytes of the guest's memory."""
     disk_size: Size | None = None
     """Bytes of the file system of the run's disk; None: as the image has it."""
-    disks: tuple[str, ...] = ()
-    """More disks."""
-    ports: tuple[str, ...] = ()
-    """HOST:GUEST, ports of TCP."""
+    disks: Disks = ()
+    """More disks, as FILE or FILE,ro."""
+    ports: Ports = ()
+    """Ports of TCP, as HOST:GUEST."""
     shares: tuple[str, ...] = ()
     """HOSTDIR[:GUESTDIR], folders of the host."""
-    persist: str | None = None
+    persist: Name | None = None
     """Name of a disk that survives the run."""
-    name: str | None = None
+    name: Name | None = None
     """Name of the machine; None: its architecture and a number."""
     kernel_config: tuple[File, ...] = ()
     """Fragments of Linux' configuration."""
@@ -111,8 +215,7 @@ class Description(Guest):
 
 
 # Fields that nothing implements yet. They are no keys of quoll.toml. Whoever implements one removes it here.
-PLANNED = frozenset({"rootfs", "include", "memory", "disk_size", "disks", "ports", "shares", "persist", "name",
-                     "debug", "snapshot"})
+PLANNED = frozenset({"rootfs", "include", "disk_size", "shares", "persist", "debug", "snapshot"})
 DEFAULT_MEMORY: int = Guest.model_fields["memory"].default
 
 

@@ -26,6 +26,7 @@ from orchestration.base.errors import InfrastructureError
 from orchestration.base.ownership import PREFIX, OwnFolder
 from orchestration.base.rundir import Logs, RunDirectory
 from orchestration.machine.console import Channel, Demultiplexer, Line
+from orchestration.machine.description import DEFAULT_MEMORY, Disk, Port
 from orchestration.machine.monitor import Monitor
 from orchestration.machine.serial import NAME as SERIAL
 from orchestration.machine.serial import SerialLine
@@ -36,6 +37,11 @@ PORT_TRIES = 5
 # QEMU's option for a machine that waits for the monitor's cont.
 PAUSED = "-S"
 MIB = 1 << 20
+# Bytes of memory that the machine has beside the guest's: firmware may put the boot image into the middle (QEMU 10 on
+# riscv64), and the guest's memory must be one piece beside it.
+BESIDE_GUEST = 1 << 30
+# Bytes, above which a PC has its memory in two pieces of which neither is the guest's.
+LARGE = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,10 @@ class Config:
     initrd: Path | None = None
     append: str = ""
     disk: Path | None = None
+    disks: tuple[Disk, ...] = ()
+    ports: tuple[Port, ...] = ()
     network: bool = True
-    # Firmware may put the boot image in the middle (QEMU 10 on riscv64): a guest of 512 MiB must fit beside it.
-    memory: int = 1536 * MIB
+    memory: int = DEFAULT_MEMORY + BESIDE_GUEST
     accel: str = "tcg"
     extra: tuple[str, ...] = ()
     first_channel: Channel = Channel.LOG
@@ -56,6 +63,7 @@ class Config:
     def as_json(self) -> dict[str, Any]:
         """Return the fields as JSON has them: paths as text, the channel as its letter."""
         values = {**asdict(self), "first_channel": self.first_channel.value, "extra": list(self.extra)}
+        values |= {name: [str(one) for one in getattr(self, name)] for name in ("disks", "ports")}
         return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
     @classmethod
@@ -63,6 +71,8 @@ class Config:
         """Return what as_json() made; raise ValueError, TypeError or KeyError for anything else."""
         paths = {name: Path(values[name]) if values[name] is not None else None for name in ("initrd", "disk")}
         return cls(**{**values, **paths, "kernel": Path(values["kernel"]), "extra": tuple(values["extra"]),
+                      "disks": tuple(Disk.from_text(text) for text in values.get("disks", ())),
+                      "ports": tuple(Port.from_text(text) for text in values.get("ports", ())),
                       "first_channel": Channel(values["first_channel"])})
 
 
@@ -91,6 +101,11 @@ def value(path: Path | str) -> str:
     return str(path).replace(",", ",,")
 
 
+def forward(host: int, guest: int) -> str:
+    """Return the option of a network by which a port of the host's loopback interface leads to one of the guest."""
+    return f"hostfwd=tcp:127.0.0.1:{host}-:{guest}"
+
+
 def arguments(arch: Arch, config: Config, sockets: Path | None, port: int) -> list[str]:
     """Return QEMU's argument vector. Without sockets it is one for a terminal: serial line and monitor are there.
 
@@ -100,7 +115,8 @@ def arguments(arch: Arch, config: Config, sockets: Path | None, port: int) -> li
         "-chardev", f"pipe,id=serial,path={value(sockets)}/{SERIAL}", "-serial", "chardev:serial",
         "-chardev", f"socket,id=monitor,path={value(sockets)}/monitor", "-mon", "chardev=monitor,mode=control",
         "-gdb", f"unix:{value(sockets)}/gdb,server=on,wait=off", PAUSED]
-    argv = [arch.qemu, "-M", arch.machine, "-cpu", "host" if config.accel == "kvm" else arch.cpu,
+    machine = arch.machine + (arch.large_memory if config.memory > LARGE else "")
+    argv = [arch.qemu, "-M", machine, "-cpu", "host" if config.accel == "kvm" else arch.cpu,
             "-accel", config.accel,
             "-m", f"{config.memory // MIB}M", "-smp", "1", "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot", *ends, "-kernel", str(config.kernel)]
@@ -112,8 +128,13 @@ def arguments(arch: Arch, config: Config, sockets: Path | None, port: int) -> li
         argv += ["-drive", f"if=none,id=hd0,format=raw,file={value(config.disk)}",
                  "-device", "virtio-blk-pci,drive=hd0,disable-legacy=on"]
     if config.network:
-        argv += ["-netdev", f"user,id=n0,hostfwd=tcp:127.0.0.1:{port}-:22",
+        forwards = "".join(f",{forward(one.host, one.guest)}" for one in config.ports)
+        argv += ["-netdev", f"user,id=n0,{forward(port, 22)}{forwards}",
                  "-device", "virtio-net-pci,netdev=n0,disable-legacy=on,romfile="]
+    for number, disk in enumerate(config.disks, 1):
+        mode = ",readonly=on" if disk.read_only else ""
+        argv += ["-drive", f"if=none,id=hd{number},format=raw,file={value(disk.file)}{mode}",
+                 "-device", f"virtio-blk-pci,drive=hd{number},disable-legacy=on"]
     return [*argv, *config.extra]
 
 
@@ -147,11 +168,22 @@ class Machine:
                 return
             except InfrastructureError as error:
                 text = " ".join(error.details)
+                self.explain(text)
                 if "host forwarding rule" not in text:
                     raise
                 self.run.event("port taken", port=self.port, attempt=attempt)
         raise InfrastructureError(f"no free port on 127.0.0.1 after {PORT_TRIES} tries",
                                   "see what listens there: ss -ltn")
+
+    def explain(self, text: str) -> None:
+        """Raise UsageError when QEMU's last words are about a port or a disk that the user named."""
+        for port in self.config.ports:
+            if forward(port.host, port.guest).removeprefix("hostfwd=") in text:
+                raise port.taken()
+        if "Failed to get" in text and "lock" in text:
+            for disk in self.config.disks:
+                if f"file={value(disk.file)}" in text:
+                    raise disk.busy("another program")
 
     def spawn(self) -> None:
         """Start QEMU once, and wait until its monitor answers."""

@@ -84,9 +84,18 @@ def find(name: str | None) -> Entry:
     raise UsageError(f"no machine '{name}' runs; valid: {names or 'none'}")
 
 
-def add(machine: Machine, keys: RunKeys | None, kernel: Path | None, linux: Path | None) -> Path:
-    """Write the file of a machine whose QEMU has started; the name is its architecture and the lowest free number.
+def check_name(name: str) -> None:
+    """Raise UsageError when a machine of this name runs."""
+    for entry in entries():
+        if entry.name == name:
+            raise UsageError(f"a machine '{name}' runs already: {entry.run}", f"end it: ./orchestrate stop {name}")
 
+
+def add(machine: Machine, keys: RunKeys | None, kernel: Path | None, linux: Path | None, wanted: str | None = None,
+        ) -> Path:
+    """Write the file of a machine whose QEMU has started.
+
+    wanted: its name; None: its architecture and the lowest free number.
     keys: of its SSH, None for a machine without; kernel, linux: ELF files with the symbols of L4 and of Linux.
     """
     for name, key in () if keys is None else ((KEY, keys.client_file), (HOST_KEY, keys.host_line.encode())):
@@ -95,7 +104,7 @@ def add(machine: Machine, keys: RunKeys | None, kernel: Path | None, linux: Path
     entries()
     number = 1
     while True:
-        name = f"{machine.arch.name}-{number}"
+        name = wanted or f"{machine.arch.name}-{number}"
         path = folder() / f"{name}.json"
         entry = Entry(name, machine.arch.name, os.getpid(), machine.port, str(machine.run.path), str(machine.sockets),
                       str(kernel or ""), str(linux or ""))
@@ -103,6 +112,8 @@ def add(machine: Machine, keys: RunKeys | None, kernel: Path | None, linux: Path
             with path.open("x") as stream:
                 stream.write(json.dumps(asdict(entry)) + "\n")
         except FileExistsError:
+            if wanted is not None:
+                check_name(wanted)
             number += 1
             continue
         return path

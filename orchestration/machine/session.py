@@ -25,6 +25,8 @@ class Session(Follower):
     keys: RunKeys | None = None
     connection: ssh.Connection | None = None
     registered: Path | None = None
+    name: str | None = None
+    """Of the machine; None: the register chooses one."""
 
     def open(self) -> None:
         """Boot up to a working SSH connection, where there is one; whoever opens a session calls finish()."""
@@ -49,7 +51,8 @@ class Session(Follower):
         # A panic of Linux ends in a power-off; QEMU then pauses so that the panic can be read.
         self.machine.stands_at_end = self.linux_symbols is not None
         self.machine.start()
-        self.registered = registry.add(self.machine, self.keys, self.kernel_symbols, self.linux_symbols)
+        self.registered = registry.add(self.machine, self.keys, self.kernel_symbols, self.linux_symbols,
+                                       self.name)
         self.tracker.restart()
         while self.tracker.current is not None and self.tracker.current.ends_with is not None:
             self.progress.doing(self.tracker.current.name)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestration.base.errors import UsageError
 from orchestration.machine.console import Kind
@@ -31,12 +31,20 @@ BOOT_STAGES = (
     Stage("ssh", SSH_LIMIT, None),
 )
 NATIVE_STAGES = (Stage("Linux", 240, Kind.USERLAND), Stage("ssh", SSH_LIMIT, None))
+# For each GiB of the guest's memory.
+CLEAR_LIMIT = 20
 POWER_OFF_LIMIT = 60.0
 
 
 def without_ssh(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
     """Return the stages of a machine that has no way in: it is booted when its user land runs."""
     return tuple(stage for stage in stages if stage.name != "ssh")
+
+
+def with_memory(stages: tuple[Stage, ...], size: int) -> tuple[Stage, ...]:
+    """Return the stages of a machine whose guest has so many bytes of memory, which L4 clears for the root pager."""
+    more = CLEAR_LIMIT * (size >> 30)
+    return tuple(replace(stage, limit=stage.limit + more) if stage.name == "root pager" else stage for stage in stages)
 
 
 def time_scale() -> float:

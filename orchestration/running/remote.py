@@ -14,7 +14,7 @@ from orchestration.base import arch as arches
 from orchestration.base.arch import Arch
 from orchestration.base.errors import InfrastructureError, UsageError
 from orchestration.base.rundir import RunDirectory
-from orchestration.build import quoll
+from orchestration.build import image, quoll
 from orchestration.inspect import dossier, kernel_objects, trace
 from orchestration.inspect.gdbstub import Stub
 from orchestration.machine.registry import Entry
@@ -78,8 +78,10 @@ def show_trace(entry: Entry, last: int) -> list[str]:
     """Return counters, messages by Endpoint and the last events of a machine with the kernel that counts."""
     machine = remote(entry)
     found = trace.read(machine, machine.run.file("l4.log"))
+    abi = quoll.abi(machine.arch)
+    servers = image.servers_of(abi, machine.run.file("boot.img"))
     with Stub(machine) as stub:
-        names = kernel_objects.Reader(stub, Path(entry.kernel), quoll.abi(machine.arch)).read().names
+        names = kernel_objects.Reader(stub, Path(entry.kernel), abi, servers).read().names
     shown = min(last, len(found.events))
     return ["== counters", *trace.counter_lines(found), "", "== messages by endpoint",
             *trace.endpoint_lines(found, names), "", f"== last {shown} of {found.written} events",

@@ -7,27 +7,34 @@
 #include "platform.h"
 #include "virtio.h"
 
-static void claim_disk(struct device *device) { virtio_claim(device, 0x1042); }
+static void claim_serial(struct device *device, unsigned int instance)
+{
+	if (instance)
+		fail("the system asks for %s %u, and one is driven", device->name, instance + 1);
+	board_serial(device);
+}
 
-static void claim_network_card(struct device *device) { virtio_claim(device, 0x1041); }
+static void claim_disk(struct device *device, unsigned int instance) { virtio_claim(device, 0x1042, instance); }
+
+static void claim_network_card(struct device *device, unsigned int instance) { virtio_claim(device, 0x1041, instance); }
 
 static const struct {
 	const char *what, *name;
-	void (*claim)(struct device *device);
+	void (*claim)(struct device *device, unsigned int instance);
 } classes[] = {
-	{ "serial line", "serial line", board_serial },
+	{ "serial line", "serial line", claim_serial },
 	{ "disk", "virtio-blk-pci", claim_disk },
 	{ "network card", "virtio-net-pci", claim_network_card },
 };
 
-void platform_claim(struct device *device, const char *what)
+void platform_claim(struct device *device, const char *what, unsigned int instance)
 {
 	unsigned int i;
 
 	for (i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
 		if (!strncmp(classes[i].what, what, strlen(what) + 1)) {
 			device->name = classes[i].name;
-			classes[i].claim(device);
+			classes[i].claim(device, instance);
 			return;
 		}
 	fail("the system asks for a %s, which nothing here finds", what);

@@ -76,8 +76,14 @@ static volatile u8 *map_bus(unsigned int bus)
 	return mapped[bus];
 }
 
+/* What is searched for: the function with these ids after `skip` others with the same. */
+struct wanted {
+	u16 vendor, device_id;
+	unsigned int skip;
+};
+
 /* Find a function on a bus or behind its bridges. */
-static bool find_on(unsigned int bus, u16 vendor, u16 device_id, unsigned int depth, struct pci_function *function)
+static bool find_on(unsigned int bus, struct wanted *wanted, unsigned int depth, struct pci_function *function)
 {
 	volatile u8 *base, *config;
 	unsigned int number, secondary;
@@ -92,7 +98,8 @@ static bool find_on(unsigned int bus, u16 vendor, u16 device_id, unsigned int de
 		config = base + ((u64)number << FUNCTION_BITS);
 		if (get16(config, VENDOR) == 0xffff)
 			continue;
-		if (get16(config, VENDOR) == vendor && get16(config, DEVICE) == device_id) {
+		if (get16(config, VENDOR) == wanted->vendor && get16(config, DEVICE) == wanted->device_id &&
+		    !wanted->skip--) {
 			function->config = config;
 			function->bus = bus;
 			function->number = number;
@@ -102,7 +109,7 @@ static bool find_on(unsigned int bus, u16 vendor, u16 device_id, unsigned int de
 			continue;
 		secondary = get8(config, SECONDARY_BUS);
 		closed_bridge |= !secondary;
-		if (secondary > bus && find_on(secondary, vendor, device_id, depth + 1, function))
+		if (secondary > bus && find_on(secondary, wanted, depth + 1, function))
 			return true;
 	}
 	return false;
@@ -303,12 +310,14 @@ unsigned int pci_next_cap(const struct device *device, unsigned int cap)
 	return get8(config, cap ? cap + 1 : CAPS) & 0xfcU;
 }
 
-bool pci_find(struct device *device, u16 vendor, u16 device_id)
+bool pci_find(struct device *device, u16 vendor, u16 device_id, unsigned int instance)
 {
+	struct wanted wanted = { vendor, device_id, instance };
+
 	if (!board_pci(&host))
 		fail("firmware tells of no PCI configuration space");
 	closed_bridge = false;
-	if (!find_on(host.first_bus, vendor, device_id, 0, &device->pci))
+	if (!find_on(host.first_bus, &wanted, 0, &device->pci))
 		return false;
 	if (host.windows)
 		assign_bars(device->pci.config, device->name);

@@ -19,10 +19,10 @@ static inline u32 pci_get32(const struct device *device, unsigned int at)
 }
 
 /*
- * Find the function with this vendor and device id, assign its base addresses where no firmware did, and keep it from
- * memory. False: the machine has none.
+ * Find the function with this vendor and device id that comes after `instance` others of the same, assign its base
+ * addresses where no firmware did, and keep it from memory. False: the machine has none.
  */
-bool pci_find(struct device *device, u16 vendor, u16 device_id);
+bool pci_find(struct device *device, u16 vendor, u16 device_id, unsigned int instance);
 
 /* Why pci_find() may have found nothing, as the end of a sentence; empty: no reason is known. */
 const char *pci_not_found(void);

@@ -8,8 +8,11 @@
 /* Read the firmware's description of the machine. */
 void platform_init(void);
 
-/* Find a device by what it is ("disk", "network card", "serial line") and make it usable for a driver, or fail(). */
-void platform_claim(struct device *device, const char *what);
+/*
+ * Find a device by what it is ("disk", "network card", "serial line") and which of these it is, in the order of the
+ * bus, and make it usable for a driver, or fail().
+ */
+void platform_claim(struct device *device, const char *what, unsigned int instance);
 
 /* Nanoseconds since 1970 when the CPU's counter was 0. */
 u64 platform_wallclock(void);

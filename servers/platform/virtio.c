@@ -54,14 +54,16 @@ static void stop(struct device *device)
 	reset(device);
 }
 
-void virtio_claim(struct device *device, u16 device_id)
+void virtio_claim(struct device *device, u16 device_id, unsigned int instance)
 {
 	unsigned int cap = 0, msix = 0, limit = PCI_CAPS, found = 0, type;
 
-	if (!pci_find(device, VENDOR_VIRTIO, device_id)) {
-		if (pci_find(device, VENDOR_VIRTIO, device_id - TRANSITIONAL))
+	if (!pci_find(device, VENDOR_VIRTIO, device_id, instance)) {
+		if (pci_find(device, VENDOR_VIRTIO, device_id - TRANSITIONAL, 0))
 			fail("%s is a transitional device, and only modern ones are driven: add disable-legacy=on",
 			     device->name);
+		if (instance)
+			fail("the machine has no %s number %u", device->name, instance + 1);
 		fail("the machine has no %s%s", device->name, pci_not_found());
 	}
 	while ((cap = pci_next_cap(device, cap)) && limit--) {

@@ -5,7 +5,10 @@
 
 #include "device.h"
 
-/* Find the device with this PCI device id and add its registers and interrupt to its resources, or fail(). */
-void virtio_claim(struct device *device, u16 device_id);
+/*
+ * Find the device with this PCI device id, the one after `instance` others of the same, and add its registers and
+ * interrupt to its resources, or fail().
+ */
+void virtio_claim(struct device *device, u16 device_id, unsigned int instance);
 
 #endif

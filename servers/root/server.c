@@ -25,11 +25,17 @@
 #define PERIOD_US   10000
 #define BUDGET_US   9000 /* less than the period: a server that takes all it gets leaves the others some time */
 
+/* Its name in the boot image. */
+static const char *program(const struct server *server) { return (const char *)server->system->program; }
+
 void server_init(struct server *server, const struct l4_system_server *system, unsigned int number,
                  const struct guest_memory *guest_memory, unsigned long guest_notification)
 {
 	server->system = system;
-	server->name = (const char *)system->program;
+	if (system->instance)
+		l4_snprintf(server->name, sizeof(server->name), "%s%u", program(server), system->instance + 1);
+	else
+		l4_snprintf(server->name, sizeof(server->name), "%s", program(server));
 	server->number = number;
 	server->guest_memory = guest_memory;
 	server->memory = object_alloc(L4_TYPE_UNTYPED, MEMORY_BITS, 1);
@@ -48,7 +54,7 @@ void server_init(struct server *server, const struct l4_system_server *system, u
 	server->kick = cap_mint(server->event, L4_RIGHT_WRITE, L4_SERVER_EVENT_KICK);
 	if (system->flags & L4_SYSTEM_WRITES_LOG)
 		server->log_event = cap_mint(server->event, L4_RIGHT_WRITE, L4_SERVER_EVENT_LOG);
-	platform_claim(&server->device, (const char *)system->device);
+	platform_claim(&server->device, (const char *)system->device, system->instance);
 }
 
 static void map(struct server *server, unsigned long frame, u64 vaddr, unsigned long rights, bool uncached)
@@ -207,7 +213,7 @@ static void start_thread(struct server *server)
 	check(l4_thread_configure(server->thread, server->cnode, server->vspace, L4_SERVER_UTCB_VADDR, server->fault),
 	      "thread of a server");
 	check(l4_thread_set_sched(server->thread, server->sched, PRIORITY, PRIORITY), "priority of a server");
-	l4_frame_init(&frame, image_entry(server->name), L4_SERVER_STACK_TOP - sizeof(server->last),
+	l4_frame_init(&frame, image_entry(program(server)), L4_SERVER_STACK_TOP - sizeof(server->last),
 	              L4_SERVER_INFO_VADDR, L4_SERVER_UTCB_VADDR, 0);
 	check(l4_thread_write_regs(server->thread, l4_utcb, &frame), "registers of a server");
 	check(l4_thread_resume(server->thread), "start of a server");
@@ -222,7 +228,7 @@ void server_start(struct server *server)
 	server->thread = pool_objects(&server->life, L4_TYPE_THREAD, 0, 1);
 	server->cnode = pool_objects(&server->life, L4_TYPE_CNODE, CNODE_BITS, 1);
 	server->sched = pool_objects(&server->life, L4_TYPE_SCHED_CONTEXT, 0, 1);
-	program_load(server->name, &server->life, server->vspace);
+	program_load(program(server), &server->life, server->vspace);
 	give_all(server);
 	map_stack(server);
 	start_interrupt(server);
@@ -246,7 +252,7 @@ static unsigned long rights_to(const struct server *server, u64 address)
 {
 	if (address >= L4_SERVER_STACK_TOP - L4_SERVER_STACK_SIZE && address < L4_SERVER_STACK_TOP)
 		return RIGHTS_RW;
-	return program_rights(server->name, address);
+	return program_rights(program(server), address);
 }
 
 bool server_may_access(const struct server *server, u64 address, unsigned long access)

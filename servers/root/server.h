@@ -13,10 +13,12 @@
 #include "pool.h"
 #include "system.h"
 
+#define SERVER_NAME 24
+
 struct server {
 	const struct l4_system_server *system;
-	const char *name;
-	unsigned int number; /* in badges */
+	char name[SERVER_NAME]; /* in the log: its program's, and a number if it drives a further device of a kind */
+	unsigned int number;    /* in badges */
 	struct device device;
 	const struct guest_memory *guest_memory; /* of the guest that it serves */
 

@@ -20,7 +20,7 @@ static void check_pair(const struct l4_system_server *a, const struct l4_system_
 
 	if (a->guest == b->guest && a->front == b->front)
 		fail("system: %s and %s are the same device", first, second);
-	if (!strncmp((const char *)a->device, (const char *)b->device, sizeof(a->device)))
+	if (a->instance == b->instance && !strncmp((const char *)a->device, (const char *)b->device, sizeof(a->device)))
 		fail("system: %s and %s drive the same %s", first, second, (const char *)a->device);
 	if (a->flags & b->flags & L4_SYSTEM_WRITES_LOG)
 		fail("system: %s and %s write the log", first, second);
@@ -35,9 +35,9 @@ static void check_server(const struct l4_system_server *server)
 	if (server->guest >= SYSTEM_GUESTS || server->front >= L4_GUEST_DEVICES)
 		fail("system: %s is device %u of guest %u, which there is not", (const char *)server->program,
 		     server->front, server->guest);
-	if (server->flags & ~(u32)L4_SYSTEM_WRITES_LOG || server->reserved)
-		fail("system: %s has flags %x %x, of which some are unknown", (const char *)server->program,
-		     server->flags, server->reserved);
+	if (server->flags & ~(u32)L4_SYSTEM_WRITES_LOG)
+		fail("system: %s has flags %x, of which some are unknown", (const char *)server->program,
+		     server->flags);
 	for (other = servers; other != server; other++)
 		check_pair(other, server);
 }

@@ -23,6 +23,7 @@ from orchestration.bench.sides import counted
 from orchestration.bench.terms import Clock
 from orchestration.build import dtb, image, quoll, system
 from orchestration.machine.console import Channel
+from orchestration.machine.description import Disk
 from orchestration.machine.qemu import MIB, Config, Machine, arguments
 from orchestration.machine.serial import SerialLine
 from orchestration.machine.stages import time_scale
@@ -147,15 +148,17 @@ def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..
 
     def boot(type_line: str = "q", servers: dict[str, Path] | None = None, ram: int = RAM,
              change: Callable[[Config], Config] = lambda config: config, archive: bytes = b"",
-             answers: Mapping[str, str] = MappingProxyType({}), guest: Path = test_guest) -> Outcome:
+             answers: Mapping[str, str] = MappingProxyType({}), guest: Path = test_guest,
+             more: tuple[Disk, ...] = ()) -> Outcome:
         abi = quoll.abi(arch)
         disk, initrd = tmp_path / "disk", tmp_path / "boot.img"
         disk.write_bytes(b"".join(n.to_bytes(4, "little").ljust(4096, b"\0") for n in range(BLOCKS)))
         programs = {name: bare / name for name in quoll.SERVERS} | (servers or {}) | {"linux": guest}
-        tree = dtb.compile_tree(abi, "", ram, bytes(64))
+        described = system.servers(disks=len(more))
+        tree = dtb.compile_tree(abi, "", ram, bytes(64), servers=described)
         blobs = {"dtb": tree} | ({image.INITRD: archive} if archive else {})
-        initrd.write_bytes(image.pack(arch, abi, programs, blobs, ram))
-        machine = Machine(arch, change(Config(kernel=bare / arch.kernel, initrd=initrd, disk=disk)),
+        initrd.write_bytes(image.pack(arch, abi, programs, blobs, ram, described))
+        machine = Machine(arch, change(Config(kernel=bare / arch.kernel, initrd=initrd, disk=disk, disks=more)),
                           RunDirectory("servers", tmp_path))
         outcome = Outcome()
         deadline = time.monotonic() + LIMIT * time_scale()
@@ -268,6 +271,38 @@ def test_a_hostile_server_harms_only_itself(run: Callable[..., Outcome], hostile
     assert "typed: hello" in outcome.guest
     assert not any(line.startswith("root: error: ") for line in outcome.log)
     assert "root: guest powers off, status 7" in outcome.log
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> tuple[Disk, ...]:
+    """A second disk, which the small guest does not use."""
+    (tmp_path / "second").write_bytes(bytes(1 << 20))
+    return (Disk(tmp_path / "second"),)
+
+
+def test_a_second_disk_is_another_server(run: Callable[..., Outcome], crashing: Callable[..., Path],
+                                         second: tuple[Disk, ...]) -> None:
+    """The first disk's driver dies with its requests; the second's, the same program, has none."""
+    outcome = run(servers={"block": crashing("block", 400)}, more=second)
+    assert outcome.died("block") >= 2
+    assert outcome.died("block2") == 0
+    assert outcome.log.count("root: block2 ready") == 1
+    assert list(dict.fromkeys(results(outcome))) == PASSED
+
+
+@pytest.mark.parametrize("first", [0, pytest.param(4, marks=pytest.mark.nightly),
+                                   pytest.param(8, marks=pytest.mark.nightly)])
+def test_hostile_drivers_of_two_disks_harm_only_themselves(run: Callable[..., Outcome], hostile: Callable[..., Path],
+                                                           second: tuple[Disk, ...], first: int) -> None:
+    outcome = run(servers={"block": hostile("block", first)}, more=second)
+    assert outcome.died("block2") == LIVES
+    assert outcome.deaths() == dict.fromkeys(SOURCES, 0) | {"block": LIVES}
+    assert results(outcome) == PASSED
+
+
+def test_a_disk_that_the_machine_lacks_is_told(run: Callable[..., Outcome], second: tuple[Disk, ...]) -> None:
+    outcome = run(more=second, change=lambda config: replace(config, disks=()))
+    assert "root: error: the machine has no virtio-blk-pci number 2" in outcome.log
 
 
 def test_a_server_that_keeps_dying_is_backed_off(run: Callable[..., Outcome], crashing: Callable[..., Path]) -> None:

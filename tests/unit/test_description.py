@@ -14,7 +14,7 @@ from orchestration.cli import main as cli
 from orchestration.cli.options import OPTIONS
 from orchestration.machine import description as model
 from orchestration.machine import layers
-from orchestration.machine.description import Description
+from orchestration.machine.description import Description, Disk, Port
 
 
 @pytest.fixture
@@ -79,6 +79,42 @@ def test_a_file_that_cannot_be_read_is_named(folders: tuple[Path, Path], capsys:
     folders[1].write_bytes(b'append = "\xff"\n')
     assert cli.main(["build", "x86_64"]) == UsageError.exit_code
     assert "cannot read quoll.toml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (["--memory", "64M"], ["--memory", "'64M'", "128M to 8G"]),
+    (["--memory", "16G"], ["'16G'", "128M to 8G"]),
+    (["--memory", "512"], ["'512' is no size", "512M"]),
+    (["--memory", "1025K"], ["'1025K'"]),
+    (["--disk", ""], ["--disk", "no path"]),
+    (["--disk", ",ro"], ["no path"]),
+    (["--disk", "a", "--disk", "a"], ["--disk", "'a' is given twice"]),
+    (["--port", "80"], ["--port", "'80' is no HOST:GUEST"]),
+    (["--port", "0:80"], ["'0:80'", "between 1 and 65535"]),
+    (["--port", "80:65536"], ["'80:65536'"]),
+    (["--port", "a:b"], ["'a:b'"]),
+    (["--port", "8080:80", "--port", "8080:81"], ["'8080' is given twice"]),
+    (["--name", "a/b"], ["--name", "'a/b' is no name"]),
+    (["--name", "-a"], ["'-a' is no name"]),
+    (["--name", "a:b"], ["'a:b' is no name"]),
+])
+def test_an_option_that_is_wrong_is_told(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str],
+                                         options: list[str], words: Sequence[str]) -> None:
+    assert cli.main(["boot", "x86_64", "--show-config", *options]) == UsageError.exit_code
+    err = capsys.readouterr().err
+    assert all(word in err for word in words), err
+
+
+def test_lists_of_a_file_are_replaced_and_its_paths_are_beside_it(folders: tuple[Path, Path]) -> None:
+    user, here = folders
+    user.write_text('memory = "1G"\ndisks = ["data.img,ro", "/dev/sdz"]\nports = ["8080:80"]\n')
+    found = layers.resolve({"arch": "x86_64"}).description
+    assert found.disks == (Disk(user.parent / "data.img", read_only=True), Disk(Path("/dev/sdz")))
+    assert found.memory == 1 << 30
+    assert found.ports == (Port(8080, 80),)
+    here.write_text('disks = ["a,b"]\n')
+    found = layers.resolve({"arch": "x86_64", "ports": ["1:2", "3:4"]}).description
+    assert [str(one) for one in (*found.disks, *found.ports)] == ["a,b", "1:2", "3:4"]
 
 
 def test_every_key_has_an_option_and_a_row_in_the_manual(root: Path) -> None:

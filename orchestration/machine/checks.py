@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What this host must be able to give to a machine that is described: checked before anything is built.
+
+Between the check and the start somebody else may take a port, a name or a file; then QEMU or the register refuses, and
+says the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import stat
+from pathlib import Path
+
+from orchestration.base.arch import Arch
+from orchestration.base.errors import UsageError
+from orchestration.build import system
+from orchestration.machine import registry
+from orchestration.machine.description import Description, Disk, Port, show_size
+
+SECTOR = 512
+QCOW2 = b"QFI\xfb"
+
+
+def check(description: Description) -> None:
+    """Raise UsageError that names the first thing which this host cannot give."""
+    check_memory(description.memory)
+    check_count(description.target, len(description.disks))
+    for number, disk in enumerate(description.disks):
+        check_disk(disk)
+        check_user(disk)
+        for other in description.disks[:number]:
+            if disk.file.samefile(other.file):
+                raise UsageError(f"{disk.file} is given twice as a disk")
+    for port in description.ports:
+        check_port(port)
+    if description.name is not None:
+        registry.check_name(description.name)
+
+
+def check_memory(size: int) -> None:
+    """Raise UsageError for more memory than the host has."""
+    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > host:
+        raise UsageError(f"a memory of {show_size(size)} is more than this host has: {host >> 20}M")
+
+
+def check_count(arch: Arch, disks: int) -> None:
+    """Raise UsageError when a machine of this kind has no place for so many devices."""
+    pci = [server for server in system.servers(disks=disks) if server.device != "serial line"]
+    if len(pci) > arch.pci_devices:
+        most = disks - (len(pci) - arch.pci_devices)
+        raise UsageError(f"{disks} more disks are too many for {arch.name}: it has interrupts for {most}")
+
+
+def check_disk(disk: Disk) -> None:
+    """Raise UsageError for a file that cannot be a disk."""
+    try:
+        status = disk.file.stat()
+        size = status.st_size
+        if stat.S_ISBLK(status.st_mode) or stat.S_ISREG(status.st_mode):
+            with open(disk.file, "rb" if disk.read_only else "r+b", buffering=0) as stream:
+                size = stream.seek(0, os.SEEK_END)
+                stream.seek(0)
+                magic = stream.read(len(QCOW2))
+        else:
+            raise UsageError(f"disk {disk.file} is neither a file nor a block device")
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no disk {disk.file}", f"make an empty one: truncate -s 1G {disk.file}") from error
+    except OSError as error:
+        hint = f"to read it only: --disk {disk.file},ro" if error.errno in (errno.EACCES, errno.EROFS) else ""
+        raise UsageError(f"cannot use the disk {disk.file}: {error.strerror}", hint) from error
+    if not size or size % SECTOR:
+        raise UsageError(f"disk {disk.file} has {size} bytes, which are no number of sectors of {SECTOR}")
+    if magic == QCOW2:
+        raise UsageError(f"disk {disk.file} is a qcow2 image, and only raw ones are used",
+                         f"make a raw one: qemu-img convert -O raw {disk.file} NEW")
+
+
+def check_port(port: Port) -> None:
+    """Raise UsageError for a port of the host that cannot be listened on."""
+    with socket.socket() as probe:
+        # As QEMU does, which may take a port whose last connections are not forgotten yet.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port.host))
+            probe.listen(1)
+        except PermissionError as error:
+            raise UsageError(f"port {port.host} is for root only; choose one above 1023") from error
+        except OSError as error:
+            raise port.taken() from error
+
+
+def check_user(disk: Disk) -> None:
+    """Raise UsageError that names the machine which has a disk, unless both only read it. QEMU locks its files too."""
+    for entry in registry.entries():
+        try:
+            listed = json.loads((Path(entry.run) / "config.json").read_text())["disks"]
+            used = [other for other in map(Disk.from_text, listed) if other.file.samefile(disk.file)]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if any(not (other.read_only and disk.read_only) for other in used):
+            raise disk.busy(f"machine {entry.name}")
