@@ -119,10 +119,15 @@ def files_below(*folders: Path) -> list[Path]:
 class Cache:
     """A folder of entries, by kind and key."""
 
-    def __init__(self, root: Path | None = None, say: Callable[[str], None] | None = None) -> None:
-        """Use root, or the user's cache folder. say prints a line on a damaged entry, a wait, an older version."""
+    def __init__(self, root: Path | None = None, say: Callable[[str], None] | None = None,
+                 doing: Callable[[str], None] | None = None) -> None:
+        """Use root, or the user's cache folder.
+
+        say prints a line on a damaged entry, a wait, an older version; doing shows what a long build is at.
+        """
         self.root = root or doctor.cache_root()
         self.say: Callable[[str], None] = say or (lambda text: None)
+        self.doing: Callable[[str], None] = doing or (lambda text: None)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:

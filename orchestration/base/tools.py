@@ -7,7 +7,8 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from orchestration.base.ownership import HELD
 TAIL = 15
 # Seconds in which an interrupted program may remove what it has not finished.
 GRACE = 10.0
+# Seconds between two looks at a log of which somebody wants the last line.
+TELL = 1.0
 # Kills its process group when its standard input ends.
 LEADER = "trap '' INT TERM HUP; read -r _; kill -KILL 0"
 
@@ -52,9 +55,23 @@ def group() -> Iterator[int]:
             os.killpg(leader.pid, signal.SIGKILL)
 
 
+def wait(process: subprocess.Popen[bytes], limit: float, log: Path, tell: Callable[[str], None] | None) -> None:
+    """Wait for a process; raise subprocess.TimeoutExpired after limit seconds."""
+    deadline = time.monotonic() + limit
+    while tell is not None and (left := deadline - time.monotonic()) > TELL:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(min(TELL, left))
+            return
+        tell("".join(tail(log, 1)))
+    process.wait(max(deadline - time.monotonic(), 0))
+
+
 def run(argv: Sequence[str], log: Path, what: str, limit: float, cwd: Path | None = None,
-        env: Mapping[str, str] | None = None, unfinished: Path | None = None) -> None:
+        env: Mapping[str, str] | None = None, unfinished: Path | None = None,
+        tell: Callable[[str], None] | None = None) -> None:
     """Run argv with its output appended to log; raise BuildError with the log's end if it fails.
+
+    tell is given the last line of the log from time to time.
 
     The file unfinished is there while the program runs, and afterwards when it was killed: what it was writing may
     then be there in part.
@@ -70,7 +87,7 @@ def run(argv: Sequence[str], log: Path, what: str, limit: float, cwd: Path | Non
                                    cwd=cwd, env={**os.environ, **(env or {})}, process_group=leader,
                                    pass_fds=tuple(HELD))
         try:
-            process.wait(limit)
+            wait(process, limit, log, tell)
         except subprocess.TimeoutExpired as error:
             raise InfrastructureError(f"{what} did not end in {limit:.0f} s", f"see {log}", tail(log)) from error
         finally:

@@ -18,7 +18,7 @@ from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.base.tree import ROOT, describe
 from orchestration.bench.terms import GUEST, NATIVE, TRACED, XEN, Clock
-from orchestration.build import flavours, linux, rootfs
+from orchestration.build import flavours, linux, rootfs, userland
 from orchestration.machine import boot
 from orchestration.machine.description import DEFAULT_MEMORY, Description
 from orchestration.machine.progress import Progress
@@ -110,7 +110,7 @@ def xen(arch: Arch, cache: Cache, progress: Progress) -> Side:
     kernel = f"{str(made / Path(arch.linux_image).name).replace(',', ',,')} console=hvc0"
 
     def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
-        module = ("-initrd", f"{kernel} {boot.BOOTARGS}")
+        module = ("-initrd", f"{kernel} {boot.BOOTARGS} {userland.TINY.bootargs}")
         return boot.prepare_native(arch, hypervisor, disk, progress, run, (*counted(arch, clock), *module), memory)
 
     def in_memory(archive: Path, run: RunDirectory) -> Session:

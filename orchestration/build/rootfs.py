@@ -51,16 +51,23 @@ class Spec:
 
 def packages(arch: Arch, cache: Cache, spec: Spec) -> Path:
     """Return a tar file of the unpacked packages with all they depend on."""
-    names = spec.packages()
+    return unpacked(arch.debian, cache, spec.packages(), f"rootfs-{arch.name}.log")
+
+
+def unpacked(debian: str, cache: Cache, names: list[str], name: str) -> Path:
+    """Return a tar file of unpacked packages for Debian's architecture debian, with all they depend on.
+
+    name: of the log.
+    """
 
     def make(entry: Path) -> None:
-        log = cache.root / "build" / f"rootfs-{arch.name}.log"
+        log = cache.root / "build" / name
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
         # Unpacking runs no program of the packages: they may be of any architecture, and fakeroot is enough.
         pretend = [] if os.geteuid() == 0 else ["fakeroot"]
         archive = entry / "packages.tar"
-        argv = [*pretend, "mmdebstrap", "--mode=root", "--variant=extract", f"--architectures={arch.debian}",
+        argv = [*pretend, "mmdebstrap", "--mode=root", "--variant=extract", f"--architectures={debian}",
                 f"--include={','.join(names)}", SUITE, str(archive)]
         what = f"fetching Debian {SUITE} packages"
         with OwnFolder(temporary(), PREFIX) as folder:
@@ -75,10 +82,10 @@ def packages(arch: Arch, cache: Cache, spec: Spec) -> Path:
                     tools.run([*argv, RELEASE], log, what, FETCH_LIMIT, env=env)
                 except QuollError as error:
                     raise InfrastructureError(
-                        f"cannot fetch {', '.join(names)} for {arch.debian} from Debian {SUITE}: {error.message}",
+                        f"cannot fetch {', '.join(names)} for {debian} from Debian {SUITE}: {error.message}",
                         f"see whether apt reaches its mirror, and {log}", error.details) from error
 
-    return cache.get("packages", key_of(SUITE, arch.debian, *names), make) / "packages.tar"
+    return cache.get("packages", key_of(SUITE, debian, *names), make) / "packages.tar"
 
 
 def fill(tree: Path, spec: Spec, archive: Path, modules: Path | None, log: Path) -> None:
@@ -149,28 +156,3 @@ def forget_times(tree: Path) -> None:
     """Set the same time on all files of a folder, so that an image of it has the same bytes each time."""
     for path in [tree, *tree.rglob("*")]:
         os.utime(path, (0, 0), follow_symlinks=False)
-
-
-def run_copy(base: Path, disk: Path, host_key: bytes, client_key: str, log: Path) -> None:
-    """Copy an image to disk with one run's keys: the server's own, and the one client that may come in."""
-    tools.run(["cp", "--sparse=always", "--reflink=auto", "--", str(base), str(disk)], log, "copying the disk",
-              PACK_LIMIT)
-    with OwnFolder(disk.parent, "keys-") as folder:
-        files = {"/etc/dropbear/host_key": host_key, "/root/.ssh/authorized_keys": f"{client_key} quoll\n".encode()}
-        # debugfs takes a path to its first space and says nothing in its status, so it gets names without a folder,
-        # and the files are read back.
-        commands = []
-        for number, (target, content) in enumerate(files.items()):
-            (folder / f"in-{number}").write_bytes(content)
-            # A run that is repeated has the keys of the one before; debugfs does not write over a file.
-            commands += [f"rm {target}", f"write in-{number} {target}", f"set_inode_field {target} mode 0100600",
-                         f"set_inode_field {target} uid 0", f"set_inode_field {target} gid 0",
-                         f"dump {target} out-{number}"]
-        (folder / "commands").write_text("\n".join(commands) + "\n")
-        tools.run(["debugfs", "-w", "-f", "commands", str(disk)], log, "writing the run's keys", INJECT_LIMIT,
-                  cwd=folder)
-        for number, (target, content) in enumerate(files.items()):
-            copy = folder / f"out-{number}"
-            if not copy.exists() or copy.read_bytes() != content:
-                raise InfrastructureError(f"{target} of {disk} is not what was written there", f"see {log}",
-                                          tools.tail(log))

@@ -59,11 +59,14 @@ def boot_command(
     doctor.ensure([chosen])
     doctor.check_space()
     progress = Progress(quiet)
-    cache = Cache(say=progress.say)
+    cache = Cache(say=progress.say, doing=progress.doing)
     made = boot.artefacts(description, cache, progress)
     if description.accel == "kvm":
         with progress.step("probe KVM"):
             kernel_tests.probe(chosen, made.bare)
+    if command and made.userland.login is None:
+        raise UsageError(f"{description.rootfs} has no SSH server to run a command by: only its console is there",
+                         "boot it without a command, or install openssh-server or dropbear in it")
     run = RunDirectory(f"boot-{chosen.name}")
     with progress.step("run's files"):
         session = boot.prepare(description, made, progress, run)
@@ -101,7 +104,7 @@ def build_command(wanted: Wanted, arch: Annotated[list[str] | None, typer.Argume
     doctor.ensure([one.target for one in descriptions])
     doctor.check_space()
     progress = Progress()
-    cache = Cache(say=progress.say)
+    cache = Cache(say=progress.say, doing=progress.doing)
     for one in descriptions:
         progress.say(one.arch)
         boot.artefacts(one, cache, progress)

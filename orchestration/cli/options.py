@@ -7,8 +7,10 @@ This module imports no pydantic: --help does not need the model.
 from __future__ import annotations
 
 import functools
+import glob
 import inspect
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,7 +20,16 @@ from orchestration.cli.group import one_of
 if TYPE_CHECKING:
     from orchestration.machine.layers import Resolved
 
+
+def root_names(incomplete: str) -> list[str]:
+    """Complete the name of a root file system, or the path of one."""
+    parent, _, name = incomplete.rpartition("/")
+    place = f"{parent}/" if "/" in incomplete else ""
+    found = sorted(Path(place or ".").glob(f"{glob.escape(name)}*"))
+    return [*one_of(ROOTS)(incomplete), *(f"{place}{path.name}{'/' * path.is_dir()}" for path in found)]
+
 ACCELERATORS = ("tcg", "kvm")
+ROOTS = ("tiny", "debian")
 # Field of orchestration.machine.description.Description: its option. None, or an empty list, is "not given".
 OPTIONS: dict[str, Any] = {
     "memory": Annotated[str | None, typer.Option(metavar="SIZE", help="memory of the guest, such as 2G; 512M if not "
@@ -30,6 +41,10 @@ OPTIONS: dict[str, Any] = {
     "name": Annotated[str | None, typer.Option(metavar="NAME", help="name of the machine, for ps, ssh, cp and others")],
     "accel": Annotated[str | None, typer.Option(autocompletion=one_of(ACCELERATORS), show_default=False,
                                                 help="tcg (default), or kvm where our probe runs under it")],
+    "rootfs": Annotated[str | None, typer.Option(autocompletion=root_names, show_default=False, metavar="NAME|FILE",
+                                                 help="tiny (default), debian, or the file of one: tar or ext4")],
+    "include": Annotated[list[str] | None, typer.Option(metavar="PACKAGE", show_default=False, help=(
+        "a Debian package that --rootfs debian has as well; may be repeated"))],
     "append": Annotated[str | None, typer.Option(help="more boot arguments for Linux")],
     "kernel_config": Annotated[list[str] | None, typer.Option("--kernel-config", metavar="FRAGMENT", show_default=False,
                                                               help="options of Linux that win over ours (a file; may "

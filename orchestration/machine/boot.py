@@ -13,22 +13,32 @@ from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache
 from orchestration.base.errors import UsageError
 from orchestration.base.rundir import RunDirectory
-from orchestration.build import dtb, flavours, image, linux, quoll, rootfs, system
+from orchestration.build import disk, dtb, flavours, image, linux, quoll, system, userland
+from orchestration.build.userland import Userland
 from orchestration.machine import keys
 from orchestration.machine.console import Channel
 from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import BESIDE_GUEST, Config, Machine
 from orchestration.machine.session import Session
-from orchestration.machine.stages import BOOT_STAGES, NATIVE_STAGES, Tracker, time_scale, with_memory, without_ssh
+from orchestration.machine.stages import (
+    BOOT_STAGES,
+    NATIVE_STAGES,
+    Stage,
+    Tracker,
+    time_scale,
+    with_memory,
+    with_systemd,
+    without_mark,
+    without_ssh,
+)
 
 if TYPE_CHECKING:
     from quoll_abi import Abi
 
 # Bytes, with the one that ends it; Linux' own name for it (arch/l4).
 COMMAND_LINE_SIZE = 2048
-# The init of Debian's static busybox goes by the name of linuxrc.
-BOOTARGS = "root=/dev/vda rw init=/usr/bin/linuxrc panic=-1"
+BOOTARGS = "root=/dev/vda rw panic=-1"
 # For a root file system in memory, whose /init is what Linux looks for first.
 MEMORY_BOOTARGS = "panic=-1"
 # The root pager starts a driver for each of these. Linux looks for partitions on any disk that has a size, which takes
@@ -47,6 +57,8 @@ class Artefacts:
     bare: Path
     linux: Path
     disk: Path
+    userland: Userland = userland.TINY
+    """What is on the disk."""
 
     def program(self, kernel: str, *, trace: bool) -> Path:
         """Return the path of a form of the kernel, of the one that counts and traces if that is wanted."""
@@ -62,35 +74,51 @@ def chosen_linux(description: Description) -> flavours.Flavour:
 def artefacts(description: Description, cache: Cache, progress: Progress) -> Artefacts:
     """Build everything that a machine needs, or find it in the cache."""
     arch = description.target
+    disk.check(arch, description.rootfs, description.include)
     with progress.step("L4, servers"):
         bare = quoll.bare(arch, cache)
     with progress.step("build Linux"):
         port = linux.linux(arch, cache, chosen_linux(description))
     with progress.step("root disk"):
-        disk = rootfs.base_image(arch, cache, rootfs.Spec(), port / "modules.tar")
-    return Artefacts(arch, quoll.abi(arch), bare, port, disk)
+        made = disk.find(arch, cache, description.rootfs, description.include, port / "modules.tar")
+    return Artefacts(arch, quoll.abi(arch), bare, port, made.image, made.userland)
 
 
 def prepare(description: Description, made: Artefacts, progress: Progress, run: RunDirectory, *,
-            disk: Path | None = None, run_keys: keys.RunKeys | None = None, extra: tuple[str, ...] = (),
+            root: Path | None = None, run_keys: keys.RunKeys | None = None, extra: tuple[str, ...] = (),
             seed: bytes | None = None) -> Session:
-    """Make one run's boot image and disk and return its session. disk: an earlier run's, with its keys.
+    """Make one run's boot image and disk and return its session. root: an earlier run's disk, with its keys.
 
     seed: what Linux' random numbers start from, for a run that is to be like another.
     """
     run_keys = run_keys or keys.make()
-    initrd = boot_image(description, made, run, f"console=hvc0 {BOOTARGS} {description.append}".strip(),
-                        seed or secrets.token_bytes(64))
-    if disk is None:
-        disk = run.file("disk.ext4")
-        rootfs.run_copy(made.disk, disk, run_keys.host_file, run_keys.client_line, run.file("keys.log"))
-    config = Config(kernel=made.program(made.arch.kernel, trace=description.trace), initrd=initrd, disk=disk,
-                    disks=description.disks, ports=description.ports, memory=description.memory + BESIDE_GUEST,
-                    accel=description.accel, extra=extra)
+    bootargs = " ".join(filter(None, ("console=hvc0", BOOTARGS, made.userland.bootargs, description.append)))
+    initrd = boot_image(description, made, run, bootargs, seed or secrets.token_bytes(64))
+    config = Config(kernel=made.program(made.arch.kernel, trace=description.trace), initrd=initrd,
+                    disk=root or copy_disk(made.disk, run, made.userland, run_keys), disks=description.disks,
+                    ports=description.ports, memory=description.memory + BESIDE_GUEST, accel=description.accel,
+                    extra=extra)
     stages = with_memory(BOOT_STAGES, description.memory)
-    return Session(Machine(made.arch, config, run), Tracker(stages, time_scale()), progress,
-                   made.program(quoll.KERNEL, trace=description.trace), made.linux / "vmlinux", keys=run_keys,
-                   name=description.name)
+    return Session(Machine(made.arch, config, run), tracker(stages, made.userland), progress,
+                   made.program(quoll.KERNEL, trace=description.trace), made.linux / "vmlinux",
+                   keys=run_keys if made.userland.login else None, name=description.name)
+
+
+def copy_disk(base: Path, run: RunDirectory, has: Userland, run_keys: keys.RunKeys) -> Path:
+    """Make one run's disk, with its keys, of an image; return its path."""
+    target = run.file("disk.ext4")
+    host_key = run_keys.host_files[has.login.openssh] if has.login else b""
+    disk.run_copy(base, target, has.login, host_key, run_keys.client_line, run.file("keys.log"))
+    return target
+
+
+def tracker(stages: tuple[Stage, ...], has: Userland) -> Tracker:
+    """Return what follows a boot: through the stages, as far as the user land has them."""
+    if not has.marks:
+        stages = without_mark(stages)
+    if has.login is None:
+        return Tracker(without_ssh(stages), time_scale())
+    return Tracker(with_systemd(stages) if has.systemd else stages, time_scale())
 
 
 def boot_image(description: Description, made: Artefacts, run: RunDirectory, bootargs: str, seed: bytes,
@@ -121,14 +149,14 @@ def prepare_in_memory(description: Description, made: Artefacts, archive: Path, 
 
 
 def prepare_native(arch: Arch, kernel: Path, base: Path, progress: Progress, run: RunDirectory,
-                   extra: tuple[str, ...] = (), bootargs: str = "") -> Session:
+                   extra: tuple[str, ...] = (), bootargs: str = "", has: Userland = userland.TINY) -> Session:
     """Return a session of Linux on the bare machine, with the same disk and the same way in."""
     run_keys = keys.make()
-    disk = run.file("disk.ext4")
-    rootfs.run_copy(base, disk, run_keys.host_file, run_keys.client_line, run.file("keys.log"))
-    append = f"console={arch.native_console} {BOOTARGS} {bootargs}".strip()
-    config = Config(kernel=kernel, append=append, disk=disk, extra=extra, first_channel=Channel.GUEST)
-    return Session(Machine(arch, config, run), Tracker(NATIVE_STAGES, time_scale()), progress, keys=run_keys)
+    append = " ".join(filter(None, (f"console={arch.native_console}", BOOTARGS, has.bootargs, bootargs)))
+    config = Config(kernel=kernel, append=append, disk=copy_disk(base, run, has, run_keys), extra=extra,
+                    first_channel=Channel.GUEST)
+    return Session(Machine(arch, config, run), tracker(NATIVE_STAGES, has), progress,
+                   keys=run_keys if has.login else None)
 
 
 def prepare_native_in_memory(arch: Arch, kernel: Path, modules: tuple[str, ...], progress: Progress, run: RunDirectory,

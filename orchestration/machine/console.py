@@ -119,6 +119,7 @@ class Kind(Enum):
     ROOT_STARTED = "root pager started"
     SERVER_READY = "server ready"
     LINUX_STARTED = "linux started"
+    INIT = "init started"
     USERLAND = "user land started"
     KERNEL_PANIC = "kernel panic"
     KERNEL_PANIC_END = "end of kernel panic"
@@ -139,8 +140,9 @@ class Meaning:
 
 
 USERLAND_MARK = "quoll: userland"
-# Any program of the guest can write any line to the guest's channel. So its lines end nothing: that user land has
-# started, which only the guest knows, is all that is taken from there, and it counts once, in its stage of the boot.
+# Any program of the guest can write any line to the guest's channel. So its lines end nothing: that init or user
+# land has started, which only the guest knows, is all that is taken from there, and it counts once, in its stage of
+# the boot.
 # Panics, power-off, restarts and deaths of servers are told by L4 and the root pager, on the log.
 PATTERNS: dict[Channel, tuple[tuple[Kind, re.Pattern[str]], ...]] = {
     Channel.LOG: (
@@ -159,6 +161,7 @@ PATTERNS: dict[Channel, tuple[tuple[Kind, re.Pattern[str]], ...]] = {
     ),
     Channel.GUEST: (
         (Kind.USERLAND, re.compile(rf"({USERLAND_MARK}.*)")),
+        (Kind.INIT, re.compile(r"(?:\[ *\d+\.\d+\] )?Run (/\S+) as init process")),
     ),
 }
 

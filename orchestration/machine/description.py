@@ -23,6 +23,8 @@ from orchestration.base.errors import UsageError
 
 # Bytes. The largest is what the root pager can give in one piece on each machine (GUEST_REGIONS of the ABI).
 MEMORY_MIN, MEMORY_MAX, MEMORY_STEP = 128 << 20, 8 << 30, 2 << 20
+# Root file systems that we make.
+ROOTS = ("tiny", "debian")
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -144,6 +146,9 @@ def name(value: Any) -> str:
         raise ValueError(f"'{value}' is no name, which has at most 63 letters, digits, '_', '.' and '-', and begins "
                          "with a letter or digit")
     return value
+def root(value: Any, info: pydantic.ValidationInfo) -> str:
+    """Return a root file system's name as it is, and the path of one as place() does."""
+    return value if value in ROOTS else str(place(value, info))
 
 
 Size = Annotated[int, pydantic.PlainValidator(size), pydantic.PlainSerializer(show_size)]
@@ -163,7 +168,7 @@ class Guest(pydantic.BaseModel):
 
     append: str = ""
     """More boot arguments for Linux."""
-    rootfs: str = "tiny"
+    rootfs: Annotated[str, pydantic.BeforeValidator(root)] = ROOTS[0]
     """tiny, debian, or the path of a root file system."""
     include: tuple[str, ...] = ()
     """Debian packages beside those of the root file system."""
@@ -215,7 +220,7 @@ class Description(Guest):
 
 
 # Fields that nothing implements yet. They are no keys of quoll.toml. Whoever implements one removes it here.
-PLANNED = frozenset({"rootfs", "include", "disk_size", "shares", "persist", "debug", "snapshot"})
+PLANNED = frozenset({"disk_size", "shares", "persist", "debug", "snapshot"})
 DEFAULT_MEMORY: int = Guest.model_fields["memory"].default
 
 

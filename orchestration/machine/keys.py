@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import serialization
@@ -36,7 +37,8 @@ class RunKeys:
     """Keys made for one run; they are stored on that run's disk and, while it runs, beside its sockets."""
 
     host: Ed25519Key
-    host_file: bytes
+    host_files: Mapping[bool, bytes]
+    """The private half as OpenSSH's server reads it (True), and as dropbear does."""
     client: Ed25519Key
     client_file: bytes
 
@@ -54,4 +56,5 @@ class RunKeys:
 def make() -> RunKeys:
     """Make both pairs."""
     host, client = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-    return RunKeys(paramiko_key(host), dropbear_form(host), paramiko_key(client), openssh_form(client))
+    files = {True: openssh_form(host), False: dropbear_form(host)}
+    return RunKeys(paramiko_key(host), files, paramiko_key(client), openssh_form(client))

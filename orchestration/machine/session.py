@@ -8,11 +8,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from orchestration.base.errors import HangError, InfrastructureError, QuollError
-from orchestration.machine import registry, ssh, streams, terminal
+from orchestration.base.errors import HangError, InfrastructureError, QuollError, printable
+from orchestration.machine import attached, registry, ssh, streams, terminal
 from orchestration.machine.follower import Follower
 from orchestration.machine.keys import RunKeys
-from orchestration.machine.stages import POWER_OFF_LIMIT
+from orchestration.machine.stages import POWER_OFF_LIMIT, SYSTEMD_LIMIT
+
+SERVICES = "services"
+# Prints the state of the system when its boot is over, then the units that failed. To wait for that takes D-Bus, which
+# may come up later than the SSH server.
+WAIT_FOR_SERVICES = """until [ -S /run/dbus/system_bus_socket ]; do sleep 0.2; done
+systemctl is-system-running --wait; systemctl list-units --failed --plain --no-legend --no-pager | cut -d ' ' -f 1"""
 
 
 @dataclass
@@ -64,7 +70,19 @@ class Session(Follower):
                 raise self.hang(self.tracker.current.name, self.tracker.current.limit * self.tracker.scale)
         if self.keys is not None:
             self.connect(self.keys)
+        if self.stage_name() == SERVICES:
+            self.wait_for_services()
         self.progress.stop()
+
+    def wait_for_services(self) -> None:
+        """Wait until systemd has started everything; tell what failed, with which the guest is as good as it is."""
+        self.progress.doing(SERVICES)
+        done = self.shell_run(WAIT_FOR_SERVICES, limit=SYSTEMD_LIMIT)
+        self.tracker.finish(SERVICES)
+        self.report([SERVICES])
+        state, *failed = done.text.splitlines() or ["unknown"]
+        if state != "running":
+            self.progress.say(f"  systemd is {printable(state)}: {printable(' '.join(failed)) or 'no unit failed'}")
 
     def connect(self, run_keys: RunKeys) -> None:
         """Wait for the guest's SSH."""
@@ -90,8 +108,14 @@ class Session(Follower):
         return self.shell_run(ssh.quote(argv), **more)  # type: ignore[arg-type]
 
     def serve(self, argv: list[str], wanted: bool = False) -> int:
-        """Run argv or a shell in the guest (terminal.serve()), then power it off; return the status."""
-        assert self.connection is not None
+        """Run argv or a shell in the guest (terminal.serve()), then power it off; return the status.
+
+        A guest without SSH has its console only, and is not powered off by us.
+        """
+        if self.connection is None:
+            self.progress.say(f"no SSH server on the disk: this is the guest's console; {attached.LEAVE} ends the "
+                              "machine as a power failure would")
+            return attached.attach(self.machine.sockets, False, self.check)
         if not argv and terminal.shell_is_interactive():
             self.progress.say(f"the guest is ready; leave the shell to switch it off ({terminal.ESCAPES})")
         status = terminal.serve(self.connection, argv, self.check, wanted=wanted, idle=self.say_ready)

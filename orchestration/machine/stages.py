@@ -30,15 +30,29 @@ BOOT_STAGES = (
     Stage("Linux", 240, Kind.USERLAND),
     Stage("ssh", SSH_LIMIT, None),
 )
+# For systemd, whose SSH server is one of many services: what it takes to start them all under emulation.
+SYSTEMD_LIMIT = 300
 NATIVE_STAGES = (Stage("Linux", 240, Kind.USERLAND), Stage("ssh", SSH_LIMIT, None))
 # For each GiB of the guest's memory.
 CLEAR_LIMIT = 20
 POWER_OFF_LIMIT = 60.0
 
 
+def without_mark(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    """Return the stages of a user land that does not say that it runs: Linux says that it starts init."""
+    return tuple(replace(stage, ends_with=Kind.INIT) if stage.ends_with is Kind.USERLAND else stage
+                 for stage in stages)
+
+
+def with_systemd(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    """Return the stages of a machine whose init is systemd: more time for SSH, then what else it starts."""
+    return (*(replace(stage, limit=SYSTEMD_LIMIT) if stage.name == "ssh" else stage for stage in stages),
+            Stage("services", SYSTEMD_LIMIT, None))
+
+
 def without_ssh(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
     """Return the stages of a machine that has no way in: it is booted when its user land runs."""
-    return tuple(stage for stage in stages if stage.name != "ssh")
+    return tuple(stage for stage in stages if stage.ends_with is not None)
 
 
 def with_memory(stages: tuple[Stage, ...], size: int) -> tuple[Stage, ...]:

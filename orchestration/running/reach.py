@@ -5,15 +5,13 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import shlex
 import signal
-import socket
 import sys
 import time
 from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from paramiko.ed25519key import Ed25519Key
@@ -26,14 +24,12 @@ from orchestration.base.tools import program
 from orchestration.base.tree import ROOT
 from orchestration.build import quoll
 from orchestration.inspect.machine_code import CODES
-from orchestration.machine import registry, ssh, streams, tee, transfer
-from orchestration.machine.console import Channel, Splitter
+from orchestration.machine import attached, registry, ssh, streams, transfer
 from orchestration.machine.stages import POWER_OFF_LIMIT, SSH_LIMIT, time_scale
-from orchestration.machine.terminal import INPUT, Terminal, serve
+from orchestration.machine.terminal import serve
 
 # Seconds that a machine's orchestrator takes at most from QEMU's end to the result of the run.
 RESULT_LIMIT = 10.0
-DETACH = 0x1D  # Ctrl-], as telnet has it
 GDB_SCRIPT = ROOT / "orchestration" / "running" / "gdb_servers.py"
 
 
@@ -41,7 +37,7 @@ def connect(entry: registry.Entry, check: ssh.Check, limit: float = SSH_LIMIT) -
     """Return an SSH connection with the machine's own keys; try for limit seconds (scaled), as long as a boot does."""
     folder = Path(entry.sockets)
     if folder.is_dir() and not (folder / registry.KEY).exists():
-        raise InfrastructureError(f"{entry.name} has no SSH: it runs one workload of the bench by itself",
+        raise InfrastructureError(f"{entry.name} has no SSH: its root file system has no server for it",
                                   f"see its console: ./orchestrate attach {entry.name}")
     try:
         client = Ed25519Key.from_private_key_file(str(folder / registry.KEY))
@@ -82,57 +78,8 @@ def watch(entry: registry.Entry) -> ssh.Check:
 
 def attach(entry: registry.Entry, log: bool) -> int:
     """Join the terminal with the guest's console until Ctrl-] or the machine's end."""
-    line = socket.socket(socket.AF_UNIX)
-    try:
-        line.connect(str(Path(entry.sockets) / tee.NAME))
-    except OSError as error:
-        raise InfrastructureError(f"{entry.name} ended just now") from error
-    print(f"attached to {entry.name}; Ctrl-] leaves it running", file=sys.stderr)
-    terminal = os.isatty(INPUT)
-    try:
-        with Terminal() if terminal else nullcontext() as raw:
-            converse(line, raw, log)
-    except streams.OutputClosed:
-        return 128 + signal.SIGPIPE
-    except OSError:
-        return 0
-    finally:
-        line.close()
-        print(file=sys.stderr)
-    return 0
-
-
-def converse(line: socket.socket, terminal: Terminal | None, log: bool) -> None:
-    """Show what comes from a machine's tee, send what is typed, until Ctrl-] or either's end."""
-    split = Splitter()
-    out = streams.standard_output()[0]
-    waiting: list[socket.socket | int] = [line, INPUT]
-    while True:
-        if terminal is not None:
-            terminal.tend()
-        ready = select.select(waiting, [], [], ssh.POLL)[0]
-        if line in ready:
-            data = line.recv(65536)
-            if not data:
-                return
-            for channel, run in split.feed(data):
-                show(out, channel, run, log, terminal is not None)
-        if INPUT in ready:
-            typed = os.read(INPUT, 4096)
-            if not typed and terminal is None:
-                waiting.remove(INPUT)
-            elif not typed or DETACH in typed:
-                return
-            line.sendall(typed)
-
-
-def show(out: streams.Sink, channel: Channel, run: bytes, log: bool, terminal: bool) -> None:
-    """Write one channel's bytes: the guest's as they are, the log dimmed where it is wanted."""
-    if channel is Channel.GUEST:
-        out.write(run)
-    elif log:
-        text = run.replace(b"\n", b"\r\n") if terminal else run
-        out.write(b"\x1b[2m" + text + b"\x1b[0m" if terminal else text)
+    print(f"attached to {entry.name}; {attached.LEAVE} leaves it running", file=sys.stderr)
+    return attached.attach(Path(entry.sockets), log)
 
 
 def shell(entry: registry.Entry, command: list[str], wanted: bool = False) -> int:
@@ -206,7 +153,10 @@ def gdb(entry: registry.Entry, arguments: list[str]) -> int:
 
 
 def stop(entry: registry.Entry) -> int:
-    """Power the guest off; end the orchestrator if that does not come to an end."""
+    """Power the guest off; end the orchestrator if that does not come to an end, or without SSH to ask by."""
+    if not (Path(entry.sockets) / registry.KEY).exists():
+        os.kill(entry.pid, signal.SIGTERM)
+        print(f"{entry.name} has no SSH by which to power off: it was ended", file=sys.stderr)
     deadline = time.monotonic() + POWER_OFF_LIMIT * time_scale()
     check = watch(entry)
     with suppress(QuollError), connect(entry, check, POWER_OFF_LIMIT) as connection:

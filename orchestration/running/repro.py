@@ -16,12 +16,12 @@ from orchestration.base import arch as arches
 from orchestration.base.cache import hash_file
 from orchestration.base.errors import UsageError
 from orchestration.base.rundir import RunDirectory, runs_folder
-from orchestration.build import rootfs
-from orchestration.machine import keys
+from orchestration.build import userland
+from orchestration.machine import boot, keys
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import Config, Machine
 from orchestration.machine.session import Session
-from orchestration.machine.stages import BOOT_STAGES, NATIVE_STAGES, Tracker, time_scale
+from orchestration.machine.stages import BOOT_STAGES, NATIVE_STAGES
 
 
 def find(name: str) -> Path:
@@ -78,11 +78,12 @@ def prepare(folder: Path, progress: Progress) -> Session:
         raise UsageError(f"{', '.join(changed)} of {folder.name} is not what it booted")
     run = RunDirectory(f"repro-{arch.name}")
     fresh = keys.make()
-    rootfs.run_copy(disk, run.file("disk.ext4"), fresh.host_file, fresh.client_line, run.file("keys.log"))
+    has = userland.described(userland.Image(disk))
+    boot.copy_disk(disk, run, has, fresh)
     if not native:
         run.file("boot.img").write_bytes(initrd.read_bytes())
     again = replace(config, initrd=None if native else run.file("boot.img"), disk=run.file("disk.ext4"))
     linux = result.get("linux_symbols")
     symbols = Path(linux) if linux else None
-    return Session(Machine(arch, again, run), Tracker(NATIVE_STAGES if native else BOOT_STAGES, time_scale()),
-                   progress, None if native else kernel.with_suffix(".elf"), symbols, keys=fresh)
+    return Session(Machine(arch, again, run), boot.tracker(NATIVE_STAGES if native else BOOT_STAGES, has), progress,
+                   None if native else kernel.with_suffix(".elf"), symbols, keys=fresh if has.login else None)

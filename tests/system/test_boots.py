@@ -31,7 +31,7 @@ def test_data_survives_power_off(description: Description, made: boot.Artefacts,
         session.power_off()
     assert session.power_off_status == "0"
     assert session.shutdown_reason == "guest-shutdown"
-    again = boot.prepare(description, made, progress, RunDirectory("second", tmp_path), disk=run.file("disk.ext4"),
+    again = boot.prepare(description, made, progress, RunDirectory("second", tmp_path), root=run.file("disk.ext4"),
                          run_keys=session.keys)
     with again:
         assert again.run(["sha256sum", "/root/data"]).text == want

@@ -13,9 +13,9 @@ import fdt
 import pytest
 
 from orchestration.base.arch import ARCHES
-from orchestration.base.errors import BuildError, InfrastructureError, UsageError
+from orchestration.base.errors import BuildError, UsageError
 from orchestration.base.rundir import RunDirectory
-from orchestration.build import dtb, image, quoll, rootfs, system
+from orchestration.build import dtb, image, quoll, system
 from orchestration.inspect.symbols import Symbols
 from orchestration.machine import boot, keys, qemu, ssh
 from orchestration.machine.description import Description
@@ -156,10 +156,11 @@ def test_device_tree_refuses_what_it_cannot_say(abi: SimpleNamespace) -> None:
 
 def test_keys_are_new_every_time() -> None:
     one, two = keys.make(), keys.make()
-    assert one.host_file != two.host_file
+    assert one.host_files != two.host_files
     assert one.client_line != two.client_line
-    assert one.host_file[4:15] == b"ssh-ed25519"
-    assert len(one.host_file) == 4 + 11 + 4 + 64
+    assert one.host_files[False][4:15] == b"ssh-ed25519"
+    assert len(one.host_files[False]) == 4 + 11 + 4 + 64
+    assert one.host_files[True].startswith(b"-----BEGIN OPENSSH PRIVATE KEY-----")
 
 
 def test_qemu_listens_on_loopback_only() -> None:
@@ -179,28 +180,6 @@ def test_a_comma_in_a_path_does_not_end_it() -> None:
     assert "unix:s,,t/gdb,server=on,wait=off" in argv
     # These two are no lists of options.
     assert argv[argv.index("-kernel") + 1] == "k,l" and argv[argv.index("-initrd") + 1] == "i,j"
-
-
-def test_keys_reach_the_disk_wherever_it_is(tmp_path: Path) -> None:
-    place = tmp_path / "with space, comma"
-    (tmp_path / "tree/etc/dropbear").mkdir(parents=True)
-    (tmp_path / "tree/root/.ssh").mkdir(parents=True)
-    place.mkdir()
-    base = place / "base"
-    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", str(tmp_path / "tree"), str(base), "4096k"], check=True)
-    rootfs.run_copy(base, place / "disk", b"host\0key", "ssh-ed25519 AAAA", place / "log")
-    shown = subprocess.run(["debugfs", "-R", "cat /root/.ssh/authorized_keys", str(place / "disk")],
-                           capture_output=True, check=True)
-    assert shown.stdout == b"ssh-ed25519 AAAA quoll\n"
-    assert sorted(path.name for path in place.iterdir()) == ["base", "disk", "log"]
-
-
-def test_keys_that_did_not_reach_the_disk_are_told(tmp_path: Path) -> None:
-    """debugfs' status is 0 whatever becomes of its commands."""
-    base = tmp_path / "base"
-    subprocess.run(["mke2fs", "-q", "-t", "ext4", str(base), "4096k"], check=True)
-    with pytest.raises(InfrastructureError, match="host_key of .* is not what was written"):
-        rootfs.run_copy(base, tmp_path / "disk", b"key", "ssh-ed25519 AAAA", tmp_path / "log")
 
 
 def test_arguments_survive_the_shell() -> None:

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Makes Debian's root file system as a tar file: mmdebstrap runs the packages' scripts, foreign ones under qemu-user.
+
+All of it happens in a user namespace of its own (namespace.py), for root as well, with a binfmt_misc of its own for
+another architecture's programs. QEMU's program comes from Debian's package, unpacked into the cache: nothing is
+registered on the host, and nothing installed but newuidmap for users other than root.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from elftools.elf.enums import ENUM_E_MACHINE
+
+from orchestration.base import doctor, tools
+from orchestration.base.arch import Arch
+from orchestration.base.cache import Cache, key_of, recipe
+from orchestration.base.errors import InfrastructureError, MissingError, QuollError, UsageError
+from orchestration.base.ownership import PREFIX, OwnFolder, temporary
+from orchestration.build import namespace, rootfs
+
+FOLDER = rootfs.FOLDER / "debian"
+ARCHIVE = "debian.tar"
+SECURITY = f"deb http://deb.debian.org/debian-security {rootfs.SUITE}-security main"
+UPDATES = f"deb http://deb.debian.org/debian {rootfs.SUITE}-updates main"
+# What is tried in order: a mirror may lag behind in one architecture of the suites that change daily.
+SOURCES = ((rootfs.RELEASE, SECURITY, UPDATES), (rootfs.RELEASE, SECURITY), (rootfs.RELEASE,))
+# The day of trixie: files that are made now have this time, so that the same packages make the same archive.
+EPOCH = 1754697600
+# Units that packages leave off and that the machine's network needs.
+ENABLE = 'chroot "$1" systemctl enable systemd-networkd.service'
+# Seconds. Scripts of packages under qemu-user, fetched from a slow mirror.
+MAKE_LIMIT = 3600
+# Bytes: the system unpacked, its archives, the tar file.
+SPACE_NEEDED = 3 << 30
+# apt's words for packages that do not exist, and the name in them.
+NO_PACKAGE = (re.compile(r"Unable to locate package ([^\s]+)"),
+              re.compile(r"Package '?([^\s']+)'? has no installation candidate"),
+              re.compile(r"Couldn't find any package by (?:glob|regex) '([^']+)'"))
+# Of a log, that may tell why mmdebstrap failed.
+LOG_LINES = 400
+NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+
+
+def packages(include: tuple[str, ...]) -> list[str]:
+    """Return the names of the packages beyond the minimal system; raise UsageError for one that can be none."""
+    for name in include:
+        if not NAME.fullmatch(name):
+            raise UsageError(f"--include: '{name}' is no name of a Debian package",
+                             "lower-case letters, digits, + - and . only; one name each")
+    return sorted({*(FOLDER / "packages").read_text().split(), *include})
+
+
+def emulator(arch: Arch, cache: Cache) -> Path:
+    """Return the static qemu-user that runs an architecture's programs on this host."""
+    name = f"qemu-{arch.name}"
+    archive = rootfs.unpacked(doctor.native_architecture(), cache, ["qemu-user"], "qemu-user.log")
+
+    def make(entry: Path) -> None:
+        tools.run(["tar", "--force-local", "-C", str(entry), "--strip-components=3", "-xf", str(archive),
+                   f"./usr/bin/{name}"], cache.root / "build/qemu-user.log", f"unpacking {name}", rootfs.PACK_LIMIT)
+
+    return cache.get("qemu-user", key_of(name, archive.parent.name), make) / name
+
+
+def prefix(arch: Arch, cache: Cache) -> list[str]:
+    """Return the words before a command that make it root of its namespace, where arch's programs run."""
+    if os.geteuid() != 0:
+        doctor.ensure_packages(["uidmap"])
+    words = [sys.executable, "-I", namespace.__file__]
+    if doctor.native_architecture() != arch.debian:
+        words += ["--emulate", arch.name, str(ENUM_E_MACHINE[arch.elf_machine]), str(emulator(arch, cache))]
+    return [*words, "--"]
+
+
+def unknown_packages(lines: tuple[str, ...]) -> list[str]:
+    """Return the names of packages that apt does not know, by its messages."""
+    return sorted({match.group(1) for line in lines for pattern in NO_PACKAGE if (match := pattern.search(line))})
+
+
+def refusal(lines: tuple[str, ...]) -> str:
+    """Return why the host did not let namespace.py do its work, or nothing."""
+    return next((line.removeprefix(namespace.REASON) for line in lines if line.startswith(namespace.REASON)), "")
+
+
+def archive(arch: Arch, cache: Cache, include: tuple[str, ...]) -> Path:
+    """Return the tar file of Debian with its packages configured.
+
+    Raises UsageError for a package that does not exist, MissingError where this host forbids what is needed.
+    """
+    names = packages(include)
+    log = cache.root / "build" / f"debian-{arch.name}.log"
+
+    def make(entry: Path) -> None:
+        doctor.check_space(SPACE_NEEDED)
+        words = prefix(arch, cache)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("")
+        for sources in SOURCES:
+            try:
+                build(arch, words, names, sources, entry / ARCHIVE, cache, log)
+            except QuollError as error:
+                (entry / ARCHIVE).unlink(missing_ok=True)
+                explain(arch, tools.tail(log, LOG_LINES), include)
+                if sources is SOURCES[-1]:
+                    raise InfrastructureError(
+                        f"cannot make Debian {rootfs.SUITE} for {arch.debian}: {error.message}",
+                        f"see whether apt reaches its mirror, and {log}", error.details) from error
+            else:
+                if left := [line.split()[2] for line in SOURCES[0] if line not in sources]:
+                    cache.say(f"Debian's mirror has no usable {' and '.join(left)} for {arch.debian}: made without")
+                return
+
+    key = key_of(rootfs.SUITE, arch.debian, *names, ENABLE, str(EPOCH),
+                 recipe(Path(__file__), Path(namespace.__file__)))
+    return cache.get("debian", key, make) / ARCHIVE
+
+
+def explain(arch: Arch, lines: tuple[str, ...], include: tuple[str, ...]) -> None:
+    """Raise the error that the log's lines explain, if they do."""
+    if reason := refusal(lines):
+        raise MissingError(f"Debian for {arch.name} cannot be made here: {reason}",
+                           "a root file system made elsewhere boots too: --rootfs FILE")
+    if unknown := unknown_packages(lines):
+        raise UsageError(f"Debian {rootfs.SUITE} has no {', '.join(unknown)} for {arch.debian}",
+                         "mend --include" if set(unknown) & set(include) else "mend rootfs/debian/packages")
+
+
+def build(arch: Arch, words: list[str], names: list[str], sources: tuple[str, ...], target: Path, cache: Cache,
+          log: Path) -> None:
+    """Run mmdebstrap once; as root by sudo, where there is one, when this user gets no namespace."""
+    with OwnFolder(temporary(), PREFIX) as folder:
+        # apt downloads as user _apt.
+        folder.chmod(0o711)
+        argv = ["env", f"TMPDIR={folder}", f"SOURCE_DATE_EPOCH={EPOCH}", "LC_ALL=C.UTF-8", *words, "mmdebstrap",
+                "--mode=root", "--variant=minbase", "--skip=check/qemu", f"--architectures={arch.debian}",
+                "--format=tar", "--dpkgopt=force-unsafe-io", f"--include={','.join(names)}",
+                f"--customize-hook={ENABLE}", rootfs.SUITE, str(target), *sources]
+        what = f"making Debian {rootfs.SUITE} for {arch.debian}"
+        try:
+            tools.run(argv, log, what, MAKE_LIMIT, tell=cache.doing)
+        except QuollError:
+            reason, root = refusal(tools.tail(log, LOG_LINES)), doctor.privilege()
+            if not (reason and root):
+                raise
+            cache.say(f"{reason}; making Debian by {root[0]}")
+            log.write_text("")
+            tools.run([*root, *argv], log, what, MAKE_LIMIT, tell=cache.doing)
