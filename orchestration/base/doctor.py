@@ -46,6 +46,12 @@ def cache_root() -> Path:
     return Path(base) / "quoll"
 
 
+def data_root() -> Path:
+    """Return the folder of what nothing can build again: results, persistent disks."""
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "quoll"
+
+
 def debian_version() -> str:
     """Return the release's number, or an empty string for one that has none yet."""
     lines = Path("/etc/os-release").read_text().splitlines() if Path("/etc/os-release").exists() else []

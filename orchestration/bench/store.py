@@ -8,7 +8,6 @@ tables; a damaged store is made anew from these files (rebuild).
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from orchestration.base import doctor
 from orchestration.base.errors import InfrastructureError, UsageError
 
 DATABASE = "results.sqlite"
@@ -81,8 +81,7 @@ class Record:
 
 def default_folder() -> Path:
     """Return where results are kept. It is not the cache: that may be deleted at any time."""
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "quoll"
+    return doctor.data_root()
 
 
 def now() -> str:

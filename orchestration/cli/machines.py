@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The commands ps, attach, ssh, cp, gdb, trace, dossier and stop."""
+"""The commands ps, attach, ssh, cp, gdb, trace, dossier, stop and disks."""
 
 from __future__ import annotations
 
@@ -81,6 +81,25 @@ def dossier_command(machine: Name = None) -> int:
     from orchestration.running import remote
 
     print(remote.write_dossier(registry.find(machine)))
+    return 0
+
+
+def disk_names(incomplete: str) -> list[str]:
+    """Complete the name of a persistent disk."""
+    from orchestration.machine import persistent
+
+    return [disk.name for disk in persistent.known() if disk.name.startswith(incomplete)]
+
+
+def disks_command(remove: Annotated[list[str] | None, typer.Option(
+        metavar="NAME", autocompletion=disk_names, help="remove this disk for ever; may be repeated")] = None) -> int:
+    """List the disks of boot --persist, or remove some."""
+    from orchestration.machine import persistent
+
+    for name in remove or ():
+        persistent.remove(name)
+    if not remove:
+        print("".join(f"{line}\n" for line in persistent.table()), end="")
     return 0
 
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "trace": Lazy("machines", "trace_command"),
     "dossier": Lazy("machines", "dossier_command"),
     "stop": Lazy("machines", "stop_command"),
+    "disks": Lazy("machines", "disks_command"),
     "repro": Lazy("boot", "repro_command"),
     "completion": Lazy("completion", "completion_command"),
     "faults": Lazy("faults", "faults_command"),

@@ -34,6 +34,9 @@ ROOTS = ("tiny", "debian")
 OPTIONS: dict[str, Any] = {
     "memory": Annotated[str | None, typer.Option(metavar="SIZE", help="memory of the guest, such as 2G; 512M if not "
                                                                       "given")],
+    "disk_size": Annotated[str | None, typer.Option(metavar="SIZE", help="size of the guest's first disk, such as 8G")],
+    "persist": Annotated[str | None, typer.Option(metavar="NAME", help=(
+        "keep the guest's first disk under this name, and find it again (see: ./orchestrate disks)"))],
     "disks": Annotated[list[str] | None, typer.Option("--disk", metavar="FILE[,ro]", help=(
         "one more disk of the guest: a raw image or block device, which the guest writes; may be repeated"))],
     "ports": Annotated[list[str] | None, typer.Option("--port", metavar="HOST:GUEST", help=(

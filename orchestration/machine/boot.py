@@ -15,7 +15,7 @@ from orchestration.base.errors import UsageError
 from orchestration.base.rundir import RunDirectory
 from orchestration.build import disk, dtb, flavours, image, linux, quoll, system, userland
 from orchestration.build.userland import Userland
-from orchestration.machine import keys
+from orchestration.machine import keys, root_disk
 from orchestration.machine.console import Channel
 from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
@@ -74,13 +74,15 @@ def chosen_linux(description: Description) -> flavours.Flavour:
 def artefacts(description: Description, cache: Cache, progress: Progress) -> Artefacts:
     """Build everything that a machine needs, or find it in the cache."""
     arch = description.target
-    disk.check(arch, description.rootfs, description.include)
+    known = root_disk.known(description)
+    if known is None:
+        disk.check(arch, description.rootfs, description.include)
     with progress.step("L4, servers"):
         bare = quoll.bare(arch, cache)
     with progress.step("build Linux"):
         port = linux.linux(arch, cache, chosen_linux(description))
     with progress.step("root disk"):
-        made = disk.find(arch, cache, description.rootfs, description.include, port / "modules.tar")
+        made = known or disk.find(arch, cache, description.rootfs, description.include, port / "modules.tar")
     return Artefacts(arch, quoll.abi(arch), bare, port, made.image, made.userland)
 
 
@@ -94,22 +96,16 @@ def prepare(description: Description, made: Artefacts, progress: Progress, run: 
     run_keys = run_keys or keys.make()
     bootargs = " ".join(filter(None, ("console=hvc0", BOOTARGS, made.userland.bootargs, description.append)))
     initrd = boot_image(description, made, run, bootargs, seed or secrets.token_bytes(64))
-    config = Config(kernel=made.program(made.arch.kernel, trace=description.trace), initrd=initrd,
-                    disk=root or copy_disk(made.disk, run, made.userland, run_keys), disks=description.disks,
-                    ports=description.ports, memory=description.memory + BESIDE_GUEST, accel=description.accel,
-                    extra=extra)
+    held = None
+    if root is None:
+        root, held = root_disk.of_run(description, made.disk, made.linux / "modules.tar", made.userland, run, run_keys)
+    config = Config(kernel=made.program(made.arch.kernel, trace=description.trace), initrd=initrd, disk=root,
+                    disks=description.disks, ports=description.ports, memory=description.memory + BESIDE_GUEST,
+                    accel=description.accel, extra=extra)
     stages = with_memory(BOOT_STAGES, description.memory)
     return Session(Machine(made.arch, config, run), tracker(stages, made.userland), progress,
                    made.program(quoll.KERNEL, trace=description.trace), made.linux / "vmlinux",
-                   keys=run_keys if made.userland.login else None, name=description.name)
-
-
-def copy_disk(base: Path, run: RunDirectory, has: Userland, run_keys: keys.RunKeys) -> Path:
-    """Make one run's disk, with its keys, of an image; return its path."""
-    target = run.file("disk.ext4")
-    host_key = run_keys.host_files[has.login.openssh] if has.login else b""
-    disk.run_copy(base, target, has.login, host_key, run_keys.client_line, run.file("keys.log"))
-    return target
+                   keys=run_keys if made.userland.login else None, name=description.name, held=held)
 
 
 def tracker(stages: tuple[Stage, ...], has: Userland) -> Tracker:
@@ -153,7 +149,7 @@ def prepare_native(arch: Arch, kernel: Path, base: Path, progress: Progress, run
     """Return a session of Linux on the bare machine, with the same disk and the same way in."""
     run_keys = keys.make()
     append = " ".join(filter(None, (f"console={arch.native_console}", BOOTARGS, has.bootargs, bootargs)))
-    config = Config(kernel=kernel, append=append, disk=copy_disk(base, run, has, run_keys), extra=extra,
+    config = Config(kernel=kernel, append=append, disk=root_disk.copied(base, run, has, run_keys), extra=extra,
                     first_channel=Channel.GUEST)
     return Session(Machine(arch, config, run), tracker(NATIVE_STAGES, has), progress,
                    keys=run_keys if has.login else None)

@@ -17,7 +17,7 @@ from pathlib import Path
 from orchestration.base.arch import Arch
 from orchestration.base.errors import UsageError
 from orchestration.build import system
-from orchestration.machine import registry
+from orchestration.machine import persistent, registry
 from orchestration.machine.description import Description, Disk, Port, show_size
 
 SECTOR = 512
@@ -36,6 +36,8 @@ def check(description: Description) -> None:
                 raise UsageError(f"{disk.file} is given twice as a disk")
     for port in description.ports:
         check_port(port)
+    if description.persist is not None:
+        persistent.check(description.persist)
     if description.name is not None:
         registry.check_name(description.name)
 

@@ -220,7 +220,7 @@ class Description(Guest):
 
 
 # Fields that nothing implements yet. They are no keys of quoll.toml. Whoever implements one removes it here.
-PLANNED = frozenset({"disk_size", "shares", "persist", "debug", "snapshot"})
+PLANNED = frozenset({"shares", "debug", "snapshot"})
 DEFAULT_MEMORY: int = Guest.model_fields["memory"].default
 
 

@@ -15,6 +15,7 @@ import pydantic
 
 from orchestration.base.arch import ARCHES
 from orchestration.base.errors import UsageError
+from orchestration.machine import persistent
 from orchestration.machine.description import Description, valid_keys
 
 NAME = "quoll.toml"
@@ -141,6 +142,10 @@ def resolve(given: Mapping[str, Any], paths: Sequence[Path] | None = None) -> Re
     for layer in (*layers, Layer(COMMAND_LINE, given)):
         values |= checked(layer)
         origins |= {key: layer.origin(key) for key in layer.values}
+    if values.get("persist") is not None:
+        decided = persistent.recall(values["persist"], values)
+        values |= decided
+        origins |= dict.fromkeys(decided, f"persistent disk '{values['persist']}'")
     if "arch" not in values:
         raise UsageError(f"no ARCH is given, and no {NAME} names one; valid: {', '.join(ARCHES)}")
     return Resolved(Description.model_validate(values), origins)

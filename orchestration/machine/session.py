@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +34,8 @@ class Session(Follower):
     registered: Path | None = None
     name: str | None = None
     """Of the machine; None: the register chooses one."""
+    held: int | None = None
+    """Descriptor of a lock that others respect until the machine has ended."""
 
     def open(self) -> None:
         """Boot up to a working SSH connection, where there is one; whoever opens a session calls finish()."""
@@ -159,6 +162,9 @@ class Session(Follower):
             self.connection.close()
             self.connection = None
         self.machine.close()
+        if self.held is not None:
+            os.close(self.held)
+            self.held = None
         outcome = "done" if error is None else error.outcome if isinstance(error, QuollError) else type(error).__name__
         result = {
             "arch": self.machine.arch.name, "accel": self.machine.config.accel, "outcome": outcome,

@@ -17,7 +17,7 @@ from orchestration.base.cache import hash_file
 from orchestration.base.errors import UsageError
 from orchestration.base.rundir import RunDirectory, runs_folder
 from orchestration.build import userland
-from orchestration.machine import boot, keys
+from orchestration.machine import boot, keys, persistent, root_disk
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import Config, Machine
 from orchestration.machine.session import Session
@@ -67,6 +67,9 @@ def prepare(folder: Path, progress: Progress) -> Session:
     if config.disk is None:
         raise UsageError(f"{folder.name} had no disk: its machine was for one workload of the bench",
                          "run it again: ./orchestrate bench run ARCH -w WORKLOAD --clock instructions")
+    if config.disk.parent.parent == persistent.folder():
+        raise UsageError(f"{folder.name} used a disk that outlives its runs: {config.disk}",
+                         f"boot it again by its name: --persist {config.disk.parent.name}")
     if not disk.exists() or not (native or initrd.exists()):
         raise UsageError(f"{folder.name} went well, and its disk was not kept",
                          "what failed can be repeated; a command can be given again, with the --seed that it printed")
@@ -79,7 +82,7 @@ def prepare(folder: Path, progress: Progress) -> Session:
     run = RunDirectory(f"repro-{arch.name}")
     fresh = keys.make()
     has = userland.described(userland.Image(disk))
-    boot.copy_disk(disk, run, has, fresh)
+    root_disk.copied(disk, run, has, fresh)
     if not native:
         run.file("boot.img").write_bytes(initrd.read_bytes())
     again = replace(config, initrd=None if native else run.file("boot.img"), disk=run.file("disk.ext4"))

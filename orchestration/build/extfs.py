@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""An ext4 image that no guest uses at the moment: its size, its journal, a change of its size."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+from pathlib import Path
+
+from orchestration.base import tools
+from orchestration.base.errors import BuildError, InfrastructureError, UsageError
+from orchestration.base.ownership import OwnFolder
+from orchestration.build import disk as images
+from orchestration.build.userland import Image
+
+# Seconds; a large image is read once.
+LIMIT = 900
+# Superblock: Linux' Documentation/filesystems/ext4, "Super Block".
+SUPERBLOCK, SUPERBLOCK_SIZE = 1024, 1024
+BLOCKS, BLOCK_SIZE_BITS, MAGIC, INCOMPATIBLE, BLOCKS_HIGH = 4, 24, 56, 96, 336
+EXT_MAGIC, NEEDS_RECOVERY, WIDE = 0xEF53, 4, 0x80
+# A status of e2fsck below this: nothing was wrong, or all of it was mended.
+CHECK = 'e2fsck -p "$@"; test $? -lt 4'
+MIB = 1 << 20
+
+
+def superblock(disk: Path) -> bytes:
+    """Return the superblock of an image; raise UsageError if it is no ext4."""
+    with disk.open("rb") as stream:
+        stream.seek(SUPERBLOCK)
+        data = stream.read(SUPERBLOCK_SIZE)
+    if len(data) < SUPERBLOCK_SIZE or int.from_bytes(data[MAGIC:MAGIC + 2], "little") != EXT_MAGIC:
+        raise UsageError(f"{disk} is no ext4 file system")
+    return data
+
+
+def block_size(disk: Path) -> int:
+    """Return the bytes of a block."""
+    data = superblock(disk)
+    return 1024 << int.from_bytes(data[BLOCK_SIZE_BITS:BLOCK_SIZE_BITS + 4], "little")
+
+
+def size(disk: Path) -> int:
+    """Return the bytes of the file system."""
+    data = superblock(disk)
+    blocks = int.from_bytes(data[BLOCKS:BLOCKS + 4], "little")
+    if int.from_bytes(data[INCOMPATIBLE:INCOMPATIBLE + 4], "little") & WIDE:
+        blocks |= int.from_bytes(data[BLOCKS_HIGH:BLOCKS_HIGH + 4], "little") << 32
+    return blocks * block_size(disk)
+
+
+def has_journal_to_replay(disk: Path) -> bool:
+    """Return whether the guest that used the file system did not come to unmount it."""
+    return bool(int.from_bytes(superblock(disk)[INCOMPATIBLE:INCOMPATIBLE + 4], "little") & NEEDS_RECOVERY)
+
+
+def check(disk: Path, log: Path, *, whole: bool = False) -> None:
+    """Replay the journal, and mend what a guest has marked as damaged; whole: look at everything.
+
+    Raise InfrastructureError for what cannot be mended without a decision.
+    """
+    options = ["-f"] if whole else []
+    try:
+        tools.run(["sh", "-c", CHECK, "e2fsck", *options, str(disk)], log, "checking the file system", LIMIT)
+    except BuildError as error:
+        raise InfrastructureError(f"the file system of {disk} is damaged", f"mend it by hand: e2fsck -f {disk}",
+                                  error.details) from error
+
+
+def least_size(disk: Path, log: Path) -> int:
+    """Return the bytes below which the content does not fit; the file system has been checked."""
+    done = subprocess.run([tools.program("resize2fs"), "-P", str(disk)], capture_output=True, text=True, check=False,
+                          timeout=LIMIT, env={**os.environ, "LC_ALL": "C"})
+    found = re.search(r"minimum size of the filesystem: (\d+)", done.stdout)
+    if found is None:
+        raise InfrastructureError(f"resize2fs does not tell the least size of {disk}", f"see {log}",
+                                  tuple(done.stderr.splitlines()))
+    return int(found[1]) * block_size(disk)
+
+
+def replace_modules(disk: Path, modules: Path, log: Path) -> None:
+    """Replace the modules of Linux' release in an image by those of a tar file."""
+    with OwnFolder(disk.parent, "modules-") as folder:
+        images.unpack_modules(modules, folder / "new", log)
+        image = Image(disk)
+        place = f"{image.resolve('/lib') or '/lib'}/modules"
+        commands = [] if image.resolve(place) else [f"mkdir {place}"]
+        for release in sorted((folder / "new/lib/modules").iterdir()):
+            target = f"{place}/{release.name}"
+            commands += [*(removal(image, target) if image.resolve(target) else ()), *insertion(release, target)]
+        (folder / "commands").write_text("\n".join(commands) + "\n")
+        tools.run(["debugfs", "-w", "-f", str(folder / "commands"), str(disk)], log, "writing the modules", LIMIT,
+                  cwd=folder)
+        # debugfs says nothing in its status.
+        (folder / "there").mkdir()
+        for release in sorted((folder / "new/lib/modules").iterdir()):
+            tools.run(["debugfs", "-R", f"rdump {place}/{release.name} there", str(disk)], log, "reading the modules",
+                      LIMIT, cwd=folder)
+            tools.run(["diff", "-r", str(release), str(folder / "there" / release.name)], log,
+                      "comparing the modules", LIMIT)
+
+
+def removal(image: Image, path: str) -> list[str]:
+    """Return debugfs' commands that remove a folder with all in it."""
+    commands = []
+    for line in image.ask(f"ls -p {path}").decode(errors="replace").splitlines():
+        fields = line.split("/")
+        if len(fields) < 6 or fields[5] in ("", ".", ".."):
+            continue
+        below = f"{path}/{fields[5]}"
+        commands += removal(image, below) if stat.S_ISDIR(int(fields[2], 8)) else [f"rm {below}"]
+    return [*commands, f"rmdir {path}"]
+
+
+def insertion(tree: Path, target: str) -> list[str]:
+    """Return debugfs' commands that write a folder of the host with all in it."""
+    commands = [f"mkdir {target}"]
+    for path in sorted(tree.iterdir()):
+        if path.is_symlink():
+            commands.append(f"symlink {target}/{path.name} {path.readlink()}")
+        elif path.is_dir():
+            commands += insertion(path, f"{target}/{path.name}")
+        else:
+            commands.append(f"write {path} {target}/{path.name}")
+    return commands
+
+
+def resize(disk: Path, wanted: int, log: Path) -> None:
+    """Give an image's file system, and the file, so many bytes; raise UsageError when its content does not fit."""
+    now = size(disk)
+    if wanted == now:
+        return
+    check(disk, log, whole=True)
+    if wanted < now:
+        least = least_size(disk, log)
+        if wanted < least:
+            raise UsageError(f"a disk of {wanted // MIB}M is smaller than its content, which takes {-(-least // MIB)}M")
+    else:
+        os.truncate(disk, wanted)
+    tools.run(["resize2fs", str(disk), f"{wanted >> 10}K"], log, "changing the size of the file system", LIMIT)
+    os.truncate(disk, wanted)

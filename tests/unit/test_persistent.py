@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Images of ext4 that change their size, and disks that survive their run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestration.base.errors import InfrastructureError, UsageError
+from orchestration.build import extfs
+from orchestration.cli import main as cli
+from orchestration.machine import checks, layers, persistent, registry
+from orchestration.machine.description import Description
+
+MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def make_image(path: Path, size: int = 16 * MIB, content: int = 4 * MIB) -> Path:
+    tree = path.with_suffix(".tree")
+    tree.mkdir()
+    (tree / "data").write_bytes(os.urandom(content))
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", str(tree), str(path), f"{size >> 10}k"], check=True)
+    return path
+
+
+def is_sound(path: Path) -> bool:
+    return subprocess.run(["e2fsck", "-f", "-n", str(path)], check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("size", [64 * MIB, 16 * MIB, 12 * MIB])
+def test_a_file_system_gets_the_size_that_is_wanted(tmp_path: Path, size: int) -> None:
+    disk = make_image(tmp_path / "disk")
+    extfs.resize(disk, size, tmp_path / "log")
+    assert extfs.size(disk) == disk.stat().st_size == size
+    assert is_sound(disk)
+    shown = subprocess.run(["debugfs", "-R", "cat /data", str(disk)], capture_output=True, check=True)
+    assert shown.stdout == (tmp_path / "disk.tree/data").read_bytes()
+
+
+def test_a_size_below_the_content_is_refused(tmp_path: Path) -> None:
+    disk = make_image(tmp_path / "disk")
+    with pytest.raises(UsageError, match=r"a disk of 4M is smaller than its content, which takes \d+M"):
+        extfs.resize(disk, 4 * MIB, tmp_path / "log")
+    assert extfs.size(disk) == disk.stat().st_size == 16 * MIB
+    assert is_sound(disk)
+
+
+def test_what_is_no_ext4_or_is_damaged_is_named(tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(bytes(MIB))
+    with pytest.raises(UsageError, match="disk is no ext4"):
+        extfs.resize(tmp_path / "disk", 2 * MIB, tmp_path / "log")
+    disk = make_image(tmp_path / "broken")
+    with disk.open("r+b") as stream:
+        # The group descriptors and all that follows them.
+        stream.seek(4096)
+        stream.write(os.urandom(2 * MIB))
+    with pytest.raises(InfrastructureError, match="is damaged"):
+        extfs.check(disk, tmp_path / "log", whole=True)
+
+
+def pack_modules(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (folder / "lib/modules/6.12" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "lib/modules/6.12" / name).write_bytes(content)
+    subprocess.run(["tar", "-C", str(folder), "-cf", str(folder.with_suffix(".tar")), "lib"], check=True)
+    return folder.with_suffix(".tar")
+
+
+def test_modules_are_those_of_the_kernel_that_boots(tmp_path: Path) -> None:
+    """A disk of an older kernel, with /lib a link as in Debian, and with a module that the new one lacks."""
+    tree = tmp_path / "tree"
+    (tree / "usr/lib/modules/6.12/kernel/old").mkdir(parents=True)
+    (tree / "usr/lib/modules/6.12/kernel/old/a.ko").write_bytes(b"old")
+    (tree / "usr/lib/modules/6.1").mkdir()
+    (tree / "usr/lib/modules/6.1/kept").write_bytes(b"kept")
+    (tree / "lib").symlink_to("usr/lib")
+    disk = tmp_path / "disk"
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", str(tree), str(disk), "16M"], check=True)
+    new = {"kernel/new/b.ko": os.urandom(300000), "kernel/c.ko": b"c", "modules.builtin": b"", "modules.order": b""}
+    extfs.replace_modules(disk, pack_modules(tmp_path / "packed", new), tmp_path / "log")
+    subprocess.run(["debugfs", "-R", f"rdump /usr/lib/modules {tmp_path}", str(disk)], check=True, capture_output=True)
+    there = {str(path.relative_to(tmp_path / "modules")): path.read_bytes()
+             for path in (tmp_path / "modules").rglob("*") if path.is_file()}
+    assert {f"6.12/{name}": content for name, content in new.items()}.items() <= there.items()
+    assert there["6.1/kept"] == b"kept"
+    assert "6.12/kernel/old/a.ko" not in there
+    assert "6.12/modules.dep" in there
+    assert is_sound(disk)
+
+
+def described(**fields: object) -> Description:
+    return Description(arch="riscv64", persist="work").model_copy(update=fields)
+
+
+def made(folder: Path) -> persistent.Known:
+    with persistent.locked("work"):
+        return persistent.make(described(), lambda path: make_image(folder / "image").rename(path) and None)
+
+
+def test_a_disk_is_found_again_with_what_it_was_made_of(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert persistent.find("work") is None
+    wanted = {"persist": "work", "memory": "1G"}
+    with pytest.raises(UsageError, match="no ARCH"):
+        layers.resolve(wanted, ())
+    made(home)
+    found = layers.resolve(wanted, ())
+    assert found.description == described(memory=1 << 30)
+    assert found.origins["arch"] == "persistent disk 'work'"
+    with pytest.raises(UsageError, match='was made with arch = "riscv64", not "x86_64"'):
+        layers.resolve({**wanted, "arch": "x86_64"}, ())
+    with pytest.raises(UsageError, match=r'include = \[\], not \["vim"\]'):
+        layers.resolve({**wanted, "include": ["vim"]}, ())
+    assert cli.main(["disks"]) == 0
+    shown = capsys.readouterr().out.split("\t")
+    assert [*shown[:4], shown[5]] == ["work", "riscv64", "tiny", "16M", "free\n"]
+
+
+def test_a_disk_that_somebody_has_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch,
+                                             capsys: pytest.CaptureFixture[str]) -> None:
+    disk = made(home)
+    script = ("import sys; from pathlib import Path; from orchestration.machine import persistent; "
+              "held = persistent.lock('work', Path('/runs/first')); print('has it', flush=True); sys.stdin.read()")
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                          cwd=Path(__file__).parents[2]) as other:
+        assert other.stdout is not None and other.stdin is not None
+        assert other.stdout.readline() == "has it\n"
+        with pytest.raises(UsageError, match=rf"'work' is in use by another boot \(process {other.pid}, /runs/first"):
+            persistent.lock("work")
+        assert cli.main(["disks", "--remove", "work"]) == UsageError.exit_code
+        assert "in use by another boot" in capsys.readouterr().err
+        with pytest.raises(UsageError, match="in use by another boot"):
+            checks.check(described())
+        web = registry.Entry("web", "riscv64", 1, 2, "/runs/first", "", "", "")
+        monkeypatch.setattr(registry, "entries", lambda: [web])
+        assert disk.user() == "machine web (/runs/first)"
+        # However it ends.
+        other.kill()
+        other.wait()
+    assert disk.user() == ""
+    os.close(persistent.lock("work"))
+
+
+def test_a_disk_that_is_removed_is_gone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made(home)
+    assert cli.main(["disks", "--remove", "work"]) == 0
+    assert persistent.known() == []
+    assert not (persistent.folder() / "work").exists()
+    assert cli.main(["disks", "--remove", "work"]) == UsageError.exit_code
+    assert "no persistent disk 'work'; valid: none" in capsys.readouterr().err
+
+
+def test_a_lock_of_a_removed_disk_is_not_the_lock_of_the_next(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the opening and the locking of its file, somebody removes the disk."""
+    made(home)
+    real, removed = os.open, []
+
+    def open_late(path: object, *more: int) -> int:
+        found = real(path, *more)  # type: ignore[call-overload]
+        if not removed:
+            removed.append(True)
+            monkeypatch.undo()
+            monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+            persistent.remove("work")
+        return found
+
+    monkeypatch.setattr(os, "open", open_late)
+    held = persistent.lock("work")
+    with pytest.raises(UsageError, match="in use"):
+        persistent.lock("work")
+    os.close(held)
+
+
+def test_a_disk_whose_making_was_interrupted_does_not_exist(home: Path) -> None:
+    def fail(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with persistent.locked("work"), pytest.raises(KeyboardInterrupt):
+        persistent.make(described(), fail)
+    assert persistent.find("work") is None
+    assert made(home).image.exists()
+
+
+def test_a_damaged_record_is_named(home: Path) -> None:
+    disk = made(home)
+    (disk.place / persistent.RECORD).write_text(json.dumps({"arch": "x86_64"}))
+    with pytest.raises(UsageError, match="'work' has no readable disk.json"):
+        persistent.find("work")
+
+
+def test_a_persistent_disk_grows_and_does_not_shrink(home: Path) -> None:
+    disk = made(home)
+    persistent.revive(disk, described(disk_size=32 * MIB), home / "log")
+    assert extfs.size(disk.image) == 32 * MIB
+    with pytest.raises(UsageError, match="'work' has 32M and is not made smaller, to 16M"):
+        persistent.revive(disk, described(disk_size=16 * MIB), home / "log")
+    assert is_sound(disk.image)
