@@ -18,6 +18,8 @@ static void claim_disk(struct device *device, unsigned int instance) { virtio_cl
 
 static void claim_network_card(struct device *device, unsigned int instance) { virtio_claim(device, 0x1041, instance); }
 
+static void claim_shared_folder(struct device *device) { virtio_claim(device, 0x1049); }
+
 static const struct {
 	const char *what, *name;
 	void (*claim)(struct device *device, unsigned int instance);
@@ -25,6 +27,7 @@ static const struct {
 	{ "serial line", "serial line", claim_serial },
 	{ "disk", "virtio-blk-pci", claim_disk },
 	{ "network card", "virtio-net-pci", claim_network_card },
+	{ "shared folder", "virtio-9p-pci", claim_shared_folder },
 };
 
 void platform_claim(struct device *device, const char *what, unsigned int instance)
