@@ -25,7 +25,10 @@ struct device {
 	unsigned int count;
 	struct l4_resource resource[DEVICE_RESOURCES];
 	struct pci_function pci;
-	/* Called before and after each life of its driver: only between them it may reach memory. NULL: it never does. */
+	/*
+	 * Called before and after each life of its driver: only between them it may reach memory. NULL: it never does;
+	 * or, of stop, it runs on, and reaches what the last life named: DMA memory and the guest's, which stay.
+	 */
 	void (*start)(struct device *device);
 	void (*stop)(struct device *device);
 };

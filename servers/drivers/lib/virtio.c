@@ -70,6 +70,9 @@ void driver_start(u64 features)
 	virtio_pci_start(&pci);
 }
 
+/* The device is always stopped between two lives. */
+int driver_resume(unsigned int queue, u16 first) { return -1; }
+
 void driver_stop(void) { virtio_pci_reset(&pci); }
 
 bool driver_submit(unsigned int queue, const struct guest_chain *chain, const struct dma_buffer *buffers, u16 token)

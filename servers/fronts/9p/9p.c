@@ -14,6 +14,7 @@ const struct front front = {
 	.config_bytes = sizeof(struct p9_config),
 	.queue_size = 128,
 	.queue_count = P9_QUEUES,
+	.out_max = P9_REQUESTS,
 	.least = { { sizeof(struct p9_header), sizeof(struct p9_header) } },
 };
 

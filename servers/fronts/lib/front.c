@@ -23,13 +23,6 @@ static void stop(void)
 	watch_reset();
 }
 
-static void start(void)
-{
-	stop();
-	driver_start(backend.negotiated & front.features);
-	running = true;
-}
-
 /* The oldest request that is not yet submitted, in chain and in buffers; returns as backend_peek(). */
 static int peek(u16 number)
 {
@@ -59,13 +52,66 @@ static volatile u8 *mark_status(void)
 	return status;
 }
 
+/* Note the request that is in chain and advance over it. */
+static void note(u16 number, volatile u8 *status)
+{
+	struct flight *out = &flight[number];
+	u16 token = out->next++ % DRIVER_TOKENS;
+
+	out->request[token].head = chain.head;
+	out->request[token].status = status;
+	out->request[token].done = false;
+	backend_advance(&backend, number);
+}
+
+/* Go on with the device as the last life left it. False: the driver cannot. */
+static bool resume(void)
+{
+	int count;
+	u16 i;
+
+	for (i = 0; i < front.queue_count; i++) {
+		count = driver_resume(i, flight[i].first % DRIVER_TOKENS);
+		if (count < 0)
+			return false;
+		for (; count; count--) {
+			if (peek(i) <= 0) {
+				/* The next life starts the device anew and serves what the ring names then. */
+				driver_stop();
+				l4_die("queue %u: guest names less than the device was given", i);
+			}
+			note(i, NULL);
+		}
+	}
+	return true;
+}
+
+/* Number requests as the guest's ring does: so a next life knows them again. */
+static void number_requests(void)
+{
+	u16 i;
+
+	for (i = 0; i < front.queue_count; i++)
+		flight[i].first = flight[i].next = backend_given_back(&backend, i);
+}
+
+static void start(void)
+{
+	number_requests();
+	if (!info->restarts || !resume()) {
+		stop();
+		number_requests();
+		driver_start(backend.negotiated & front.features);
+	}
+	running = true;
+}
+
 /* Hand the guest's requests to the driver. Returns whether one must wait for room there. */
 static bool submit(u16 number)
 {
 	struct flight *out = &flight[number];
 	bool added = false, full = false;
 	int found;
-	u16 token;
 
 	while ((found = peek(number)) > 0) {
 		if (!has_size(number)) {
@@ -73,20 +119,16 @@ static bool submit(u16 number)
 			found = -1;
 			break;
 		}
-		token = out->next % DRIVER_TOKENS;
-		full = !driver_submit(number, &chain, buffers, token);
+		full = (front.out_max && (u16)(out->next - out->first) >= front.out_max) ||
+		       !driver_submit(number, &chain, buffers, out->next % DRIVER_TOKENS);
 		if (full)
 			break;
-		out->next++;
 		if (peek(number) <= 0 || !driver_holds(number, buffers, chain.count)) {
 			backend_break(&backend, "request does not keep still");
 			found = -1;
 			break;
 		}
-		out->request[token].head = chain.head;
-		out->request[token].status = mark_status();
-		out->request[token].done = false;
-		backend_advance(&backend, number);
+		note(number, mark_status());
 		added = true;
 	}
 	if (found < 0)

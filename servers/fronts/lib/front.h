@@ -21,6 +21,7 @@ struct front {
 	u32 config_bytes;
 	u16 queue_size; /* of the guest */
 	u16 queue_count;
+	u16 out_max; /* most requests of a queue that have not gone back to the guest; 0: as many as fit */
 	/* Least bytes of a request. Virtio devices declare themselves broken when they find less. */
 	struct {
 		u64 readable, writable;

@@ -7,15 +7,17 @@
  * struct p9_header. Completions may come in any order: the message's tag tells the guest which it was.
  *
  * Messages name files by numbers (fids) that stand for files which an earlier message has opened. Whoever serves the
- * requests has those numbers in its memory, and loses them when its device is stopped.
+ * requests has those numbers in its memory, and loses them when its device is stopped. So a driver's next life goes on
+ * with the device as it is (driver_resume()) where it can.
  */
 #ifndef CLASS_9P_H
 #define CLASS_9P_H
 
 #include <class/driver.h>
 
-#define P9_QUEUES  1
-#define P9_TAG_MAX 32 /* bytes of a folder's name */
+#define P9_QUEUES   1
+#define P9_REQUESTS 16 /* most that have not gone back to the guest: the driver keeps a note of each */
+#define P9_TAG_MAX  32 /* bytes of a folder's name */
 
 /* Feature bit: the configuration holds the folder's name. */
 enum {
@@ -43,7 +45,7 @@ struct p9_device {
 	struct p9_config config;
 };
 
-/* Find the device, stop it and say what it is. Ends the program if that fails. */
+/* Find the device and say what it is; stop it unless a former life left it running. Ends the program if that fails. */
 void p9_open(struct p9_device *folder);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The operations of a driver whose device works through queues of requests: disks (block.h), network cards (net.h).
+ * The operations of a driver whose device works through queues of requests: disks (block.h), network cards
+ * (net.h), folders (9p.h).
  * A front (fronts/) calls them.
  *
  * A program is one front and one driver, and the build links them: an operation is the function of that name, not a
@@ -26,6 +27,14 @@
  * them offered by the open function.
  */
 void driver_start(u64 features);
+
+/*
+ * Go on with the device as this program's last life left it: running, perhaps with requests. first: token of the oldest
+ * request that has not gone back to the guest. Tokens go up by one with each request, modulo DRIVER_TOKENS. Returns how
+ * many requests from first on the device was given, which complete like others, or -1: then it must be stopped, and
+ * started.
+ */
+int driver_resume(unsigned int queue, u16 first);
 
 /* Stop the device. On return it reaches no memory, and no request is out. */
 void driver_stop(void);

@@ -49,6 +49,8 @@ static void write64(struct virtio_pci *pci, unsigned int at, u64 value)
 	write32(pci, at + 4, (u32)(value >> 32));
 }
 
+static u64 read64(struct virtio_pci *pci, unsigned int at) { return read32(pci, at) | (u64)read32(pci, at + 4) << 32; }
+
 /* Where registers of a type are; the root pager gives all of them to the driver of a virtio device. */
 static volatile u8 *registers(const struct l4_server_info *info, unsigned int type)
 {
@@ -126,23 +128,45 @@ u16 virtio_pci_queue_size(struct virtio_pci *pci, u16 number)
 	return size;
 }
 
-void virtio_pci_queue(struct virtio_pci *pci, struct virtqueue *queue, u16 number, u16 size, void *memory, u64 paddr)
+volatile u16 *virtio_pci_doorbell(struct virtio_pci *pci, u16 number)
 {
-	u16 vector = pci->isr ? NO_VECTOR : 0;
-	volatile u8 *doorbell;
-
 	write16(pci, QUEUE_SELECT, number);
-	doorbell = pci->notify + read16(pci, QUEUE_NOTIFY_OFF) * pci->notify_multiplier;
-	virtqueue_init(queue, memory, paddr, number, size, (volatile u16 *)doorbell);
-	write16(pci, QUEUE_SIZE, size);
-	write16(pci, QUEUE_MSIX_VECTOR, vector);
-	if (!pci->isr && read16(pci, QUEUE_MSIX_VECTOR) != vector)
+	return (volatile u16 *)(pci->notify + read16(pci, QUEUE_NOTIFY_OFF) * pci->notify_multiplier);
+}
+
+static u16 vector_of(const struct virtio_pci *pci) { return pci->isr ? NO_VECTOR : 0; }
+
+void virtio_pci_enable_queue(struct virtio_pci *pci, u16 number, const struct virtio_pci_queue *queue)
+{
+	write16(pci, QUEUE_SELECT, number);
+	write16(pci, QUEUE_SIZE, queue->size);
+	write16(pci, QUEUE_MSIX_VECTOR, vector_of(pci));
+	if (!pci->isr && read16(pci, QUEUE_MSIX_VECTOR) != vector_of(pci))
 		l4_die("device has no interrupt for queue %u", number);
-	write64(pci, QUEUE_DESC, queue->desc_paddr);
-	write64(pci, QUEUE_DRIVER, queue->avail_paddr);
-	write64(pci, QUEUE_DEVICE, queue->used_paddr);
+	write64(pci, QUEUE_DESC, queue->desc);
+	write64(pci, QUEUE_DRIVER, queue->avail);
+	write64(pci, QUEUE_DEVICE, queue->used);
 	l4_mb(); /* the empty ring is in memory */
 	write16(pci, QUEUE_ENABLE, 1);
+}
+
+bool virtio_pci_has_queue(struct virtio_pci *pci, u16 number, const struct virtio_pci_queue *queue)
+{
+	write16(pci, QUEUE_SELECT, number);
+	return read16(pci, QUEUE_ENABLE) == 1 && read16(pci, QUEUE_SIZE) == queue->size &&
+	       read16(pci, QUEUE_MSIX_VECTOR) == vector_of(pci) && read64(pci, QUEUE_DESC) == queue->desc &&
+	       read64(pci, QUEUE_DRIVER) == queue->avail && read64(pci, QUEUE_DEVICE) == queue->used;
+}
+
+void virtio_pci_queue(struct virtio_pci *pci, struct virtqueue *queue, u16 number, u16 size, void *memory, u64 paddr)
+{
+	struct virtio_pci_queue registers = { .size = size };
+
+	virtqueue_init(queue, memory, paddr, number, size, virtio_pci_doorbell(pci, number));
+	registers.desc = queue->desc_paddr;
+	registers.avail = queue->avail_paddr;
+	registers.used = queue->used_paddr;
+	virtio_pci_enable_queue(pci, number, &registers);
 }
 
 void virtio_pci_start(struct virtio_pci *pci)

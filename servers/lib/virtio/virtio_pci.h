@@ -15,6 +15,12 @@ struct virtio_pci {
 	u64 notify_multiplier;
 };
 
+/* A queue, as the device's registers say it: addresses are physical ones. */
+struct virtio_pci_queue {
+	u16 size;
+	u64 desc, avail, used;
+};
+
 void virtio_pci_init(struct virtio_pci *pci, const struct l4_server_info *info);
 
 /* Stop the device; on return it touches no memory any more. */
@@ -30,6 +36,12 @@ u16 virtio_pci_queue_size(struct virtio_pci *pci, u16 number);
 
 /* Set up queue number in memory at paddr and enable it; of interrupts that are messages, it has the first. */
 void virtio_pci_queue(struct virtio_pci *pci, struct virtqueue *queue, u16 number, u16 size, void *memory, u64 paddr);
+
+/* The same for a ring that the caller keeps itself; whether the device has it so. */
+void virtio_pci_enable_queue(struct virtio_pci *pci, u16 number, const struct virtio_pci_queue *queue);
+bool virtio_pci_has_queue(struct virtio_pci *pci, u16 number, const struct virtio_pci_queue *queue);
+volatile u16 *virtio_pci_doorbell(struct virtio_pci *pci, u16 number);
+
 void virtio_pci_start(struct virtio_pci *pci);
 
 /* Whether the device runs: started, and not in need of a reset. */

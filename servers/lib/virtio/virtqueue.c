@@ -2,6 +2,7 @@
 /* Drive a device's split ring. */
 #include <l4/arch.h>
 #include <base/lib.h>
+#include <virtio/descriptor.h>
 #include <virtio/virtqueue.h>
 
 #define DIRECT_MAX 8 /* descriptors in the ring; a longer request gets a table, so that others find room */
@@ -55,28 +56,6 @@ bool virtqueue_fits(const struct virtqueue *queue, u16 count)
 	return queue->free_count >= (wants_table(queue, count) ? 1 : count);
 }
 
-/* Sum of a descriptor's words. A change of one word changes it. */
-static u64 sum(const struct vring_desc *desc)
-{
-	const volatile u64 *word = (const volatile u64 *)desc;
-
-	_Static_assert(sizeof(*desc) == 16, "two words");
-	return word[0] + word[1];
-}
-
-static u64 put(struct vring_desc *desc, const struct dma_buffer *buffer, bool last, u16 next)
-{
-	struct vring_desc value = {
-		.addr = buffer->addr,
-		.len = buffer->bytes,
-		.flags = (buffer->write ? VRING_DESC_WRITE : 0) | (last ? 0 : VRING_DESC_NEXT),
-		.next = next,
-	};
-
-	*desc = value;
-	return sum(&value);
-}
-
 /* Put the request into a table of its own (section 2.7.5.3), which takes one descriptor of the ring. */
 static void add_table(struct virtqueue *queue, u16 head, const struct dma_buffer *buffers, u16 count)
 {
@@ -90,9 +69,9 @@ static void add_table(struct virtqueue *queue, u16 head, const struct dma_buffer
 	queue->table[head] = number;
 	queue->table_length[head] = count;
 	queue->desc[head] = value;
-	queue->sum[head] = sum(&value);
+	queue->sum[head] = descriptor_sum(&value);
 	for (i = 0; i < count; i++)
-		queue->sum[head] += put(&queue->tables[number][i], &buffers[i], i + 1 == count, i + 1);
+		queue->sum[head] += descriptor_put(&queue->tables[number][i], &buffers[i], i + 1 == count, i + 1);
 	queue->free_head = queue->next[head];
 	queue->free_count--;
 	queue->length[head] = 1;
@@ -108,7 +87,7 @@ static void add_chain(struct virtqueue *queue, u16 head, const struct dma_buffer
 	for (i = 0; i < count; i++) {
 		u16 next = queue->next[at];
 
-		queue->sum[head] += put(&queue->desc[at], &buffers[i], i + 1 == count, next);
+		queue->sum[head] += descriptor_put(&queue->desc[at], &buffers[i], i + 1 == count, next);
 		at = next;
 	}
 	queue->free_head = at;
@@ -131,16 +110,6 @@ bool virtqueue_add(struct virtqueue *queue, const struct dma_buffer *buffers, u1
 	return true;
 }
 
-/* Whether a descriptor says what a buffer says. */
-static bool describes(const struct vring_desc *desc, const struct dma_buffer *buffer, bool last)
-{
-	u16 flags = l4_read_once(desc->flags);
-
-	return l4_read_once(desc->addr) == buffer->addr && l4_read_once(desc->len) == buffer->bytes &&
-	       !(flags & VRING_DESC_WRITE) == !buffer->write && !(flags & VRING_DESC_NEXT) == last &&
-	       !(flags & VRING_DESC_INDIRECT);
-}
-
 bool virtqueue_holds(const struct virtqueue *queue, const struct dma_buffer *buffers, u16 count)
 {
 	u16 head = l4_read_once(queue->avail->ring[(u16)(queue->avail_idx - 1) % queue->size]), at = head, i;
@@ -158,7 +127,7 @@ bool virtqueue_holds(const struct virtqueue *queue, const struct dma_buffer *buf
 		at = 0;
 	}
 	for (i = 0; i < count; i++) {
-		if (!describes(&table[at], &buffers[i], i + 1 == count))
+		if (!descriptor_is(&table[at], &buffers[i], i + 1 == count))
 			return false;
 		at = l4_read_once(table[at].next) % VIRTQUEUE_MAX;
 	}
@@ -190,13 +159,13 @@ bool virtqueue_get(struct virtqueue *queue, u16 *token, u32 *written)
 		l4_die("device returned request %u, which it does not have", head);
 	*token = queue->token[head];
 	for (at = (u16)head, i = 1;; i++) {
-		found += sum(&queue->desc[at]);
+		found += descriptor_sum(&queue->desc[at]);
 		if (i >= queue->length[head])
 			break;
 		at = queue->next[at] % queue->size;
 	}
 	for (i = 0; i < queue->table_length[head] && i < VIRTQUEUE_LONGEST; i++)
-		found += sum(&queue->tables[queue->table[head] % VIRTQUEUE_TABLES][i]);
+		found += descriptor_sum(&queue->tables[queue->table[head] % VIRTQUEUE_TABLES][i]);
 	/* If a stray store changed a descriptor, the device may have done something else than it was asked to. */
 	if (found != queue->sum[head])
 		l4_die("descriptors of request %u were changed", head);

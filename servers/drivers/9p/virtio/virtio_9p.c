@@ -1,17 +1,123 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A virtio 9P device on PCI. Its formats are the class's, so the operations are those of any virtio device. */
-#include "../../lib/virtio.h"
+/*
+ * A virtio 9P device on PCI. Its formats are the class's, so requests go on the ring as they are.
+ *
+ * A reset would make it forget which files its guest has open. So the device runs on between two lives of this program,
+ * and the ring is one that the next life can go on with. If what the last life left contradicts itself, the device is
+ * reset all the same: then the guest's requests end in errors until it mounts the folder anew.
+ */
 #include <base/lib.h>
+#include <base/resource.h>
 #include <class/9p.h>
+#include <virtio/kept_queue.h>
+#include <virtio/virtio_pci.h>
+
+/* On a page that this program cannot write. */
+static const struct l4_server_info *const info = (const void *)L4_SERVER_INFO_VADDR;
+static struct virtio_pci pci;
+static struct kept_queue queue;
+
+_Static_assert(P9_REQUESTS <= KEPT_SLOTS && DRIVER_TOKENS == KEPT_TOKENS, "a slot for each request");
+
+static struct virtio_pci_queue registers_of(const struct kept_queue *of)
+{
+	return (struct virtio_pci_queue){
+		.size = of->size, .desc = of->desc_paddr, .avail = of->avail_paddr, .used = of->used_paddr
+	};
+}
+
+static void find_queue(void)
+{
+	const struct l4_resource *memory = resource_first(info, L4_RESOURCE_DMA_MEMORY);
+	u16 size = virtio_pci_queue_size(&pci, 0);
+
+	if (size > KEPT_LONGEST)
+		size = KEPT_LONGEST;
+	if (size < KEPT_SLOTS || kept_queue_bytes() > memory->size - DRIVER_DMA_RESERVED)
+		l4_die("device has no queue that fits");
+	kept_queue_place(&queue, (void *)L4_SERVER_DMA_VADDR, memory->address, size, virtio_pci_doorbell(&pci, 0));
+}
+
+/* Whether the device is as a former life started it. */
+static bool device_is_kept(void)
+{
+	struct virtio_pci_queue registers = registers_of(&queue);
+
+	return info->restarts && kept_queue_is_kept(&queue) && virtio_pci_runs(&pci) &&
+	       virtio_pci_has_queue(&pci, 0, &registers);
+}
 
 void p9_open(struct p9_device *folder)
 {
 	u16 length;
 
-	folder->features = virtio_open(P9_QUEUES, &folder->config, sizeof(folder->config));
-	folder->buffers = virtio_longest();
+	virtio_pci_init(&pci, info);
+	find_queue();
+	if (!device_is_kept())
+		driver_stop();
+	folder->features = virtio_pci_features(&pci);
+	if (!(folder->features & VIRTIO_F_VERSION_1) || !(folder->features & VIRTIO_F_INDIRECT_DESC))
+		l4_die("device is no modern one that takes tables");
+	virtio_pci_config(&pci, (u8 *)&folder->config, sizeof(folder->config));
 	length = folder->config.tag_len;
 	if (!(folder->features & 1UL << P9_F_MOUNT_TAG) || length > P9_TAG_MAX)
 		l4_die("device has no name of at most %u bytes", P9_TAG_MAX);
 	memset(folder->config.tag + length, 0, P9_TAG_MAX - length);
+	folder->buffers = queue.size;
+}
+
+void driver_start(u64 features)
+{
+	struct virtio_pci_queue registers = registers_of(&queue);
+
+	kept_queue_clear(&queue);
+	if (!virtio_pci_negotiate(&pci, features | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_VERSION_1))
+		l4_die("device refuses its own features");
+	virtio_pci_enable_queue(&pci, 0, &registers);
+	virtio_pci_start(&pci);
+	kept_queue_keep(&queue);
+}
+
+int driver_resume(unsigned int number, u16 first)
+{
+	int count = device_is_kept() ? kept_queue_resume(&queue, first) : -1;
+
+	if (count < 0)
+		l4_printf("device starts anew: files that the guest has open are lost\n");
+	return count;
+}
+
+void driver_stop(void)
+{
+	kept_queue_drop(&queue);
+	virtio_pci_reset(&pci);
+}
+
+bool driver_submit(unsigned int number, const struct guest_chain *chain, const struct dma_buffer *buffers, u16 token)
+{
+	kept_queue_add(&queue, buffers, chain->count, token);
+	return true;
+}
+
+bool driver_holds(unsigned int number, const struct dma_buffer *buffers, u16 count)
+{
+	return kept_queue_holds(&queue, buffers, count);
+}
+
+void driver_kick(unsigned int number) { kept_queue_kick(&queue); }
+
+bool driver_done(unsigned int number) { return kept_queue_done(&queue); }
+
+bool driver_complete(unsigned int number, u16 *token, u32 *written) { return kept_queue_get(&queue, token, written); }
+
+void driver_interrupt(void) { virtio_pci_interrupt(&pci); }
+
+bool driver_runs(void) { return virtio_pci_runs(&pci); }
+
+bool driver_check(unsigned int number, u16 count)
+{
+	if (!kept_queue_sound(&queue, count))
+		return false;
+	kept_queue_ring(&queue);
+	return true;
 }
