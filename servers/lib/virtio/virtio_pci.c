@@ -49,8 +49,6 @@ static void write64(struct virtio_pci *pci, unsigned int at, u64 value)
 	write32(pci, at + 4, (u32)(value >> 32));
 }
 
-static u64 read64(struct virtio_pci *pci, unsigned int at) { return read32(pci, at) | (u64)read32(pci, at + 4) << 32; }
-
 /* Where registers of a type are; the root pager gives all of them to the driver of a virtio device. */
 static volatile u8 *registers(const struct l4_server_info *info, unsigned int type)
 {
@@ -146,16 +144,8 @@ void virtio_pci_enable_queue(struct virtio_pci *pci, u16 number, const struct vi
 	write64(pci, QUEUE_DESC, queue->desc);
 	write64(pci, QUEUE_DRIVER, queue->avail);
 	write64(pci, QUEUE_DEVICE, queue->used);
-	l4_mb(); /* the empty ring is in memory */
+	l4_mb(); /* the ring is in memory */
 	write16(pci, QUEUE_ENABLE, 1);
-}
-
-bool virtio_pci_has_queue(struct virtio_pci *pci, u16 number, const struct virtio_pci_queue *queue)
-{
-	write16(pci, QUEUE_SELECT, number);
-	return read16(pci, QUEUE_ENABLE) == 1 && read16(pci, QUEUE_SIZE) == queue->size &&
-	       read16(pci, QUEUE_MSIX_VECTOR) == vector_of(pci) && read64(pci, QUEUE_DESC) == queue->desc &&
-	       read64(pci, QUEUE_DRIVER) == queue->avail && read64(pci, QUEUE_DEVICE) == queue->used;
 }
 
 void virtio_pci_queue(struct virtio_pci *pci, struct virtqueue *queue, u16 number, u16 size, void *memory, u64 paddr)

@@ -37,9 +37,8 @@ u16 virtio_pci_queue_size(struct virtio_pci *pci, u16 number);
 /* Set up queue number in memory at paddr and enable it; of interrupts that are messages, it has the first. */
 void virtio_pci_queue(struct virtio_pci *pci, struct virtqueue *queue, u16 number, u16 size, void *memory, u64 paddr);
 
-/* The same for a ring that the caller keeps itself; whether the device has it so. */
+/* The same for a ring that the caller keeps itself. */
 void virtio_pci_enable_queue(struct virtio_pci *pci, u16 number, const struct virtio_pci_queue *queue);
-bool virtio_pci_has_queue(struct virtio_pci *pci, u16 number, const struct virtio_pci_queue *queue);
 volatile u16 *virtio_pci_doorbell(struct virtio_pci *pci, u16 number);
 
 void virtio_pci_start(struct virtio_pci *pci);

@@ -19,11 +19,16 @@ static struct kept_queue queue;
 
 _Static_assert(P9_REQUESTS <= KEPT_SLOTS && DRIVER_TOKENS == KEPT_TOKENS, "a slot for each request");
 
-static struct virtio_pci_queue registers_of(const struct kept_queue *of)
+static void enable_queue(void)
 {
-	return (struct virtio_pci_queue){
-		.size = of->size, .desc = of->desc_paddr, .avail = of->avail_paddr, .used = of->used_paddr
+	struct virtio_pci_queue registers = {
+		.size = queue.size,
+		.desc = queue.desc_paddr,
+		.avail = queue.avail_paddr,
+		.used = queue.used_paddr,
 	};
+
+	virtio_pci_enable_queue(&pci, 0, &registers);
 }
 
 static void find_queue(void)
@@ -38,14 +43,8 @@ static void find_queue(void)
 	kept_queue_place(&queue, (void *)L4_SERVER_DMA_VADDR, memory->address, size, virtio_pci_doorbell(&pci, 0));
 }
 
-/* Whether the device is as a former life started it. */
-static bool device_is_kept(void)
-{
-	struct virtio_pci_queue registers = registers_of(&queue);
-
-	return info->restarts && kept_queue_is_kept(&queue) && virtio_pci_runs(&pci) &&
-	       virtio_pci_has_queue(&pci, 0, &registers);
-}
+/* Whether the device runs as a former life started it. */
+static bool device_is_kept(void) { return info->restarts && kept_queue_is_kept(&queue) && virtio_pci_runs(&pci); }
 
 void p9_open(struct p9_device *folder)
 {
@@ -68,20 +67,23 @@ void p9_open(struct p9_device *folder)
 
 void driver_start(u64 features)
 {
-	struct virtio_pci_queue registers = registers_of(&queue);
-
 	kept_queue_clear(&queue);
 	if (!virtio_pci_negotiate(&pci, features | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_VERSION_1))
 		l4_die("device refuses its own features");
-	virtio_pci_enable_queue(&pci, 0, &registers);
+	enable_queue();
 	virtio_pci_start(&pci);
 	kept_queue_keep(&queue);
 }
 
 int driver_resume(unsigned int number, u16 first)
 {
-	int count = device_is_kept() ? kept_queue_resume(&queue, first) : -1;
+	int count = -1;
 
+	if (device_is_kept()) {
+		/* Once more with the values that the registers have, unless a stray store changed them. */
+		enable_queue();
+		count = kept_queue_resume(&queue, first);
+	}
 	if (count < 0)
 		l4_printf("device starts anew: files that the guest has open are lost\n");
 	return count;
