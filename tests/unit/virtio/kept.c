@@ -14,12 +14,12 @@
 
 #include <virtio/kept_queue.h>
 
-#define RING     128
-#define PADDR    0x40000UL
-#define MEMORY   0x10000UL
-#define STEPPED  120    /* requests while the driver goes by single instructions */
-#define MANY     150000 /* more than indices of 16 bits count */
-#define SKIPPED  77
+#define RING    128
+#define PADDR   0x40000UL
+#define MEMORY  0x10000UL
+#define STEPPED 120    /* requests while the driver goes by single instructions */
+#define MANY    150000 /* more than indices of 16 bits count */
+#define SKIPPED 77
 
 /* What the driver's lives, the device and the guest share. */
 static struct shared {
