@@ -28,8 +28,8 @@ from orchestration.build import system
 if TYPE_CHECKING:
     from quoll_abi import Abi
 
-SERVERS = ("root", *dict.fromkeys(server.program for server in system.SERVERS))
-"""Programs in the boot image, beside Linux."""
+SERVERS = ("root", *system.PROGRAMS)
+"""Programs that a boot image may have, beside Linux."""
 KERNEL = "quoll.elf"
 KERNEL_TESTS = "ktest"
 KERNEL_BENCH = "kbench"

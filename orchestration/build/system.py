@@ -47,13 +47,24 @@ class Server:
 SERVERS = (Server("console", "serial line", 0, writes_log=True), Server("block", "disk", 1),
            Server("net", "network card", 2))
 """Those of the smallest system."""
+PROGRAMS = (*(server.program for server in SERVERS), "9p")
+"""All that can be servers."""
 
 
-def servers(disks: int = 0) -> tuple[Server, ...]:
-    """Return the servers of a system with so many disks beside the first; Linux finds its devices in this order."""
+def servers(disks: int = 0, shares: int = 0) -> tuple[Server, ...]:
+    """Return the servers of a system with so many disks beside the first, and folders of the host.
+
+    Linux finds its devices in this order.
+    """
     found = list(SERVERS)
     found += [Server("block", "disk", len(found) + number, instance=1 + number) for number in range(disks)]
+    found += [Server("9p", "shared folder", len(found) + number, instance=number) for number in range(shares)]
     return tuple(found)
+
+
+def programs(of: Sequence[Server]) -> list[str]:
+    """Return the programs that a system needs beside Linux, each once."""
+    return ["root", *dict.fromkeys(server.program for server in of)]
 
 
 def fronts(of: Sequence[Server] = SERVERS) -> list[int]:

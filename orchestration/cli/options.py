@@ -41,6 +41,9 @@ OPTIONS: dict[str, Any] = {
         "one more disk of the guest: a raw image or block device, which the guest writes; may be repeated"))],
     "ports": Annotated[list[str] | None, typer.Option("--port", metavar="HOST:GUEST", help=(
         "let a port of this host's loopback interface lead to one of the guest; may be repeated"))],
+    "shares": Annotated[list[str] | None, typer.Option("--share", metavar="HOSTDIR[:GUESTDIR][:rw]", help=(
+        "let the guest see a folder of this host, at /mnt/NAME if not told where; to read, unless :rw; "
+        "may be repeated"))],
     "name": Annotated[str | None, typer.Option(metavar="NAME", help="name of the machine, for ps, ssh, cp and others")],
     "accel": Annotated[str | None, typer.Option(autocompletion=one_of(ACCELERATORS), show_default=False,
                                                 help="tcg (default), or kvm where our probe runs under it")],

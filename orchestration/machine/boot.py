@@ -100,8 +100,8 @@ def prepare(description: Description, made: Artefacts, progress: Progress, run: 
     if root is None:
         root, held = root_disk.of_run(description, made.disk, made.linux / "modules.tar", made.userland, run, run_keys)
     config = Config(kernel=made.program(made.arch.kernel, trace=description.trace), initrd=initrd, disk=root,
-                    disks=description.disks, ports=description.ports, memory=description.memory + BESIDE_GUEST,
-                    accel=description.accel, extra=extra)
+                    disks=description.disks, ports=description.ports, shares=description.shares,
+                    memory=description.memory + BESIDE_GUEST, accel=description.accel, extra=extra)
     stages = with_memory(BOOT_STAGES, description.memory)
     return Session(Machine(made.arch, config, run), tracker(stages, made.userland), progress,
                    made.program(quoll.KERNEL, trace=description.trace), made.linux / "vmlinux",
@@ -123,12 +123,12 @@ def boot_image(description: Description, made: Artefacts, run: RunDirectory, boo
     if len(os.fsencode(bootargs)) >= COMMAND_LINE_SIZE:
         raise UsageError(f"boot arguments of {len(os.fsencode(bootargs))} bytes with ours; Linux takes "
                          f"{COMMAND_LINE_SIZE - 1}")
-    servers = system.servers(disks=len(description.disks))
+    servers = system.servers(disks=len(description.disks), shares=len(description.shares))
     where = image.initrd_range(made.abi, description.memory, len(archive))
     blobs = {"dtb": dtb.compile_tree(made.abi, bootargs, description.memory, seed, where, servers)}
     if archive:
         blobs[image.INITRD] = archive
-    programs = {name: made.bare / name for name in quoll.SERVERS} | {image.LINUX: made.linux / "vmlinux"}
+    programs = {name: made.bare / name for name in system.programs(servers)} | {image.LINUX: made.linux / "vmlinux"}
     packed = run.file("boot.img")
     packed.write_bytes(image.pack(made.arch, made.abi, programs, blobs, description.memory, servers))
     return packed

@@ -19,6 +19,7 @@ from orchestration.base.errors import UsageError
 from orchestration.build import system
 from orchestration.machine import persistent, registry
 from orchestration.machine.description import Description, Disk, Port, show_size
+from orchestration.machine.shares import Share, security_model
 
 SECTOR = 512
 QCOW2 = b"QFI\xfb"
@@ -27,7 +28,9 @@ QCOW2 = b"QFI\xfb"
 def check(description: Description) -> None:
     """Raise UsageError that names the first thing which this host cannot give."""
     check_memory(description.memory)
-    check_count(description.target, len(description.disks))
+    check_count(description.target, len(description.disks), len(description.shares))
+    for share in description.shares:
+        check_share(share)
     for number, disk in enumerate(description.disks):
         check_disk(disk)
         check_user(disk)
@@ -49,12 +52,36 @@ def check_memory(size: int) -> None:
         raise UsageError(f"a memory of {show_size(size)} is more than this host has: {host >> 20}M")
 
 
-def check_count(arch: Arch, disks: int) -> None:
+def check_count(arch: Arch, disks: int, shares: int) -> None:
     """Raise UsageError when a machine of this kind has no place for so many devices."""
-    pci = [server for server in system.servers(disks=disks) if server.device != "serial line"]
+    pci = [server for server in system.servers(disks=disks, shares=shares) if server.device != "serial line"]
     if len(pci) > arch.pci_devices:
-        most = disks - (len(pci) - arch.pci_devices)
-        raise UsageError(f"{disks} more disks are too many for {arch.name}: it has interrupts for {most}")
+        most = disks + shares - (len(pci) - arch.pci_devices)
+        what = " and ".join([*([f"{disks} more disks"] if disks else []), *([f"{shares} shares"] if shares else [])])
+        raise UsageError(f"{what} are too many for {arch.name}: it has interrupts for {most}")
+
+
+def check_share(share: Share) -> None:
+    """Raise UsageError for a folder that cannot be shared in the way that is wanted."""
+    try:
+        mode = share.folder.stat().st_mode
+    except OSError as error:
+        raise UsageError(f"cannot share {share.folder}: {error.strerror}", "--share takes a folder of this host"
+                         ) from error
+    if not stat.S_ISDIR(mode):
+        raise UsageError(f"cannot share {share.folder}: it is no folder",
+                         f"share the one it is in: {share.folder.parent}")
+    if not os.access(share.folder, os.R_OK | os.X_OK):
+        raise UsageError(f"cannot share {share.folder}: you may not read it")
+    if share.writable and not os.access(share.folder, os.W_OK):
+        raise UsageError(f"cannot share {share.folder} with :rw: you may not write to it",
+                         "without :rw it is to be read")
+    if security_model(share) == "mapped-xattr":
+        try:
+            os.listxattr(share.folder)
+        except OSError as error:
+            raise UsageError(f"cannot share {share.folder} with :rw as root: its file system has no attributes, where "
+                             "owners and modes of the guest would be kept", "run it as another user") from error
 
 
 def check_disk(disk: Disk) -> None:

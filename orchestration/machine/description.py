@@ -20,6 +20,7 @@ import pydantic
 from orchestration.base import arch as arches
 from orchestration.base.arch import Arch
 from orchestration.base.errors import UsageError
+from orchestration.machine import shares as sharing
 
 # Bytes. The largest is what the root pager can give in one piece on each machine (GUEST_REGIONS of the ABI).
 MEMORY_MIN, MEMORY_MAX, MEMORY_STEP = 128 << 20, 8 << 30, 2 << 20
@@ -137,6 +138,14 @@ def once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+def share(value: Any, info: pydantic.ValidationInfo) -> sharing.Share:
+    """Return the folder of an option."""
+    if isinstance(value, sharing.Share):
+        return value
+    folder = Path((info.context or {}).get("folder", "."))
+    return sharing.Share.from_text(value if isinstance(value, str) else "", folder)
+
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
@@ -158,6 +167,8 @@ Disks = Annotated[tuple[Annotated[Disk, pydantic.PlainValidator(disk), pydantic.
                   pydantic.AfterValidator(once)]
 Ports = Annotated[tuple[Annotated[Port, pydantic.PlainValidator(port), pydantic.PlainSerializer(str)], ...],
                   pydantic.AfterValidator(ports)]
+Shares = Annotated[tuple[Annotated[sharing.Share, pydantic.PlainValidator(share), pydantic.PlainSerializer(str)], ...],
+                   pydantic.AfterValidator(sharing.apart)]
 File = Annotated[Path, pydantic.BeforeValidator(place), pydantic.PlainSerializer(str)]
 
 
@@ -180,8 +191,8 @@ class Guest(pydantic.BaseModel):
     """More disks, as FILE or FILE,ro."""
     ports: Ports = ()
     """Ports of TCP, as HOST:GUEST."""
-    shares: tuple[str, ...] = ()
-    """HOSTDIR[:GUESTDIR], folders of the host."""
+    shares: Shares = ()
+    """Folders of the host, as HOSTDIR[:GUESTDIR][:ro|:rw]."""
     persist: Name | None = None
     """Name of a disk that survives the run."""
     name: Name | None = None
@@ -220,7 +231,7 @@ class Description(Guest):
 
 
 # Fields that nothing implements yet. They are no keys of quoll.toml. Whoever implements one removes it here.
-PLANNED = frozenset({"shares", "debug", "snapshot"})
+PLANNED = frozenset({"debug", "snapshot"})
 DEFAULT_MEMORY: int = Guest.model_fields["memory"].default
 
 

@@ -25,6 +25,7 @@ from orchestration.base.cache import hash_file
 from orchestration.base.errors import InfrastructureError
 from orchestration.base.ownership import PREFIX, OwnFolder
 from orchestration.base.rundir import Logs, RunDirectory
+from orchestration.machine import shares
 from orchestration.machine.console import Channel, Demultiplexer, Line
 from orchestration.machine.description import DEFAULT_MEMORY, Disk, Port
 from orchestration.machine.monitor import Monitor
@@ -54,6 +55,7 @@ class Config:
     disk: Path | None = None
     disks: tuple[Disk, ...] = ()
     ports: tuple[Port, ...] = ()
+    shares: tuple[shares.Share, ...] = ()
     network: bool = True
     memory: int = DEFAULT_MEMORY + BESIDE_GUEST
     accel: str = "tcg"
@@ -63,7 +65,7 @@ class Config:
     def as_json(self) -> dict[str, Any]:
         """Return the fields as JSON has them: paths as text, the channel as its letter."""
         values = {**asdict(self), "first_channel": self.first_channel.value, "extra": list(self.extra)}
-        values |= {name: [str(one) for one in getattr(self, name)] for name in ("disks", "ports")}
+        values |= {name: [str(one) for one in getattr(self, name)] for name in ("disks", "ports", "shares")}
         return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
     @classmethod
@@ -73,6 +75,7 @@ class Config:
         return cls(**{**values, **paths, "kernel": Path(values["kernel"]), "extra": tuple(values["extra"]),
                       "disks": tuple(Disk.from_text(text) for text in values.get("disks", ())),
                       "ports": tuple(Port.from_text(text) for text in values.get("ports", ())),
+                      "shares": tuple(shares.Share.from_text(text) for text in values.get("shares", ())),
                       "first_channel": Channel(values["first_channel"])})
 
 
@@ -135,7 +138,7 @@ def arguments(arch: Arch, config: Config, sockets: Path | None, port: int) -> li
         mode = ",readonly=on" if disk.read_only else ""
         argv += ["-drive", f"if=none,id=hd{number},format=raw,file={value(disk.file)}{mode}",
                  "-device", f"virtio-blk-pci,drive=hd{number},disable-legacy=on"]
-    return [*argv, *config.extra]
+    return [*argv, *shares.arguments(config.shares), *config.extra]
 
 
 class Machine:

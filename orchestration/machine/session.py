@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from orchestration.base.errors import HangError, InfrastructureError, QuollError, printable
-from orchestration.machine import attached, registry, ssh, streams, terminal
+from orchestration.machine import attached, registry, shares, ssh, streams, terminal
 from orchestration.machine.follower import Follower
 from orchestration.machine.keys import RunKeys
 from orchestration.machine.stages import POWER_OFF_LIMIT, SYSTEMD_LIMIT
@@ -75,6 +75,8 @@ class Session(Follower):
             self.connect(self.keys)
         if self.stage_name() == SERVICES:
             self.wait_for_services()
+        if self.machine.config.shares:
+            self.mount_shares(self.machine.config.shares)
         self.progress.stop()
 
     def wait_for_services(self) -> None:
@@ -97,6 +99,17 @@ class Session(Follower):
             raise self.hang("ssh", 0, error.message) from error
         self.tracker.finish("ssh")
         self.report(["ssh"])
+
+    def mount_shares(self, wanted: tuple[shares.Share, ...]) -> None:
+        """Have the guest mount folders of the host."""
+        if self.connection is None:
+            self.progress.say("  no way into the guest: it mounts its folders itself, by their tags share0, share1 ...")
+            return
+        done = self.shell_run(shares.mounting(wanted))
+        if done.status:
+            raise InfrastructureError(f"the guest cannot {shares.failed(wanted, done.status)}: "
+                                      f"{printable(done.err.decode(errors='replace').strip())}",
+                                      "GUESTDIR must be free for a folder, and the guest's Linux needs 9P")
 
     def shell_run(self, command: str, source: BinaryIO | bytes | None = None, limit: float = 120.0) -> ssh.Done:
         """Run a shell command in the guest and return its status and output."""

@@ -19,9 +19,9 @@ static void claim_disk(struct device *device, unsigned int instance) { virtio_cl
 static void claim_network_card(struct device *device, unsigned int instance) { virtio_claim(device, 0x1041, instance); }
 
 /* What its guest relies on would be lost by a stop: it runs on between two lives of its driver. */
-static void claim_shared_folder(struct device *device)
+static void claim_shared_folder(struct device *device, unsigned int instance)
 {
-	virtio_claim(device, 0x1049);
+	virtio_claim(device, 0x1049, instance);
 	device->stop = NULL;
 }
 
