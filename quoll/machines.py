@@ -11,7 +11,7 @@ from orchestration.base.cache import Cache
 from orchestration.base.errors import InfrastructureError, MissingError, UsageError
 from orchestration.base.rundir import RunDirectory
 from orchestration.machine import boot as booting
-from orchestration.machine import kernel_tests, layers
+from orchestration.machine import checks, kernel_tests, layers
 from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
 from quoll.guest import Guest
@@ -43,6 +43,7 @@ def ensure(description: Description, install: bool) -> None:
 
 def boot(description: Description, *, install: bool = False, quiet: bool = True, run: str = "python") -> Guest:
     """Build what has changed, boot it, and return the guest. run: a name of the run's folder."""
+    checks.check(description)
     ensure(description, install)
     doctor.check_space()
     progress = Progress(quiet)
