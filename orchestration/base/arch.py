@@ -41,8 +41,12 @@ class Arch:
     """Native Linux's boot file in its build folder."""
     native_console: str
     """Native Linux's console device."""
+    ram_start: int
+    """Physical address of the emulated machine's memory."""
     elf_machine: str
     """pyelftools' name of the machine, checked before a program is packed."""
+    large_low: int | None = None
+    """Bytes of a large machine's memory that lie there, where the rest lies at 4 GiB."""
 
     @property
     def prefix(self) -> str:
@@ -61,16 +65,18 @@ ARCHES = {
         Arch(name="x86_64", debian="amd64", qemu="qemu-system-x86_64", packages=("qemu-system-x86",), machine="q35",
              large_memory=",max-ram-below-4g=1G", pci_devices=15, cpu="max", counted_cpu="max,erms=off,fsrm=off",
              kernel="quoll.elf", linux_arch="x86_64",
-             linux_image="arch/x86/boot/bzImage", native_console="ttyS0", elf_machine="EM_X86_64"),
+             linux_image="arch/x86/boot/bzImage", native_console="ttyS0", ram_start=0, large_low=1 << 30,
+             elf_machine="EM_X86_64"),
         Arch(name="riscv64", debian="riscv64", qemu="qemu-system-riscv64", packages=("qemu-system-riscv", "opensbi"),
              machine="virt", large_memory="", pci_devices=4, cpu="rv64", counted_cpu="rv64",
              kernel="quoll.elf", linux_arch="riscv", linux_image="arch/riscv/boot/Image", native_console="ttyS0",
+             ram_start=0x80000000,
              elf_machine="EM_RISCV"),
         Arch(name="aarch64", debian="arm64", qemu="qemu-system-aarch64", packages=("qemu-system-arm",),
              machine="virt,gic-version=3", large_memory="", pci_devices=4, cpu="cortex-a76",
              counted_cpu="cortex-a76", kernel="quoll.img",
              linux_arch="arm64", linux_image="arch/arm64/boot/Image", native_console="ttyAMA0",
-             elf_machine="EM_AARCH64"),
+             ram_start=0x40000000, elf_machine="EM_AARCH64"),
     )
 }
 

@@ -52,10 +52,11 @@ def boot_command(
         print(f"{chosen.name}: building what has changed", file=sys.stderr)
     from orchestration.base.cache import Cache
     from orchestration.base.rundir import RunDirectory
-    from orchestration.machine import boot, checks, keeper, kernel_tests, qemu
+    from orchestration.machine import boot, checks, keeper, kernel_tests, qemu, snapshot
     from orchestration.machine.progress import Progress
 
     checks.check(description)
+    snapshot.check(description)
     doctor.ensure([chosen])
     doctor.check_space()
     progress = Progress(quiet)
@@ -69,7 +70,8 @@ def boot_command(
                          "boot it without a command, or install openssh-server or dropbear in it")
     run = RunDirectory(f"boot-{chosen.name}")
     with progress.step("run's files"):
-        session = boot.prepare(description, made, progress, run)
+        session = (snapshot.prepare(description, made, progress, run, cache) if description.snapshot and not dry_run
+                   else boot.prepare(description, made, progress, run))
     if dry_run:
         print(shlex.join(qemu.arguments(chosen, session.machine.config, None, qemu.free_port())))
         return 0

@@ -59,6 +59,8 @@ OPTIONS: dict[str, Any] = {
         "a patch of Linux to apply after our series (may be repeated)"))],
     "trace": Annotated[bool | None, typer.Option("--trace/--no-trace", show_default=False, help=(
         "with the L4 that counts and traces (then: ./orchestrate trace)"))],
+    "snapshot": Annotated[bool | None, typer.Option("--snapshot/--no-snapshot", show_default=False, help=(
+        "start from a stored state of the booted machine, which the first boot makes"))],
 }
 IGNORE = Annotated[bool, typer.Option("--no-config", help="read no quoll.toml")]
 SHOW = Annotated[bool, typer.Option("--show-config", help="print the machine's description, and where each value "

@@ -109,11 +109,14 @@ class Campaign:
                 lane.ready += 1
             lane.workload.console_line(line)
 
+    def prepare(self, run: RunDirectory) -> Session:
+        """Return the session of a machine that is not booted yet."""
+        return boot.prepare(Description(arch=self.made.arch.name), self.made, Progress(quiet=True), run)
+
     def start(self) -> Session:
         """Return a machine with the workloads running on it, booted if need be."""
         if self.session is None:
-            session = boot.prepare(Description(arch=self.made.arch.name), self.made, Progress(quiet=True),
-                                   self.open(f"faults-{self.made.arch.name}"))
+            session = self.prepare(self.open(f"faults-{self.made.arch.name}"))
             session.machine.on_line = self.line
             session.open()
             self.session = session

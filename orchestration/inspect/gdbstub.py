@@ -23,7 +23,7 @@ from typing import Protocol
 from orchestration.base.errors import InfrastructureError
 
 ANSWER_LIMIT = 20.0
-READ_MAX = 1024
+READ_MAX = WRITE_MAX = 1024
 INCLUDE = re.compile(r'<xi:include href="([^"]+)"/>')
 
 
@@ -226,6 +226,15 @@ class Stub:
     def write(self, address: int, data: bytes) -> None:
         """Write memory as the CPU sees it now; a page's rights do not matter, device registers are not reached."""
         self.done(f"M{address:x},{len(data):x}:{data.hex()}", f"to write at {address:#x}")
+
+    def write_physical(self, address: int, data: bytes) -> None:
+        """Write physical memory."""
+        self.done("Qqemu.PhyMemMode:1", "physical addresses")
+        try:
+            for at in range(0, len(data), WRITE_MAX):
+                self.write(address + at, data[at:at + WRITE_MAX])
+        finally:
+            self.done("Qqemu.PhyMemMode:0", "virtual addresses")
 
     @contextmanager
     def breakpoint(self, address: int) -> Iterator[None]:

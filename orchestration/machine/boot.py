@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,13 +99,24 @@ def prepare(description: Description, made: Artefacts, progress: Progress, run: 
     held = None
     if root is None:
         root, held = root_disk.of_run(description, made.disk, made.linux / "modules.tar", made.userland, run, run_keys)
-    config = Config(kernel=made.program(made.arch.kernel, trace=description.trace), initrd=initrd, disk=root,
-                    disks=description.disks, ports=description.ports, shares=description.shares,
-                    memory=description.memory + BESIDE_GUEST, accel=description.accel, extra=extra)
-    stages = with_memory(BOOT_STAGES, description.memory)
-    return Session(Machine(made.arch, config, run), tracker(stages, made.userland), progress,
+    config = replace(machine(description, made), initrd=initrd, disk=root, extra=extra)
+    stages = tracker(with_memory(BOOT_STAGES, description.memory), made.userland)
+    return replace(session(description, made, progress, run, config, stages, run_keys), held=held)
+
+
+def machine(description: Description, made: Artefacts) -> Config:
+    """Return the machine of a description, as far as all its runs have the same."""
+    return Config(kernel=made.program(made.arch.kernel, trace=description.trace), disks=description.disks,
+                  ports=description.ports, shares=description.shares, memory=description.memory + BESIDE_GUEST,
+                  accel=description.accel)
+
+
+def session(description: Description, made: Artefacts, progress: Progress, run: RunDirectory, config: Config,
+            stages: Tracker, run_keys: keys.RunKeys) -> Session:
+    """Return the session of a machine that has everything."""
+    return Session(Machine(made.arch, config, run), stages, progress,
                    made.program(quoll.KERNEL, trace=description.trace), made.linux / "vmlinux",
-                   keys=run_keys if made.userland.login else None, name=description.name, held=held)
+                   keys=run_keys if made.userland.login else None, name=description.name)
 
 
 def tracker(stages: tuple[Stage, ...], has: Userland) -> Tracker:

@@ -78,6 +78,10 @@ class Demultiplexer:
         self.buffers: dict[Channel, bytearray] = {channel: bytearray() for channel in Channel}
         self.cut: set[Channel] = set()
 
+    def start_at(self, channel: Channel) -> None:
+        """Begin on a channel of L4's line, wherever in the stream that is."""
+        self.splitter.channel = channel
+
     def feed(self, data: bytes) -> list[Line]:
         """Take bytes, return the lines that they complete, in order."""
         return [line for channel, run in self.splitter.feed(data) for line in self.add(channel, run)]
@@ -129,6 +133,7 @@ class Kind(Enum):
     SERVER_WAITS = "server waits"
     POWER_OFF = "power off"
     RESTART = "restart"
+    RESUMED = "resumed"
 
 
 @dataclass(frozen=True)
@@ -141,8 +146,8 @@ class Meaning:
 
 USERLAND_MARK = "quoll: userland"
 # Any program of the guest can write any line to the guest's channel. So its lines end nothing: that init or user
-# land has started, which only the guest knows, is all that is taken from there, and it counts once, in its stage of
-# the boot.
+# land has started, or that the guest has its new keys after a snapshot, which only the guest knows, is all that is
+# taken from there, and it counts once, in its stage of the boot.
 # Panics, power-off, restarts and deaths of servers are told by L4 and the root pager, on the log.
 PATTERNS: dict[Channel, tuple[tuple[Kind, re.Pattern[str]], ...]] = {
     Channel.LOG: (
@@ -162,6 +167,7 @@ PATTERNS: dict[Channel, tuple[tuple[Kind, re.Pattern[str]], ...]] = {
     Channel.GUEST: (
         (Kind.USERLAND, re.compile(rf"({USERLAND_MARK}.*)")),
         (Kind.INIT, re.compile(r"(?:\[ *\d+\.\d+\] )?Run (/\S+) as init process")),
+        (Kind.RESUMED, re.compile(r"(quoll: resumed)")),
     ),
 }
 

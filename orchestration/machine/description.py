@@ -231,7 +231,7 @@ class Description(Guest):
 
 
 # Fields that nothing implements yet. They are no keys of quoll.toml. Whoever implements one removes it here.
-PLANNED = frozenset({"debug", "snapshot"})
+PLANNED = frozenset({"debug"})
 DEFAULT_MEMORY: int = Guest.model_fields["memory"].default
 
 

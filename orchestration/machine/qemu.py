@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,57 +26,20 @@ from orchestration.base.errors import InfrastructureError
 from orchestration.base.ownership import PREFIX, OwnFolder
 from orchestration.base.rundir import Logs, RunDirectory
 from orchestration.machine import shares
+from orchestration.machine.config import BESIDE_GUEST, LARGE, MIB, Config
 from orchestration.machine.console import Channel, Demultiplexer, Line
-from orchestration.machine.description import DEFAULT_MEMORY, Disk, Port
 from orchestration.machine.monitor import Monitor
 from orchestration.machine.serial import NAME as SERIAL
 from orchestration.machine.serial import SerialLine
 from orchestration.machine.tee import Tee
 
+# With what config.py has of a machine.
+__all__ = ["BESIDE_GUEST", "LARGE", "MIB", "Config", "Machine", "Message", "arguments", "free_port", "value"]
+
 START_LIMIT = 30.0
 PORT_TRIES = 5
 # QEMU's option for a machine that waits for the monitor's cont.
 PAUSED = "-S"
-MIB = 1 << 20
-# Bytes of memory that the machine has beside the guest's: firmware may put the boot image into the middle (QEMU 10 on
-# riscv64), and the guest's memory must be one piece beside it.
-BESIDE_GUEST = 1 << 30
-# Bytes, above which a PC has its memory in two pieces of which neither is the guest's.
-LARGE = 2 << 30
-
-
-@dataclass(frozen=True)
-class Config:
-    """What machine to start. Sizes in bytes."""
-
-    kernel: Path
-    initrd: Path | None = None
-    append: str = ""
-    disk: Path | None = None
-    disks: tuple[Disk, ...] = ()
-    ports: tuple[Port, ...] = ()
-    shares: tuple[shares.Share, ...] = ()
-    network: bool = True
-    memory: int = DEFAULT_MEMORY + BESIDE_GUEST
-    accel: str = "tcg"
-    extra: tuple[str, ...] = ()
-    first_channel: Channel = Channel.LOG
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the fields as JSON has them: paths as text, the channel as its letter."""
-        values = {**asdict(self), "first_channel": self.first_channel.value, "extra": list(self.extra)}
-        values |= {name: [str(one) for one in getattr(self, name)] for name in ("disks", "ports", "shares")}
-        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Config:
-        """Return what as_json() made; raise ValueError, TypeError or KeyError for anything else."""
-        paths = {name: Path(values[name]) if values[name] is not None else None for name in ("initrd", "disk")}
-        return cls(**{**values, **paths, "kernel": Path(values["kernel"]), "extra": tuple(values["extra"]),
-                      "disks": tuple(Disk.from_text(text) for text in values.get("disks", ())),
-                      "ports": tuple(Port.from_text(text) for text in values.get("ports", ())),
-                      "shares": tuple(shares.Share.from_text(text) for text in values.get("shares", ())),
-                      "first_channel": Channel(values["first_channel"])})
 
 
 @dataclass
@@ -118,8 +81,14 @@ def arguments(arch: Arch, config: Config, sockets: Path | None, port: int) -> li
         "-chardev", f"pipe,id=serial,path={value(sockets)}/{SERIAL}", "-serial", "chardev:serial",
         "-chardev", f"socket,id=monitor,path={value(sockets)}/monitor", "-mon", "chardev=monitor,mode=control",
         "-gdb", f"unix:{value(sockets)}/gdb,server=on,wait=off", PAUSED]
-    machine = arch.machine + (arch.large_memory if config.memory > LARGE else "")
-    argv = [arch.qemu, "-M", machine, "-cpu", "host" if config.accel == "kvm" else arch.cpu,
+    backed = []
+    if config.ram is not None:
+        share = "on" if config.incoming is None else "off"
+        backed = ["-object", f"memory-backend-file,id=ram,size={config.memory},mem-path={value(config.ram)},"
+                             f"share={share}"]
+    machine = arch.machine + (arch.large_memory if config.memory > LARGE else "") + (
+        ",memory-backend=ram" if backed else "")
+    argv = [arch.qemu, "-M", machine, *backed, "-cpu", "host" if config.accel == "kvm" else arch.cpu,
             "-accel", config.accel,
             "-m", f"{config.memory // MIB}M", "-smp", "1", "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot", *ends, "-kernel", str(config.kernel)]
@@ -138,6 +107,8 @@ def arguments(arch: Arch, config: Config, sockets: Path | None, port: int) -> li
         mode = ",readonly=on" if disk.read_only else ""
         argv += ["-drive", f"if=none,id=hd{number},format=raw,file={value(disk.file)}{mode}",
                  "-device", f"virtio-blk-pci,drive=hd{number},disable-legacy=on"]
+    if config.incoming is not None:
+        argv += ["-incoming", "defer"]
     return [*argv, *shares.arguments(config.shares), *config.extra]
 
 
@@ -157,6 +128,10 @@ class Machine:
         self.recent: list[str] = []
         self.on_line: Callable[[Line], None] = lambda line: None
         self.on_data: Callable[[Channel, bytes], None] = lambda channel, data: None
+        # Starts a machine that stands; None: by the monitor's cont.
+        self.starter: Callable[[], None] | None = None
+        self.split = Demultiplexer(config.first_channel)
+        self.reader: threading.Thread | None = None
         # Set while a debugger steps: its STOP and RESUME events are not queued.
         self.debugged = False
         # Whether QEMU pauses at power-off instead of ending, so that a panic can be read.
@@ -227,14 +202,17 @@ class Machine:
             # After connect(): a machine that powers off at once would end before its pipes are open.
             if self.stands_at_end:
                 self.monitor.execute("set-action", shutdown="pause")
-            if PAUSED not in self.config.extra:
+            if self.starter is not None:
+                self.starter()
+            elif PAUSED not in self.config.extra:
                 self.monitor.execute("cont")
         except (OSError, InfrastructureError) as error:
             self.close()
             raise InfrastructureError("QEMU ended at once", f"see {errors} and argv beside it",
                                       tools.tail(errors, 6)) from error
         self.tee = Tee(self.sockets, self.send)
-        threading.Thread(target=self.read_serial, daemon=True, name="serial").start()
+        self.reader = threading.Thread(target=self.read_serial, daemon=True, name="serial")
+        self.reader.start()
 
     def take_event(self, event: dict[str, Any]) -> None:
         """Queue a monitor event."""
@@ -254,7 +232,7 @@ class Machine:
         """Read the serial line to its end; keep every byte and queue every line."""
         assert self.serial is not None
         assert self.process is not None
-        split = Demultiplexer(self.config.first_channel)
+        split = self.split
         names = {Channel.LOG: "l4.log", Channel.GUEST: "console.log"}
         with Logs(self.run, ("console.raw", *names.values()), self.tell) as logs:
             while True:

@@ -34,6 +34,8 @@ class Session(Follower):
     registered: Path | None = None
     name: str | None = None
     """Of the machine; None: the register chooses one."""
+    mounts: bool = True
+    """Whether the guest mounts the folders of the host; QEMU stores no state while it does."""
     held: int | None = None
     """Descriptor of a lock that others respect until the machine has ended."""
 
@@ -75,7 +77,7 @@ class Session(Follower):
             self.connect(self.keys)
         if self.stage_name() == SERVICES:
             self.wait_for_services()
-        if self.machine.config.shares:
+        if self.machine.config.shares and self.mounts:
             self.mount_shares(self.machine.config.shares)
         self.progress.stop()
 

@@ -32,6 +32,8 @@ BOOT_STAGES = (
 )
 # For systemd, whose SSH server is one of many services: what it takes to start them all under emulation.
 SYSTEMD_LIMIT = 300
+# Of a machine that starts from a snapshot.
+RESUME_STAGES = (Stage("resume", 60, Kind.RESUMED), Stage("ssh", SSH_LIMIT, None))
 NATIVE_STAGES = (Stage("Linux", 240, Kind.USERLAND), Stage("ssh", SSH_LIMIT, None))
 # For each GiB of the guest's memory.
 CLEAR_LIMIT = 20

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """./orchestrate repro: boots once more exactly what a failed run booted, from the files that it left behind.
 
+A run that started from a snapshot is booted from its boot image and its disk as it left that.
+
 A run that failed keeps its boot image and its disk. They are copied, the copy gets new keys, and the machine is the one
 that config.json describes. A run that went well keeps neither; then the command that made it is what can be repeated.
 """
@@ -85,7 +87,8 @@ def prepare(folder: Path, progress: Progress) -> Session:
     root_disk.copied(disk, run, has, fresh)
     if not native:
         run.file("boot.img").write_bytes(initrd.read_bytes())
-    again = replace(config, initrd=None if native else run.file("boot.img"), disk=run.file("disk.ext4"))
+    again = replace(config, ram=None, incoming=None, initrd=None if native else run.file("boot.img"),
+                    disk=run.file("disk.ext4"))
     linux = result.get("linux_symbols")
     symbols = Path(linux) if linux else None
     return Session(Machine(arch, again, run), boot.tracker(NATIVE_STAGES if native else BOOT_STAGES, has), progress,

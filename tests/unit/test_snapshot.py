@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Snapshots: what their key has, the message to a guest that resumes, and what becomes of bad ones."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from orchestration.base.arch import ARCHES
+from orchestration.base.cache import Cache
+from orchestration.base.errors import HangError, InfrastructureError
+from orchestration.base.rundir import RunDirectory
+from orchestration.build import resume, userland
+from orchestration.cli import main as cli
+from orchestration.machine import incoming, keys, qemu, snapshot
+from orchestration.machine.boot import Artefacts
+from orchestration.machine.console import Channel, Demultiplexer, Kind, interpret
+from orchestration.machine.description import Description, Port
+from orchestration.machine.progress import Progress
+from orchestration.machine.shares import Share
+
+MAGIC = bytes(range(200, 232))
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Artefacts:
+    """Artefacts whose files have some content."""
+    for name in ("bare/quoll.elf", "bare/manifest.json", "linux/vmlinux", "disk/disk.ext4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    return Artefacts(ARCHES["x86_64"], SimpleNamespace(), tmp_path / "bare", tmp_path / "linux",
+                     tmp_path / "disk/disk.ext4")
+
+
+@pytest.fixture
+def known_qemu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "qemu_program", lambda made: ("QEMU 7", "hash"))
+
+
+def change_file(name: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
+    return lambda folder, monkeypatch: (folder / name).write_text("other") and None
+
+
+@pytest.mark.usefixtures("known_qemu")
+@pytest.mark.parametrize(("part", "change", "more"), [
+    ("QEMU", lambda folder, patch: patch.setattr(snapshot, "qemu_program", lambda made: ("QEMU 10", "hash")), {}),
+    ("QEMU's program", lambda folder, patch: patch.setattr(snapshot, "qemu_program", lambda made: ("QEMU 7", "x")), {}),
+    ("format", lambda folder, patch: patch.setattr(snapshot, "FORMAT", 0), {}),
+    ("L4 and servers", change_file("bare/manifest.json"), {}),
+    ("Linux", change_file("linux/vmlinux"), {}),
+    ("disk", change_file("disk/disk.ext4"), {}),
+    ("description", lambda folder, patch: None, {"append": "quiet"}),
+    ("description", lambda folder, patch: None, {"trace": True}),
+])
+def test_each_thing_that_matters_makes_another_snapshot(
+        built: Artefacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str,
+        change: Callable[[Path, pytest.MonkeyPatch], None], more: dict[str, Any]) -> None:
+    before = snapshot.parts_of(Description(arch="x86_64", snapshot=True), built)
+    change(tmp_path, monkeypatch)
+    after = snapshot.parts_of(Description(arch="x86_64", snapshot=True, **more), built)
+    assert [name for name in before if before[name] != after[name]] == [part]
+
+
+@pytest.mark.usefixtures("known_qemu")
+def test_what_belongs_to_a_run_makes_no_other_snapshot(built: Artefacts) -> None:
+    one = Description(arch="x86_64", snapshot=True)
+    assert snapshot.parts_of(one, built) == snapshot.parts_of(one.model_copy(
+        update={"name": "web", "ports": (Port(host=8080, guest=80),)}), built)
+    shared = [one.model_copy(update={"shares": (Share(Path(name), f"/{name}", writable=name == "b"),)})
+              for name in "ab"]
+    assert snapshot.parts_of(shared[0], built) == snapshot.parts_of(shared[1], built)
+    assert snapshot.parts_of(one, built) != snapshot.parts_of(shared[0], built)
+
+
+def make_entry(cache: Cache, name: str, parts: dict[str, str], age: float = 0.0) -> Path:
+    entry = cache.get(snapshot.KIND, name, lambda folder: snapshot.write_notes(folder, {"parts": parts}))
+    os.utime(entry, (time.time() - age,) * 2)
+    return entry
+
+
+def test_a_new_snapshot_says_what_the_old_one_had(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    parts = {"description": "d", "QEMU": "7", "disk": "1"}
+    assert snapshot.reason(cache, parts) == "no snapshot of this machine yet"
+    make_entry(cache, "a", {**parts, "description": "other"})
+    assert snapshot.reason(cache, parts) == "no snapshot of this machine yet"
+    make_entry(cache, "b", parts)
+    assert snapshot.reason(cache, {**parts, "QEMU": "10", "disk": "2"}) == (
+        "the snapshot of this machine has another QEMU, another disk")
+    (cache.root / snapshot.KIND / "b" / snapshot.NOTES).write_text("[]")
+    assert snapshot.reason(cache, parts) == "no snapshot of this machine yet"
+
+
+def test_the_least_used_snapshots_go(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    hour = snapshot.UNUSED
+    for number in range(snapshot.KEPT + 3):
+        make_entry(cache, f"n{number}", {}, age=(0.5 if number == 0 else 2 + number) * hour)
+    snapshot.prune(cache)
+    left = {path.name for path in (tmp_path / snapshot.KIND).iterdir()}
+    assert left == {f"n{number}" for number in range(snapshot.KEPT)}
+    for number in range(snapshot.KEPT + 2):
+        make_entry(cache, f"m{number}", {})
+    snapshot.prune(cache)
+    left = {path.name for path in (tmp_path / snapshot.KIND).iterdir()}
+    assert left == {"n0", *(f"m{number}" for number in range(snapshot.KEPT + 2))}, "those in use stay"
+
+
+class Made:
+    """Stands for store(): counts, and notes the page's place."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.inside = threading.Event()
+        self.go = threading.Event()
+        self.go.set()
+
+    def __call__(self, folder: Path, *others: Any) -> None:
+        self.inside.set()
+        assert self.go.wait(30)
+        self.count += 1
+        for name in (snapshot.RAM, snapshot.STATE, snapshot.DISK, snapshot.IMAGE):
+            (folder / name).write_text(f"{name} {self.count}")
+        snapshot.write_notes(folder, {"page": 4096, "magic": MAGIC.hex(), "channel": "G", "parts": others[-1]})
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Made:
+    made = Made()
+    monkeypatch.setattr(snapshot, "store", made)
+    return made
+
+
+@pytest.mark.usefixtures("known_qemu")
+def test_a_damaged_snapshot_is_made_anew_and_said_so(built: Artefacts, store: Made, tmp_path: Path) -> None:
+    said: list[str] = []
+    cache = Cache(tmp_path / "cache", said.append)
+    description = Description(arch="x86_64", snapshot=True)
+
+    def prepare(name: str) -> qemu.Machine:
+        return snapshot.prepare(description, built, Progress(quiet=True), RunDirectory(name, tmp_path / "runs"),
+                                cache).machine
+
+    first = prepare("one")
+    assert first.run.file("disk.ext4").read_text() == "disk.ext4 1"
+    assert (first.config.ram, first.config.incoming) != (prepare("two").run.file("ram"), None)
+    assert (store.count, said) == (1, [])
+    assert first.config.ram is not None
+    first.config.ram.write_text("ram 2")
+    again = prepare("three")
+    assert store.count == 2
+    assert len(said) == 1 and "is damaged (ram has changed): making it again" in said[0]
+    assert again.run.file("disk.ext4").read_text() == "disk.ext4 2"
+    # A run's own disk and boot image: nothing that it does reaches the snapshot.
+    again.run.file("disk.ext4").write_text("written")
+    assert prepare("four").run.file("disk.ext4").read_text() == "disk.ext4 2"
+
+
+@pytest.mark.usefixtures("known_qemu")
+def test_two_that_want_the_same_snapshot_make_it_once(built: Artefacts, store: Made, tmp_path: Path) -> None:
+    description = Description(arch="x86_64", snapshot=True)
+    store.go.clear()
+    said: list[str] = []
+    disks = []
+
+    def work(number: int) -> None:
+        cache = Cache(tmp_path / "cache", said.append)
+        run = RunDirectory(str(number), tmp_path / f"runs{number}")
+        disks.append(snapshot.prepare(description, built, Progress(quiet=True), run, cache).machine.config.disk)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    assert store.inside.wait(30)
+    deadline = time.monotonic() + 30
+    while not any("waiting for another orchestrator" in line for line in said) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    store.go.set()
+    for thread in threads:
+        thread.join(30)
+    assert (store.count, len(set(disks))) == (1, 2)
+
+
+def test_an_interrupted_snapshot_leaves_nothing(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+
+    def interrupted(folder: Path) -> None:
+        (folder / snapshot.RAM).write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.get(snapshot.KIND, "key", interrupted)
+    assert list((tmp_path / snapshot.KIND).iterdir()) == []
+
+
+@pytest.mark.parametrize(("option", "words"), [(("--accel", "kvm"), "emulation only"),
+                                               (("--disk", "DISK"), "--snapshot and --disk exclude each other")])
+def test_what_has_no_snapshot_says_why(option: tuple[str, str], words: str, tmp_path: Path,
+                                       capsys: pytest.CaptureFixture[str]) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(512))
+    assert cli.main(["boot", "x86_64", "--snapshot", option[0], option[1].replace("DISK", str(disk))]) == 2
+    assert words in capsys.readouterr().err
+
+
+# The message.
+
+def test_message_and_program_agree_on_the_page() -> None:
+    source = resume.SOURCE.read_text()
+    def number(name: str) -> int:
+        found = re.search(rf"\b{name} = (\d+)", source)
+        assert found is not None
+        return int(found[1])
+
+    assert (number("SPINS"), number("GIVEN")) == (incoming.SPINS, incoming.GIVEN)
+    assert (number("MAGIC_SIZE"), number("SEED_SIZE"), number("PAGE_SIZE")) == (
+        incoming.MAGIC_SIZE, incoming.SEED_SIZE, incoming.PAGE_SIZE)
+    fields = re.findall(r"^\t(u?int\d+_t|char) (\w+)", source.split("struct message {")[1].split("};")[0], re.MULTILINE)
+    assert [name for _, name in fields] == ["magic", "phase", "size", "seconds", "nanoseconds", "seed", "script"]
+    data = incoming.message(bytes(incoming.SEED_SIZE), 5 * 10**9 + 7, "true")
+    assert incoming.BODY.unpack_from(data)[:3] == (4, 5, 7)
+    assert data.endswith(b"true")
+    with pytest.raises(InfrastructureError, match="more than"):
+        incoming.message(bytes(incoming.SEED_SIZE), 0, "x" * (incoming.SCRIPT_MAX + 1))
+
+
+def test_the_page_is_found_by_what_it_begins_with(tmp_path: Path) -> None:
+    ram = tmp_path / "ram"
+    page = 5 * incoming.CHUNK - incoming.PAGE_SIZE
+    with ram.open("wb") as stream:
+        stream.truncate(64 * incoming.CHUNK)
+        stream.seek(100)
+        stream.write(MAGIC)
+        stream.seek(page)
+        stream.write(MAGIC + incoming.PHASE.pack(incoming.SPINS))
+    assert incoming.find_page(ram, MAGIC) == page
+    incoming.wait_until_it_spins(ram, page, 1.0)
+    with pytest.raises(HangError, match="did not come to rest"):
+        incoming.wait_until_it_spins(ram, page + incoming.PAGE_SIZE, 0.0)
+    with ram.open("r+b") as stream:
+        stream.seek(page + incoming.PAGE_SIZE)
+        stream.write(MAGIC)
+    with pytest.raises(InfrastructureError, match="is 2 times"):
+        incoming.find_page(ram, MAGIC)
+    with pytest.raises(InfrastructureError, match="is 0 times"):
+        incoming.find_page(ram, bytes(reversed(MAGIC)))
+
+
+@pytest.mark.parametrize(("name", "memory", "offset", "address"), [
+    ("x86_64", 1536 << 20, 0x1000, 0x1000),
+    ("x86_64", 2 << 30, 0x7FFFF000, 0x7FFFF000),
+    ("x86_64", 3 << 30, 0x3FFFF000, 0x3FFFF000),
+    ("x86_64", 3 << 30, 0x40000000, 0x100000000),
+    ("riscv64", 8 << 30, 0x1000, 0x80001000),
+    ("aarch64", 8 << 30, 0x100000000, 0x140000000)])
+def test_where_the_page_lies(name: str, memory: int, offset: int, address: int) -> None:
+    assert incoming.address_of(ARCHES[name], memory, offset) == address
+
+
+@pytest.mark.parametrize("login", userland.LOGINS, ids=lambda login: Path(login.program).name)
+def test_the_guests_commands_replace_both_keys(tmp_path: Path, login: userland.Login) -> None:
+    """Run by a shell of the host below another root. A key of the image's own stays."""
+    old, new = keys.make(), keys.make()
+    for name, content in ((login.host_key, old.host_files[login.openssh]),
+                          (login.authorized, f"ssh-ed25519 AAAA me@home\n{old.client_line} quoll\n".encode())):
+        (tmp_path / name[1:]).parent.mkdir(parents=True)
+        (tmp_path / name[1:]).write_bytes(content)
+    server = subprocess.Popen(["sleep", "60"])
+    (tmp_path / "run").mkdir()
+    (tmp_path / f"run/{Path(login.program).name}.pid").write_text(f"{server.pid}\n")
+    text = re.sub(r"(?<= )/(?=etc/|root/|run/)", f"{tmp_path}/", snapshot.script(login, new))
+    subprocess.run(["sh", "-c", text], check=True, timeout=60)
+    assert server.wait(30) == -1
+    assert (tmp_path / login.host_key[1:]).read_bytes() == new.host_files[login.openssh]
+    assert (tmp_path / login.authorized[1:]).read_text() == f"ssh-ed25519 AAAA me@home\n{new.client_line} quoll\n"
+    assert stat.S_IMODE((tmp_path / login.host_key[1:]).stat().st_mode) == 0o600
+    assert len(snapshot.script(login, new)) < incoming.SCRIPT_MAX / 2
+
+
+def test_a_line_that_begins_in_the_middle_has_its_channel() -> None:
+    split = Demultiplexer()
+    split.start_at(Channel.GUEST)
+    lines = split.feed(b"\r\nquoll: resumed\r\n\x01Lroot: server block died: x\n")
+    assert [(line.channel, line.text) for line in lines] == [
+        (Channel.GUEST, ""), (Channel.GUEST, "quoll: resumed"), (Channel.LOG, "root: server block died: x")]
+    assert [meaning.kind for line in lines if (meaning := interpret(line))] == [Kind.RESUMED, Kind.SERVER_DIED]
+
+
+def test_the_machine_that_resumes_does_not_write_into_the_snapshot() -> None:
+    config = qemu.Config(kernel=Path("k"), ram=Path("/s/ram"))
+    stored = qemu.arguments(ARCHES["x86_64"], config, None, 1)
+    assert "memory-backend-file,id=ram,size=1610612736,mem-path=/s/ram,share=on" in stored
+    assert "-incoming" not in stored
+    again = qemu.arguments(ARCHES["x86_64"], qemu.Config(kernel=Path("k"), ram=Path("/s/ram"),
+                                                         incoming=Path("/s/state")), None, 1)
+    assert any(word.endswith(",share=off") for word in again)
+    assert again[-2:] == ["-incoming", "defer"]
