@@ -70,6 +70,11 @@ def of_run(description: Description, base: Path, modules: Path, has: Userland, r
 
 
 def make(description: Description, base: Path, modules: Path, log: Path) -> persistent.Known:
-    """Make the persistent disk of a description as a copy of an image, without keys."""
-    return persistent.make(description, lambda path: disk.run_copy(base, path, None, b"", "", log),
-                           modules=noted_hash(modules))
+    """Make the persistent disk of a description as a copy of an image, of the size that is wanted, without keys."""
+
+    def fill(path: Path) -> None:
+        disk.run_copy(base, path, None, b"", "", log)
+        if description.disk_size is not None:
+            extfs.resize(path, description.disk_size, log)
+
+    return persistent.make(description, fill, modules=noted_hash(modules))

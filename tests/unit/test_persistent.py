@@ -14,7 +14,7 @@ import pytest
 from orchestration.base.errors import InfrastructureError, UsageError
 from orchestration.build import extfs
 from orchestration.cli import main as cli
-from orchestration.machine import checks, layers, persistent, registry
+from orchestration.machine import checks, layers, persistent, registry, root_disk
 from orchestration.machine.description import Description
 
 MIB = 1 << 20
@@ -207,3 +207,14 @@ def test_a_persistent_disk_grows_and_does_not_shrink(home: Path) -> None:
     with pytest.raises(UsageError, match="'work' has 32M and is not made smaller, to 16M"):
         persistent.revive(disk, described(disk_size=16 * MIB), home / "log")
     assert is_sound(disk.image)
+
+
+def test_a_new_disk_that_is_too_small_is_not_made(home: Path) -> None:
+    base, modules = make_image(home / "base"), home / "modules.tar"
+    modules.write_bytes(b"")
+    with persistent.locked("work"), pytest.raises(UsageError, match="a disk of 4M is smaller than its content"):
+        root_disk.make(described(disk_size=4 * MIB), base, modules, home / "log")
+    assert persistent.find("work") is None
+    with persistent.locked("work"):
+        disk = root_disk.make(described(disk_size=12 * MIB), base, modules, home / "log")
+    assert extfs.size(disk.image) == 12 * MIB
