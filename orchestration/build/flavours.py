@@ -62,11 +62,16 @@ def guest(arch: Arch, *, full: bool = False, debug: Iterable[str] = (), fragment
                    "vmlinux", ("vmlinux", "modules"), tuple(fragments), tuple(patches))
 
 
-def native(arch: Arch) -> Flavour:
-    """Return the flavour that runs on the bare machine."""
-    configs = (NATIVE_CONFIGS / "native.config", NATIVE_CONFIGS / f"native-{arch.name}.config")
-    return Flavour(f"native-{arch.name}", False, arch.linux_arch, configs, "allnoconfig", arch.linux_image,
-                   (Path(arch.linux_image).name,))
+def native(arch: Arch, *, full: bool = False) -> Flavour:
+    """Return the flavour that runs on the bare machine: beside the small kernel, or beside the full one."""
+    own = (NATIVE_CONFIGS / "native.config", NATIVE_CONFIGS / f"native-{arch.name}.config")
+    image = Path(arch.linux_image).name
+    if not full:
+        return Flavour(f"native-{arch.name}", False, arch.linux_arch, own, "allnoconfig", arch.linux_image, (image,))
+    # What serves to compare figures stands in native.config and is off there; full.config wins over it.
+    configs = (PATCHES / "configs/base.config", *own, PATCHES / "configs/full.config")
+    return Flavour(f"native-{arch.name}-full", False, arch.linux_arch, configs, "alldefconfig", arch.linux_image,
+                   (image, "modules"))
 
 
 def read(path: Path, option: str) -> str:
@@ -102,11 +107,12 @@ def options(text: str) -> dict[str, str]:
 
 
 def wanted(flavour: Flavour) -> dict[str, str]:
-    """Return the options that all fragments of a flavour set."""
+    """Return the options that all fragments of a flavour set; those of the port are none of native Linux."""
     for config in flavour.configs:
         if not config.exists():
             raise BuildError(f"{config.relative_to(ROOT)} is missing", "every architecture needs one")
-    return options("\n".join(path.read_text() for path in (*flavour.configs, *flavour.fragments)))
+    found = options("\n".join(path.read_text() for path in (*flavour.configs, *flavour.fragments)))
+    return {name: value for name, value in found.items() if flavour.patched or "L4" not in name}
 
 
 def text_of(values: dict[str, str]) -> str:
