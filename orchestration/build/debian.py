@@ -17,19 +17,21 @@ from elftools.elf.enums import ENUM_E_MACHINE
 
 from orchestration.base import doctor, tools
 from orchestration.base.arch import Arch
-from orchestration.base.cache import Cache, key_of, recipe
+from orchestration.base.cache import MANIFEST, Cache, key_of, noted_hash
 from orchestration.base.errors import InfrastructureError, MissingError, QuollError, UsageError
 from orchestration.base.ownership import PREFIX, OwnFolder, temporary
 from orchestration.build import namespace, rootfs
 
 FOLDER = rootfs.FOLDER / "debian"
-ARCHIVE = "debian.tar"
+KIND, ARCHIVE = "debian", "debian.tar"
 SECURITY = f"deb http://deb.debian.org/debian-security {rootfs.SUITE}-security main"
 UPDATES = f"deb http://deb.debian.org/debian {rootfs.SUITE}-updates main"
 # What is tried in order: a mirror may lag behind in one architecture of the suites that change daily.
 SOURCES = ((rootfs.RELEASE, SECURITY, UPDATES), (rootfs.RELEASE, SECURITY), (rootfs.RELEASE,))
 # The day of trixie: files that are made now have this time, so that the same packages make the same archive.
 EPOCH = 1754697600
+# mmdebstrap's options: a minimal system, whose packages' scripts run here whatever architecture they are for.
+OPTIONS = ("--mode=root", "--variant=minbase", "--skip=check/qemu", "--format=tar", "--dpkgopt=force-unsafe-io")
 # Units that packages leave off and that the machine's network needs.
 ENABLE = 'chroot "$1" systemctl enable systemd-networkd.service'
 # Seconds. Scripts of packages under qemu-user, fetched from a slow mirror.
@@ -86,6 +88,17 @@ def refusal(lines: tuple[str, ...]) -> str:
     return next((line.removeprefix(namespace.REASON) for line in lines if line.startswith(namespace.REASON)), "")
 
 
+def key(arch: Arch, include: tuple[str, ...]) -> str:
+    """Return the key of the cache entry with the tar file."""
+    return key_of(rootfs.SUITE, arch.debian, *packages(include), *OPTIONS, ENABLE, str(EPOCH))
+
+
+def content(arch: Arch, cache: Cache, include: tuple[str, ...]) -> str:
+    """Return the hash of the tar file that is in the cache, made if need be; the file itself is not read."""
+    manifest = cache.folder(KIND, key(arch, include)) / MANIFEST
+    return noted_hash((manifest.parent if manifest.exists() else archive(arch, cache, include).parent) / ARCHIVE)
+
+
 def archive(arch: Arch, cache: Cache, include: tuple[str, ...]) -> Path:
     """Return the tar file of Debian with its packages configured.
 
@@ -114,9 +127,7 @@ def archive(arch: Arch, cache: Cache, include: tuple[str, ...]) -> Path:
                     cache.say(f"Debian's mirror has no usable {' and '.join(left)} for {arch.debian}: made without")
                 return
 
-    key = key_of(rootfs.SUITE, arch.debian, *names, ENABLE, str(EPOCH),
-                 recipe(Path(__file__), Path(namespace.__file__)))
-    return cache.get("debian", key, make) / ARCHIVE
+    return cache.get(KIND, key(arch, include), make) / ARCHIVE
 
 
 def explain(arch: Arch, lines: tuple[str, ...], include: tuple[str, ...]) -> None:
@@ -136,8 +147,7 @@ def build(arch: Arch, words: list[str], names: list[str], sources: tuple[str, ..
         # apt downloads as user _apt.
         folder.chmod(0o711)
         argv = ["env", f"TMPDIR={folder}", f"SOURCE_DATE_EPOCH={EPOCH}", "LC_ALL=C.UTF-8", *words, "mmdebstrap",
-                "--mode=root", "--variant=minbase", "--skip=check/qemu", f"--architectures={arch.debian}",
-                "--format=tar", "--dpkgopt=force-unsafe-io", f"--include={','.join(names)}",
+                *OPTIONS, f"--architectures={arch.debian}", f"--include={','.join(names)}",
                 f"--customize-hook={ENABLE}", rootfs.SUITE, str(target), *sources]
         what = f"making Debian {rootfs.SUITE} for {arch.debian}"
         try:

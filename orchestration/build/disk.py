@@ -93,7 +93,6 @@ def is_tar(path: Path) -> bool:
 
 def debian_image(arch: Arch, cache: Cache, include: tuple[str, ...], modules: Path) -> Path:
     """Return the image of Debian with our few files."""
-    archive = debian.archive(arch, cache, include)
     masked = [line.split("#")[0].strip() for line in (debian.FOLDER / "masked").read_text().splitlines()]
 
     def plan(entry: Path, folder: Path) -> Plan:
@@ -103,11 +102,11 @@ def debian_image(arch: Arch, cache: Cache, include: tuple[str, ...], modules: Pa
             (overlay / name).parent.mkdir(parents=True, exist_ok=True)
             (overlay / name).touch()
         (overlay / "etc/machine-id").touch()
-        return Plan(str(archive), str(folder / "tree"), str(entry / rootfs.IMAGE), rootfs.IMAGE_UUID, LEAST, ROOM,
-                    str(overlay), REMOVED, tuple(filter(None, masked)), ("root/.ssh",), str(folder / "modules"),
-                    debian.EPOCH)
+        return Plan(str(debian.archive(arch, cache, include)), str(folder / "tree"), str(entry / rootfs.IMAGE),
+                    rootfs.IMAGE_UUID, LEAST, ROOM, str(overlay), REMOVED, tuple(filter(None, masked)), ("root/.ssh",),
+                    str(folder / "modules"), debian.EPOCH)
 
-    key = key_of(archive.parent.name, noted_hash(modules), str(LEAST), str(ROOM), *REMOVED, *UPDATED,
+    key = key_of(debian.content(arch, cache, include), noted_hash(modules), str(LEAST), str(ROOM), *REMOVED, *UPDATED,
                  recipe(Path(__file__), Path(pack.__file__)), files=files_below(debian.FOLDER), base=ROOT)
     return packed_image(arch, cache, key, modules, plan)
 

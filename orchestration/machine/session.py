@@ -16,10 +16,12 @@ from orchestration.machine.keys import RunKeys
 from orchestration.machine.stages import POWER_OFF_LIMIT, SYSTEMD_LIMIT
 
 SERVICES = "services"
-# Prints the state of the system when its boot is over, then the units that failed. To wait for that takes D-Bus, which
-# may come up later than the SSH server.
-WAIT_FOR_SERVICES = """until [ -S /run/dbus/system_bus_socket ]; do sleep 0.2; done
-systemctl is-system-running --wait; systemctl list-units --failed --plain --no-legend --no-pager | cut -d ' ' -f 1"""
+# Prints the state of the system when its boot is over, then the units that failed. systemctl waits by D-Bus only, which
+# not every system has.
+WAIT_FOR_SERVICES = """[ ! -S /run/dbus/system_bus_socket ] || systemctl is-system-running --wait > /dev/null
+while case "$(systemctl is-system-running)" in initializing | starting) ;; *) false ;; esac; do sleep 1; done
+systemctl is-system-running
+systemctl list-units --failed --plain --no-legend --no-pager | cut -d ' ' -f 1"""
 
 
 @dataclass
@@ -84,7 +86,10 @@ class Session(Follower):
     def wait_for_services(self) -> None:
         """Wait until systemd has started everything; tell what failed, with which the guest is as good as it is."""
         self.progress.doing(SERVICES)
-        done = self.shell_run(WAIT_FOR_SERVICES, limit=SYSTEMD_LIMIT)
+        try:
+            done = self.shell_run(WAIT_FOR_SERVICES, limit=SYSTEMD_LIMIT)
+        except HangError as error:
+            raise self.hang(SERVICES, SYSTEMD_LIMIT * self.tracker.scale) from error
         self.tracker.finish(SERVICES)
         self.report([SERVICES])
         state, *failed = done.text.splitlines() or ["unknown"]

@@ -144,3 +144,20 @@ def test_a_long_temporary_folder_is_not_used_for_sockets(tmp_path: Path, monkeyp
     assert ownership.temporary() == Path("/var/tmp")
     monkeypatch.setattr(ownership.tempfile, "tempdir", "/dev/shm")
     assert ownership.temporary() == Path("/dev/shm")
+
+
+def test_the_last_line_of_a_log_is_told_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools, "TELL", 0.05)
+
+    def tell(line: str) -> None:
+        if line == "first":
+            (tmp_path / "seen").touch()
+
+    tools.run(["sh", "-c", "echo first; while [ ! -e seen ]; do sleep 0.02; done"], tmp_path / "log", "it", LIMIT,
+              cwd=tmp_path, tell=tell)
+
+
+def test_who_is_told_of_a_log_does_not_change_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools, "TELL", 0.05)
+    with pytest.raises(InfrastructureError, match="did not end in"):
+        tools.run(["sleep", "300"], tmp_path / "log", "it", 0.3, tell=lambda line: None)
