@@ -29,7 +29,7 @@ def words(option: str, given: list[str] | None, valid: tuple[str, ...], usual: t
 def faults_command(
     arch: ArchArgument,
     driver: Annotated[list[str] | None, typer.Option(
-        autocompletion=one_of(plans.DRIVERS), help="net, block or console; all when none is named")] = None,
+        autocompletion=one_of(plans.DRIVERS), help="net, block, console or 9p; the first three when none is named")] = None,
     kind: Annotated[list[str] | None, typer.Option(
         autocompletion=one_of(plans.KINDS),
         help="kill, hang, wild or register; the first three when none is named")] = None,
@@ -47,7 +47,7 @@ def faults_command(
     from orchestration.machine.progress import Progress
 
     chosen = arches.find(arch)
-    drivers = words("--driver", driver, plans.DRIVERS, plans.DRIVERS)
+    drivers = words("--driver", driver, plans.DRIVERS, plans.USUAL_DRIVERS)
     kinds = words("--kind", kind, plans.KINDS, plans.USUAL)
     doctor.ensure([chosen])
     doctor.check_space()

@@ -24,11 +24,10 @@ from orchestration.build import quoll
 from orchestration.faults import inject
 from orchestration.faults import plan as plans
 from orchestration.faults.results import GOOD, NO_EFFECT, RECOVERED, Trial, gaps
-from orchestration.faults.verified import WORKLOADS, Verified
+from orchestration.faults.verified import WORKLOADS, Verified, machine_for
 from orchestration.inspect.gdbstub import Stub
 from orchestration.machine import boot
 from orchestration.machine.console import Channel, Line
-from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
 from orchestration.machine.session import Session
 
@@ -111,7 +110,7 @@ class Campaign:
 
     def prepare(self, run: RunDirectory) -> Session:
         """Return the session of a machine that is not booted yet."""
-        return boot.prepare(Description(arch=self.made.arch.name), self.made, Progress(quiet=True), run)
+        return boot.prepare(machine_for(self.made.arch, self.drivers, run), self.made, Progress(quiet=True), run)
 
     def start(self) -> Session:
         """Return a machine with the workloads running on it, booted if need be."""

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 KINDS = ("kill", "hang", "wild", "register")
 # The kinds that every driver must survive. After a wrong register a driver may compute wrong data.
 USUAL = KINDS[:3]
-DRIVERS = ("net", "block", "console")
+DRIVERS = ("net", "block", "console", "9p")
+# Those that survive the usual kinds. A wild store of 9p may reset its device, which then forgets the guest's files.
+USUAL_DRIVERS = DRIVERS[:3]
 HITS_MAX = 8
 STEPS_MAX = 48
 

@@ -16,13 +16,17 @@ import zlib
 from contextlib import suppress
 from itertools import pairwise
 
+from orchestration.base.arch import Arch
 from orchestration.base.errors import InfrastructureError
 from orchestration.base.ownership import PREFIX, OwnFolder, temporary
+from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.base.tree import ROOT
 from orchestration.faults.program import GuestProgram, compile_program
 from orchestration.machine.console import Channel, Line
+from orchestration.machine.description import Description
 from orchestration.machine.session import Session
+from orchestration.machine.shares import Share
 
 SOURCES = ROOT / "tests" / "faults"
 START_LIMIT, FINISH_LIMIT = 60.0, 120.0
@@ -255,4 +259,33 @@ class ConsoleText(Verified):
             self.typed += 1
 
 
-WORKLOADS: dict[str, type[Verified]] = {"block": Disk, "net": Net, "console": ConsoleText}
+class Files(Verified):
+    """Files that are made, named, appended to and removed in a folder of the host; none of it may happen twice."""
+
+    program = "files"
+    FOLDER, PLACE = "share", "/mnt/share"
+    arguments = PLACE
+
+    def after_power_off(self) -> None:
+        """Compare the log's lines, and what is left, in the host's folder."""
+        folder = self.session.machine.config.shares[0].folder
+        if not self.final:
+            self.wrong.append("the program of the folder does not say how many lines it has written")
+            return
+        lines = (folder / "log").read_text().splitlines()
+        if lines != [f"{number:09}" for number in range(int(self.final))]:
+            self.wrong.append(f"the log has {len(lines)} lines, or others than the {self.final} that were written")
+        if left := sorted({path.name for path in folder.iterdir()} - {"log", "large"}):
+            self.wrong.append(f"the folder still has {' '.join(left)}")
+
+
+WORKLOADS: dict[str, type[Verified]] = {"block": Disk, "net": Net, "console": ConsoleText, "9p": Files}
+
+
+def machine_for(arch: Arch, drivers: list[str], run: RunDirectory) -> Description:
+    """Return the machine whose drivers are tried; a folder that one of them shares is in the run's."""
+    shares: tuple[Share, ...] = ()
+    if "9p" in drivers:
+        shares = (Share(run.file(Files.FOLDER), Files.PLACE, writable=True),)
+        shares[0].folder.mkdir()
+    return Description(arch=arch.name, shares=shares)

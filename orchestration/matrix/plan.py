@@ -29,7 +29,7 @@ class Model(pydantic.BaseModel):
 class Faults(Model):
     """Campaigns: one a kind, in which the drivers take turns on one machine."""
 
-    drivers: tuple[str, ...] = plans.DRIVERS
+    drivers: tuple[str, ...] = plans.USUAL_DRIVERS
     kinds: tuple[str, ...] = plans.USUAL
     count: Annotated[int, pydantic.Field(ge=1)] = 10
     seed: int = 1
