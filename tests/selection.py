@@ -13,7 +13,7 @@ import pytest
 
 UNIT = Path(__file__).with_name("unit")
 # Fixtures that stand for a machine that several tests use: those tests run in one worker, so that it boots once.
-MACHINES = {"guest": "guest", "machine": "machine"}
+MACHINES = {"guest": "guest", "machine": "machine", "sharing": "sharing"}
 LEFT_OUT = "left_out"
 
 

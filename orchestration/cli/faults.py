@@ -29,7 +29,8 @@ def words(option: str, given: list[str] | None, valid: tuple[str, ...], usual: t
 def faults_command(
     arch: ArchArgument,
     driver: Annotated[list[str] | None, typer.Option(
-        autocompletion=one_of(plans.DRIVERS), help="net, block, console or 9p; the first three when none is named")] = None,
+        autocompletion=one_of(plans.DRIVERS),
+        help="net, block, console or 9p; the first three when none is named")] = None,
     kind: Annotated[list[str] | None, typer.Option(
         autocompletion=one_of(plans.KINDS),
         help="kill, hang, wild or register; the first three when none is named")] = None,
