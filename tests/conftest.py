@@ -54,8 +54,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     named = {name for mark in metafunc.definition.iter_markers("parametrize") for name in [mark.args[0]]}
     if "quoll_arch" in metafunc.fixturenames and not named & {"arch", "quoll_arch"}:
         names = [arch.name for arch in chosen(metafunc.config)]
+        rare = metafunc.definition.get_closest_marker("elsewhere_nightly") is not None
+        values = [pytest.param(name, marks=pytest.mark.nightly) if rare and name != "x86_64" else name
+                  for name in names]
         metafunc.definition.add_marker(pytest.mark.parametrize(
-            "quoll_arch", names, indirect=True, scope="session",
+            "quoll_arch", values, indirect=True, scope="session",
             ids=[selection.id_of(name, metafunc.fixturenames) for name in names]))
 
 

@@ -81,7 +81,7 @@ def check_initrd(abi: Abi, segments: Sequence[Segment], where: range) -> None:
                if segment.program == LINUX), default=abi.GUEST_KERNEL_GPA)
     if where.start < end:
         raise BuildError(f"a root file system of {len(where) >> 20} MiB does not fit into the guest's memory beside "
-                         "Linux", "fewer packages, or more memory (orchestration/machine/boot.py)")
+                         "Linux", "fewer packages, or more memory (orchestration/machine/description.py)")
 
 
 def pack(arch: Arch, abi: Abi, programs: Mapping[str, Path], blobs: Mapping[str, bytes], guest_ram: int,

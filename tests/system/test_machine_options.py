@@ -22,6 +22,7 @@ from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import MIB, free_port
 from orchestration.machine.session import Session
 
+pytestmark = pytest.mark.elsewhere_nightly
 MEMORY = 256 * MIB
 WRITTEN = b"written by the host" * 27
 

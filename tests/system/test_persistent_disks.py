@@ -16,6 +16,7 @@ from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import MIB
 from orchestration.machine.session import Session
 
+pytestmark = pytest.mark.elsewhere_nightly
 # Writes files of a known content for ever, each of them synced before the next begins, and tells each on the console.
 WRITER = ("i=0; while true; do i=$((i+1)); yes file $i | head -c 100000 > /root/file$i; sync /root/file$i /root; "
           "echo kept $i > /dev/console; done")
