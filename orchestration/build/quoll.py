@@ -22,7 +22,7 @@ from orchestration.base import doctor, tools
 from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache, files_below, key_of
 from orchestration.base.errors import BuildError
-from orchestration.base.tree import ROOT, VENV
+from orchestration.base.tree import ROOT
 from orchestration.build import system
 
 if TYPE_CHECKING:
@@ -142,8 +142,8 @@ def compiled(arch: Arch, cache: Cache, names: Sequence[str], entry: Path, only_t
     log = cache.root / "build" / f"{arch.name}-{key}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("")
-    # Meson's scripts find a python3 with yaml in the .venv, whatever else is first in PATH.
-    env = {"PATH": f"{VENV / 'bin'}:/usr/local/bin:/usr/bin:/bin"}
+    # Meson's scripts find a python3 with yaml beside the one that runs this, whatever else is first in PATH.
+    env = {"PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"}
     with cache.lock(f"meson-{key}"):
         unfinished = Path(f"{folder}.unfinished")
         if unfinished.exists() or not (folder / "build.ninja").exists():

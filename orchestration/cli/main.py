@@ -32,6 +32,7 @@ COMMANDS = {
     "stop": Lazy("machines", "stop_command"),
     "disks": Lazy("machines", "disks_command"),
     "repro": Lazy("boot", "repro_command"),
+    "conform": Lazy("conform", "conform_command"),
     "completion": Lazy("completion", "completion_command"),
     "faults": Lazy("faults", "faults_command"),
     "matrix": Lazy("matrix", "matrix_command"),

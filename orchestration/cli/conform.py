@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The command conform."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestration.base import arch as arches
+from orchestration.base import doctor
+from orchestration.base.errors import RegressionError, UsageError
+from orchestration.cli.words import ArchArgument
+
+
+def conform_command(
+    arch: ArchArgument,
+    suite: Annotated[list[str] | None, typer.Option("--suite", metavar="NAME", help="only this suite; may be "
+                                                                                    "repeated")] = None,
+    test: Annotated[list[str] | None, typer.Option("--test", metavar="COLLECTION[:TEST]",
+                                                   help="only these tests; may be repeated")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="the third that ./orchestrate test runs")] = False,
+    write: Annotated[bool, typer.Option("--write", help="write the tables into docs/conform.md")] = False,
+    list_them: Annotated[bool, typer.Option("--list", help="list the suites")] = False,
+) -> int:
+    """Run suites of others in the guest and in native Linux of the same source, and compare test by test."""
+    from orchestration.base.cache import Cache
+    from orchestration.conform import compare, run, show, suites
+    from orchestration.machine.progress import Progress
+
+    if list_them:
+        for one in suites.SUITES.values():
+            print(f"{one.name:12} {one.what}")
+        return 0
+    chosen = arches.find(arch)
+    wanted = [suites.find(name) for name in suite or suites.SUITES]
+    expected = compare.read()
+    if write and (test or quick):
+        raise UsageError("--write wants whole suites", "leave out --test and --quick")
+    doctor.ensure([chosen])
+    doctor.check_space()
+    progress = Progress()
+    cache = Cache(say=progress.say)
+    results = []
+    for one in wanted:
+        result = run.run(chosen, cache, progress, one, expected, quick=quick, only=tuple(test or ()))
+        if result is None:
+            continue
+        print("\n".join(show.text(result)), flush=True)
+        for line in compare.idle(expected, chosen.name, one.name, result.rows):
+            progress.say(f"tests/conform/expected.toml: {line} differs no longer on {chosen.name}")
+        results.append(result)
+    if not results:
+        raise UsageError("no test of these suites is called so", "./orchestrate conform ARCH --suite NAME lists them")
+    if write:
+        show.write(results)
+    missed = [one for result in results for row in result.rows for one in row.unexplained]
+    if missed:
+        raise RegressionError(f"the guest does not pass {len(missed)} of what native Linux passes",
+                              "mend it, or give the reason in tests/conform/expected.toml",
+                              tuple(f"{one.name}: {one.guest.value} {one.why}".rstrip() for one in missed[:40]))
+    return 0

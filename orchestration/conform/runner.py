@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Runs a suite's tests one by one in a machine, and boots that again when a test has lost it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError
+from orchestration.conform.outcome import Outcome, Status
+from orchestration.conform.suite import Suite, Test
+from orchestration.machine import boot, ssh, streams
+from orchestration.machine.session import Session
+
+# Boots of one machine after which what is left of a suite counts as failed.
+BOOTS = 12
+UNPACK_LIMIT = 300.0
+# What udev makes in other systems; runners write there.
+STREAMS = ("for pair in stdin/0 stdout/1 stderr/2; do ln -sfn /proc/self/fd/${pair#*/} /dev/${pair%/*}; done; "
+           "ln -sfn /proc/self/fd /dev/fd")
+# Seconds between two looks for an interruption.
+POLL = 0.5
+
+
+class Stopped(Exception):
+    """The command was interrupted."""
+
+
+@dataclass
+class Side:
+    """One of the two that are compared. prepare() makes a session; outcomes fill up while it runs."""
+
+    name: str
+    prepare: Callable[[], Session]
+    suite: Suite
+    packed: Path | None
+    """The suite's files, to be unpacked in the guest."""
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    session: Session | None = None
+    boots: int = 0
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, tests: Iterable[Test], tell: Callable[[Side, Test], None]) -> None:
+        """Run tests; tell is called after each."""
+        try:
+            for test in tests:
+                self.outcomes[test.name] = self.outcome(test)
+                tell(self, test)
+        finally:
+            self.end(None)
+
+    def outcome(self, test: Test) -> Outcome:
+        """Run one test and return what it came to. A panic or a hang is its failure."""
+        if self.session is None:
+            if self.boots >= BOOTS:
+                return Outcome(Status.ABSENT, f"the machine was lost {BOOTS} times before")
+            self.boots += 1
+            # A machine that does not even boot is an error of the whole run.
+            self.start()
+        assert self.session is not None
+        assert self.session.connection is not None
+        out = streams.Buffer()
+        log = self.session.machine.run.file(f"{test.name.replace('/', '-')}.log")
+        try:
+            status = ssh.run(self.session.connection, f"({test.command}) 2>&1\nexit $?", out=out, err=out,
+                             limit=test.limit * self.session.tracker.scale, check=self.check)
+        except ssh.Overdue:
+            log.write_bytes(out.data)
+            self.end(None)
+            return Outcome(Status.FAIL, f"did not end in {test.limit:g} s", self.suite.read(out.data, 1).parts)
+        except (PanicError, HangError, InfrastructureError) as error:
+            if self.stopped.is_set():
+                raise Stopped from error
+            log.write_bytes(out.data)
+            self.end(error)
+            return Outcome(Status.FAIL, f"lost the machine: {error.message}", self.suite.read(out.data, 1).parts)
+        log.write_bytes(out.data)
+        return self.suite.read(out.data, status)
+
+    def check(self) -> bool:
+        """Handle what the machine has said; raise Stopped when the command was interrupted."""
+        if self.stopped.is_set():
+            raise Stopped
+        assert self.session is not None
+        return self.session.check()
+
+    def start(self) -> None:
+        """Boot, and put the suite there."""
+        self.session = self.prepare()
+        self.session.open()
+        self.session.shell_run(STREAMS)
+        if self.packed is None:
+            return
+        place = self.suite.place
+        done = self.session.shell_run(f"mkdir -p {place} && tar -C {place} -xzf -", source=self.packed.read_bytes(),
+                                      limit=UNPACK_LIMIT)
+        if done.status:
+            raise InfrastructureError(f"the suite cannot be unpacked in {self.name}: "
+                                      f"{done.err.decode(errors='replace').strip()}")
+
+    def end(self, error: QuollError | None) -> None:
+        """End the machine, if there is one."""
+        session, self.session = self.session, None
+        if session is not None:
+            session.finish(error)
+            if error is None:
+                boot.discard_large_files(session.machine.run)
+
+    def stop(self) -> None:
+        """Have run() end soon."""
+        self.stopped.set()
+        if self.session is not None:
+            self.session.machine.close()
+
+
+def run(sides: list[Side], tests: list[Test], tell: Callable[[Side, Test], None]) -> None:
+    """Run all tests on all sides, which are machines that run at the same time, each in a thread."""
+    with ThreadPoolExecutor(len(sides)) as pool:
+        futures = [pool.submit(side.run, tests, tell) for side in sides]
+        try:
+            while (waiting := wait_for(futures, POLL)).not_done:
+                if any(future.exception() for future in waiting.done):
+                    break
+        finally:
+            for side, future in zip(sides, futures, strict=True):
+                if not future.done():
+                    side.stop()
+        for future in futures:
+            with suppress(Stopped):
+                future.result()

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Shows a comparison: as text test by test, and as a section of docs/conform.md."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration.base.errors import printable
+from orchestration.base.tree import ROOT
+from orchestration.conform.compare import Row
+from orchestration.conform.outcome import Outcome, Status
+
+PAGE = ROOT / "docs" / "conform.md"
+WIDTH = 120
+SECTION = re.compile(r"^## (?=[^\n]*\n)", re.MULTILINE)
+HEAD = """\
+# The guest beside native Linux, test by test
+
+Written by `./orchestrate conform ARCH --write` ([usage.md](usage.md#conform)). Both sides run the same programs on the
+same root file system, in machines of the same size: Linux on L4, and Linux of the same source on the bare machine.
+A difference is what native Linux passes and the guest does not; its reason is in
+[expected.toml](../tests/conform/expected.toml). A part is one line of a test's own report.
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A suite on one architecture."""
+
+    arch: str
+    suite: str
+    what: str
+    versions: str
+    """Of Linux and QEMU."""
+    rows: list[Row]
+
+    @property
+    def unexplained(self) -> int:
+        """Return how many differences have no reason."""
+        return sum(len(row.unexplained) for row in self.rows)
+
+
+def cell(outcome: Outcome) -> str:
+    """Return a test's status, and how many of its parts pass."""
+    passed = sum(one is Status.PASS for one in outcome.parts.values())
+    return outcome.status.value + (f" {passed}/{len(outcome.parts)}" if outcome.parts else "")
+
+
+def note(row: Row) -> str:
+    """Return what the last column says of a test."""
+    if row.unexplained:
+        return "DIFFERS"
+    if row.differences:
+        return "explained"
+    return "better" if row.native.status is Status.FAIL and row.guest.status is Status.PASS else ""
+
+
+def text(result: Result) -> list[str]:
+    """Return the table test by test, then each difference with its reason."""
+    width = max([len(row.name) for row in result.rows] + [4])
+    lines = [f"{'test':{width}}  {'guest':14}  {'native':14}"]
+    lines += [f"{row.name:{width}}  {cell(row.guest):14}  {cell(row.native):14}  {note(row)}".rstrip()
+              for row in result.rows]
+    for row in result.rows:
+        for one in row.differences:
+            why = f" ({one.why})" if one.why else ""
+            lines.append(f"{'DIFFERS' if one.reason is None else 'explained'}: {one.name}: {one.guest.value}{why}"
+                         + (f": {one.reason}" if one.reason else ""))
+    return [printable(line) for line in [*lines, summary(result)]]
+
+
+def summary(result: Result) -> str:
+    """Return one line."""
+    both = Counter((row.guest.status, row.native.status) for row in result.rows)
+    explained = sum(len(row.differences) for row in result.rows) - result.unexplained
+    return (f"{result.suite} on {result.arch}: {len(result.rows)} tests; "
+            f"{both[Status.PASS, Status.PASS]} pass on both, "
+            f"{both[Status.SKIP, Status.SKIP]} are skipped on both, {both[Status.FAIL, Status.FAIL]} fail on both; "
+            f"differences: {explained} explained, {result.unexplained} not")
+
+
+def plain(value: str, room: int = 60) -> str:
+    """Return a name as it can stand in a cell of Markdown."""
+    short = value if len(value) <= room else f"{value[:room - 3]}..."
+    return printable(short).replace("|", "/").replace("`", "'")
+
+
+def section(result: Result) -> str:
+    """Return a section of the page: counts by collection, then each difference."""
+    lines = [f"## {result.arch}: {result.suite}", "",
+             f"{result.what[:1].upper()}{result.what[1:]}. {result.versions}.", "",
+             f"{summary(result).partition(': ')[2]}.", "",
+             "| test | guest | native |", "|---|---|---|"]
+    lines += [f"| `{plain(row.name)}` | {cell(row.guest)} | {cell(row.native)} |" for row in result.rows]
+    found = [one for row in result.rows for one in row.differences]
+    if found:
+        lines += ["", "Differences:", ""]
+        for one in found:
+            lines += wrapped(f"- `{plain(one.name.partition('/')[2], 100)}`: {one.guest.value}. "
+                             f"{one.reason or 'No reason is known.'}")
+    return "\n".join([*lines, ""])
+
+
+def wrapped(line: str) -> list[str]:
+    """Return an item of a list in lines of at most WIDTH columns."""
+    lines, rest = [], line
+    while len(rest) > WIDTH and (cut := rest.rfind(" ", 3, WIDTH)) > 2:
+        lines.append(rest[:cut])
+        rest = f"  {rest[cut + 1:]}"
+    return [*lines, rest]
+
+
+def write(results: Iterable[Result], page: Path = PAGE) -> None:
+    """Put sections into the page, in the place of those with the same title."""
+    before = SECTION.split(page.read_text())[1:] if page.exists() else []
+    sections = {one.partition("\n")[0]: f"## {one.rstrip()}\n" for one in before}
+    for result in results:
+        sections[f"{result.arch}: {result.suite}"] = section(result)
+    page.write_text("\n".join([HEAD, *(sections[title] for title in sorted(sections))]))

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a suite of tests is: how it is built, which tests it has, how a test is run and read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration.base.arch import Arch
+from orchestration.base.cache import Cache
+from orchestration.conform.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Test:
+    """One command in the guest: the suite's own runner with one test."""
+
+    __test__ = False
+
+    name: str
+    """COLLECTION:TEST."""
+    command: str
+    limit: float
+    """Seconds, after which it counts as failed."""
+
+    @property
+    def collection(self) -> str:
+        """Return what stands before the colon."""
+        return self.name.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite by functions: build() returns a folder, with suite.tar.gz if something goes to place in the guest."""
+
+    name: str
+    what: str
+    """One line."""
+    packages: tuple[str, ...]
+    """Debian packages that the guest has for it."""
+    place: str
+    """Folder in the guest."""
+    build: Callable[[Arch, Cache], Path]
+    tests: Callable[[Path], list[Test]]
+    read: Callable[[bytes, int], Outcome]
+    quick: tuple[str, ...]
+    """Collections of the quick run, which is part of ./orchestrate test."""

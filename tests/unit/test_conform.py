@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Conformance without machines: what runners print, which differences count, expected.toml, the page."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from orchestration.base.errors import HangError, PanicError, UsageError
+from orchestration.conform import compare, outcome, run, runner, show, suites
+from orchestration.conform.outcome import Outcome, Status
+from orchestration.conform.suite import Suite, Test
+
+PASS, FAIL, SKIP, ABSENT = Status.PASS, Status.FAIL, Status.SKIP, Status.ABSENT
+KSELFTEST = """\
+TAP version 13
+1..1
+# overriding timeout to 90
+# selftests: timers: posix_timers
+# TAP version 13
+# 1..4
+# ok 1 check_itimer 4242
+# # ok 9 deeper than a part
+# not ok 2 check_itimer 777777
+# ok 3 at 0xffff1234 # SKIP no such clock
+# not ok 4 - known # TODO later
+not ok 1 selftests: timers: posix_timers # exit=1
+"""
+
+
+def test_the_kernels_runner_is_read() -> None:
+    found = outcome.kselftest(KSELFTEST)
+    assert (found.status, found.why) == (FAIL, "exit=1")
+    assert found.parts == {"check_itimer *": PASS, "check_itimer * #2": FAIL, "at *": SKIP, "known": PASS}
+
+
+@pytest.mark.parametrize(("line", "status", "why"), [
+    ("ok 1 selftests: a: b", PASS, ""), ("ok 1 selftests: a: b # SKIP", SKIP, "SKIP"),
+    ("not ok 1 selftests: a: b # TIMEOUT 90 seconds", FAIL, "TIMEOUT 90 seconds")])
+def test_the_line_of_a_test_decides(line: str, status: Status, why: str) -> None:
+    found = outcome.kselftest(f"# ok 1 part\n{line}\n")
+    assert (found.status, found.why) == (status, why)
+
+
+@pytest.mark.parametrize("text", ["", KSELFTEST.rpartition("not ok")[0], "ok 1 something: else\n"])
+def test_a_runner_that_tells_nothing_is_a_failure(text: str) -> None:
+    assert outcome.kselftest(text).status is FAIL
+
+
+PYTHON = """\
+test_one (test.test_signal.PosixTests.test_one) ... ok
+test_two (test.test_signal.PosixTests.test_two) ... skipped 'no reason'
+test_three (test.test_signal.PosixTests.test_three)
+What it does ... FAIL
+test_four (test.test_signal.Other.test_four) ... ERROR
+"""
+
+
+def test_cpythons_runner_is_read() -> None:
+    found = outcome.unittest(PYTHON, 2)
+    assert (found.status, found.why) == (FAIL, "exit=2")
+    assert found.parts == {"PosixTests.test_one": PASS, "PosixTests.test_two": SKIP, "PosixTests.test_three": FAIL,
+                           "Other.test_four": FAIL}
+    assert outcome.unittest(PYTHON, 0).status is PASS
+    assert outcome.unittest("1 test skipped:\n    test_epoll\n", 0).status is SKIP
+
+
+@pytest.mark.parametrize(("guest", "native", "differs"), [
+    (Outcome(PASS), Outcome(PASS), []),
+    (Outcome(PASS), Outcome(FAIL), []),
+    (Outcome(FAIL, "exit=1"), Outcome(FAIL, "exit=1"), []),
+    (Outcome(FAIL, "exit=1"), Outcome(SKIP), []),
+    (Outcome(FAIL, "exit=1"), Outcome(PASS), [("s/a:b", FAIL, "exit=1")]),
+    (Outcome(SKIP), Outcome(PASS), [("s/a:b", SKIP, "")]),
+    # The parts tell more than the whole.
+    (Outcome(FAIL, "exit=1", {"x": PASS, "y": FAIL}), Outcome(PASS, "", {"x": PASS, "y": PASS}),
+     [("s/a:b/y", FAIL, "")]),
+    # A part is skipped, and the whole passes all the same.
+    (Outcome(PASS, "", {"x": SKIP}), Outcome(PASS, "", {"x": PASS}), [("s/a:b/x", SKIP, "")]),
+    # Both fail, each for a reason of its own.
+    (Outcome(FAIL, "", {"x": FAIL, "y": PASS}), Outcome(FAIL, "", {"x": PASS, "y": FAIL}), [("s/a:b/x", FAIL, "")]),
+    # Names that change from run to run are no difference while the whole passes; after a death the whole is.
+    (Outcome(PASS, "", {"x 1": PASS}), Outcome(PASS, "", {"x 2": PASS}), []),
+    (Outcome(FAIL, "lost", {"x": PASS}), Outcome(PASS, "", {"x": PASS, "y": PASS}), [("s/a:b", FAIL, "lost")])])
+def test_what_is_a_difference(guest: Outcome, native: Outcome, differs: list[tuple[str, Status, str]]) -> None:
+    assert compare.differences("s/a:b", guest, native) == differs
+
+
+def expected(tmp_path: Path, text: str) -> tuple[compare.Expected, ...]:
+    path = tmp_path / "expected.toml"
+    path.write_text(text)
+    return compare.read(path)
+
+
+GOOD = """
+[[expected]]
+test = "s/x86:fs*"
+architectures = ["x86_64"]
+reason = "L4 keeps the selectors"
+"""
+
+
+def test_a_reason_covers_a_test_and_its_parts_on_its_architectures(tmp_path: Path) -> None:
+    (one,) = expected(tmp_path, GOOD)
+    assert one.covers("x86_64", "s/x86:fsgsbase_64")
+    assert one.covers("x86_64", "s/x86:fsgsbase_64/a part")
+    assert not one.covers("x86_64", "s/x86:other")
+    assert not one.covers("x86_64", "t/s/x86:fsgsbase_64")
+    assert not one.covers("riscv64", "s/x86:fsgsbase_64")
+    exact = compare.Expected(test="s/a:b", architectures=("x86_64",), reason="r")
+    assert exact.covers("x86_64", "s/a:b/part [1]")
+    assert not exact.covers("x86_64", "s/a:bc")
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    (GOOD.replace("reason", "why"), "expected.0"), (GOOD.replace("L4 keeps the selectors", " "), "expected.0.reason"),
+    (GOOD.replace("L4 keeps the selectors", "Not done yet"), "'Not done yet' is no reason"),
+    (GOOD.replace("x86_64", "vax"), "unknown architecture 'vax'; valid: x86_64, riscv64, aarch64"),
+    (GOOD.replace('["x86_64"]', "[]"), "architectures"), (GOOD.replace("]]", "]"), "expected"), ("[[", "cannot read"),
+    ("other = 1", "other")])
+def test_a_wrong_file_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        expected(tmp_path, text)
+    assert said in str(caught.value)
+    assert "expected.toml" in str(caught.value)
+
+
+def test_the_file_of_the_tree_is_right() -> None:
+    """Each line is about a suite that exists."""
+    assert all(one.test.partition("/")[0] in suites.SUITES for one in compare.read())
+
+
+def rows(tmp_path: Path) -> list[compare.Row]:
+    tests = [Test(name, "true", 1.0) for name in ("x86:fsgsbase", "exec:one", "exec:two", "exec:native-only")]
+    guest = {"x86:fsgsbase": Outcome(FAIL, "exit=1"), "exec:one": Outcome(PASS), "exec:two": Outcome(SKIP)}
+    native = {test.name: Outcome(PASS) for test in tests}
+    return compare.rows("x86_64", "s", tests, guest, native, expected(tmp_path, GOOD))
+
+
+def test_rows_have_reasons(tmp_path: Path) -> None:
+    found = rows(tmp_path)
+    assert [row.name for row in found] == ["x86:fsgsbase", "exec:one", "exec:two"]
+    assert [[one.name for one in row.unexplained] for row in found] == [[], [], ["s/exec:two"]]
+    assert found[0].differences[0].reason == "L4 keeps the selectors"
+
+
+def test_lines_that_explain_nothing_are_told(tmp_path: Path) -> None:
+    found = rows(tmp_path)
+    known = expected(tmp_path, GOOD + GOOD.replace("x86:fs*", "exec:one") + GOOD.replace("x86:fs*", "mm:none"))
+    assert compare.idle(known, "x86_64", "s", found) == ["s/exec:one"]
+
+
+def test_the_table_and_the_page(tmp_path: Path) -> None:
+    result = show.Result("x86_64", "s", "some tests", "Linux 6.12, QEMU 7", rows(tmp_path))
+    text = "\n".join(show.text(result))
+    assert "DIFFERS: s/exec:two: skip" in text
+    assert "explained: s/x86:fsgsbase: fail (exit=1): L4 keeps the selectors" in text
+    assert "3 tests; 1 pass on both" in text
+    assert "differences: 1 explained, 1 not" in text
+    page = tmp_path / "conform.md"
+    show.write([result, show.Result("riscv64", "s", "some tests", "v", [])], page)
+    first = page.read_text()
+    assert first.index("## riscv64: s") < first.index("## x86_64: s")
+    show.write([result], page)
+    assert page.read_text() == first
+    assert max(map(len, first.splitlines())) <= 120
+
+
+def suite(tmp_path: Path) -> Suite:
+    return Suite("s", "w", (), "/opt/s", lambda arch, cache: tmp_path, lambda folder: [],
+                 lambda output, status: Outcome(FAIL if status else PASS), quick=("exec",))
+
+
+def test_which_tests_run(tmp_path: Path) -> None:
+    tests = [Test(name, "true", 1.0) for name in ("exec:one", "exec:two", "mm:one")]
+    def names(quick: bool, *only: str) -> list[str]:
+        return [test.name for test in run.select(tests, suite(tmp_path), quick, only)]
+    assert names(False) == ["exec:one", "exec:two", "mm:one"]
+    assert names(True) == ["exec:one", "exec:two"]
+    assert names(False, "mm", "exec:two") == ["exec:two", "mm:one"]
+    assert not names(True, "mm")
+
+
+class Machine:
+    """A session whose tests are Python; it notes its end."""
+
+    def __init__(self, tmp_path: Path, ended: list[str]) -> None:
+        self.ended, self.connection = ended, "connection"
+        self.tracker = type("Tracker", (), {"scale": 1.0})
+        self.machine = self
+        self.run = self
+        self.folder = tmp_path
+
+    def file(self, name: str) -> Path:
+        return self.folder / name
+
+    def open(self) -> None: ...
+    def shell_run(self, command: str, **ignored: object) -> None: ...
+    def check(self) -> bool: return False
+
+    def close(self) -> None:
+        self.ended.append("closed")
+
+    def finish(self, error: BaseException | None) -> None:
+        self.ended.append(type(error).__name__)
+
+
+def side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: list[str]) -> runner.Side:
+    def execute(connection: object, command: str, *, check: object, **ignored: object) -> int:
+        for word, error in (("panic", PanicError("Linux gave up")), ("late", runner.ssh.Overdue("late"))):
+            if word in command:
+                raise error
+        if "wait" in command:
+            while not check():  # type: ignore[operator]
+                pass
+        return int("fail" in command)
+
+    monkeypatch.setattr(runner.ssh, "run", execute)
+    monkeypatch.setattr(runner.boot, "discard_large_files", lambda run: None)
+    return runner.Side("guest", lambda: Machine(tmp_path, ended), suite(tmp_path), None)  # type: ignore[arg-type, return-value]
+
+
+def test_a_machine_that_a_test_lost_is_booted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    one = side(tmp_path, monkeypatch, ended)
+    tests = [Test(f"exec:{word}", word, 5.0) for word in ("true", "panic", "fail", "late", "again")]
+    runner.run([one], tests, lambda side, test: None)
+    assert {name: found.status for name, found in one.outcomes.items()} == {
+        "exec:true": PASS, "exec:panic": FAIL, "exec:fail": FAIL, "exec:late": FAIL, "exec:again": PASS}
+    assert one.outcomes["exec:panic"].why == "lost the machine: Linux gave up"
+    assert one.outcomes["exec:late"].why == "did not end in 5 s"
+    assert ended == ["PanicError", "NoneType", "NoneType"]
+    assert one.boots == 3
+
+
+def test_a_machine_that_is_lost_again_and_again_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "BOOTS", 2)
+    one = side(tmp_path, monkeypatch, [])
+    runner.run([one], [Test(f"exec:{number}", "panic", 5.0) for number in range(3)], lambda side, test: None)
+    assert [found.status for found in one.outcomes.values()] == [FAIL, FAIL, ABSENT]
+
+
+def test_a_machine_that_does_not_boot_ends_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    one, other = side(tmp_path, monkeypatch, ended), side(tmp_path, monkeypatch, ended)
+
+    def refuse(self: Machine) -> None:
+        raise HangError("stage 'Linux' did not end")
+
+    broken = Machine(tmp_path, ended)
+    broken.open = lambda: refuse(broken)  # type: ignore[method-assign]
+    other.prepare = lambda: broken  # type: ignore[assignment, return-value]
+    with pytest.raises(HangError):
+        runner.run([one, other], [Test("exec:wait", "wait", 5.0)], lambda side, test: None)
+    assert ended.count("NoneType") == 2
+
+
+def test_an_interruption_ends_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    sides = [side(tmp_path, monkeypatch, ended) for _ in range(2)]
+
+    def interrupt(futures: object, timeout: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "wait_for", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(sides, [Test("exec:wait", "wait", 5.0)], lambda side, test: None)
+    assert ended.count("NoneType") + ended.count("closed") >= 2
+    assert threading.active_count() < 20
