@@ -67,7 +67,7 @@ class Artefacts:
 
 def chosen_linux(description: Description) -> flavours.Flavour:
     """Return the kind of Linux that a machine boots: the small one of tiny, or the full one."""
-    return flavours.guest(description.target, full=description.rootfs != "tiny", debug=description.debug,
+    return flavours.guest(description.target, full=description.rootfs != "tiny",
                           fragments=description.kernel_config, patches=description.patches)
 
 

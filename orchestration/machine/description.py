@@ -201,8 +201,6 @@ class Guest(pydantic.BaseModel):
     """Fragments of Linux' configuration."""
     patches: tuple[File, ...] = ()
     """Patches of Linux after the series."""
-    debug: tuple[str, ...] = ()
-    """Checks that are compiled into Linux."""
 
 
 class Description(Guest):
@@ -230,11 +228,9 @@ class Description(Guest):
         return arches.find(self.arch)
 
 
-# Fields that nothing implements yet. They are no keys of quoll.toml. Whoever implements one removes it here.
-PLANNED = frozenset({"debug"})
 DEFAULT_MEMORY: int = Guest.model_fields["memory"].default
 
 
 def valid_keys() -> list[str]:
     """Return the keys of quoll.toml."""
-    return [name for name in Description.model_fields if name not in PLANNED]
+    return list(Description.model_fields)

@@ -54,8 +54,7 @@ def test_the_order_of_debug_checks_does_not_matter() -> None:
 
 def test_tiny_has_the_small_kernel_and_others_the_full_one() -> None:
     assert boot.chosen_linux(Description(arch="x86_64")).name == "l4-x86_64"
-    assert boot.chosen_linux(Description(arch="x86_64", rootfs="debian", debug=("lockdep",))).name == (
-        "l4-x86_64-full-lockdep")
+    assert boot.chosen_linux(Description(arch="x86_64", rootfs="debian")).name == "l4-x86_64-full"
 
 
 def test_an_option_of_ours_that_is_lost_is_named() -> None:
