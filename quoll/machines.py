@@ -11,7 +11,7 @@ from orchestration.base.cache import Cache
 from orchestration.base.errors import InfrastructureError, MissingError, UsageError
 from orchestration.base.rundir import RunDirectory
 from orchestration.machine import boot as booting
-from orchestration.machine import checks, kernel_tests, layers
+from orchestration.machine import checks, kernel_tests, layers, snapshot
 from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
 from quoll.guest import Guest
@@ -44,14 +44,17 @@ def ensure(description: Description, install: bool) -> None:
 def boot(description: Description, *, install: bool = False, quiet: bool = True, run: str = "python") -> Guest:
     """Build what has changed, boot it, and return the guest. run: a name of the run's folder."""
     checks.check(description)
+    snapshot.check(description)
     ensure(description, install)
     doctor.check_space()
     progress = Progress(quiet)
-    made = booting.artefacts(description, Cache(say=progress.say), progress)
+    cache = Cache(say=progress.say)
+    made = booting.artefacts(description, cache, progress)
     if description.accel == "kvm":
         kernel_tests.probe(description.target, made.bare)
     folder = RunDirectory(f"{run}-{description.arch}")
-    guest = Guest(booting.prepare(description, made, progress, folder), persistent=description.persist is not None)
+    session = snapshot.session_of(description, made, progress, folder, cache)
+    guest = Guest(session, persistent=description.persist is not None)
     guest.session.open()
     return guest
 

@@ -70,8 +70,9 @@ def boot_command(
                          "boot it without a command, or install openssh-server or dropbear in it")
     run = RunDirectory(f"boot-{chosen.name}")
     with progress.step("run's files"):
-        session = (snapshot.prepare(description, made, progress, run, cache) if description.snapshot and not dry_run
-                   else boot.prepare(description, made, progress, run))
+        # The command to paste is that of a boot.
+        session = (boot.prepare(description, made, progress, run) if dry_run
+                   else snapshot.session_of(description, made, progress, run, cache))
     if dry_run:
         print(shlex.join(qemu.arguments(chosen, session.machine.config, None, qemu.free_port())))
         return 0

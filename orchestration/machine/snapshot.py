@@ -97,6 +97,14 @@ def parts_of(description: Description, made: Artefacts) -> dict[str, str]:
     }
 
 
+def session_of(description: Description, made: Artefacts, progress: Progress, run: RunDirectory, cache: Cache
+               ) -> Session:
+    """Return the session of a machine that starts from its snapshot, if that is wanted, or is booted."""
+    if description.snapshot:
+        return prepare(description, made, progress, run, cache)
+    return boot.prepare(description, made, progress, run)
+
+
 def prepare(description: Description, made: Artefacts, progress: Progress, run: RunDirectory, cache: Cache) -> Session:
     """Return the session of a machine that starts from its snapshot, which is made if it is not there."""
     check(description)

@@ -17,7 +17,9 @@ from orchestration.machine import boot, incoming, snapshot
 from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
 from orchestration.machine.session import Session
+from orchestration.machine.shares import Share
 from orchestration.running import repro
+from quoll import Guest
 
 Start = Callable[[str], Session]
 # Of three kinds: the kernel's, those of a program through the vDSO, those of the kernel's own users.
@@ -68,6 +70,24 @@ def test_the_clock_is_right_and_goes_on(start: Start) -> None:
         assert first <= last
 
 
+@pytest.mark.guest(snapshot=True)
+def test_the_fixture_starts_from_a_snapshot(guest: Guest) -> None:
+    assert "resume" in guest.session.tracker.times
+    assert guest.run(["uname", "-s"]).stdout == "Linux\n"
+
+
+def test_a_folder_of_the_host_is_there(made: boot.Artefacts, cache: Cache, progress: Progress, tmp_path: Path) -> None:
+    """The snapshot was made with other folders, which no machine that starts from it sees."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+        description = Description(arch=made.arch.name, snapshot=True, shares=(Share(tmp_path / name, "/mnt/host"),))
+        session = snapshot.prepare(description, made, progress, RunDirectory(name, tmp_path / "runs"), cache)
+        with session:
+            assert session.shell_run("cat /mnt/host/file").text == name
+
+
+@pytest.mark.nightly
 def test_a_killed_driver_restarts(made: boot.Artefacts, progress: Progress, tmp_path: Path, start: Start) -> None:
     class OnSnapshot(campaign.Campaign):
         """A campaign on a machine that starts from a snapshot."""
