@@ -38,5 +38,5 @@ def read(output: bytes, status: int) -> outcome.Outcome:
 
 
 SUITE = Suite("kselftest", "the kernel's selftests, of the same source", PACKAGES, PLACE, kselftest.build, tests, read,
-              quick=("cachestat", "clone3", "core", "exec", "fchmodat2", "filelock", "futex", "kcmp", "rlimits",
+              quick=("cachestat", "clone3", "core", "exec", "fchmodat2", "filelock", "kcmp", "rlimits",
                      "sigaltstack"))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.base.arch import Arch
+
 
 def conform(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(root / "orchestrate"), "conform", *words], stdin=subprocess.DEVNULL, capture_output=True,
@@ -25,9 +27,8 @@ def test_the_quick_third_of_the_kernels_tests(root: Path, arch: str) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("arch", ["x86_64", "riscv64", "aarch64"])
-def test_all_suites(root: Path, arch: str) -> None:
-    done = conform(root, arch)
+def test_all_suites(root: Path, arch: Arch) -> None:
+    done = conform(root, arch.name)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
