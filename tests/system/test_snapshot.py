@@ -21,6 +21,7 @@ from orchestration.machine.shares import Share
 from orchestration.running import repro
 from quoll import Guest
 
+pytestmark = pytest.mark.elsewhere_nightly
 Start = Callable[[str], Session]
 # Of three kinds: the kernel's, those of a program through the vDSO, those of the kernel's own users.
 RANDOM = ("head -c 16 /dev/urandom | xxd -p; cat /proc/sys/kernel/random/uuid; "
