@@ -53,7 +53,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """
     named = {name for mark in metafunc.definition.iter_markers("parametrize") for name in [mark.args[0]]}
     if "quoll_arch" in metafunc.fixturenames and not named & {"arch", "quoll_arch"}:
-        names = [arch.name for arch in chosen(metafunc.config)]
+        # pytest loads the plugin itself, before anybody imports it.
+        from quoll.plugin import marked
+
+        only = marked(metafunc.definition).get("arch", tuple(arches.ARCHES))
+        allowed = [only] if isinstance(only, str) else only
+        names = [arch.name for arch in chosen(metafunc.config) if arch.name in allowed]
         rare = metafunc.definition.get_closest_marker("elsewhere_nightly") is not None
         values = [pytest.param(name, marks=pytest.mark.nightly) if rare and name != "x86_64" else name
                   for name in names]
