@@ -10,7 +10,7 @@ from orchestration.base.cache import Cache
 from orchestration.conform import outcome
 from orchestration.conform.suite import Suite, Test
 
-PACKAGES = ("python3", "libpython3-testsuite", "python3-minimal")
+PACKAGES = ("libpython3.13-testsuite", "python3", "python3.13")
 # What they test: signals, processes, threads, memory, sockets, time, files.
 MODULES = ("test_signal", "test_subprocess", "test_threading", "test_mmap", "test_socket", "test_time", "test_os",
            "test_posix", "test_fcntl", "test_select", "test_selectors", "test_epoll", "test_pty", "test_resource",
