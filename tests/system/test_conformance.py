@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Linux' own tests in the guest and in native Linux: no difference without a reason."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from orchestration.base.arch import Arch
+
+
+def conform(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(root / "orchestrate"), "conform", *words], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=7200, check=False)
+
+
+@pytest.mark.parametrize("arch", ["x86_64"])
+@pytest.mark.timeout(7200)
+def test_the_quick_third_of_the_kernels_tests(root: Path, arch: str) -> None:
+    done = conform(root, arch, "--suite", "kselftest", "--quick")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "clone3:clone3 " in done.stdout
+    assert "differences: " in done.stdout
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(7200)
+def test_all_suites(root: Path, arch: Arch) -> None:
+    done = conform(root, arch.name)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (("x86_64", "--suite", "none"), "unknown suite 'none'; valid: kselftest, python"),
+    (("vax",), "unknown architecture 'vax'"), (("x86_64", "--quick", "--write"), "--write wants whole suites")])
+def test_wrong_words_are_named(root: Path, words: tuple[str, ...], said: str) -> None:
+    done = conform(root, *words)
+    assert done.returncode == 2
+    assert said in done.stderr
