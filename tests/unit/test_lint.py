@@ -90,6 +90,7 @@ def test_mypy(tree: Tree, plant: Plant, root: Path) -> None:
     shutil.copy(root / "pyproject.toml", tree.root)
     plant("kernel/abi/b.py", "")
     plant("docs/c.py", "")
+    plant("quoll/d.py", "")
     plant("orchestration/a.py", 'a: int = "text"\n')
     found = programs.mypy(tree)
     assert [(one.path, one.line) for one in found] == [("orchestration/a.py", 1)]
@@ -99,7 +100,9 @@ def test_mypy(tree: Tree, plant: Plant, root: Path) -> None:
 def test_imports(tree: Tree, plant: Plant, root: Path) -> None:
     for name in ("", "cli/", "machine/", "base/"):
         plant(f"orchestration/{name}__init__.py", "")
-    plant("pyproject.toml", re.sub(r"layers = \[.*?\]", 'layers = ["cli", "machine", "base"]',
+    plant("quoll/__init__.py", "")
+    # The rooms' layers are a list of several lines.
+    plant("pyproject.toml", re.sub(r"layers = \[\n.*?\]", 'layers = ["cli", "machine", "base"]',
                                    (root / "pyproject.toml").read_text(), flags=re.DOTALL))
     plant("orchestration/machine/qemu.py", "from orchestration.base import arch")
     plant("orchestration/base/arch.py", "")
