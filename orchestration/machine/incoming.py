@@ -127,12 +127,22 @@ def message(seed: bytes, nanoseconds: int, script: str) -> bytes:
     return BODY.pack(len(text), *divmod(nanoseconds, 10**9), seed) + text
 
 
+def start_timer(stub: Stub) -> None:
+    """Let the timer of a machine that was loaded run.
+
+    QEMU stores riscv64's stimecmp, and starts its timer only when that register is written.
+    """
+    if "stimecmp" in stub.registers:
+        stub.set_register("stimecmp", stub.register("stimecmp"))
+
+
 def deliver(machine: Machine, page: int, magic: bytes, seed: bytes, script: str) -> None:
     """Write the message into the guest's page of a machine that stands, and let the machine run."""
     address = address_of(machine.arch, machine.config.memory, page)
     with Stub(machine) as stub:
         if stub.read_physical(address, BODY_AT) != magic + PHASE.pack(SPINS):
             raise InfrastructureError(f"the memory of the machine that resumes has no page of ours at {address:#x}")
+        start_timer(stub)
         stub.write_physical(address + MAGIC_SIZE, PHASE.pack(GIVEN))
         # The time last: from here on nothing is between it and the machine's start.
         stub.write_physical(address + BODY_AT, message(seed, time.time_ns(), script))
