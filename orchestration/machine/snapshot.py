@@ -40,6 +40,8 @@ from orchestration.machine.stages import RESUME_STAGES, Tracker, time_scale
 FORMAT = 1
 KIND = "snapshot"
 RAM, STATE, DISK, IMAGE, NOTES = "ram", "state", "disk.ext4", "boot.img", "snapshot.json"
+# What L4 said while it booted, for instance where its trace lies: each run's log begins with it.
+LOG = "l4.log"
 # What of a description belongs to a run and is the same to the guest.
 OF_A_RUN = ("snapshot", "name", "ports")
 # What a machine that is stored shares in place of each folder: nothing of it is ever looked at.
@@ -125,6 +127,7 @@ def prepare(description: Description, made: Artefacts, progress: Progress, run: 
     run_keys = keys.make()
     root, initrd = run.file(DISK), run.file(IMAGE)
     link(entry / IMAGE, initrd)
+    shutil.copyfile(entry / LOG, run.file(LOG))
     tools.run(["cp", "--sparse=always", "--reflink=auto", "--", str(entry / DISK), str(root)], run.file("keys.log"),
               "copying the disk", COPY_LIMIT)
     config = replace(boot.machine(description, made), initrd=initrd, disk=root, ram=entry / RAM,
@@ -221,7 +224,7 @@ def store(folder: Path, description: Description, made: Artefacts, progress: Pro
             machine.monitor.execute("quit")
         assert machine.reader is not None
         machine.reader.join(incoming.TRANSFER_LIMIT * time_scale())
-    for name in (DISK, IMAGE):
+    for name in (DISK, IMAGE, LOG):
         shutil.move(run.file(name), folder / name)
     for name in (DISK, RAM):
         tools.run(["fallocate", "--dig-holes", str(folder / name)], run.file("snapshot.log"), "making holes",

@@ -129,7 +129,7 @@ class Made:
         self.inside.set()
         assert self.go.wait(30)
         self.count += 1
-        for name in (snapshot.RAM, snapshot.STATE, snapshot.DISK, snapshot.IMAGE):
+        for name in (snapshot.RAM, snapshot.STATE, snapshot.DISK, snapshot.IMAGE, snapshot.LOG):
             (folder / name).write_text(f"{name} {self.count}")
         snapshot.write_notes(folder, {"page": 4096, "magic": MAGIC.hex(), "channel": "G", "parts": others[-1]})
 
