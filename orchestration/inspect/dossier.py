@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SAMPLES, SAMPLE_SECONDS = 24, 0.04
 STACK_WORDS = 96
+# riscv64's privilege of a kernel, as the debugger's register priv has it (privileged architecture, 1.2).
+SUPERVISOR = 1
 
 
 class Monitor(trace.Memory, Protocol):
@@ -161,6 +163,9 @@ class Dossier:
         self.summary += [f"{count} of {SAMPLES} samples in {what}" for what, count in seen.most_common(3)]
         for program, lines in sorted(stacks.items()):
             self.section(f"stack of {program}", lines)
+        if self.off and "priv" in stub.registers:
+            # riscv64's firmware switched the machine off, in a mode without translation. It never runs again.
+            stub.set_register("priv", SUPERVISOR)
         if self.kernel is not None and self.kernel.exists():
             self.threads(stub, names, self.kernel, set(stacks))
 
