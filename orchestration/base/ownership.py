@@ -86,9 +86,12 @@ class OwnFolder:
         """Make it in parent; its name begins with prefix."""
         while True:
             self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-            self.descriptor = open_high(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            # Before it is locked, another process may take its owner for dead and remove it.
+            try:
+                self.descriptor = open_high(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            except FileNotFoundError:
+                continue
             fcntl.flock(self.descriptor, fcntl.LOCK_EX)
-            # Before it was locked, another process may have taken its owner for dead and removed it.
             if same_place(self.descriptor, self.path):
                 break
             os.close(self.descriptor)

@@ -92,6 +92,21 @@ def test_a_lock_is_held_by_the_programs_that_were_started_under_it(tmp_path: Pat
     assert len(waited) == 1
 
 
+def test_a_folder_that_is_swept_before_it_is_locked_is_made_again(tmp_path: Path,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    make, made = ownership.tempfile.mkdtemp, []
+
+    def mkdtemp(prefix: str, dir: Path) -> str:  # noqa: A002
+        made.append(make(prefix=prefix, dir=dir))
+        if len(made) == 1:
+            ownership.sweep(tmp_path, "x-*")
+        return made[-1]
+
+    monkeypatch.setattr(ownership.tempfile, "mkdtemp", mkdtemp)
+    with ownership.OwnFolder(tmp_path, "x-") as mine:
+        assert [str(mine), len(made)] == [made[1], 2]
+
+
 def test_a_folder_with_an_owner_is_not_swept(tmp_path: Path) -> None:
     with ownership.OwnFolder(tmp_path, "x-") as mine:
         (tmp_path / "x-dead").mkdir()
