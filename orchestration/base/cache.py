@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,6 +91,10 @@ def key_of(*parts: str, files: Iterable[Path] = (), base: Path | None = None) ->
     return digest.hexdigest()[:32]
 
 
+# Python 3.11 counts the depth of all threads' syntax trees together and takes that for an error (SystemError).
+PARSING = threading.Lock()
+
+
 def recipe(*modules: Path) -> str:
     """Return a hash of what modules do: of their code without imports, docstrings and comments.
 
@@ -99,7 +104,8 @@ def recipe(*modules: Path) -> str:
     """
     digest = hashlib.sha256()
     for module in modules:
-        tree = ast.parse(module.read_text())
+        with PARSING:
+            tree = ast.parse(module.read_text())
         for node in ast.walk(tree):
             for statement in list(getattr(node, "body", ())) if not isinstance(node, ast.Lambda | ast.IfExp) else ():
                 text = statement.value if isinstance(statement, ast.Expr) else None
