@@ -9,7 +9,7 @@ import typer
 
 from orchestration.base import arch as arches
 from orchestration.base import doctor
-from orchestration.base.errors import RegressionError, UsageError
+from orchestration.base.errors import InfrastructureError, RegressionError, UsageError
 from orchestration.cli.words import ArchArgument
 
 
@@ -19,7 +19,7 @@ def conform_command(
                                                                                     "repeated")] = None,
     test: Annotated[list[str] | None, typer.Option("--test", metavar="COLLECTION[:TEST]",
                                                    help="only these tests; may be repeated")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="the third that ./orchestrate test runs")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="the tests that ./orchestrate test runs")] = False,
     write: Annotated[bool, typer.Option("--write", help="write the tables into docs/conform.md")] = False,
     list_them: Annotated[bool, typer.Option("--list", help="list the suites")] = False,
 ) -> int:
@@ -51,7 +51,12 @@ def conform_command(
             progress.say(f"tests/conform/expected.toml: {line} differs no longer on {chosen.name}")
         results.append(result)
     if not results:
-        raise UsageError("no test of these suites is called so", "./orchestrate conform ARCH --suite NAME lists them")
+        names = sorted({one.collection for suite in wanted for one in suite.tests(suite.build(chosen, cache))})
+        raise UsageError("these options leave no test", f"collections: {', '.join(names)}")
+    vain = [result.suite for result in results if not test and compare.is_vain(result.rows)]
+    if vain:
+        raise InfrastructureError(f"nothing to compare with: native Linux passes no test of {', '.join(vain)}, "
+                                  "or was lost too often", "see the folders of the runs")
     if write:
         show.write(results)
     missed = [one for result in results for row in result.rows for one in row.unexplained]

@@ -24,7 +24,7 @@ COLLECTIONS = ("breakpoints", "cachestat", "clone3", "core", "exec", "fchmodat2"
                "sigaltstack", "signal", "splice", "sync", "syscall_user_dispatch", "timens", "timers", "tmpfs", "tty",
                "vDSO")
 OF_CPU = {"x86_64": "x86", "aarch64": "arm64", "riscv64": "riscv"}
-# Libraries that the tests are linked with, of the guest's Debian, and what they are without the folder.
+# Packages of the guest's Debian with the libraries that the tests are linked with, and the files taken from them.
 LIBRARIES = ("libcap-dev", "libnuma-dev", "libpopt-dev")
 HEADERS = ("sys/capability.h", "numa.h", "numacompat1.h", "numaif.h", "popt.h")
 OBJECTS = ("libcap.so*", "libnuma.so*", "libpopt.so*")
@@ -57,7 +57,7 @@ def collections(arch: Arch) -> tuple[str, ...]:
 
 
 def build(arch: Arch, cache: Cache) -> Path:
-    """Return a folder with kselftest.tar and kselftest-list.txt, built if need be."""
+    """Return a folder with suite.tar.gz and kselftest-list.txt, built if need be."""
     flavour = flavours.native(arch)
     source = linux.source_key(flavour)
 
@@ -73,12 +73,12 @@ def build(arch: Arch, cache: Cache) -> Path:
             options = libraries(arch, cache, folder, log)
             objects, installed = folder / "objects", folder / "installed"
             ccache = "ccache " if shutil.which("ccache") else ""
-            # Debian's 6.12 uses this in a file that does not include its header.
+            # A test in Debian's 6.12 uses KSFT_SKIP and does not include its header, kselftest.h.
             compiler = " ".join([f"{ccache}{arch.compiler}", *options, "-DKSFT_SKIP=4"])
             common = [f"O={objects}", f"ARCH={flavour.make_arch}", f"CROSS_COMPILE={arch.prefix}"]
             env = {**linux.REPRODUCIBLE, "CCACHE_DIR": str(cache.root / "ccache"), "CCACHE_MAXSIZE": "2G"}
             tools.run(["make", "-C", str(tree), *common, "headers"], log, "Linux' headers", HEADERS_LIMIT, env=env)
-            # One that does not build leaves the others: what is missing is told by the list.
+            # A test that does not build is left out of the list, and the others are built.
             with suppress(BuildError):
                 tools.run(["make", "-k", f"-j{os.cpu_count() or 1}", "-C", str(tree / "tools/testing/selftests"),
                            *common, f"CC={compiler}", f"TARGETS={' '.join(collections(arch))}",

@@ -36,6 +36,8 @@ class Outcome:
     status: Status
     why: str = ""
     parts: dict[str, Status] = field(default_factory=dict, hash=False)
+    lost: bool = False
+    """The machine panicked or hung while the test ran."""
 
 
 def status_of(failed: bool, directive: str) -> Status:

@@ -51,6 +51,10 @@ class Side:
             for test in tests:
                 self.outcomes[test.name] = self.outcome(test)
                 tell(self, test)
+        except QuollError as error:
+            if self.stopped.is_set():
+                raise Stopped from error
+            raise
         finally:
             self.end(None)
 
@@ -78,7 +82,8 @@ class Side:
                 raise Stopped from error
             log.write_bytes(out.data)
             self.end(error)
-            return Outcome(Status.FAIL, f"lost the machine: {error.message}", self.suite.read(out.data, 1).parts)
+            return Outcome(Status.FAIL, f"lost the machine: {error.message}", self.suite.read(out.data, 1).parts,
+                           lost=True)
         log.write_bytes(out.data)
         return self.suite.read(out.data, status)
 

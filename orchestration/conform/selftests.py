@@ -10,7 +10,7 @@ from orchestration.conform.suite import Suite, Test
 
 # In the guest: what the runner and the tests' scripts call.
 PACKAGES = ("bash", "coreutils", "libcap2", "libnuma1", "libpopt0", "perl-base", "procps", "util-linux")
-# Tests that end a machine, or measure for minutes what emulation has no answer to.
+# Tests that suspend the machine, change its clock for others, or take many minutes.
 LEFT_OUT = {
     "breakpoints:step_after_suspend_test": "suspends the machine",
     "timers:freq-step": "measures the host's clock for minutes",

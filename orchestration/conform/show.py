@@ -90,7 +90,7 @@ def plain(value: str, room: int = 60) -> str:
 
 
 def section(result: Result) -> str:
-    """Return a section of the page: counts by collection, then each difference."""
+    """Return a section of the page: a table test by test, then each difference."""
     lines = [f"## {result.arch}: {result.suite}", "",
              f"{result.what[:1].upper()}{result.what[1:]}. {result.versions}.", "",
              f"{summary(result).partition(': ')[2]}.", "",
