@@ -222,6 +222,8 @@ def run(connection: Connection, command: str, *, out: Sink, err: Sink, source: B
             check()
             # Ask this before reading: no output arrives after the end.
             over = ended(channel)
+            if not over and time.monotonic() > deadline:
+                raise Overdue(f"the command did not end in {limit:.0f} s: {shortened(command)}")
             if channel.recv_ready():
                 out.write(channel.recv(CHUNK))
             elif channel.recv_stderr_ready():
@@ -229,8 +231,6 @@ def run(connection: Connection, command: str, *, out: Sink, err: Sink, source: B
             elif over:
                 break
             else:
-                if time.monotonic() > deadline:
-                    raise Overdue(f"the command did not end in {limit:.0f} s: {shortened(command)}")
                 select.select([channel], [], [], POLL)
         result = status(channel)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import select
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from orchestration.base.errors import InfrastructureError
@@ -29,11 +29,16 @@ class Sink(Protocol):
 class Buffer:
     """A sink that keeps all bytes."""
 
-    data: bytes = b""
+    kept: bytearray = field(default_factory=bytearray)
+
+    @property
+    def data(self) -> bytes:
+        """Return a copy of them."""
+        return bytes(self.kept)
 
     def write(self, data: bytes, /) -> None:
         """Take bytes."""
-        self.data += data
+        self.kept += data
 
 
 @dataclass(frozen=True)

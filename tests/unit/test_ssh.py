@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from orchestration.base.errors import HangError, InfrastructureError, PanicError
-from orchestration.machine import keys, ssh
+from orchestration.machine import keys, ssh, streams
 
 
 class Server:
@@ -109,3 +109,14 @@ def test_an_input_that_cannot_be_read_is_empty() -> None:
     channel = SimpleNamespace(sendall=told.append, shutdown_write=lambda: told.append("end"))
     ssh.pump_input(ssh.Input(1 << 20, b"first"), channel)
     assert told == [b"first", "end"]
+
+
+def test_a_command_that_prints_for_ever_has_a_limit() -> None:
+    channel = SimpleNamespace(closed=False, exit_status_ready=lambda: False, recv_ready=lambda: True,
+                              recv=lambda size: b"y", get_transport=lambda: SimpleNamespace(is_active=lambda: True),
+                              exec_command=lambda text: None, shutdown_write=lambda: None, close=lambda: None)
+    transport = SimpleNamespace(open_session=lambda timeout: channel)
+    out = streams.Buffer()
+    with pytest.raises(ssh.Overdue, match="did not end in 0 s: yes"):
+        ssh.run(connection(1, transport), "yes", out=out, err=out, limit=0.3)
+    assert out.data.startswith(b"yyy")
