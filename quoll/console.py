@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from orchestration.base.errors import HangError, UsageError
+from orchestration.base.errors import HangError, InfrastructureError, UsageError
 
 # Characters that are kept; a guest that prints for ever fills no memory of the host.
 KEPT = 1 << 24
@@ -24,9 +24,9 @@ SHOWN = 20
 class Console:
     """Text of a channel from the machine's start, with a place up to which it has been read."""
 
-    def __init__(self, name: str, check: Callable[[], object], send: Callable[[bytes], None] | None = None,
+    def __init__(self, name: str, check: Callable[[], bool], send: Callable[[bytes], None] | None = None,
                  scale: float = 1.0) -> None:
-        """Begin empty. check raises when the machine is lost; scale is a factor on all limits."""
+        """Begin empty. check tells whether the machine is off, and raises when it is lost; scale multiplies limits."""
         self.name, self.check, self.type, self.scale = name, check, send, scale
         self.arrived = threading.Condition()
         # What has arrived, and how much of it has been read.
@@ -66,21 +66,26 @@ class Console:
         """Wait until a regular expression matches in what has not been read, and return the match.
 
         What stands before its end counts as read then. Raises HangError after timeout seconds, which QUOLL_TIME_SCALE
-        multiplies, and the machine's error when that is lost.
+        multiplies, InfrastructureError when the machine is off, and the machine's error when it is lost.
         """
         wanted = re.compile(pattern, re.MULTILINE) if isinstance(pattern, str) else pattern
         deadline = time.monotonic() + timeout * self.scale
+        over = False
         while True:
             with self.arrived:
                 found = wanted.search(self.kept, self.place)
                 if found is not None:
                     self.place = found.end()
                     return found
+                # All that a machine said before it was off has arrived by now.
+                if over:
+                    raise InfrastructureError(f"the machine is off, and {self.name} did not show {wanted.pattern!r}",
+                                              details=tuple(self.kept.splitlines()[-SHOWN:]))
                 self.arrived.wait(min(POLL, max(deadline - time.monotonic(), 0.0)))
             if time.monotonic() > deadline:
                 raise HangError(f"{self.name} does not show {wanted.pattern!r} in {timeout * self.scale:g} s",
                                 details=tuple(self.lines()[-SHOWN:]))
-            self.check()
+            over = self.check()
 
     def send(self, text: str | bytes) -> None:
         """Type text, as it is."""

@@ -89,9 +89,9 @@ class Guest:
         """Take a session that is not open yet. persistent: its disk survives the run."""
         self.session, self.persistent = session, persistent
         scale = session.tracker.scale
-        self.console = Console("the guest's console", session.check, session.machine.send, scale)
+        self.console = Console("the guest's console", self.check, session.machine.send, scale)
         """The guest's console."""
-        self.log = Console("the log of L4", session.check, None, scale)
+        self.log = Console("the log of L4", self.check, None, scale)
         """What the kernel, the root pager and the drivers print."""
         self.closed = False
         session.machine.on_data = self.take
@@ -118,12 +118,19 @@ class Guest:
     @property
     def alive(self) -> bool:
         """Tell whether the machine runs: it has not switched itself off, panicked or lost its QEMU."""
-        if self.closed or self.session.lost_reason is not None:
-            return False
         try:
-            return not self.session.check()
+            return not self.closed and not self.check()
         except QuollError:
             return False
+
+    def check(self) -> bool:
+        """Handle what the machine has said; return whether it is off; raise the error by which it was lost, each time.
+
+        The session raises that once, and whoever asks next would wait for a machine that does not answer.
+        """
+        if self.session.lost_reason is not None:
+            raise self.session.lost_reason
+        return self.session.check()
 
     def run(self, command: str | Sequence[Word], *, check: bool = False, timeout: float | None = 120.0,
             input: str | bytes | None = None, env: Mapping[str, str] | None = None,  # noqa: A002 - subprocess.run's
@@ -134,8 +141,7 @@ class Guest:
         the command and its children are killed and CommandTimeout is raised; None: no limit. input: its standard
         input, which is empty otherwise. env: variables beside those that the guest's shell has. cwd: its folder.
         """
-        if self.closed or self.session.connection is None:
-            raise UsageError("the machine has ended")
+        connection = self.connection()
         token = secrets.token_hex(8)
         text = setting({**(env or {}), MARK: token})
         if cwd is not None:
@@ -145,8 +151,7 @@ class Guest:
         limit = float("inf") if timeout is None else timeout * self.session.tracker.scale
         given = input.encode() if isinstance(input, str) else input
         try:
-            status = ssh.run(self.session.connection, text, out=out, err=err, source=given, limit=limit,
-                             check=self.session.check)
+            status = ssh.run(connection, text, out=out, err=err, source=given, limit=limit, check=self.check)
         except ssh.Overdue:
             self.kill(token, command, limit)
             raise CommandTimeout(shown(command), limit, out.data.decode(errors="replace"),
@@ -166,18 +171,18 @@ class Guest:
 
     def push(self, local: str | os.PathLike[str], remote: str | os.PathLike[str] = "/root/") -> None:
         """Copy a file or folder into the guest: into remote if that is a folder or ends with /, else to that name."""
-        transfer.upload(self.connection(), [Path(local)], os.fspath(remote), self.session.check)
+        transfer.upload(self.connection(), [Path(local)], os.fspath(remote), self.check)
 
     def pull(self, remote: str | os.PathLike[str], local: str | os.PathLike[str] = ".") -> Path:
         """Copy a file or folder out of the guest, into local if that is a folder, else to that name; return its path.
 
         Devices, and links that leave the folder, are left out, and InfrastructureError names them at the end.
         """
-        return transfer.download(self.connection(), os.fspath(remote), Path(local), self.session.check)
+        return transfer.download(self.connection(), os.fspath(remote), Path(local), self.check)
 
     def connection(self) -> ssh.Connection:
-        """Return the connection; raise UsageError when the machine has ended."""
-        if self.closed or self.session.connection is None:
+        """Return the connection; raise the error by which the machine was lost, or UsageError when it has ended."""
+        if self.closed or self.session.connection is None or self.check():
             raise UsageError("the machine has ended")
         return self.session.connection
 
@@ -212,18 +217,20 @@ class Guest:
         self.close()
 
     def close(self, error: BaseException | None = None) -> None:
-        """End the machine. A disk that survives the run is unmounted first; any other is thrown away with the run.
+        """End the machine. One with a disk that survives the run is switched off in order; other disks are thrown away.
 
         error: what the run failed by; its folder then keeps disk and boot image, for ./orchestrate repro.
         """
         if self.closed:
             return
         try:
-            if self.persistent and self.alive and error is None:
+            # A guest that hangs would only hang once more.
+            if self.persistent and self.alive and not isinstance(error, HangError):
                 self.session.power_off()
         except QuollError as failure:
-            error = failure
-            raise
+            if error is None:
+                error = failure
+                raise
         finally:
             self.closed = True
             self.session.finish(error)

@@ -7,12 +7,13 @@ import re
 import threading
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from packaging.requirements import Requirement
 
 import quoll
-from orchestration.base.errors import HangError, PanicError, UsageError
+from orchestration.base.errors import HangError, InfrastructureError, PanicError, UsageError
 from quoll import console, guest, machines
 
 
@@ -58,6 +59,70 @@ def test_a_lost_machine_ends_the_wait() -> None:
 
     with pytest.raises(PanicError):
         console.Console("console", lost).expect("wanted")
+
+
+def test_a_machine_that_is_off_ends_the_wait() -> None:
+    """What it said last is found, although the machine is off when that is looked for."""
+    def off() -> bool:
+        one.feed(b"last words\n")
+        return True
+
+    one = console.Console("console", off)
+    assert one.expect("last words")
+    with pytest.raises(InfrastructureError, match="is off, and console did not show 'wanted'"):
+        one.expect("wanted")
+
+
+class Session:
+    """A session of no machine: it is lost when loss is set, which check() raises once."""
+
+    def __init__(self) -> None:
+        self.machine, self.tracker = SimpleNamespace(send=None), SimpleNamespace(scale=1.0)
+        self.connection, self.registered = object(), None
+        self.lost_reason: Exception | None = None
+        self.loss: Exception | None = None
+        self.did: list[object] = []
+
+    def check(self) -> bool:
+        if self.loss is not None and self.lost_reason is None:
+            self.lost_reason = self.loss
+            raise self.loss
+        return False
+
+    def power_off(self) -> None:
+        self.did.append("power off")
+
+    def finish(self, error: BaseException | None) -> None:
+        self.did.append(error)
+
+
+def test_a_lost_machine_is_lost_for_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session raises the error once."""
+    session = Session()
+    one = guest.Guest(session)  # type: ignore[arg-type]
+    session.loss = PanicError("Linux gave up")
+    assert not one.alive
+    for use in (lambda: one.run("true"), lambda: one.push("x"), lambda: one.pull("x"),
+                lambda: one.console.expect("wanted")):
+        with pytest.raises(PanicError):
+            use()
+
+
+@pytest.mark.parametrize("error", [None, ValueError("of the user"), quoll.CommandError("false", 1, "", "")])
+def test_a_disk_that_survives_is_unmounted_whatever_the_program_ended_by(error: Exception | None,
+                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest.boot, "discard_large_files", lambda run: None)
+    for persistent in (True, False):
+        session = Session()
+        session.machine.run = None
+        guest.Guest(session, persistent).close(error)  # type: ignore[arg-type]
+        assert session.did == [*(["power off"] if persistent else []), error]
+
+
+def test_a_guest_that_hangs_is_not_asked_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, error = Session(), HangError("it does not answer")
+    guest.Guest(session, persistent=True).close(error)  # type: ignore[arg-type]
+    assert session.did == [error]
 
 
 def test_a_console_keeps_the_end_of_much_text(monkeypatch: pytest.MonkeyPatch) -> None:
