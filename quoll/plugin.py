@@ -49,14 +49,22 @@ def pytest_configure(config: pytest.Config) -> None:
                             'memory="1G", arch="riscv64"; fresh=True: a machine that no other test has')
 
 
+def failure(error: QuollError) -> BaseException:
+    """Return what fails a test, or the collection of a file, with an error's message and without a traceback."""
+    return pytest.fail.Exception("\n".join(error.lines()), pytrace=False)
+
+
 def usual(config: pytest.Config) -> list[str]:
     """Return the architectures when neither option nor ini file names one: quoll.toml's, else this host's."""
     if config.getini("quoll_files"):
         from orchestration.machine import layers
 
-        for path in reversed(layers.files()):
-            if "arch" in (values := layers.read(path).values):
-                return [str(values["arch"])]
+        try:
+            for path in reversed(layers.files()):
+                if "arch" in (values := layers.checked(layers.read(path))):
+                    return [values["arch"]]
+        except QuollError as error:
+            raise failure(error) from None
     return [platform.machine() if platform.machine() in arches.ARCHES else next(iter(arches.ARCHES))]
 
 
@@ -65,7 +73,7 @@ def architectures(config: pytest.Config) -> list[str]:
     names = config.getoption(OPTION) or config.getini(OPTION) or usual(config)
     for name in names:
         if name not in arches.ARCHES:
-            raise pytest.UsageError(f"{OPTION}: unknown architecture '{name}'; valid: {', '.join(arches.ARCHES)}")
+            pytest.fail(f"{OPTION}: unknown architecture '{name}'; valid: {', '.join(arches.ARCHES)}", pytrace=False)
     return list(dict.fromkeys(names))
 
 
@@ -74,7 +82,7 @@ def marked(item: pytest.Item | pytest.Function) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for mark in reversed(list(item.iter_markers("guest"))):
         if mark.args:
-            raise pytest.UsageError(f'{item.nodeid}: the mark guest takes fields by name, such as rootfs="debian"')
+            pytest.fail(f'{item.nodeid}: the mark guest takes fields by name, such as rootfs="debian"', pytrace=False)
         fields |= mark.kwargs
     return fields
 
@@ -155,7 +163,7 @@ def guest(request: pytest.FixtureRequest, quoll_arch: str, quoll_guests: Pool) -
     try:
         found = quoll_guests.fresh(describe(fields, quoll_guests.files)) if fresh else quoll_guests.get(**fields)
     except QuollError as error:
-        pytest.fail("\n".join(error.lines()), pytrace=False)
+        raise failure(error) from None
     request.node.stash[GUEST] = found
     request.node.stash[BEGAN] = len(found.console.text)
     yield found

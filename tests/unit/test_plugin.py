@@ -130,6 +130,17 @@ def test_the_ini_file_and_quoll_toml_name_architectures(run: pytest.Pytester) ->
     done.stdout.fnmatch_lines(["*unknown architecture 'vax'; valid: x86_64, riscv64, aarch64*"])
 
 
+@pytest.mark.parametrize(("text", "said"), [
+    ('colour = "red"', "quoll.toml:1: unknown key 'colour'*"), ("=", "quoll.toml is no TOML*"),
+    ('append = ""\narch = "vax"', "quoll.toml:2: arch: *'vax'*")])
+def test_a_wrong_quoll_toml_is_named_without_a_traceback(run: pytest.Pytester, text: str, said: str) -> None:
+    run.makefile(".toml", quoll=text)
+    done = result(run, "def test_one(guest): pass", arch="")
+    done.stdout.fnmatch_lines([f"*{said}"])
+    assert "plugin.py" not in done.stdout.str()
+    assert "another exception" not in done.stdout.str()
+
+
 def test_a_fresh_guest_is_the_tests_alone(run: pytest.Pytester) -> None:
     result(run, """
         import pytest
