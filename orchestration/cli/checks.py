@@ -14,7 +14,7 @@ from orchestration.base import doctor
 from orchestration.base.errors import UsageError
 from orchestration.base.tree import ROOT
 from orchestration.cli.group import one_of
-from orchestration.cli.words import ArchesArgument
+from orchestration.cli.words import ArchesArgument, leading_architectures
 
 
 def pytest_command(words: Annotated[list[str] | None, typer.Argument(
@@ -25,10 +25,7 @@ def pytest_command(words: Annotated[list[str] | None, typer.Argument(
                                                               "the tests execute")] = False,
 ) -> int:
     """Run the linters and the tests, on every architecture or on those named first; what follows goes to pytest."""
-    rest = list(words or [])
-    chosen = []
-    while rest and rest[0] in arches.ARCHES:
-        chosen.append(arches.find(rest.pop(0)))
+    chosen, rest = leading_architectures(words or [])
     if rest and not rest[0].startswith("-") and not (ROOT / rest[0].split("::")[0]).exists():
         raise UsageError(f"'{rest[0]}' is no architecture and no path to tests; valid: {', '.join(arches.ARCHES)}")
     doctor.ensure(chosen or arches.ARCHES.values(), tests=True)

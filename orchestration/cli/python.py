@@ -12,16 +12,14 @@ import typer
 from orchestration.base import arch as arches
 from orchestration.base import doctor
 from orchestration.cli.group import one_of
+from orchestration.cli.words import leading_architectures
 
 
 def pytest_command(words: Annotated[list[str] | None, typer.Argument(
         metavar="[ARCH...] [PYTEST ARGUMENT...]", autocompletion=one_of(arches.ARCHES),
         help="architectures of the guests, then what goes to pytest: your files and options")] = None) -> int:
     """Run your own tests, which use the fixture guest, in the current folder (docs/python.md)."""
-    rest = list(words or [])
-    chosen = []
-    while rest and rest[0] in arches.ARCHES:
-        chosen.append(arches.find(rest.pop(0)))
+    chosen, rest = leading_architectures(words or [])
     doctor.ensure(chosen)
     return os.execv(sys.executable, [sys.executable, "-m", "pytest", "-p", "quoll.plugin", "--quoll-install",
                                      *(f"--quoll-arch={one.name}" for one in chosen), *rest])

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import takewhile
 from typing import Annotated
 
 import typer
 
-from orchestration.base.arch import ARCHES
+from orchestration.base.arch import ARCHES, Arch
 from orchestration.cli.group import one_of
 
 ArchArgument = Annotated[str, typer.Argument(metavar="ARCH", autocompletion=one_of(ARCHES),
@@ -20,3 +22,9 @@ ArchesArgument = Annotated[list[str] | None, typer.Argument(
 CommandArgument = Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND...",
                                                              help="run this in the guest instead of a shell")]
 TerminalOption = Annotated[bool, typer.Option("--tty", "-t", help="give COMMAND a terminal, as a shell has it")]
+
+
+def leading_architectures(words: Sequence[str]) -> tuple[list[Arch], list[str]]:
+    """Return the architectures that words begin with, and the other words."""
+    chosen = [ARCHES[word] for word in takewhile(ARCHES.__contains__, words)]
+    return chosen, list(words[len(chosen):])
