@@ -181,9 +181,11 @@ class Guest:
         return transfer.download(self.connection(), os.fspath(remote), Path(local), self.check)
 
     def connection(self) -> ssh.Connection:
-        """Return the connection; raise the error by which the machine was lost, or UsageError when it has ended."""
-        if self.closed or self.session.connection is None or self.check():
+        """Return the connection; raise the error by which the machine was lost, or UsageError when there is none."""
+        if self.closed or self.check():
             raise UsageError("the machine has ended")
+        if self.session.connection is None:
+            raise UsageError("the guest has no SSH server: its console is the only way in")
         return self.session.connection
 
     def counters(self) -> dict[str, int]:
@@ -224,8 +226,9 @@ class Guest:
         if self.closed:
             return
         try:
-            # A guest that hangs would only hang once more.
-            if self.persistent and self.alive and not isinstance(error, HangError):
+            # A guest that hangs would hang once more, and one without SSH cannot be told to go.
+            if (self.persistent and self.session.connection is not None and not isinstance(error, HangError)
+                    and self.alive):
                 self.session.power_off()
         except QuollError as failure:
             if error is None:

@@ -78,7 +78,8 @@ class Session:
 
     def __init__(self) -> None:
         self.machine, self.tracker = SimpleNamespace(send=None), SimpleNamespace(scale=1.0)
-        self.connection, self.registered = object(), None
+        self.connection: object = object()
+        self.registered = None
         self.lost_reason: Exception | None = None
         self.loss: Exception | None = None
         self.did: list[object] = []
@@ -117,6 +118,19 @@ def test_a_disk_that_survives_is_unmounted_whatever_the_program_ended_by(error: 
         session.machine.run = None
         guest.Guest(session, persistent).close(error)  # type: ignore[arg-type]
         assert session.did == [*(["power off"] if persistent else []), error]
+
+
+def test_a_guest_without_ssh_has_its_console_only() -> None:
+    session = Session()
+    session.connection = None
+    session.machine.run = None
+    one = guest.Guest(session, persistent=True)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="no SSH server"):
+        one.run("true")
+    one.close(ValueError())
+    assert [type(what) for what in session.did] == [ValueError]
+    with pytest.raises(UsageError, match="has ended"):
+        one.run("true")
 
 
 def test_a_guest_that_hangs_is_not_asked_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
