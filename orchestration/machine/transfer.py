@@ -92,15 +92,45 @@ def download(connection: ssh.Connection, source: str, target: Path, check: ssh.C
     return place
 
 
+def is_plain(place: Path, name: str) -> bool:
+    """Return whether a name below a folder is reached by real folders alone, and is no link itself."""
+    way = place
+    for part in Path(name.lstrip("/")).parts:
+        way /= part
+        if way.is_symlink():
+            return False
+    return True
+
+
+def fault(place: Path, member: tarfile.TarInfo) -> str:
+    """Return why a member of a guest's archive is left out whatever tarfile's filter says, or an empty string.
+
+    The filter follows links by their names, and takes a path that is too long for the system for one without links. It
+    does not look at what a hard link to a missing file has tarfile make in its place. A folder as tar reads it never
+    has either.
+    """
+    if not is_plain(place, member.name):
+        return f"{member.name!r} is reached through a link"
+    if member.islnk() and not (is_plain(place, member.linkname) and (place / member.linkname.lstrip("/")).is_file()):
+        return f"{member.name!r} is a hard link to what is no file of the folder, {member.linkname!r}"
+    return ""
+
+
 def unpack(stream: BinaryIO, place: Path) -> None:
     """Unpack a guest's folder; raise an error that names what was left out: devices, and what could reach out of it."""
     place.mkdir(exist_ok=True)
+    # A relative path may be short enough for the system where the absolute one, which the filter looks at, is not.
+    place = place.resolve()
     left = []
     with tarfile.open(fileobj=stream) as archive:
         for member in archive:
+            reason = fault(place, member)
             try:
-                archive.extract(member, place, filter="data")
+                if not reason:
+                    archive.extract(member, place, filter="data")
             except tarfile.FilterError as error:
-                left.append(str(error))
+                reason = str(error)
+            if reason:
+                left.append(reason)
     if left:
         raise InfrastructureError(f"copied all but {len(left)}", details=tuple(left[:20]))

@@ -164,6 +164,61 @@ def test_a_guests_folder_cannot_reach_out_of_its_own(tmp_path: Path) -> None:
     assert (tmp_path / "place/out").is_dir() and not (tmp_path / "place/out").is_symlink()
 
 
+def linked_out_of(place: Path) -> io.BytesIO:
+    """Return an archive whose links lead to the file beside, over a path that is too long to be looked at as a whole.
+
+    Its names lead through links, which are short; the folders behind them have long names.
+    """
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        def add(name: str, kind: bytes, link: str = "", data: bytes = b"") -> None:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname, entry.size, entry.mode = kind, link, len(data), 0o755
+            archive.addfile(entry, io.BytesIO(data))
+
+        steps = "abcdefghijklmnop"
+        # The last path has 4096 bytes at least, so no system call takes it.
+        long = "d" * (-(-(4096 - 255 - len(str(place))) // len(steps)) - 1)
+        for number, step in enumerate(steps):
+            above = f"{long}/" * number
+            add(above + long, tarfile.DIRTYPE)
+            add(above + step, tarfile.SYMTYPE, long)
+        through = "/".join([*steps, "l" * 254])
+        add(through, tarfile.SYMTYPE, "../" * len(steps))
+        add("escape", tarfile.SYMTYPE, f"{through}/..")
+        add("file", tarfile.LNKTYPE, "escape/beside")
+        add("file", tarfile.REGTYPE, data=b"harm")
+        add("escape/beside", tarfile.REGTYPE, data=b"harm")
+    stream.seek(0)
+    return stream
+
+
+def test_a_guests_links_do_not_deceive_the_filter(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    (tmp_path / "beside").write_text("mine")
+    with pytest.raises(InfrastructureError, match="all but") as caught:
+        transfer.unpack(linked_out_of(place), place)
+    assert "is reached through a link" in " ".join(caught.value.details)
+    assert (tmp_path / "beside").read_text() == "mine"
+    assert (place / "file").read_text() == "harm"
+
+
+@pytest.mark.parametrize("link", ["out", "device", "missing"])
+def test_a_hard_link_brings_nothing_that_was_left_out(tmp_path: Path, link: str) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, kind, target in (("out", tarfile.SYMTYPE, "/etc"), ("device", tarfile.FIFOTYPE, ""),
+                                   ("file", tarfile.LNKTYPE, link)):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = kind, target
+            archive.addfile(entry)
+    stream.seek(0)
+    with pytest.raises(InfrastructureError, match="all but 3") as caught:
+        transfer.unpack(stream, tmp_path / "place")
+    assert "'file' is a hard link" in " ".join(caught.value.details)
+    assert list((tmp_path / "place").iterdir()) == []
+
+
 @pytest.mark.parametrize(("told", "mode"), [("6777", 0o755), ("640", 0o640), ("4294967296", None), ("rw", None)])
 def test_a_guests_file_gets_no_rights_beyond_its_owners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str,
                                                         mode: int | None) -> None:
