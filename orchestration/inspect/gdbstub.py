@@ -183,7 +183,10 @@ class Stub:
     def register(self, name: str) -> int:
         """Return a register's value."""
         number, _ = self.registers[name]
-        return int.from_bytes(bytes.fromhex(self.ask(f"p{number:x}")), "little")
+        answer = self.ask(f"p{number:x}")
+        if not answer or answer[0] == "E":
+            raise InfrastructureError(f"QEMU's debugger stub refuses to read {name}: {answer or 'not supported'}")
+        return int.from_bytes(bytes.fromhex(answer), "little")
 
     def set_register(self, name: str, value: int) -> None:
         """Set a register."""

@@ -134,6 +134,7 @@ def start_timer(stub: Stub) -> None:
 
     QEMU stores riscv64's stimecmp, but starts its timer only when that register is written. The debugger's description
     leaves this register out, because it is made before the timer; its number follows from those of the others.
+    QEMU's CPUs have it (Sstc) from 7.2 on; a CPU without is refused, since its timer, the firmware's, would stand.
     """
     if "satp" in stub.registers:
         number, size = stub.registers["satp"]

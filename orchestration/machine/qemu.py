@@ -37,6 +37,8 @@ from orchestration.machine.tee import Tee
 __all__ = ["BESIDE_GUEST", "LARGE", "MIB", "Config", "Machine", "Message", "arguments", "free_port", "value"]
 
 START_LIMIT = 30.0
+# Seconds from the moment at which QEMU's connections end to the end of its process.
+END_LIMIT = 5.0
 PORT_TRIES = 5
 # QEMU's option for a machine that waits for the monitor's cont.
 PAUSED = "-S"
@@ -186,17 +188,11 @@ class Machine:
         deadline = time.monotonic() + START_LIMIT
         while not self.monitor.accepted.done():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                ended = self.process.poll() is not None
-                self.close()
-                raise InfrastructureError("QEMU ended at once" if ended else "QEMU does not open its monitor",
-                                          f"see {errors} and argv beside it", tools.tail(errors, 6))
+                raise self.failed("QEMU does not open its monitor")
             time.sleep(0.02)
         if self.monitor.accepted.exception() is not None:
-            # QEMU connected and ended before its greeting: wait for its exit status and messages.
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(5)
-            self.close()
-            raise InfrastructureError("QEMU ended at once", f"see {errors} and argv beside it", tools.tail(errors, 6))
+            # QEMU connected and ended before its greeting.
+            raise self.failed("QEMU's monitor does not answer", END_LIMIT)
         try:
             self.serial.connect()
             # After connect(): a machine that powers off at once would end before its pipes are open.
@@ -207,12 +203,23 @@ class Machine:
             elif PAUSED not in self.config.extra:
                 self.monitor.execute("cont")
         except (OSError, InfrastructureError) as error:
-            self.close()
-            raise InfrastructureError("QEMU ended at once", f"see {errors} and argv beside it",
-                                      tools.tail(errors, 6)) from error
+            raise self.failed(str(error), END_LIMIT) from error
         self.tee = Tee(self.sockets, self.send)
         self.reader = threading.Thread(target=self.read_serial, daemon=True, name="serial")
         self.reader.start()
+
+    def failed(self, said: str, limit: float = 0.0) -> InfrastructureError:
+        """End a machine that did not start; return its error: that QEMU ended, if it did by itself, or what is said.
+
+        limit: seconds in which QEMU may still come to its end, when it has let go of a connection.
+        """
+        assert self.process is not None
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(limit)
+            said = "QEMU ended at once"
+        self.close()
+        errors = self.run.file("qemu.log")
+        return InfrastructureError(said, f"see {errors} and argv beside it", tools.tail(errors, 6))
 
     def take_event(self, event: dict[str, Any]) -> None:
         """Queue a monitor event."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.base.cache import Cache
-from orchestration.base.errors import PanicError
+from orchestration.base.errors import InfrastructureError, PanicError
 from orchestration.base.rundir import RunDirectory
 from orchestration.faults import campaign, results
 from orchestration.machine import boot, incoming, snapshot
@@ -118,4 +118,14 @@ def test_a_state_that_qemu_refuses_is_named(start: Start) -> None:
     broken.write_bytes(session.machine.config.incoming.read_bytes()[:5000])
     session.machine.starter = lambda: incoming.load(session.machine.monitor, broken)  # type: ignore[arg-type]
     with pytest.raises(Exception, match="cannot load|ended at once"), session:
+        pass
+
+
+def test_a_message_that_cannot_be_written_is_named(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another magic than that of the guest's page, while QEMU works."""
+    session = start("other-page")
+    deliver = incoming.deliver
+    monkeypatch.setattr(incoming, "deliver", lambda machine, page, magic, *more: deliver(
+        machine, page, bytes(len(magic)), *more))
+    with pytest.raises(InfrastructureError, match="has no page of ours"), session:
         pass

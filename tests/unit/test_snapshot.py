@@ -22,6 +22,7 @@ from orchestration.base.errors import HangError, InfrastructureError
 from orchestration.base.rundir import RunDirectory
 from orchestration.build import resume, userland
 from orchestration.cli import main as cli
+from orchestration.inspect.gdbstub import Stub
 from orchestration.machine import incoming, keys, qemu, snapshot
 from orchestration.machine.boot import Artefacts
 from orchestration.machine.console import Channel, Demultiplexer, Kind, interpret
@@ -265,6 +266,31 @@ def test_the_page_is_found_by_what_it_begins_with(tmp_path: Path) -> None:
     ("aarch64", 8 << 30, 0x100000000, 0x140000000)])
 def test_where_the_page_lies(name: str, memory: int, offset: int, address: int) -> None:
     assert incoming.address_of(ARCHES[name], memory, offset) == address
+
+
+class Registers(Stub):
+    """A debugger's stub of a CPU with satp (number 500) and, by a number that no description has, stimecmp or not."""
+
+    def __init__(self, stimecmp: str) -> None:
+        self.registers = {"satp": (500, 8)}
+        self.stimecmp = stimecmp
+        self.asked: list[str] = []
+
+    def ask(self, text: str) -> str:
+        self.asked.append(text)
+        return self.stimecmp if text.startswith("p") else "OK"
+
+
+def test_the_timer_of_riscv64_is_written_what_it_has() -> None:
+    stub = Registers("0123456789abcdef")
+    incoming.start_timer(stub)
+    number = 500 - 0x180 + 0x14d
+    assert stub.asked == [f"p{number:x}", f"P{number:x}=0123456789abcdef"]
+
+
+def test_a_cpu_without_that_timer_is_refused() -> None:
+    with pytest.raises(InfrastructureError, match="refuses to read stimecmp: E14"):
+        incoming.start_timer(Registers("E14"))
 
 
 @pytest.mark.parametrize("login", userland.LOGINS, ids=lambda login: Path(login.program).name)
