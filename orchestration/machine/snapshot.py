@@ -119,9 +119,11 @@ def prepare(description: Description, made: Artefacts, progress: Progress, run: 
         progress.say(f"{reason(cache, parts)}: the machine is booted once to make one")
         store(folder, description, made, progress, cache, parts)
 
-    entry = cache.get(KIND, key_of(*(f"{name}={value}" for name, value in parts.items())), make)
-    # When it was used last, for prune().
-    os.utime(entry)
+    key = key_of(*(f"{name}={value}" for name, value in parts.items()))
+    with suppress(FileNotFoundError):
+        # When it was used last, for prune(). Before it is looked at: afterwards another process could have removed it.
+        os.utime(cache.folder(KIND, key))
+    entry = cache.get(KIND, key, make)
     prune(cache)
     notes = json.loads((entry / NOTES).read_text())
     run_keys = keys.make()
@@ -154,9 +156,17 @@ def link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def used(entry: Path) -> float:
+    """Return when a snapshot was used last; 0 for one that somebody has removed just now."""
+    try:
+        return entry.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
 def by_age(cache: Cache) -> list[Path]:
     """Return the snapshots, the one that was not used for the longest time first."""
-    return sorted((cache.root / KIND).glob("[!.]*"), key=lambda path: path.stat().st_mtime)
+    return sorted((cache.root / KIND).glob("[!.]*"), key=used)
 
 
 def reason(cache: Cache, parts: Mapping[str, str]) -> str:
@@ -174,7 +184,7 @@ def prune(cache: Cache) -> None:
     """Remove the snapshots that were not used for the longest time, beyond KEPT and but for those used just now."""
     for path in by_age(cache)[:-KEPT]:
         with cache.lock(f"{KIND}-{path.name}"):
-            if path.exists() and path.stat().st_mtime < time.time() - UNUSED:
+            if path.exists() and used(path) < time.time() - UNUSED:
                 shutil.rmtree(path)
 
 

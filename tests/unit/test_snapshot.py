@@ -167,6 +167,34 @@ def test_a_damaged_snapshot_is_made_anew_and_said_so(built: Artefacts, store: Ma
     assert prepare("four").run.file("disk.ext4").read_text() == "disk.ext4 2"
 
 
+@pytest.mark.usefixtures("known_qemu", "store")
+def test_a_snapshot_that_is_looked_at_is_not_pruned(built: Artefacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                    ) -> None:
+    """Another process removes old snapshots once this one has found that its own, which is old, is sound."""
+    cache = Cache(tmp_path / "cache")
+    description = Description(arch="x86_64", snapshot=True)
+
+    def prepare(name: str) -> Path | None:
+        run = RunDirectory(name, tmp_path / "runs")
+        return snapshot.prepare(description, built, Progress(quiet=True), run, cache).machine.config.ram
+
+    old = prepare("one")
+    assert old is not None
+    os.utime(old.parent, (time.time() - 2 * snapshot.UNUSED,) * 2)
+    for number in range(snapshot.KEPT):
+        make_entry(cache, f"n{number}", {})
+    get = cache.get
+
+    def get_late(kind: str, *more: Any) -> Path:
+        found = get(kind, *more)
+        snapshot.prune(Cache(tmp_path / "cache"))
+        return found
+
+    monkeypatch.setattr(cache, "get", get_late)
+    assert prepare("two") == old
+    assert old.exists()
+
+
 @pytest.mark.usefixtures("known_qemu")
 def test_two_that_want_the_same_snapshot_make_it_once(built: Artefacts, store: Made, tmp_path: Path) -> None:
     description = Description(arch="x86_64", snapshot=True)
