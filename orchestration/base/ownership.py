@@ -45,9 +45,9 @@ def temporary() -> Path:
                               f"set TMPDIR to a folder whose path has at most {PARENT_LENGTH} bytes")
 
 
-def open_high(path: Path, flags: int) -> int:
+def open_high(path: Path, flags: int, mode: int = 0o666) -> int:
     """Open a file under a high descriptor number, which inheriting programs do not use themselves."""
-    low = os.open(path, flags, 0o666)
+    low = os.open(path, flags, mode)
     try:
         return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, FIRST_HELD)
     finally:

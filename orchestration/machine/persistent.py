@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestration.base import doctor
+from orchestration.base import doctor, ownership
 from orchestration.base.errors import UsageError
 from orchestration.build import extfs
 from orchestration.machine import registry
@@ -77,7 +77,7 @@ def find(name: str) -> Known | None:
 
 def known() -> list[Known]:
     """Return all disks."""
-    names = sorted(path.parent.name for path in folder().glob(f"*/{IMAGE}"))
+    names = sorted(path.parent.name for path in folder().glob(f"[!.]*/{IMAGE}"))
     return [one for name in names if (one := find(name)) is not None]
 
 
@@ -144,7 +144,11 @@ def lock(name: str, run: Path | None = None) -> int:
     place = folder() / name
     while True:
         place.mkdir(parents=True, exist_ok=True)
-        held = os.open(place / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            held = ownership.open_high(place / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:
+            # Somebody removes the disk just now.
+            continue
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -199,8 +203,12 @@ def remove(name: str) -> None:
     if find(name) is None:
         raise UsageError(f"there is no persistent disk '{name}'; valid: "
                          f"{', '.join(one.name for one in known()) or 'none'}")
+    # No disk's name begins so. Under its own name another boot could make a new disk in the midst of the removal.
+    gone = folder() / f".{name}"
     with locked(name):
-        shutil.rmtree(folder() / name)
+        shutil.rmtree(gone, ignore_errors=True)
+        (folder() / name).rename(gone)
+        shutil.rmtree(gone)
 
 
 def table() -> list[str]:

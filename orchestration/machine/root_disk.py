@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestration.base.cache import noted_hash
+from orchestration.base.ownership import HELD
 from orchestration.base.rundir import RunDirectory
 from orchestration.build import disk, extfs, userland
 from orchestration.build.disk import Disk
@@ -55,7 +56,11 @@ def of_run(description: Description, base: Path, modules: Path, has: Userland, r
             extfs.resize(path, description.disk_size, log)
         return path, None
     held = persistent.lock(description.persist, run.path)
+    # Programs that change the disk hold the lock to their own end, whatever becomes of this process.
+    HELD.add(held)
     try:
+        # Another boot may have made the disk since the description was filled.
+        persistent.recall(description.persist, description.model_dump())
         found = persistent.find(description.persist) or make(description, base, modules, log)
         persistent.revive(found, description, log)
         if found.record.get("modules") != noted_hash(modules) and description.rootfs in {disk.TINY, disk.DEBIAN}:
@@ -66,6 +71,8 @@ def of_run(description: Description, base: Path, modules: Path, has: Userland, r
     except BaseException:
         os.close(held)
         raise
+    finally:
+        HELD.discard(held)
     return found.image, held
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from orchestration.base import ownership
 from orchestration.base.errors import InfrastructureError, UsageError
-from orchestration.build import extfs
+from orchestration.base.rundir import RunDirectory
+from orchestration.build import extfs, userland
 from orchestration.cli import main as cli
-from orchestration.machine import checks, layers, persistent, registry, root_disk
+from orchestration.machine import checks, keys, layers, persistent, registry, root_disk
 from orchestration.machine.description import Description
 
 MIB = 1 << 20
@@ -159,6 +162,34 @@ def test_a_disk_that_is_removed_is_gone(home: Path, capsys: pytest.CaptureFixtur
     assert not (persistent.folder() / "work").exists()
     assert cli.main(["disks", "--remove", "work"]) == UsageError.exit_code
     assert "no persistent disk 'work'; valid: none" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_made_during_a_removal_stays(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(home)
+    real = shutil.rmtree
+
+    def remove_late(path: Path, **more: bool) -> None:
+        if path.exists():
+            (home / "again").mkdir()
+            made(home / "again")
+        real(path, **more)
+
+    monkeypatch.setattr(shutil, "rmtree", remove_late)
+    persistent.remove("work")
+    assert [disk.name for disk in persistent.known()] == ["work"]
+    assert sorted(path.name for path in persistent.folder().iterdir()) == ["work"]
+
+
+def test_a_disk_that_another_boot_made_meanwhile_is_refused(home: Path) -> None:
+    """It is of another architecture; nothing of it is changed, and nobody has it afterwards."""
+    disk = made(home)
+    before = disk.image.read_bytes()
+    with pytest.raises(UsageError, match='was made with arch = "riscv64", not "x86_64"'):
+        root_disk.of_run(described(arch="x86_64"), home / "base", home / "modules.tar", userland.TINY,
+                         RunDirectory("late", home / "runs"), keys.make())
+    assert disk.image.read_bytes() == before
+    assert disk.user() == ""
+    assert not ownership.HELD
 
 
 def test_a_lock_of_a_removed_disk_is_not_the_lock_of_the_next(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
