@@ -114,6 +114,10 @@ def add(machine: Machine, keys: RunKeys | None, kernel: Path | None, linux: Path
         except FileExistsError:
             if wanted is not None:
                 check_name(wanted)
+                if path.exists():
+                    # Damaged, or of another version of Quoll: entries() leaves it alone.
+                    raise UsageError(f"the name '{wanted}' is taken by {path}, which tells of no machine",
+                                     "another name, or without that file") from None
             number += 1
             continue
         return path

@@ -134,6 +134,9 @@ def test_a_taken_name_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     with pytest.raises(UsageError, match="a machine 'web' runs already"):
         registry.add(machine, None, None, None, "web")  # type: ignore[arg-type]
     assert registry.add(machine, None, None, None).name == "x86_64-1.json"  # type: ignore[arg-type]
+    (registry.folder() / "mail.json").write_text("")
+    with pytest.raises(UsageError, match=r"the name 'mail' is taken by .*mail\.json"):
+        registry.add(machine, None, None, None, "mail")  # type: ignore[arg-type]
 
 
 def test_a_machine_is_the_same_after_it_was_stored() -> None:
