@@ -138,6 +138,10 @@ def resize(disk: Path, wanted: int, log: Path) -> None:
         if wanted < least:
             raise UsageError(f"a disk of {wanted // MIB}M is smaller than its content, which takes {-(-least // MIB)}M")
     else:
-        os.truncate(disk, wanted)
+        try:
+            os.truncate(disk, wanted)
+        except (OSError, OverflowError) as error:
+            raise UsageError(f"a disk of {wanted // MIB}M cannot be in {disk.parent}: "
+                             f"{getattr(error, 'strerror', error)}") from error
     tools.run(["resize2fs", str(disk), f"{wanted >> 10}K"], log, "changing the size of the file system", LIMIT)
     os.truncate(disk, wanted)

@@ -60,6 +60,14 @@ def test_a_size_below_the_content_is_refused(tmp_path: Path) -> None:
     assert is_sound(disk)
 
 
+@pytest.mark.parametrize("size", [(1 << 63) - MIB, 1 << 63])
+def test_a_size_that_the_hosts_file_system_cannot_have_is_refused(tmp_path: Path, size: int) -> None:
+    disk = make_image(tmp_path / "disk")
+    with pytest.raises(UsageError, match=r"a disk of \d+M cannot be in .*large"):
+        extfs.resize(disk, size, tmp_path / "log")
+    assert extfs.size(disk) == disk.stat().st_size == 16 * MIB
+
+
 def test_what_is_no_ext4_or_is_damaged_is_named(tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(bytes(MIB))
     with pytest.raises(UsageError, match="disk is no ext4"):
