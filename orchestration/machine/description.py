@@ -63,9 +63,9 @@ class Disk:
     read_only: bool = False
 
     def __str__(self) -> str:
-        """Return it as an option has it."""
-        return f"{self.file}{',ro' if self.read_only else ''}"
-
+        """Return it as an option has it; with ,rw where the file's own name ends as an option may."""
+        plain = f"{self.file}"
+        return f"{plain},ro" if self.read_only else f"{plain},rw" if plain.endswith((",ro", ",rw")) else plain
 
     def busy(self, who: str) -> UsageError:
         """Return the error of a disk that somebody else has opened."""
@@ -155,6 +155,8 @@ def name(value: Any) -> str:
         raise ValueError(f"'{value}' is no name, which has at most 63 letters, digits, '_', '.' and '-', and begins "
                          "with a letter or digit")
     return value
+
+
 def root(value: Any, info: pydantic.ValidationInfo) -> str:
     """Return a root file system's name as it is, and the path of one as place() does."""
     return value if value in ROOTS else str(place(value, info))
