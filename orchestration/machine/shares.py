@@ -58,7 +58,8 @@ class Share:
         if not host:
             raise ValueError(f"'{text}' names no folder of this host")
         folder = Path(base, Path(host).expanduser()).resolve()
-        if not target and not folder.name:
+        # A place with a colon could not be told from a folder's name when the option is read again.
+        if not target and (not folder.name or ":" in folder.name):
             raise ValueError(f"'{text}' needs a folder in the guest, such as {host}:/mnt/host")
         return cls(folder, guest_folder(target or f"/mnt/{folder.name}"), MODES[mode])
 

@@ -43,6 +43,15 @@ def test_a_folder_is_seen_from_where_it_is_named(tmp_path: Path, monkeypatch: py
     assert found.shares == (Share(tmp_path / "here", "/h", writable=True),)
 
 
+def test_the_name_of_the_current_folder_may_be_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a:b").mkdir()
+    monkeypatch.chdir(tmp_path / "a:b")
+    with pytest.raises(UsageError, match=r"'\.' needs a folder in the guest, such as \.:/mnt/host"):
+        described(".")
+    share, = described(".:/mnt/host").shares
+    assert Share.from_text(str(share)) == share
+
+
 @pytest.mark.parametrize(("texts", "words"), [
     ([""], "names no folder"), ([":rw"], "names no folder"), ([":/mnt"], "names no folder"),
     (["x:mnt"], "'mnt' is none"), (["x:rw:mnt"], "'mnt' is none"), (["x:RW"], "'RW' is none"),
