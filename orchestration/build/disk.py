@@ -77,7 +77,8 @@ def check_file(path: Path) -> None:
     if path.is_dir():
         raise UsageError(f"--rootfs {path} is a folder", f"make a tar file of it: tar -C {path} -cf root.tar .")
     if not path.is_file():
-        raise UsageError(f"--rootfs {path} does not exist", f"valid: {TINY}, {DEBIAN}, a tar file, an ext4 image")
+        raise UsageError(f"--rootfs {path} {'is no regular file' if path.exists() else 'does not exist'}",
+                         f"valid: {TINY}, {DEBIAN}, a tar file, an ext4 image")
     if not os.access(path, os.R_OK):
         raise UsageError(f"--rootfs {path} cannot be read by this user")
     if path.stat().st_size == 0:
@@ -206,5 +207,7 @@ def write_keys(disk: Path, login: Login, host_key: bytes, client: str, log: Path
 def authorized(image: Image, target: str, client: str) -> bytes:
     """Return the content of authorized_keys: what is there without an earlier run's key, and this run's."""
     there = image.ask(f"cat {target}") if image.look(target)[0] == "regular" else b""
+    if len(there) == userland.READ_LIMIT:
+        raise UsageError(f"{target} of {image.path} has {userland.READ_LIMIT >> 20} MiB or more", "make it shorter")
     kept = [line for line in there.split(b"\n") if line and not line.endswith(MARK)]
     return b"\n".join([*kept, client.encode() + MARK, b""])

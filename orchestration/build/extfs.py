@@ -22,8 +22,12 @@ SUPERBLOCK, SUPERBLOCK_SIZE = 1024, 1024
 BLOCKS, BLOCK_SIZE_BITS, MAGIC, INCOMPATIBLE, BLOCKS_HIGH = 4, 24, 56, 96, 336
 EXT_MAGIC, NEEDS_RECOVERY, WIDE = 0xEF53, 4, 0x80
 # A status of e2fsck below this: nothing was wrong, or all of it was mended.
+# A name that debugfs takes between quotes.
+NAME = re.compile(r'[^"\\\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]+')
 CHECK = 'e2fsck -p "$@"; test $? -lt 4'
 MIB = 1 << 20
+# What a guest may have made below the folder of its modules: folders in each other, and in all.
+DEEPEST, FOLDERS = 32, 4096
 
 
 def superblock(disk: Path) -> bytes:
@@ -81,49 +85,83 @@ def least_size(disk: Path, log: Path) -> int:
 
 
 def replace_modules(disk: Path, modules: Path, log: Path) -> None:
-    """Replace the modules of Linux' release in an image by those of a tar file."""
+    """Replace the modules of Linux' release in an image by those of a tar file.
+
+    What is there now is a guest's, names among it. No file of the host has a name from the image: debugfs' rdump would
+    follow a link that it made itself.
+    """
     with OwnFolder(disk.parent, "modules-") as folder:
         images.unpack_modules(modules, folder / "new", log)
+        new = folder / "new/lib/modules"
         image = Image(disk)
         place = f"{image.resolve('/lib') or '/lib'}/modules"
+        targets = {release: f"{place}/{release.name}" for release in sorted(new.iterdir())}
+        write(disk, folder, [line for target in targets.values() for line in removal(image, target)], log)
+        image = Image(disk)
+        for target in targets.values():
+            if image.look(target)[0]:
+                raise irreplaceable(image, target)
         commands = [] if image.resolve(place) else [f"mkdir {place}"]
-        for release in sorted((folder / "new/lib/modules").iterdir()):
-            target = f"{place}/{release.name}"
-            commands += [*(removal(image, target) if image.resolve(target) else ()), *insertion(release, target)]
-        (folder / "commands").write_text("\n".join(commands) + "\n")
-        tools.run(["debugfs", "-w", "-f", str(folder / "commands"), str(disk)], log, "writing the modules", LIMIT,
-                  cwd=folder)
-        # debugfs says nothing in its status.
-        (folder / "there").mkdir()
-        for release in sorted((folder / "new/lib/modules").iterdir()):
-            tools.run(["debugfs", "-R", f"rdump {place}/{release.name} there", str(disk)], log, "reading the modules",
-                      LIMIT, cwd=folder)
-            tools.run(["diff", "-r", str(release), str(folder / "there" / release.name)], log,
-                      "comparing the modules", LIMIT)
+        for release, target in targets.items():
+            commands += insertion(folder, release, target)
+        write(disk, folder, commands, log)
+        for path in sorted(new.rglob("*")):
+            target = f"{place}/{path.relative_to(new)}"
+            if path.is_file() and image.ask(f"cat {target}", path.stat().st_size + 1) != path.read_bytes():
+                raise InfrastructureError(f"{target} of {disk} is not what was written there", f"see {log}",
+                                          tools.tail(log))
 
 
-def removal(image: Image, path: str) -> list[str]:
-    """Return debugfs' commands that remove a folder with all in it."""
-    commands = []
-    for line in image.ask(f"ls -p {path}").decode(errors="replace").splitlines():
-        fields = line.split("/")
-        if len(fields) < 6 or fields[5] in ("", ".", ".."):
-            continue
-        below = f"{path}/{fields[5]}"
-        commands += removal(image, below) if stat.S_ISDIR(int(fields[2], 8)) else [f"rm {below}"]
-    return [*commands, f"rmdir {path}"]
+def write(disk: Path, folder: Path, commands: list[str], log: Path) -> None:
+    """Run commands of debugfs, for which folder is the current one. Their status says nothing of what they did."""
+    # debugfs takes a path to its first space, so it gets names without that of the folder.
+    (folder / "commands").write_text("".join(f"{line}\n" for line in commands))
+    tools.run(["debugfs", "-w", "-f", "commands", str(disk)], log, "writing the modules", LIMIT, cwd=folder)
 
 
-def insertion(tree: Path, target: str) -> list[str]:
-    """Return debugfs' commands that write a folder of the host with all in it."""
+def irreplaceable(image: Image, top: str) -> InfrastructureError:
+    """Return the error of a folder that cannot be removed."""
+    return InfrastructureError(f"{top} of {image.path} cannot be replaced by the kernel's modules",
+                               f"remove it: sudo mount -o loop {image.path} /mnt, then sudo rm -r /mnt{top}")
+
+
+def removal(image: Image, top: str) -> list[str]:
+    """Return debugfs' commands that remove what is there with all in it, if anything is.
+
+    Raise InfrastructureError for a name that debugfs does not take, and for more folders than modules ever have.
+    """
+    kind = image.look(top)[0]
+    if kind != "directory":
+        return [f"rm {top}"] if kind else []
+    commands, left, count = [], [(top, 0)], 0
+    while left:
+        path, depth = left.pop()
+        commands.append(f'rmdir "{path}"')
+        count += 1
+        for line in image.ask(f'ls -p "{path}"').decode(errors="replace").splitlines():
+            # /inode/mode/user/group/name/size/
+            fields = line.split("/")
+            name = fields[5] if len(fields) == 8 else ""
+            if name in {".", ".."} or not line:
+                continue
+            if not NAME.fullmatch(name) or depth == DEEPEST or count + len(left) > FOLDERS:
+                raise irreplaceable(image, top)
+            if stat.S_ISDIR(int(fields[2], 8)):
+                left.append((f"{path}/{name}", depth + 1))
+            else:
+                commands.append(f'rm "{path}/{name}"')
+    # A folder is empty when all below it is gone.
+    return commands[::-1]
+
+
+def insertion(folder: Path, tree: Path, target: str) -> list[str]:
+    """Return debugfs' commands that write a tree of the host, which is below folder, with all in it."""
     commands = [f"mkdir {target}"]
     for path in sorted(tree.iterdir()):
-        if path.is_symlink():
-            commands.append(f"symlink {target}/{path.name} {path.readlink()}")
-        elif path.is_dir():
-            commands += insertion(path, f"{target}/{path.name}")
+        if path.is_dir():
+            commands += insertion(folder, path, f"{target}/{path.name}")
         else:
-            commands.append(f"write {path} {target}/{path.name}")
+            commands.append(f"write {path.relative_to(folder)} {target}/{path.name}")
     return commands
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 import subprocess
+import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,9 @@ MAGIC_AT, MAGIC = 1024 + 0x38, b"\x53\xef"
 INCOMPAT_AT, NEEDS_RECOVERY = 1024 + 0x60, 0x4
 PARTITIONS_AT, PARTITIONS = 510, b"\x55\xaa"
 LOOK_LIMIT = 60
+# Bytes that are read of one answer at most: files and folders of an image are as large as their writer likes.
+READ_LIMIT = 1 << 20
+HEAD, TARGET = 4096, 4096
 LINKS_MAX = 40
 # What Linux starts, in this order, where no init= names it. (It ends with a shell, which would serve nobody.)
 INITS = ("/sbin/init", "/etc/init", "/bin/init")
@@ -82,14 +87,22 @@ class Image:
         self.unfinished = bool(int.from_bytes(head[INCOMPAT_AT:INCOMPAT_AT + 4], "little") & NEEDS_RECOVERY)
         self.known: dict[str, tuple[str, int, str]] = {}
 
-    def ask(self, request: str) -> bytes:
-        """Return what debugfs prints for a request."""
-        try:
-            done = subprocess.run([tools.program("debugfs"), "-c", "-R", request, str(self.path)], capture_output=True,
-                                  check=False, timeout=LOOK_LIMIT, stdin=subprocess.DEVNULL)
-        except subprocess.TimeoutExpired as error:
-            raise InfrastructureError(f"debugfs does not read {self.path} in {LOOK_LIMIT} s") from error
-        return done.stdout
+    def ask(self, request: str, most: int = READ_LIMIT) -> bytes:
+        """Return what debugfs prints for a request, cut off after so many bytes."""
+        deadline = time.monotonic() + LOOK_LIMIT
+        with subprocess.Popen([tools.program("debugfs"), "-c", "-R", request, str(self.path)], stdout=subprocess.PIPE,
+                              stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            assert process.stdout is not None
+            timer = threading.Timer(LOOK_LIMIT, process.kill)
+            timer.start()
+            try:
+                answer = process.stdout.read(most)
+            finally:
+                timer.cancel()
+                process.kill()
+        if time.monotonic() > deadline:
+            raise InfrastructureError(f"debugfs does not read {self.path} in {LOOK_LIMIT} s")
+        return answer
 
     def look(self, name: str) -> tuple[str, int, str]:
         """Return type (empty: not there), mode and target of a name, whose folders are no links."""
@@ -100,7 +113,7 @@ class Image:
             target = ""
             if kind == "symlink":
                 fast = FAST_LINK.search(text)
-                target = fast.group(1) if fast else self.ask(f"cat {name}").decode(errors="replace")
+                target = fast.group(1) if fast else self.ask(f"cat {name}", TARGET).decode(errors="replace")
             self.known[name] = kind, mode, target
         return self.known[name]
 
@@ -138,7 +151,7 @@ class Image:
 def machine(image: Image, name: str) -> int:
     """Return the ELF number of a program's architecture, of a script's that of its interpreter; 0: unknown."""
     for _ in range(4):
-        head = image.ask(f"cat {name}")[:4096]
+        head = image.ask(f"cat {name}", HEAD)
         if head.startswith(b"\x7fELF"):
             return int.from_bytes(head[18:20], "little")
         words = head[2:].split(b"\n")[0].decode(errors="replace").split() if head.startswith(b"#!") else []

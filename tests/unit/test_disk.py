@@ -128,6 +128,21 @@ def test_an_init_that_is_no_program(tmp_path: Path) -> None:
         find(tmp_path, image_of(tmp_path / "tree", tmp_path / "image"))
 
 
+@pytest.mark.parametrize("name", ["sbin/init", "root/.ssh/authorized_keys"])
+def test_a_large_file_of_an_image_is_not_read_into_memory(tmp_path: Path, name: str) -> None:
+    tree = systemd_tree(tmp_path / "tree")
+    (tree / "sbin").unlink()
+    put(tree, "sbin/init", elf(EM_X86_64))
+    put(tree, name, elf(EM_X86_64))
+    os.truncate(tree / name, 1 << 40)
+    image = image_of(tree, tmp_path / "image")
+    if name == "sbin/init":
+        assert userland.look(image, X86).login == OPENSSH
+    else:
+        with pytest.raises(UsageError, match="/root/.ssh/authorized_keys of .* has 1 MiB or more"):
+            copied(tmp_path, image)
+
+
 def test_programs_of_another_architecture(tmp_path: Path) -> None:
     image = image_of(systemd_tree(tmp_path / "tree", EM_AARCH64), tmp_path / "image")
     with pytest.raises(UsageError, match="are for aarch64, not for x86_64") as caught:
@@ -158,6 +173,8 @@ def test_a_folder_and_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a folder") as caught:
         find(tmp_path, tmp_path)
     assert "tar -C" in caught.value.hint
+    with pytest.raises(UsageError, match="is no regular file"):
+        disk.check_file(Path("/dev/null"))
     with pytest.raises(UsageError, match="does not exist") as caught:
         disk.check_file(tmp_path / "no-such")
     assert "valid: tiny, debian" in caught.value.hint

@@ -111,6 +111,48 @@ def test_modules_are_those_of_the_kernel_that_boots(tmp_path: Path) -> None:
     assert is_sound(disk)
 
 
+def disk_with_modules(tmp_path: Path, files: dict[str, bytes]) -> Path:
+    tree, disk = tmp_path / "tree", tmp_path / "disk"
+    pack_modules(tree, files)
+    # Without checksums, so that a test can change an entry of a folder.
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-O", "^metadata_csum", "-d", str(tree), str(disk), "16M"],
+                   check=True)
+    return disk
+
+
+def test_modules_are_replaced_whatever_their_names_and_wherever_the_disk_is(tmp_path: Path) -> None:
+    place = tmp_path / "with space"
+    place.mkdir()
+    disk = disk_with_modules(place, {"my module.ko": b"", "a b/c d": b""})
+    extfs.replace_modules(disk, pack_modules(tmp_path / "packed", {"a.ko": b"new"}), tmp_path / "log")
+    shown = subprocess.run(["debugfs", "-R", "ls /lib/modules/6.12", str(disk)], capture_output=True, check=True)
+    assert b"a.ko" in shown.stdout and b" b" not in shown.stdout and b"my" not in shown.stdout
+    assert is_sound(disk)
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\nb", "/".join("d" * 40)])
+def test_modules_that_cannot_be_replaced_are_named(tmp_path: Path, name: str) -> None:
+    disk = disk_with_modules(tmp_path, {name: b""})
+    with pytest.raises(InfrastructureError, match="/lib/modules/6.12 of .* cannot be replaced") as caught:
+        extfs.replace_modules(disk, pack_modules(tmp_path / "packed", {"a.ko": b"new"}), tmp_path / "log")
+    assert "mount -o loop" in caught.value.hint
+
+
+def test_a_guests_folder_leads_to_no_file_of_the_host(tmp_path: Path) -> None:
+    """An image's link and file of one name: debugfs' rdump makes the link, and writes the file through it."""
+    victim, tree = tmp_path / "victim", tmp_path / "tree"
+    victim.write_bytes(b"the host's")
+    (tree / "lib/modules/6.12").mkdir(parents=True)
+    (tree / "lib/modules/6.12/aa").symlink_to(victim)
+    disk = disk_with_modules(tmp_path, {"bb": b"the guest's", 'x"y': b""})
+    content = disk.read_bytes()
+    assert content.count(b"\x02\x01bb") == 1
+    disk.write_bytes(content.replace(b"\x02\x01bb", b"\x02\x01aa"))
+    with pytest.raises(InfrastructureError):
+        extfs.replace_modules(disk, pack_modules(tmp_path / "packed", {"a.ko": b"new"}), tmp_path / "log")
+    assert victim.read_bytes() == b"the host's"
+
+
 def described(**fields: object) -> Description:
     return Description(arch="riscv64", persist="work").model_copy(update=fields)
 
