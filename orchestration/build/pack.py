@@ -22,6 +22,10 @@ LINKS_MAX = 40
 BLOCK = 4096
 # Bytes of an inode with its share of tables, for each file.
 INODE = 512
+# Bytes for each inode that mke2fs makes where it is told no number.
+RATIO = 16384
+# What is in /dev, by the names that a tar file may give it.
+DEVICES = ("./dev/*", "dev/*", "/dev/*")
 
 
 @dataclass(frozen=True)
@@ -102,10 +106,10 @@ def place(tree: Path, source: Path, name: str) -> None:
 
 def unpack(plan: Plan, tree: Path) -> None:
     """Unpack the archive. /dev is left out: Linux makes it, and device nodes are not wanted on the host."""
-    # fakeroot cannot give a file capabilities.
+    # fakeroot cannot give a file capabilities. Patterns are of whole names: home/user/dev is another folder.
     whole = [] if "FAKEROOTKEY" in os.environ else ["--xattrs", "--xattrs-include=*"]
     subprocess.run(["tar", "--force-local", "-C", str(tree), "--numeric-owner", "--same-owner", "-p", *whole,
-                    "--exclude=./dev/*", "--exclude=dev/*", "-xf", plan.archive], check=True)
+                    "--anchored", *(f"--exclude={name}" for name in DEVICES), "-xf", plan.archive], check=True)
 
 
 def forget_times(tree: Path, epoch: int) -> None:
@@ -115,10 +119,10 @@ def forget_times(tree: Path, epoch: int) -> None:
             os.utime(path, (epoch, epoch), follow_symlinks=False)
 
 
-def needed(tree: Path) -> int:
-    """Return the bytes that the files of a tree take in a file system."""
-    return sum(-(-found.st_size // BLOCK) * BLOCK + INODE
-               for found in (path.lstat() for path in [tree, *tree.rglob("*")]))
+def needed(tree: Path) -> tuple[int, int]:
+    """Return how many files a tree has, and the bytes that they take in a file system."""
+    sizes = [path.lstat().st_size for path in [tree, *tree.rglob("*")]]
+    return len(sizes), sum(-(-size // BLOCK) * BLOCK + INODE for size in sizes)
 
 
 def fill(plan: Plan, tree: Path) -> None:
@@ -152,11 +156,15 @@ def main(plan: Plan) -> int:
     fill(plan, tree)
     if plan.epoch:
         forget_times(tree, plan.epoch)
-    size = max(plan.least, needed(tree) + plan.room)
+    count, content = needed(tree)
+    size = max(plan.least, content + plan.room)
+    # Beside the tree's files, the room has place for as many as usual.
+    inodes = max(size, count * RATIO + plan.room) // RATIO
     # Its own files, such as the journal and the table of inodes, are a part of the room.
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", str(tree), "-U", plan.uuid, "-L", "quoll", "-m", "0",
-                    "-E", f"hash_seed={plan.uuid},lazy_itable_init=0,lazy_journal_init=0", plan.image,
-                    f"{size >> 10}k"], check=True, env={**os.environ, "E2FSPROGS_FAKE_TIME": str(plan.epoch or 1)})
+                    "-N", str(inodes), "-E", f"hash_seed={plan.uuid},lazy_itable_init=0,lazy_journal_init=0",
+                    plan.image, f"{size >> 10}k"], check=True,
+                   env={**os.environ, "E2FSPROGS_FAKE_TIME": str(plan.epoch or 1)})
     return 0
 
 

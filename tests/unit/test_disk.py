@@ -114,6 +114,64 @@ def test_names_that_lead_out_of_a_tar_file_lead_nowhere(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("escaped")) and not Path("/absolute-escaped").exists()
 
 
+def archive_of(path: Path, tree: Path, *members: tarfile.TarInfo) -> Path:
+    """Make a tar file of a tree and of members without content."""
+    with tarfile.open(path, "w") as archive:
+        archive.add(tree, ".")
+        for member in members:
+            archive.addfile(member)
+    return path
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "", mode: int = 0o644) -> tarfile.TarInfo:
+    found = tarfile.TarInfo(name)
+    found.type, found.linkname, found.mode = kind, target, mode
+    return found
+
+
+@pytest.mark.parametrize("first", ["./", "", "/"])
+def test_devices_are_left_out_and_other_folders_of_that_name_are_not(tmp_path: Path, first: str) -> None:
+    """By whatever name a tar file calls its members."""
+    names = [f"{first}{name}" for name in ("dev/null", "home/user/dev/file", "usr/share/dev/file")]
+    found = find(tmp_path, archive_of(tmp_path / "root.tar", systemd_tree(tmp_path / "tree"), *map(member, names)))
+    image = userland.Image(found.image)
+    assert [image.look(name)[0] for name in ("/dev/null", "/home/user/dev/file", "/usr/share/dev/file")] == [
+        "", "regular", "regular"]
+
+
+def test_links_and_special_files_of_a_tar_file_stay_inside(tmp_path: Path) -> None:
+    """A link out of the tree and a member below it, a hard link to the host's file, devices outside of /dev."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_bytes(b"the host's")
+    device = member("srv/disk", tarfile.BLKTYPE)
+    device.devmajor = 8
+    tree = systemd_tree(tmp_path / "tree")
+    found = find(tmp_path, archive_of(tmp_path / "root.tar", tree, device, member("srv/pipe", tarfile.FIFOTYPE),
+                                      member("usr/bin/su", mode=0o4755),
+                                      member("srv/link", tarfile.LNKTYPE, "./usr/sbin/sshd")))
+    image = userland.Image(found.image)
+    assert [image.look(f"/srv/{name}")[0] for name in ("disk", "pipe", "link")] == ["block special", "FIFO", "regular"]
+    assert image.look("/usr/bin/su")[1] == 0o4755
+    for number, bad in enumerate(([member("out", tarfile.SYMTYPE, str(outside)), member("out/new")],
+                                  [member("hard", tarfile.LNKTYPE, str(outside / "file"))])):
+        file = archive_of(tmp_path / f"bad-{number}.tar", tree, *bad)
+        with pytest.raises(UsageError, match="cannot be unpacked"):
+            disk.find(X86, Cache(tmp_path / "cache"), str(file), (), tmp_path / "modules.tar")
+    assert [path.name for path in outside.iterdir()] == ["file"]
+
+
+def test_an_image_has_an_inode_for_each_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as of a system with small files only; mke2fs has one for each 16 KiB."""
+    monkeypatch.setattr(disk, "LEAST", 4 << 20)
+    monkeypatch.setattr(disk, "ROOM", 8 << 20)
+    tree = systemd_tree(tmp_path / "tree")
+    for number in range(2000):
+        (tree / f"file-{number}").touch()
+    found = find(tmp_path, tar_of(tree, tmp_path / "root.tar"))
+    assert userland.Image(found.image).look("/file-1999")[0] == "regular"
+
+
 def test_a_tar_file_without_an_init(tmp_path: Path) -> None:
     put(tmp_path / "tree", "bin/sh", elf(EM_X86_64))
     with pytest.raises(UsageError, match="root.tar has no init: none of /sbin/init, /etc/init, /bin/init"):
