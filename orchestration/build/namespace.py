@@ -91,15 +91,17 @@ def enter() -> None:
                            "user.max_user_namespaces forbids it; run as root, or outside of it") from error
 
 
-def range_of(path: str) -> tuple[int, int]:
-    """Return start and length of this user's range in /etc/subuid or /etc/subgid; raise RefusedError without one."""
-    user = pwd.getpwuid(os.getuid()).pw_name
+def first_id(path: str) -> int:
+    """Return the start of this user's range in /etc/subuid or /etc/subgid; raise RefusedError without one."""
+    user = str(os.getuid())
+    with suppress(KeyError):
+        user = pwd.getpwuid(os.getuid()).pw_name
     with suppress(OSError):
         for line in Path(path).read_text().splitlines():
             name, _, rest = line.partition(":")
             start, _, count = rest.partition(":")
             if name in (user, str(os.getuid())) and count.isdigit() and int(count) >= IDS:
-                return int(start), int(count)
+                return int(start)
     raise RefusedError(f"{path} has no range of {IDS} ids for {user}: "
                        f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}")
 
@@ -110,12 +112,14 @@ def give_ids(process: int) -> None:
         for kind in ("uid", "gid"):
             # Those that we have ourselves, which in a container may be few.
             have = [line.split() for line in Path(f"/proc/self/{kind}_map").read_text().splitlines()]
+            if sum(int(count) for _, _, count in have) <= IDS:
+                raise RefusedError(f"root has less than {IDS + 1} {kind}s in this container; give it more, or run "
+                                   "outside of it")
             Path(f"/proc/{process}/{kind}_map").write_text(
                 "".join(f"{first} {first} {count}\n" for first, _, count in have))
         return
     for kind, own in (("uid", os.getuid()), ("gid", os.getgid())):
-        start, _ = range_of(f"/etc/sub{kind}")
-        command = [f"new{kind}map", str(process), "0", str(own), "1", "1", str(start), str(IDS)]
+        command = [f"new{kind}map", str(process), "0", str(own), "1", "1", str(first_id(f"/etc/sub{kind}")), str(IDS)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         except FileNotFoundError as error:
@@ -144,8 +148,19 @@ def emulate(name: str, machine: int, interpreter: str) -> None:
         raise RefusedError(f"binfmt_misc does not take {interpreter} ({error.strerror})") from error
 
 
+def host_runs(name: str) -> bool:
+    """Return whether the host runs an architecture's programs in a chroot, too: enabled, its interpreter open (F)."""
+    try:
+        lines = Path(FORMATS, f"qemu-{name}").read_text().splitlines()
+    except OSError:
+        return False
+    return lines[:1] == ["enabled"] and any(line.startswith("flags:") and "F" in line for line in lines)
+
+
 def prepare(formats: list[tuple[str, int, str]]) -> None:
     """Mount what the command sees, as process 1 of the namespace."""
+    # What the host runs is seen in its /proc alone.
+    known = all(host_runs(name) for name, _, _ in formats)
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     # A container may forbid it; then /proc is the one outside, which mmdebstrap can do with.
     with suppress(OSError):
@@ -154,7 +169,7 @@ def prepare(formats: list[tuple[str, int, str]]) -> None:
         try:
             mount("binfmt_misc", FORMATS, "binfmt_misc", 0)
         except OSError as error:
-            if all(Path(FORMATS, f"qemu-{name}").exists() for name, _, _ in formats):
+            if known:
                 # The host's hold here, as in any namespace that has none of its own.
                 return
             raise RefusedError(
@@ -183,7 +198,7 @@ def main(arguments: list[str]) -> int:
         if os.read(ready_out, 1):
             give_ids(child)
             os.write(go_in, b"x")
-    except RefusedError as error:
+    except (RefusedError, OSError) as error:
         print(f"{REASON}{error}", file=sys.stderr)
         os.close(go_in)
         os.waitpid(child, 0)
