@@ -24,10 +24,13 @@ from orchestration.build import namespace, rootfs
 
 FOLDER = rootfs.FOLDER / "debian"
 KIND, ARCHIVE = "debian", "debian.tar"
-SECURITY = f"deb http://deb.debian.org/debian-security {rootfs.SUITE}-security main"
-UPDATES = f"deb http://deb.debian.org/debian {rootfs.SUITE}-updates main"
-# What is tried in order: a mirror may lag behind in one architecture of the suites that change daily.
-SOURCES = ((rootfs.RELEASE, SECURITY, UPDATES), (rootfs.RELEASE, SECURITY), (rootfs.RELEASE,))
+# The suites that change daily, of which a mirror may lag behind in one architecture: Debian is then made without them.
+DAILY = {f"{rootfs.SUITE}-security": f"deb http://deb.debian.org/debian-security {rootfs.SUITE}-security main",
+         f"{rootfs.SUITE}-updates": f"deb http://deb.debian.org/debian {rootfs.SUITE}-updates main"}
+# apt's words for a list of packages that it cannot get, or that is not the one that the suite names; and the suite.
+NO_LIST = re.compile(r"^E: Failed to fetch \S+/dists/([^/\s]+)/")
+# A file of the cache entry: the suites that the archive was made without, one a line.
+WITHOUT = "without"
 # The day of trixie: files that are made now have this time, so that the same packages make the same archive.
 EPOCH = 1754697600
 # mmdebstrap's options: a minimal system, whose packages' scripts run here whatever architecture they are for.
@@ -93,10 +96,24 @@ def key(arch: Arch, include: tuple[str, ...]) -> str:
     return key_of(rootfs.SUITE, arch.debian, *packages(include), *OPTIONS, ENABLE, str(EPOCH))
 
 
+def unusable_suites(lines: tuple[str, ...]) -> set[str]:
+    """Return the suites whose lists apt could not get, by its messages."""
+    return {match.group(1) for line in lines if (match := NO_LIST.match(line))}
+
+
 def content(arch: Arch, cache: Cache, include: tuple[str, ...]) -> str:
-    """Return the hash of the tar file that is in the cache, made if need be; the file itself is not read."""
-    manifest = cache.folder(KIND, key(arch, include)) / MANIFEST
-    return noted_hash((manifest.parent if manifest.exists() else archive(arch, cache, include).parent) / ARCHIVE)
+    """Return the hash of the tar file that is in the cache, made if need be; the file itself is not read.
+
+    Say each time which suites' updates are not in it.
+    """
+    entry = cache.folder(KIND, key(arch, include))
+    if not (entry / MANIFEST).exists():
+        entry = archive(arch, cache, include).parent
+    if (entry / WITHOUT).exists():
+        suites = " and ".join((entry / WITHOUT).read_text().split())
+        cache.say(f"this Debian for {arch.debian} was made without {suites}, which its mirror did not have: upgrade it "
+                  f"in the guest, or have it made anew: rm -r {entry}")
+    return noted_hash(entry / ARCHIVE)
 
 
 def archive(arch: Arch, cache: Cache, include: tuple[str, ...]) -> Path:
@@ -112,20 +129,23 @@ def archive(arch: Arch, cache: Cache, include: tuple[str, ...]) -> Path:
         words = prefix(arch, cache)
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
-        for sources in SOURCES:
+        suites = dict(DAILY)
+        while not (entry / ARCHIVE).exists():
             try:
-                build(arch, words, names, sources, entry / ARCHIVE, cache, log)
+                build(arch, words, names, (rootfs.RELEASE, *suites.values()), entry / ARCHIVE, cache, log)
             except QuollError as error:
                 (entry / ARCHIVE).unlink(missing_ok=True)
-                explain(arch, tools.tail(log, LOG_LINES), include)
-                if sources is SOURCES[-1]:
+                lines = tools.tail(log, LOG_LINES)
+                explain(arch, lines, include)
+                missing = unusable_suites(lines)
+                # Another reason than the suites that one can do without would be there the next time, too.
+                if rootfs.SUITE in missing or not missing & suites.keys():
                     raise InfrastructureError(
                         f"cannot make Debian {rootfs.SUITE} for {arch.debian}: {error.message}",
                         f"see whether apt reaches its mirror, and {log}", error.details) from error
-            else:
-                if left := [line.split()[2] for line in SOURCES[0] if line not in sources]:
-                    cache.say(f"Debian's mirror has no usable {' and '.join(left)} for {arch.debian}: made without")
-                return
+                suites = {name: line for name, line in suites.items() if name not in missing}
+        if missing := DAILY.keys() - suites.keys():
+            (entry / WITHOUT).write_text("".join(f"{name}\n" for name in sorted(missing)))
 
     return cache.get(KIND, key(arch, include), make) / ARCHIVE
 

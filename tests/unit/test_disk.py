@@ -13,7 +13,7 @@ import pytest
 
 from orchestration.base.arch import ARCHES
 from orchestration.base.cache import Cache
-from orchestration.base.errors import InfrastructureError, MissingError, UsageError
+from orchestration.base.errors import BuildError, InfrastructureError, MissingError, UsageError
 from orchestration.build import debian, disk, namespace, pack, userland
 from orchestration.build.userland import DROPBEAR, OPENSSH
 
@@ -258,6 +258,58 @@ def test_packages_that_do_not_exist_are_named(line: str) -> None:
     assert "--include" in caught.value.hint
 
 
+LAGS = ("E: Failed to fetch http://deb.debian.org/{}/dists/{}/main/binary-riscv64/Packages.xz  File has unexpected "
+        "size (259724 != 294624). Mirror sync in progress? [IP: 203.0.113.80 80]")
+
+
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> tuple[list[str], list[list[str]]]:
+    """Have Debian made where each attempt that uses a suite in lines fails with its line, and used twice.
+
+    Return what the user was told, and the suites of each attempt.
+    """
+    said: list[str] = []
+    attempts: list[list[str]] = []
+
+    def build(_: object, __: object, ___: object, sources: tuple[str, ...], target: Path, ____: object, log: Path,
+              ) -> None:
+        attempts.append([line.split()[2] for line in sources])
+        bad = [line for line in lines if any(f"/{suite}/" in line or "dists" not in line for suite in attempts[-1])]
+        with log.open("a") as stream:
+            stream.writelines(f"{line}\n" for line in bad)
+        if bad:
+            raise BuildError("making Debian failed with status 25")
+        target.write_bytes(b"tar")
+
+    monkeypatch.setattr(debian, "build", build)
+    monkeypatch.setattr(debian, "prefix", lambda *_: [])
+    cache = Cache(tmp_path / "cache", say=said.append)
+    for _ in range(2):
+        debian.content(X86, cache, ())
+    return said, attempts
+
+
+def test_suites_that_the_mirror_does_not_have_are_told_each_time(tmp_path: Path,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [LAGS.format("debian-security", "trixie-security"), LAGS.format("debian", "trixie-updates")]
+    said, attempts = made(tmp_path, monkeypatch, lines)
+    assert attempts == [["trixie", "trixie-security", "trixie-updates"], ["trixie"]]
+    assert len(said) == 2 and "was made without trixie-security and trixie-updates" in said[1]
+
+
+def test_nothing_is_told_of_suites_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert made(tmp_path, monkeypatch, []) == ([], [["trixie", "trixie-security", "trixie-updates"]])
+
+
+@pytest.mark.parametrize("lines", [
+    ["dpkg: error processing package systemd"],
+    [LAGS.format("debian", "trixie"), LAGS.format("debian-security", "trixie-security")]])
+def test_another_failure_is_not_tried_again_without_the_updates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                                lines: list[str]) -> None:
+    with pytest.raises(InfrastructureError, match="cannot make Debian trixie for amd64"):
+        made(tmp_path, monkeypatch, lines)
+    assert (tmp_path / "cache/build/debian-x86_64.log").read_text().splitlines() == lines
+
+
 def test_a_host_that_forbids_namespaces_is_told() -> None:
     with pytest.raises(MissingError, match="cannot be made here: it takes Linux 6.7"):
         debian.explain(X86, (f"{namespace.REASON}it takes Linux 6.7",), ())
@@ -326,8 +378,49 @@ def test_a_namespace_of_its_own() -> None:
     assert (done.returncode, done.stdout.split()[0]) == (7, "0") and int(done.stdout.split()[1]) < 10
 
 
-def test_a_namespace_needs_its_own_formats(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_namespace_needs_its_own_formats() -> None:
     done = subprocess.run(["python3", "-I", namespace.__file__, "--emulate", "none", "1", "/no/such/program", "--",
-                           "true"], capture_output=True, text=True, check=False, env={**os.environ})
+                           "true"], capture_output=True, text=True, check=False)
     assert done.returncode == namespace.REFUSED
     assert done.stderr.startswith(namespace.REASON)
+
+
+@pytest.mark.parametrize(("text", "runs"), [
+    ("enabled\ninterpreter /usr/bin/qemu-riscv64-static\nflags: POCF\noffset 0\n", True),
+    ("enabled\ninterpreter /usr/bin/qemu-riscv64-static\nflags: OC\noffset 0\n", False),
+    ("disabled\ninterpreter /usr/bin/qemu-riscv64-static\nflags: F\noffset 0\n", False), ("", False)])
+def test_before_linux_6_7_the_hosts_formats_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str,
+                                                  runs: bool) -> None:
+    """The namespace's own /proc, which is mounted first, shows none of them."""
+    entry = tmp_path / "qemu-riscv64"
+    if text:
+        entry.write_text(text)
+
+    def mount(_: str, target: str, kind: str | None, __: int) -> None:
+        if kind == "proc":
+            entry.unlink(missing_ok=True)
+        elif kind == "binfmt_misc":
+            raise PermissionError(1, "no")
+
+    monkeypatch.setattr(namespace, "FORMATS", str(tmp_path))
+    monkeypatch.setattr(namespace, "mount", mount)
+    if runs:
+        namespace.prepare([("riscv64", 243, "/no/such")])
+    else:
+        with pytest.raises(namespace.RefusedError, match="it takes Linux 6.7"):
+            namespace.prepare([("riscv64", 243, "/no/such")])
+
+
+def test_a_host_that_gives_too_few_ids_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root of a container that has one id; a user without a name, and without a range."""
+    monkeypatch.setattr(namespace.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(namespace.Path, "read_text", lambda _: "0 1000 1\n")
+    with pytest.raises(namespace.RefusedError, match="root has less than 65536 uids"):
+        namespace.give_ids(1)
+    monkeypatch.setattr(namespace.os, "geteuid", lambda: 54321)
+    monkeypatch.setattr(namespace.os, "getuid", lambda: 54321)
+    monkeypatch.setattr(namespace.Path, "read_text", lambda _: "user:100000:65536\n54321:1:100\n")
+    with pytest.raises(namespace.RefusedError, match="/etc/subuid has no range of 65535 ids for 54321"):
+        namespace.give_ids(1)
+    monkeypatch.setattr(namespace.Path, "read_text", lambda _: "user:100000:65536\n54321:165536:65536\n")
+    assert namespace.first_id("/etc/subuid") == 165536
