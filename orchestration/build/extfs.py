@@ -13,14 +13,15 @@ from orchestration.base import tools
 from orchestration.base.errors import BuildError, InfrastructureError, UsageError
 from orchestration.base.ownership import OwnFolder
 from orchestration.build import disk as images
-from orchestration.build.userland import Image
+from orchestration.build.userland import INCOMPATIBLE, Image
 
 # Seconds; a large image is read once.
 LIMIT = 900
-# Superblock: Linux' Documentation/filesystems/ext4, "Super Block".
-SUPERBLOCK, SUPERBLOCK_SIZE = 1024, 1024
-BLOCKS, BLOCK_SIZE_BITS, MAGIC, INCOMPATIBLE, BLOCKS_HIGH = 4, 24, 56, 96, 336
-EXT_MAGIC, NEEDS_RECOVERY, WIDE = 0xEF53, 4, 0x80
+# More of the superblock than userland.py reads.
+BLOCKS, BLOCK_SIZE_BITS, BLOCKS_HIGH = 4, 24, 336
+WIDE = 0x80
+# Blocks have 64 KiB at most.
+MOST_BITS = 6
 # A status of e2fsck below this: nothing was wrong, or all of it was mended.
 # A name that debugfs takes between quotes.
 NAME = re.compile(r'[^"\\\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]+')
@@ -30,34 +31,21 @@ MIB = 1 << 20
 DEEPEST, FOLDERS = 32, 4096
 
 
-def superblock(disk: Path) -> bytes:
-    """Return the superblock of an image; raise UsageError if it is no ext4."""
-    with disk.open("rb") as stream:
-        stream.seek(SUPERBLOCK)
-        data = stream.read(SUPERBLOCK_SIZE)
-    if len(data) < SUPERBLOCK_SIZE or int.from_bytes(data[MAGIC:MAGIC + 2], "little") != EXT_MAGIC:
-        raise UsageError(f"{disk} is no ext4 file system")
-    return data
-
-
-def block_size(disk: Path) -> int:
-    """Return the bytes of a block."""
-    data = superblock(disk)
-    return 1024 << int.from_bytes(data[BLOCK_SIZE_BITS:BLOCK_SIZE_BITS + 4], "little")
+def block_size(image: Image) -> int:
+    """Return the bytes of a block; raise InfrastructureError for more than ext4 has."""
+    bits = image.number(BLOCK_SIZE_BITS)
+    if bits > MOST_BITS:
+        raise InfrastructureError(f"the superblock of {image.path} is damaged", f"mend it: e2fsck -f {image.path}")
+    return 1024 << bits
 
 
 def size(disk: Path) -> int:
     """Return the bytes of the file system."""
-    data = superblock(disk)
-    blocks = int.from_bytes(data[BLOCKS:BLOCKS + 4], "little")
-    if int.from_bytes(data[INCOMPATIBLE:INCOMPATIBLE + 4], "little") & WIDE:
-        blocks |= int.from_bytes(data[BLOCKS_HIGH:BLOCKS_HIGH + 4], "little") << 32
-    return blocks * block_size(disk)
-
-
-def has_journal_to_replay(disk: Path) -> bool:
-    """Return whether the guest that used the file system did not come to unmount it."""
-    return bool(int.from_bytes(superblock(disk)[INCOMPATIBLE:INCOMPATIBLE + 4], "little") & NEEDS_RECOVERY)
+    image = Image(disk)
+    blocks = image.number(BLOCKS)
+    if image.number(INCOMPATIBLE) & WIDE:
+        blocks |= image.number(BLOCKS_HIGH) << 32
+    return blocks * block_size(image)
 
 
 def check(disk: Path, log: Path, *, whole: bool = False) -> None:
@@ -81,7 +69,7 @@ def least_size(disk: Path, log: Path) -> int:
     if found is None:
         raise InfrastructureError(f"resize2fs does not tell the least size of {disk}", f"see {log}",
                                   tuple(done.stderr.splitlines()))
-    return int(found[1]) * block_size(disk)
+    return int(found[1]) * block_size(Image(disk))
 
 
 def replace_modules(disk: Path, modules: Path, log: Path) -> None:

@@ -21,9 +21,10 @@ from orchestration.base import tools
 from orchestration.base.arch import ARCHES, Arch
 from orchestration.base.errors import InfrastructureError, UsageError
 
-# Where the magic number of ext2 to ext4 is, and the flag of a journal that has to be replayed.
-MAGIC_AT, MAGIC = 1024 + 0x38, b"\x53\xef"
-INCOMPAT_AT, NEEDS_RECOVERY = 1024 + 0x60, 0x4
+# Superblock: Linux' Documentation/filesystems/ext4, "Super Block". The flag is of a journal that has to be replayed.
+SUPERBLOCK, SUPERBLOCK_SIZE = 1024, 1024
+MAGIC, EXT_MAGIC = 56, 0xEF53
+INCOMPATIBLE, NEEDS_RECOVERY = 96, 4
 PARTITIONS_AT, PARTITIONS = 510, b"\x55\xaa"
 LOOK_LIMIT = 60
 # Bytes that are read of one answer at most: files and folders of an image are as large as their writer likes.
@@ -78,14 +79,23 @@ class Image:
         """Take an image; raise UsageError when it is none."""
         self.path = path
         with path.open("rb") as stream:
-            head = stream.read(2048)
-        if head[MAGIC_AT:MAGIC_AT + 2] != MAGIC:
+            head = stream.read(SUPERBLOCK + SUPERBLOCK_SIZE)
+        self.superblock = head[SUPERBLOCK:]
+        if len(self.superblock) < SUPERBLOCK_SIZE or self.number(MAGIC, 2) != EXT_MAGIC:
             parts = head[PARTITIONS_AT:PARTITIONS_AT + 2] == PARTITIONS
             raise UsageError(f"{path} holds no ext4 file system" + (" but partitions" if parts else ""),
                              "give the partition alone, as a file" if parts else
                              "give an ext4 image or a tar file, such as of: docker export, mmdebstrap, mkfs.ext4")
-        self.unfinished = bool(int.from_bytes(head[INCOMPAT_AT:INCOMPAT_AT + 4], "little") & NEEDS_RECOVERY)
         self.known: dict[str, tuple[str, int, str]] = {}
+
+    def number(self, at: int, size: int = 4) -> int:
+        """Return a number of the superblock."""
+        return int.from_bytes(self.superblock[at:at + size], "little")
+
+    @property
+    def unfinished(self) -> bool:
+        """Return whether there is a journal to replay: whoever used the file system did not come to unmount it."""
+        return bool(self.number(INCOMPATIBLE) & NEEDS_RECOVERY)
 
     def ask(self, request: str, most: int = READ_LIMIT) -> bytes:
         """Return what debugfs prints for a request, cut off after so many bytes."""

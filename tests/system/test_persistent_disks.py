@@ -9,7 +9,7 @@ import pytest
 
 from orchestration.base.errors import UsageError
 from orchestration.base.rundir import RunDirectory
-from orchestration.build import extfs
+from orchestration.build.userland import Image
 from orchestration.machine import boot, persistent
 from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
@@ -58,7 +58,7 @@ def test_what_was_written_is_there_again(wanted: Description, made: boot.Artefac
         second.machine.process.kill()
     disk = persistent.find("work")
     assert disk is not None
-    assert extfs.has_journal_to_replay(disk.image)
+    assert Image(disk.image).unfinished
     with start("third") as third:
         assert third.shell_run("cat /root/note").text == "from the first"
         last = max(kept)
@@ -67,5 +67,5 @@ def test_what_was_written_is_there_again(wanted: Description, made: boot.Artefac
             assert third.shell_run(f"cat /root/file{number}").out.decode() == want, number
         assert "EXT4-fs error" not in third.run(["dmesg"]).text
         third.power_off()
-    assert not extfs.has_journal_to_replay(disk.image)
+    assert not Image(disk.image).unfinished
     assert disk.user() == ""

@@ -70,8 +70,14 @@ def test_a_size_that_the_hosts_file_system_cannot_have_is_refused(tmp_path: Path
 
 def test_what_is_no_ext4_or_is_damaged_is_named(tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(bytes(MIB))
-    with pytest.raises(UsageError, match="disk is no ext4"):
+    with pytest.raises(UsageError, match="disk holds no ext4 file system"):
         extfs.resize(tmp_path / "disk", 2 * MIB, tmp_path / "log")
+    disk = make_image(tmp_path / "bits")
+    with disk.open("r+b") as stream:
+        stream.seek(1024 + extfs.BLOCK_SIZE_BITS)
+        stream.write(b"\xff" * 4)
+    with pytest.raises(InfrastructureError, match="the superblock of .* is damaged"):
+        extfs.size(disk)
     disk = make_image(tmp_path / "broken")
     with disk.open("r+b") as stream:
         # The group descriptors and all that follows them.
