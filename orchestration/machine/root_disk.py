@@ -63,7 +63,7 @@ def of_run(description: Description, base: Path, modules: Path, has: Userland, r
         persistent.recall(description.persist, description.model_dump())
         found = persistent.find(description.persist) or make(description, base, modules, log)
         persistent.revive(found, description, log)
-        if found.record.get("modules") != noted_hash(modules) and description.rootfs in {disk.TINY, disk.DEBIAN}:
+        if found.record.get("modules", noted_hash(modules)) != noted_hash(modules):
             extfs.replace_modules(found.image, modules, log)
             persistent.note(found, modules=noted_hash(modules))
         if has.login is not None:
@@ -77,11 +77,15 @@ def of_run(description: Description, base: Path, modules: Path, has: Userland, r
 
 
 def make(description: Description, base: Path, modules: Path, log: Path) -> persistent.Known:
-    """Make the persistent disk of a description as a copy of an image, of the size that is wanted, without keys."""
+    """Make the persistent disk of a description as a copy of an image, of the size that is wanted, without keys.
+
+    Its record has the modules that are in it, but for an image of the user's own, where none are ours.
+    """
 
     def fill(path: Path) -> None:
         disk.run_copy(base, path, None, b"", "", log)
         if description.disk_size is not None:
             extfs.resize(path, description.disk_size, log)
 
-    return persistent.make(description, fill, modules=noted_hash(modules))
+    ours = description.rootfs in {disk.TINY, disk.DEBIAN} or disk.is_tar(Path(description.rootfs))
+    return persistent.make(description, fill, **({"modules": noted_hash(modules)} if ours else {}))

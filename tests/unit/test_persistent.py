@@ -287,6 +287,22 @@ def test_a_damaged_record_is_named(home: Path) -> None:
         persistent.find("work")
 
 
+@pytest.mark.parametrize("kind", ["tiny", "tar file", "image"])
+def test_modules_are_replaced_where_they_are_ours(home: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Of a second boot, with another Linux; an ext4 image is as the user made it."""
+    image, tar = make_image(home / "image"), pack_modules(home / "packed", {"a.ko": b"a"})
+    wanted = described(rootfs={"tiny": "tiny", "tar file": str(tar), "image": str(image)}[kind])
+    replaced: list[Path] = []
+    monkeypatch.setattr(extfs, "replace_modules", lambda disk, modules, log: replaced.append(modules))
+    run = RunDirectory("test")
+    for name in ("one", "one", "two", "two"):
+        (home / name).write_bytes(name.encode())
+        _, held = root_disk.of_run(wanted, image, home / name, userland.Userland(None, systemd=False), run, keys.make())
+        assert held is not None
+        os.close(held)
+    assert replaced == ([] if kind == "image" else [home / "two"])
+
+
 def test_a_persistent_disk_grows_and_does_not_shrink(home: Path) -> None:
     disk = made(home)
     persistent.revive(disk, described(disk_size=32 * MIB), home / "log")
