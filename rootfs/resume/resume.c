@@ -34,7 +34,7 @@ static const int64_t SECOND = 1000000000;
 /* Polls of POLL_NS until nobody is logged in, and until the SSH server listens with the new keys. */
 enum { POLL_NS = 10000000, POLLS = 6000 };
 
-/* Written by the orchestrator (orchestration/machine/message.py), but for magic and phase. */
+/* Written by the orchestrator (orchestration/machine/incoming.py), but for magic and phase. */
 struct message {
 	uint8_t magic[MAGIC_SIZE];
 	uint32_t phase;
@@ -156,21 +156,29 @@ static void set_clock(const struct message *page, int64_t stored)
 		fail("clock_settime");
 }
 
+/*
+ * Has a shell run the message's commands. It reads them from a pipe, which takes a whole page: they have a key, and any
+ * program may read the arguments of another, also while the shell waits for the disk.
+ */
 static void run_script(const struct message *page)
 {
-	char text[sizeof(page->script) + 1] = { 0 };
-	int status;
+	size_t size = page->size < sizeof(page->script) ? page->size : sizeof(page->script);
+	int commands[2], status;
 	pid_t child;
 
-	memcpy(text, page->script, page->size < sizeof(page->script) ? page->size : sizeof(page->script));
+	if (pipe(commands) || write(commands[1], page->script, size) != (ssize_t)size)
+		fail("the commands cannot be passed on");
 	child = fork();
 	if (!child) {
-		execl("/bin/sh", "sh", "-c", text, (char *)NULL);
+		dup2(commands[0], STDIN_FILENO);
+		close(commands[1]);
+		execl("/bin/sh", "sh", (char *)NULL);
 		_exit(127);
 	}
+	close(commands[0]);
+	close(commands[1]);
 	if (child < 0 || waitpid(child, &status, 0) != child || status)
 		fail("the keys cannot be made anew");
-	explicit_bzero(text, sizeof(text));
 }
 
 static void tell(const char *text)

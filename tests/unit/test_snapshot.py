@@ -333,7 +333,7 @@ def test_the_guests_commands_replace_both_keys(tmp_path: Path, login: userland.L
     (tmp_path / "run").mkdir()
     (tmp_path / f"run/{Path(login.program).name}.pid").write_text(f"{server.pid}\n")
     text = re.sub(r"(?<= )/(?=etc/|root/|run/)", f"{tmp_path}/", snapshot.script(login, new))
-    subprocess.run(["sh", "-c", text], check=True, timeout=60)
+    subprocess.run(["sh"], input=text, text=True, check=True, timeout=60)
     assert server.wait(30) == -1
     assert (tmp_path / login.host_key[1:]).read_bytes() == new.host_files[login.openssh]
     assert (tmp_path / login.authorized[1:]).read_text() == f"ssh-ed25519 AAAA me@home\n{new.client_line} quoll\n"
