@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -27,6 +28,8 @@ MANIFEST = "manifest.json"
 # The version of what keys are made of, in a file of the cache. Entries of an older one are not found by today's keys.
 VERSION, VERSION_FILE = 2, "version"
 CHUNK = 1 << 20
+# Bytes from which on a file takes longer to be written than the clock of its status takes to go on.
+LARGE = 64 << 20
 # How the names of folders begin that become entries, and of those that hold a root file system's files meanwhile.
 MAKING, TREE = ".making-", "quoll-tree-"
 # Before the noted hash of a file with holes, which need not be read.
@@ -81,13 +84,27 @@ def noted_hash(path: Path) -> str:
     return str(json.loads(manifest.read_text())[path.name]) if manifest.exists() else hash_file(path)
 
 
+@functools.lru_cache(maxsize=16)
+def hash_once(path: Path, device: int, inode: int, size: int, changed: int) -> str:
+    """Return hash_file() of a file, which this process reads once as long as its status is the same."""
+    return hash_file(path)
+
+
+def hash_input(path: Path) -> str:
+    """Return hash_file() of a file that a key is made from. Linux' source, which is large, is in several keys."""
+    found = path.stat()
+    if found.st_size < LARGE:
+        return hash_file(path)
+    return hash_once(path, found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
+
+
 def key_of(*parts: str, files: Iterable[Path] = (), base: Path | None = None) -> str:
     """Return a key made from strings and from the names (below base) and contents of files, wherever they are."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.encode() + b"\0")
     for name, path in sorted((str(path.relative_to(base)) if base else path.name, path) for path in files):
-        digest.update(f"{name}\0{hash_file(path)}\0".encode())
+        digest.update(f"{name}\0{hash_input(path)}\0".encode())
     return digest.hexdigest()[:32]
 
 

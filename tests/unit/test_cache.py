@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.base import doctor
+from orchestration.base import cache, doctor
 from orchestration.base.cache import Cache, key_of, noted_hash, recipe
 from orchestration.base.errors import InfrastructureError
 
@@ -125,6 +125,20 @@ def test_keys_depend_on_names_contents_and_order_of_strings(tmp_path: Path) -> N
     two.write_text("y")
     assert key_of("a", "b", files=[two]) not in keys
     assert key_of(files=[one, two]) == key_of(files=[two, one])
+
+
+def test_a_large_file_of_several_keys_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    real = cache.hash_file
+    monkeypatch.setattr(cache, "hash_file", lambda path: read.append(path) or real(path))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(cache, "LARGE", 4)
+    source = tmp_path / "source"
+    source.write_text("12345")
+    first = [cache.key_of(name, files=[source]) for name in "ab"]
+    assert read == [source]
+    source.write_text("123456")
+    assert cache.key_of("a", files=[source]) not in first
+    assert read == [source, source]
 
 
 def test_a_key_does_not_tell_where_files_are(tmp_path: Path) -> None:
