@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.base import tools
-from orchestration.base.cache import Cache, hash_file, key_of, noted_hash, recipe
+from orchestration.base.cache import Cache, hash_file, key_of, note, noted_hash, recipe
 from orchestration.base.errors import InfrastructureError, UsageError
 from orchestration.base.rundir import RunDirectory
 from orchestration.build import disk, dtb, image, resume, system
@@ -93,7 +93,8 @@ def parts_of(description: Description, made: Artefacts) -> dict[str, str]:
         "boot arguments": f"{boot.BOOTARGS} {made.userland.bootargs}",
         "L4 and servers": hash_file(made.bare / "manifest.json"),
         "Linux": noted_hash(made.linux / "vmlinux"),
-        "disk": noted_hash(made.disk),
+        # A user's image is no file of an entry, whatever lies beside it.
+        "disk": note(made.disk) if made.disk == Path(description.rootfs) else noted_hash(made.disk),
         "boot image": recipe(*(Path(str(module.__file__)) for module in (image, dtb, system, boot))),
         "way to make it": recipe(Path(__file__), Path(incoming.__file__)) + hash_file(resume.SOURCE),
     }

@@ -83,6 +83,19 @@ def test_what_belongs_to_a_run_makes_no_other_snapshot(built: Artefacts) -> None
     assert snapshot.parts_of(one, built) != snapshot.parts_of(shared[0], built)
 
 
+@pytest.mark.usefixtures("known_qemu")
+def test_a_users_image_is_known_by_its_content(built: Artefacts, tmp_path: Path) -> None:
+    """Also in a folder with a file that is called as an entry's list of hashes, such as docker save makes."""
+    description = Description(arch="x86_64", snapshot=True, rootfs=str(built.disk))
+    (built.disk.parent / "manifest.json").write_text('{"disk.ext4": "1"}')
+    before = snapshot.parts_of(description, built)
+    built.disk.write_text("other")
+    after = snapshot.parts_of(description, built)
+    assert [name for name in before if before[name] != after[name]] == ["disk"]
+    (built.disk.parent / "manifest.json").write_text("[]")
+    assert snapshot.parts_of(description, built) == after
+
+
 def make_entry(cache: Cache, name: str, parts: dict[str, str], age: float = 0.0) -> Path:
     entry = cache.get(snapshot.KIND, name, lambda folder: snapshot.write_notes(folder, {"parts": parts}))
     os.utime(entry, (time.time() - age,) * 2)
