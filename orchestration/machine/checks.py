@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import stat
+import tempfile
 from pathlib import Path
 
 from orchestration.base.arch import Arch
@@ -78,7 +79,9 @@ def check_share(share: Share) -> None:
                          "without :rw it is to be read")
     if security_model(share) == "mapped-xattr":
         try:
-            os.listxattr(share.folder)
+            # A file without a name. To list attributes works on any file system.
+            with tempfile.TemporaryFile(dir=share.folder) as probe:
+                os.setxattr(probe.fileno(), "user.virtfs.mode", bytes(4))
         except OSError as error:
             raise UsageError(f"cannot share {share.folder} with :rw as root: its file system has no attributes, where "
                              "owners and modes of the guest would be kept", "run it as another user") from error

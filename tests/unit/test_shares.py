@@ -84,10 +84,10 @@ def test_only_a_folder_that_can_be_read_is_shared(tmp_path: Path, monkeypatch: p
 
 
 def test_root_shares_to_write_only_where_attributes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: object) -> list[str]:
+    def refuse(*arguments: object) -> None:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(os, "listxattr", refuse)
+    monkeypatch.setattr(os, "setxattr", refuse)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     checks.check(described(str(tmp_path)))
     with pytest.raises(UsageError, match="no attributes"):
