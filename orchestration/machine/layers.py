@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import tomllib
@@ -34,9 +35,14 @@ class Layer:
     folder: Path = Path()
     text: str | None = None
 
+    @functools.cached_property
+    def lines(self) -> dict[str, int]:
+        """Return the line of each key of a file."""
+        return lines_of(self.text or "")
+
     def origin(self, key: str) -> str:
         """Return where the layer has a key, for --show-config."""
-        return self.name if self.text is None else f"{self.name}:{line_of(self.text, key)}"
+        return self.name if self.text is None else f"{self.name}:{self.lines[key]}"
 
     def complaint(self, key: str, said: str) -> UsageError:
         """Return the error of a key."""
@@ -68,23 +74,23 @@ def toml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def line_of(text: str, key: str) -> int:
-    """Return the number of the line in which a key of a valid TOML file stands.
+def lines_of(text: str) -> dict[str, int]:
+    """Return the number of the line in which each key of a valid TOML file stands; tomllib tells no places.
 
-    It is the line after the longest beginning of the file that is valid and does not have the key: tomllib tells no
-    places.
+    A statement is the shortest run of lines that is valid by itself.
     """
-    lines = text.splitlines()
-    before = 0
-    for count in range(1, len(lines) + 1):
+    found: dict[str, int] = {}
+    lines = text.split("\n")
+    first = 0
+    for end in range(1, len(lines) + 1):
         try:
-            found = tomllib.loads("\n".join(lines[:count]))
+            keys = tomllib.loads("\n".join(lines[first:end]))
         except tomllib.TOMLDecodeError:
             continue
-        if key in found:
-            break
-        before = count
-    return before + 1
+        for key in keys:
+            found.setdefault(key, first + 1)
+        first = end
+    return found
 
 
 def files() -> list[Path]:
