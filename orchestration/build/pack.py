@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections import deque
@@ -110,6 +111,12 @@ def unpack(plan: Plan, tree: Path) -> None:
     whole = [] if "FAKEROOTKEY" in os.environ else ["--xattrs", "--xattrs-include=*"]
     subprocess.run(["tar", "--force-local", "-C", str(tree), "--numeric-owner", "--same-owner", "-p", *whole,
                     "--anchored", *(f"--exclude={name}" for name in DEVICES), "-xf", plan.archive], check=True)
+    for path in tree.rglob("*") if not whole else ():
+        # A file that its owner may not read, such as Fedora's shadow, mke2fs cannot either; fakeroot, when it is asked
+        # to give the file the mode that it has, lets it.
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode) and not mode & stat.S_IRUSR:
+            path.chmod(stat.S_IMODE(mode))
 
 
 def forget_times(tree: Path, epoch: int) -> None:

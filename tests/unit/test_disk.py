@@ -148,11 +148,11 @@ def test_links_and_special_files_of_a_tar_file_stay_inside(tmp_path: Path) -> No
     device.devmajor = 8
     tree = systemd_tree(tmp_path / "tree")
     found = find(tmp_path, archive_of(tmp_path / "root.tar", tree, device, member("srv/pipe", tarfile.FIFOTYPE),
-                                      member("usr/bin/su", mode=0o4755),
+                                      member("usr/bin/su", mode=0o4755), member("etc/shadow", mode=0),
                                       member("srv/link", tarfile.LNKTYPE, "./usr/sbin/sshd")))
     image = userland.Image(found.image)
     assert [image.look(f"/srv/{name}")[0] for name in ("disk", "pipe", "link")] == ["block special", "FIFO", "regular"]
-    assert image.look("/usr/bin/su")[1] == 0o4755
+    assert [image.look(name)[:2] for name in ("/usr/bin/su", "/etc/shadow")] == [("regular", 0o4755), ("regular", 0)]
     for number, bad in enumerate(([member("out", tarfile.SYMTYPE, str(outside)), member("out/new")],
                                   [member("hard", tarfile.LNKTYPE, str(outside / "file"))])):
         file = archive_of(tmp_path / f"bad-{number}.tar", tree, *bad)
