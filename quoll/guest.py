@@ -23,9 +23,12 @@ from quoll.errors import CommandError, CommandTimeout
 
 # Seconds in which a guest kills a command that did not end.
 KILL_LIMIT = 60.0
-# Variable that the processes of a command have, so that all of them are found.
+# Variable by which the processes of a command are found: its shell, and programs of a BusyBox that are forks of the
+# shell, have it in their arguments, other programs in their environment.
 MARK = "QUOLL_COMMAND"
-KILL = 'for place in $(grep -ls {mark} /proc/[0-9]*/environ); do kill -9 "$(basename "${{place%/*}}")"; done'
+# The pattern's last character is in brackets, so that the arguments of the shell that runs this do not match.
+KILL = ("for place in $(grep -ls '{mark}[{last}]' /proc/[0-9]*/environ /proc/[0-9]*/cmdline); do "
+        'kill -9 "$(basename "${{place%/*}}")"; done')
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 Word = str | bytes | os.PathLike[str]
@@ -164,7 +167,7 @@ class Guest:
     def kill(self, token: str, command: str | Sequence[Word], limit: float) -> None:
         """Kill the processes of a command; raise HangError with a dossier when the guest does not even do that."""
         try:
-            self.session.shell_run(KILL.format(mark=f"{MARK}={token}"), limit=KILL_LIMIT)
+            self.session.shell_run(KILL.format(mark=f"{MARK}={token[:-1]}", last=token[-1]), limit=KILL_LIMIT)
         except HangError as error:
             raise self.session.hang("command", limit, f"neither the command ended in {limit:g} s nor a second one "
                                     f"that kills it: {shown(command)}") from error

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.base.arch import Arch
-from quoll import Guest
+from quoll import CommandTimeout, Guest
 
 GUEST_PROGRAMS = Path(__file__).parent / "guest"
 PROGRAMS = ("fork_exec", "signals", "registers", "threads", "memory", "trace", "clocks", "sockets", "user_end",
@@ -44,6 +44,14 @@ def test_arguments_come_through_exactly(guest: Guest) -> None:
 
 def test_a_signal_becomes_128_plus_its_number(guest: Guest) -> None:
     assert guest.run(["sh", "-c", "kill -9 $$"]).returncode == 137
+
+
+@pytest.mark.parametrize("command", ["sleep 987 & (sleep 987; true) & yes", ["sleep", "987"], "while true; do :; done"])
+def test_a_command_beyond_its_limit_is_killed_with_all_that_it_started(guest: Guest, command: str | list[str]) -> None:
+    with pytest.raises(CommandTimeout):
+        guest.run(command, timeout=3)
+    left = guest.run(["ps"]).text.splitlines()
+    assert not [line for line in left if "sleep 987" in line or "yes" in line or "do :" in line]
 
 
 def test_output_and_errors_stay_apart(guest: Guest) -> None:
