@@ -123,6 +123,21 @@ static bool resume_one(struct kept_queue *queue, u16 n, u16 token)
 	return slot_is_whole(queue, slot) && l4_read_once(queue->avail->ring[n % queue->size]) == slot;
 }
 
+/* Whether all that the device has given back and nobody has taken is out, each request once. */
+static bool completions_fit(const struct kept_queue *queue)
+{
+	u16 end = l4_load_acquire(&queue->used->idx), at;
+	u32 out = queue->out, slot;
+
+	for (at = queue->used_idx; at != end; at++) {
+		slot = l4_read_once(queue->used->ring[at % queue->size].id);
+		if (slot >= KEPT_SLOTS || !(out & 1U << slot))
+			return false;
+		out &= ~(1U << slot);
+	}
+	return true;
+}
+
 int kept_queue_resume(struct kept_queue *queue, u16 first)
 {
 	u16 shown = l4_load_acquire(&queue->avail->idx), count = 0, i;
@@ -140,9 +155,10 @@ int kept_queue_resume(struct kept_queue *queue, u16 first)
 			return -1;
 	queue->avail_idx = shown;
 	queue->used_idx = (u16)(shown - slots_in(queue->out));
-	/* The device may be ahead by those that it has done since, and by no more. */
-	if ((u16)(l4_load_acquire(&queue->used->idx) - queue->used_idx) > slots_in(queue->out))
+	if (!completions_fit(queue))
 		return -1;
+	/* The driver asks for all interrupts, always: a flag that says otherwise is a stray store's. */
+	l4_write_once(queue->avail->flags, 0);
 	kept_queue_ring(queue);
 	return count;
 }

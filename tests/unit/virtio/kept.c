@@ -221,13 +221,14 @@ static void test_changed(void)
 	static struct life life;
 	unsigned int turn;
 
-	for (turn = 0; turn < 6; turn++) {
+	for (turn = 0; turn < 9; turn++) {
 		start();
 		seen = pending_count = 0;
 		life_begin(&life);
 		life_go_on(&life, 8);
 		device_turn();
 		life_go_on(&life, 8);
+		device_turn();
 		kept_queue_place(&life.queue, shared->memory, PADDR, RING, &doorbell);
 		switch (turn) {
 		case 1: /* what the device is to do */
@@ -244,8 +245,20 @@ static void test_changed(void)
 			break;
 		case 5: /* what is kept at all */
 			device.record->valid ^= 1;
+			break;
+		case 6: /* which one is done: one that the device does not have */
+			device.used->ring[(u16)(device.used->idx - 1) % RING].id ^= 8;
+			break;
+		case 7: /* or one twice */
+			device.used->ring[device.used->idx % RING] =
+				device.used->ring[(u16)(device.used->idx - 1) % RING];
+			device.used->idx++;
+			break;
+		case 8: /* whether the device interrupts; this can be mended */
+			device.avail->flags = VRING_AVAIL_NO_INTERRUPT;
 		}
-		expect((kept_queue_resume(&life.queue, (u16)shared->back) >= 0) == !turn);
+		expect((kept_queue_resume(&life.queue, (u16)shared->back) >= 0) == (turn == 0 || turn == 8));
+		expect(turn != 8 || !device.avail->flags);
 	}
 }
 
