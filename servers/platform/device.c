@@ -14,14 +14,17 @@ static void claim_serial(struct device *device, unsigned int instance)
 	board_serial(device);
 }
 
-static void claim_disk(struct device *device, unsigned int instance) { virtio_claim(device, 0x1042, instance); }
+static void claim_disk(struct device *device, unsigned int instance) { virtio_claim(device, 0x1042, 0x1001, instance); }
 
-static void claim_network_card(struct device *device, unsigned int instance) { virtio_claim(device, 0x1041, instance); }
+static void claim_network_card(struct device *device, unsigned int instance)
+{
+	virtio_claim(device, 0x1041, 0x1000, instance);
+}
 
 /* What its guest relies on would be lost by a stop: it runs on between two lives of its driver. */
 static void claim_shared_folder(struct device *device, unsigned int instance)
 {
-	virtio_claim(device, 0x1049, instance);
+	virtio_claim(device, 0x1049, 0x1009, instance);
 	device->stop = NULL;
 }
 

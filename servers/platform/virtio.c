@@ -8,7 +8,6 @@
 #include "virtio.h"
 
 #define VENDOR_VIRTIO 0x1af4
-#define TRANSITIONAL  0x41 /* so much less are the ids of transitional disks and network cards: section 4.1.2.1 */
 
 /* struct virtio_pci_cap: section 4.1.4. */
 enum { CFG_TYPE = 3, CFG_BAR = 4, CFG_OFFSET = 8, CFG_LENGTH = 12, CFG_NOTIFY_MULTIPLIER = 16 };
@@ -54,12 +53,12 @@ static void stop(struct device *device)
 	reset(device);
 }
 
-void virtio_claim(struct device *device, u16 device_id, unsigned int instance)
+void virtio_claim(struct device *device, u16 modern, u16 transitional, unsigned int instance)
 {
 	unsigned int cap = 0, msix = 0, limit = PCI_CAPS, found = 0, type;
 
-	if (!pci_find(device, VENDOR_VIRTIO, device_id, instance)) {
-		if (pci_find(device, VENDOR_VIRTIO, device_id - TRANSITIONAL, 0))
+	if (!pci_find(device, VENDOR_VIRTIO, modern, instance)) {
+		if (pci_find(device, VENDOR_VIRTIO, transitional, 0))
 			fail("%s is a transitional device, and only modern ones are driven: add disable-legacy=on",
 			     device->name);
 		if (instance)

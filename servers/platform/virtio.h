@@ -6,9 +6,9 @@
 #include "device.h"
 
 /*
- * Find the device with this PCI device id, the one after `instance` others of the same, and add its registers and
- * interrupt to its resources, or fail().
+ * Find the device with the PCI device id `modern`, the one after `instance` others of the same, and add its registers
+ * and interrupt to its resources, or fail(). transitional: the id of those that are not driven (section 4.1.2.1).
  */
-void virtio_claim(struct device *device, u16 device_id, unsigned int instance);
+void virtio_claim(struct device *device, u16 modern, u16 transitional, unsigned int instance);
 
 #endif

@@ -149,12 +149,12 @@ def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..
     def boot(type_line: str = "q", servers: dict[str, Path] | None = None, ram: int = RAM,
              change: Callable[[Config], Config] = lambda config: config, archive: bytes = b"",
              answers: Mapping[str, str] = MappingProxyType({}), guest: Path = test_guest,
-             more: tuple[Disk, ...] = ()) -> Outcome:
+             more: tuple[Disk, ...] = (), shares: int = 0) -> Outcome:
         abi = quoll.abi(arch)
         disk, initrd = tmp_path / "disk", tmp_path / "boot.img"
         disk.write_bytes(b"".join(n.to_bytes(4, "little").ljust(4096, b"\0") for n in range(BLOCKS)))
         programs = {name: bare / name for name in quoll.SERVERS} | (servers or {}) | {"linux": guest}
-        described = system.servers(disks=len(more))
+        described = system.servers(disks=len(more), shares=shares)
         tree = dtb.compile_tree(abi, "", ram, bytes(64), servers=described)
         blobs = {"dtb": tree} | ({image.INITRD: archive} if archive else {})
         initrd.write_bytes(image.pack(arch, abi, programs, blobs, ram, described))
@@ -300,9 +300,11 @@ def test_hostile_drivers_of_two_disks_harm_only_themselves(run: Callable[..., Ou
     assert results(outcome) == PASSED
 
 
-def test_a_disk_that_the_machine_lacks_is_told(run: Callable[..., Outcome], second: tuple[Disk, ...]) -> None:
+def test_a_device_that_the_machine_lacks_is_told(run: Callable[..., Outcome], second: tuple[Disk, ...]) -> None:
     outcome = run(more=second, change=lambda config: replace(config, disks=()))
     assert "root: error: the machine has no virtio-blk-pci number 2" in outcome.log
+    extra = "-fsdev", "local,id=f,path=.,security_model=none", "-device", "virtio-9p-pci,fsdev=f,mount_tag=f"
+    assert "9p-pci is a transitional device" in str(run(shares=1, change=lambda was: replace(was, extra=extra)).log)
 
 
 def test_a_server_that_keeps_dying_is_backed_off(run: Callable[..., Outcome], crashing: Callable[..., Path]) -> None:
