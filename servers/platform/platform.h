@@ -9,8 +9,8 @@
 void platform_init(void);
 
 /*
- * Find a device by what it is ("disk", "network card", "serial line") and which of these it is, in the order of the
- * bus, and make it usable for a driver, or fail().
+ * Find a device by what it is ("disk", "network card", "shared folder", "serial line") and which of these it is, in
+ * the order of the bus, and make it usable for a driver, or fail().
  */
 void platform_claim(struct device *device, const char *what, unsigned int instance);
 

@@ -14,10 +14,11 @@ bool running;
 static struct guest_chain chain;
 static struct dma_buffer buffers[CHAIN_MAX]; /* of chain */
 static u16 buffers_max;                      /* that the driver takes in one request */
+static bool resumable;                       /* a former life may have left the device at work */
 
 static void stop(void)
 {
-	running = false;
+	running = resumable = false;
 	driver_stop();
 	memset(flight, 0, sizeof(flight));
 	watch_reset();
@@ -98,12 +99,13 @@ static void number_requests(void)
 static void start(void)
 {
 	number_requests();
-	if (!info->restarts || !resume()) {
+	if (!resumable || !resume()) {
 		stop();
 		number_requests();
 		driver_start(backend.negotiated & front.features);
 	}
 	running = true;
+	resumable = false;
 }
 
 /* Hand the guest's requests to the driver. Returns whether one must wait for room there. */
@@ -202,6 +204,7 @@ void front_serve(u64 offered, u16 longest, const void *config)
 	u16 before;
 
 	buffers_max = longest;
+	resumable = info->restarts;
 	backend_init(&backend, info,
 	             &(struct backend_device){
 			     .device_id = front.device_id,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The operations of a driver whose device works through queues of requests: disks (block.h), network cards
- * (net.h), folders (9p.h).
- * A front (fronts/) calls them.
+ * The operations of a driver whose device works through queues of requests: disks (block.h), network cards (net.h),
+ * folders (9p.h). A front (fronts/) calls them.
  *
  * A program is one front and one driver, and the build links them: an operation is the function of that name, not a
  * pointer in a table, so a call costs what a call costs and no stray store can change where it goes. One thread calls
@@ -29,10 +28,10 @@
 void driver_start(u64 features);
 
 /*
- * Go on with the device as this program's last life left it: running, perhaps with requests. first: token of the oldest
- * request that has not gone back to the guest. Tokens go up by one with each request, modulo DRIVER_TOKENS. Returns how
- * many requests from first on the device was given, which complete like others, or -1: then it must be stopped, and
- * started.
+ * Go on with the device as this program's last life left it: running, perhaps with requests. Asked for each queue, in
+ * order, at most once in a life. first: token of the oldest request that has not gone back to the guest. Tokens go up
+ * by one with each request, modulo DRIVER_TOKENS. Returns how many requests from first on the device was given, which
+ * complete like others, or -1, for queue 0 if for any: then the device must be stopped, and started.
  */
 int driver_resume(unsigned int queue, u16 first);
 
