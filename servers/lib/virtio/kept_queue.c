@@ -14,15 +14,10 @@
 #define NOTE_CHECK   48
 #define CHECKED      ((1UL << NOTE_CHECK) - 1)
 
-/* Where things are in the first page; tables follow in the pages after it. */
-static size_t used_offset(u16 size) { return (16UL * size + 6 + 2UL * size + 63) & ~63UL; }
+/* The record is behind the ring in the first page; tables follow in the pages after it. */
+#define RECORD_OFFSET(size) ((VRING_BYTES(size) + 63) & ~63UL)
 
-static size_t record_offset(u16 size) { return (used_offset(size) + 6 + 8UL * size + 63) & ~63UL; }
-
-_Static_assert((((18 * KEPT_LONGEST + 6 + 63) & ~63) + 6 + 8 * KEPT_LONGEST + 63) / 64 * 64 +
-                               sizeof(struct kept_record) <=
-                       L4_PAGE_SIZE,
-               "ring and record fit a page");
+_Static_assert(RECORD_OFFSET(KEPT_LONGEST) + sizeof(struct kept_record) <= L4_PAGE_SIZE, "ring and record fit a page");
 _Static_assert(KEPT_TOKENS % KEPT_SLOTS == 0 && KEPT_SLOTS < 32, "tokens and slots go around together");
 
 size_t kept_queue_bytes(void) { return L4_PAGE_SIZE + KEPT_SLOTS * sizeof(struct vring_desc[KEPT_LONGEST]); }
@@ -33,13 +28,13 @@ void kept_queue_place(struct kept_queue *queue, void *memory, u64 paddr, u16 siz
 
 	*queue = (struct kept_queue){
 		.desc = memory,
-		.avail = (void *)(page + 16UL * size),
-		.used = (void *)(page + used_offset(size)),
-		.record = (void *)(page + record_offset(size)),
+		.avail = (void *)(page + VRING_AVAIL_OFFSET(size)),
+		.used = (void *)(page + VRING_USED_OFFSET(size)),
+		.record = (void *)(page + RECORD_OFFSET(size)),
 		.tables = (void *)(page + L4_PAGE_SIZE),
 		.desc_paddr = paddr,
-		.avail_paddr = paddr + 16UL * size,
-		.used_paddr = paddr + used_offset(size),
+		.avail_paddr = paddr + VRING_AVAIL_OFFSET(size),
+		.used_paddr = paddr + VRING_USED_OFFSET(size),
 		.tables_paddr = paddr + L4_PAGE_SIZE,
 		.doorbell = doorbell,
 		.size = size,

@@ -7,10 +7,7 @@
 
 #define DIRECT_MAX 8 /* descriptors in the ring; a longer request gets a table, so that others find room */
 
-/* The used ring lies behind descriptors and available ring with its event field, aligned as section 2.7 asks. */
-static size_t used_offset(u16 size) { return (16UL * size + 6 + 2UL * size + 63) & ~63UL; }
-
-size_t virtqueue_bytes(u16 size) { return used_offset(size) + 6 + 8UL * size; }
+size_t virtqueue_bytes(u16 size) { return VRING_BYTES(size); }
 
 void virtqueue_init(struct virtqueue *queue, void *memory, u64 paddr, u16 number, u16 size, volatile u16 *doorbell)
 {
@@ -19,11 +16,11 @@ void virtqueue_init(struct virtqueue *queue, void *memory, u64 paddr, u16 number
 	memset(memory, 0, virtqueue_bytes(size));
 	memset(queue, 0, sizeof(*queue));
 	queue->desc = memory;
-	queue->avail = (void *)((char *)memory + 16UL * size);
-	queue->used = (void *)((char *)memory + used_offset(size));
+	queue->avail = (void *)((char *)memory + VRING_AVAIL_OFFSET(size));
+	queue->used = (void *)((char *)memory + VRING_USED_OFFSET(size));
 	queue->desc_paddr = paddr;
-	queue->avail_paddr = paddr + 16UL * size;
-	queue->used_paddr = paddr + used_offset(size);
+	queue->avail_paddr = paddr + VRING_AVAIL_OFFSET(size);
+	queue->used_paddr = paddr + VRING_USED_OFFSET(size);
 	queue->number = number;
 	queue->size = size;
 	queue->free_count = size;

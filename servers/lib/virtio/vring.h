@@ -45,4 +45,12 @@ struct vring_used {
 	struct vring_used_elem ring[];
 };
 
+/*
+ * Where the parts of a device's ring are in its memory: descriptors, the available ring with its event field, then the
+ * used ring, aligned as section 2.7 asks, with its event field.
+ */
+#define VRING_AVAIL_OFFSET(size) (sizeof(struct vring_desc) * (size))
+#define VRING_USED_OFFSET(size)  ((VRING_AVAIL_OFFSET(size) + 6 + 2UL * (size) + 63) & ~63UL)
+#define VRING_BYTES(size)        (VRING_USED_OFFSET(size) + 6 + 8UL * (size))
+
 #endif
