@@ -4,8 +4,6 @@
  * order. Usage: kept NAME SEED; silence is success.
  */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -14,12 +12,13 @@
 
 #include <virtio/kept_queue.h>
 
+#include "host.h"
+
 #define RING    128
 #define PADDR   0x40000UL
 #define MEMORY  0x10000UL
 #define STEPPED 120    /* requests while the driver goes by single instructions */
 #define MANY    150000 /* more than indices of 16 bits count */
-#define SKIPPED 77
 
 /* What the driver's lives, the device and the guest share. */
 static struct shared {
@@ -33,21 +32,6 @@ static volatile u16 doorbell;
 static struct kept_queue device; /* where the ring is */
 static unsigned int seen;        /* requests that the device has taken */
 static unsigned int pending[KEPT_SLOTS], pending_count;
-
-void l4_printf(const char *format, ...) {}
-void l4_die(const char *format, ...)
-{
-	fprintf(stderr, "l4_die: %s\n", format);
-	abort();
-}
-
-#define expect(condition)                                                       \
-	do {                                                                    \
-		if (!(condition)) {                                             \
-			fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
-			exit(1);                                                \
-		}                                                               \
-	} while (0)
 
 static u32 answer(unsigned int number) { return number * 3 + 1; }
 

@@ -6,8 +6,6 @@
  */
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -15,6 +13,8 @@
 
 #include <virtio/backend.h>
 #include <virtio/virtqueue.h>
+
+#include "host.h"
 
 #define RAM      (2UL << 20)
 #define PAGE_GPA 0x1000UL
@@ -31,18 +31,6 @@ static struct l4_server_info info = { .resource_count = 2,
 static struct backend backend;
 static struct virtqueue driver;
 static u16 doorbell;
-
-/* libl4's printing goes nowhere here. */
-void l4_printf(const char *format, ...) {}
-void l4_die(const char *format, ...) { abort(); }
-
-#define expect(condition)                                                       \
-	do {                                                                    \
-		if (!(condition)) {                                             \
-			fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
-			exit(1);                                                \
-		}                                                               \
-	} while (0)
 
 static void make_ram(void)
 {
