@@ -51,7 +51,7 @@ def stopped(event: object) -> None:
 
 
 class Server(gdb.Command):  # type: ignore[misc]
-    """server NAME: use the symbols of a server (root, console, block, net)."""
+    """server NAME: use the symbols of the root pager (root) or of a server (console, block, net, 9p)."""
 
     def __init__(self) -> None:
         """Name it."""
