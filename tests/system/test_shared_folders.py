@@ -16,6 +16,7 @@ import pytest
 
 from orchestration.base.errors import InfrastructureError
 from orchestration.base.rundir import RunDirectory
+from orchestration.build import system
 from orchestration.faults import inject
 from orchestration.faults import plan as plans
 from orchestration.inspect.gdbstub import Stub
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 LARGE = 5_000_001
 # Where a 9p server notes, in its DMA memory, that there is something to go on with (servers/lib/virtio/kept_queue.c).
 RECORD = 3456
+# queue_size among the registers of virtio 1.2, section 4.1.4.3.
+QUEUE_SIZE = 24
 
 
 @pytest.fixture(scope="module")
@@ -162,15 +165,19 @@ def test_files_stay_open_when_the_server_is_killed_and_errors_come_when_its_devi
     injector = inject.Injector(made.arch, made.abi, "9p", made.bare / "9p")
     entry, = (address for address, name in injector.program.functions if name == "backend_peek")
 
-    def kill(*, lose: bool) -> str:
+    def kill(spoilt: str = "") -> str:
         deaths = len(sharing.deaths)
         # A reader keeps the server at work until the debugger has met it.
         sharing.shell_run("while :; do ls -R /data/w /mnt; done > /dev/null 2>&1 & echo $! > /run/reader")
         with Stub(sharing.machine) as stub:
             page = injector.arrive(stub, entry, 1)
             assert page is not None
-            if lose:
+            if spoilt == "record":
                 stub.write(made.abi.SERVER_DMA_VADDR + RECORD, bytes(8))
+            elif spoilt == "size of the ring":
+                common = next(one for one in system.resources(made.abi, page, made.abi.RESOURCE_REGISTERS)
+                              if one["type"] == made.abi.REGISTERS_VIRTIO_COMMON)
+                assert injector.store(stub, common["vaddr"] + QUEUE_SIZE, 1, 8)
             injector.kill(stub, plans.Plan("9p", "kill", 0, 0, 1, 0, 0), page)
         sharing.wait_for(lambda: len(sharing.deaths) > deaths, "the death of 9p", 60)
         out(sharing, "kill $(cat /run/reader)")
@@ -178,14 +185,15 @@ def test_files_stay_open_when_the_server_is_killed_and_errors_come_when_its_devi
 
     out(sharing, "cd /data/w; { while sleep 0.1; do echo line; done > lines; } 2> /run/errors & echo $! > /run/writer")
     for _ in range(2):
-        kill(lose=False)
+        kill()
     out(sharing, "sleep 1; kill $(cat /run/writer); ! [ -s /run/errors ] && [ $(grep -c line /data/w/lines) -ge 5 ]")
-    # Two servers run one program, and either may have been met.
-    lost = "/data/w" if kill(lose=True).startswith("9p2") else "/mnt/read*s"
-    assert out(sharing, f"timeout 20 ls {lost}/ 2>&1", status=1)
-    command = shares.mounting(sharing.machine.config.shares)
-    out(sharing, f"umount -l /data/w /mnt/read*s; {command}")
-    assert "hello" in out(sharing, f"ls {lost}/")
+    for spoilt in ("record", "size of the ring"):
+        # Two servers run one program, and either may have been met.
+        lost = "/data/w" if kill(spoilt).startswith("9p2") else "/mnt/read*s"
+        assert out(sharing, f"timeout 20 ls {lost}/ 2>&1", status=1)
+        command = shares.mounting(sharing.machine.config.shares)
+        out(sharing, f"umount -l /data/w /mnt/read*s; {command}")
+        assert "hello" in out(sharing, f"ls {lost}/")
 
 
 def test_a_folder_that_cannot_be_mounted_is_named(description: Description, made: boot.Artefacts, progress: Progress,

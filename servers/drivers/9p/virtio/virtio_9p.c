@@ -31,7 +31,8 @@ static void enable_queue(void)
 	virtio_pci_enable_queue(&pci, 0, &registers);
 }
 
-static void find_queue(void)
+/* Put the ring where it is, as long as the device's register says. False: there is none, or no room for it. */
+static bool place_queue(void)
 {
 	const struct l4_resource *memory = resource_first(info, L4_RESOURCE_DMA_MEMORY);
 	u16 size = virtio_pci_queue_size(&pci, 0);
@@ -39,8 +40,9 @@ static void find_queue(void)
 	if (size > KEPT_LONGEST)
 		size = KEPT_LONGEST;
 	if (size < KEPT_SLOTS || kept_queue_bytes() > memory->size - DRIVER_DMA_RESERVED)
-		l4_die("device has no queue that fits");
+		return false;
 	kept_queue_place(&queue, (void *)L4_SERVER_DMA_VADDR, memory->address, size, virtio_pci_doorbell(&pci, 0));
+	return true;
 }
 
 /* Whether the device runs as a former life started it. */
@@ -51,9 +53,13 @@ void p9_open(struct p9_device *folder)
 	u16 length;
 
 	virtio_pci_init(&pci, info);
-	find_queue();
-	if (!device_is_kept())
-		driver_stop();
+	if (!place_queue() || !device_is_kept()) {
+		/* A stray store may have changed the register; a reset mends it. */
+		virtio_pci_reset(&pci);
+		if (!place_queue())
+			l4_die("device has no queue that fits");
+		kept_queue_drop(&queue);
+	}
 	folder->features = virtio_pci_features(&pci);
 	if (!(folder->features & VIRTIO_F_VERSION_1) || !(folder->features & VIRTIO_F_INDIRECT_DESC))
 		l4_die("device is no modern one that takes tables");
