@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -30,10 +31,10 @@ class NoTrace(InfrastructureError):
 
 
 class Memory(Protocol):
-    """What can save physical memory: the machine's monitor."""
+    """What can stop a machine and save its physical memory: the machine's monitor."""
 
     def execute(self, command: str, **arguments: object) -> object:
-        """Run a QMP command."""
+        """Run a QMP command and return its answer."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Trace:
-    """The counters and events of a kernel at one moment."""
+    """The counters and events of a kernel at one moment.
+
+    The kernel counts an event before it writes it: the sum of counts is written, or one more.
+    """
 
     counter_hz: int
     written: int
@@ -91,12 +95,34 @@ def parse(data: bytes) -> Trace:
     return Trace(hz, written, counts, {address: n for address, n in pairs if address}, tuple(events))
 
 
+def status(monitor: Memory) -> str:
+    """Return the machine's run state, by QMP's name of it."""
+    answer = monitor.execute("query-status")
+    assert isinstance(answer, dict)
+    return str(answer["status"])
+
+
+@contextmanager
+def standing(monitor: Memory) -> Iterator[None]:
+    """Stop the machine if it runs, and let it go on at the end: its CPU writes while the monitor reads."""
+    ran = status(monitor) == "running"
+    if ran:
+        monitor.execute("stop")
+    try:
+        yield
+    finally:
+        # A machine that came to its end meanwhile stands in another state, and stays there.
+        if ran and status(monitor) == "paused":
+            monitor.execute("cont")
+
+
 def read(monitor: Memory, log: Path) -> Trace:
     """Read the trace of a machine that runs or is stopped; log is its l4.log."""
     address, size = place(log)
     with OwnFolder(temporary(), PREFIX) as folder:
         path = folder / "trace"
-        monitor.execute("pmemsave", val=address, size=size, filename=str(path))
+        with standing(monitor):
+            monitor.execute("pmemsave", val=address, size=size, filename=str(path))
         return parse(path.read_bytes())
 
 

@@ -26,7 +26,8 @@ def test_the_trace_tells_what_happens(arch: Arch) -> None:
     assert grown["space-switch"] >= 2 * grown["guest-syscall"] * 0.99
     assert list(seen.counts) == list(after)
     assert all(seen.counts[name] >= after[name] for name in after)
-    assert seen.written == sum(seen.counts.values())
+    # The machine may have been stopped between the count of an event and its entry.
+    assert sum(seen.counts.values()) - seen.written in (0, 1)
     assert seen.endpoints
 
 

@@ -68,3 +68,34 @@ def test_a_kernel_without_trace_says_how_to_have_one(tmp_path: Path) -> None:
 def test_other_memory_is_refused(data: bytes) -> None:
     with pytest.raises(InfrastructureError):
         trace.parse(data)
+
+
+class Monitor:
+    """A monitor that saves memory, of a machine in a given state; says what it was asked for."""
+
+    def __init__(self, *states: str) -> None:
+        self.states = list(states)
+        self.asked: list[str] = []
+
+    def execute(self, command: str, **arguments: object) -> object:
+        """Do as QEMU's monitor does."""
+        if command == "query-status":
+            return {"status": self.states.pop(0)}
+        self.asked.append(command)
+        if command == "pmemsave":
+            Path(str(arguments["filename"])).write_bytes(area(3))
+        return {}
+
+
+@pytest.mark.parametrize(("states", "asked"), [
+    (("running", "paused"), ["stop", "pmemsave", "cont"]),
+    (("paused",), ["pmemsave"]),
+    (("running", "shutdown"), ["stop", "pmemsave"]),
+])
+def test_a_machine_stands_while_its_trace_is_read(tmp_path: Path, states: tuple[str, ...], asked: list[str]) -> None:
+    log = tmp_path / "l4.log"
+    log.write_text("l4: trace at 1f000, 4096 bytes\n")
+    monitor = Monitor(*states)
+    assert trace.read(monitor, log).written == 3
+    assert monitor.asked == asked
+    assert monitor.states == []
