@@ -94,7 +94,8 @@ def prepare(description: Description, made: Artefacts, progress: Progress, run: 
     seed: what Linux' random numbers start from, for a run that is to be like another.
     """
     run_keys = run_keys or keys.make()
-    bootargs = " ".join(filter(None, ("console=hvc0", BOOTARGS, made.userland.bootargs, description.append)))
+    bootargs = " ".join(filter(None, ("console=hvc0", BOOTARGS, made.userland.bootargs, host_name_argument(description),
+                                      description.append)))
     initrd = boot_image(description, made, run, bootargs, seed or secrets.token_bytes(64))
     held = None
     if root is None:
@@ -102,6 +103,12 @@ def prepare(description: Description, made: Artefacts, progress: Progress, run: 
     config = replace(machine(description, made), initrd=initrd, disk=root, extra=extra)
     stages = tracker(with_memory(BOOT_STAGES, description.memory), made.userland)
     return replace(session(description, made, progress, run, config, stages, run_keys), held=held)
+
+
+def host_name_argument(description: Description) -> str:
+    """Return the boot arguments by which Linux, and systemd in place of /etc/hostname, call the guest by its name."""
+    name = description.host_name
+    return f"hostname={name} systemd.hostname={name}" if name else ""
 
 
 def machine(description: Description, made: Artefacts) -> Config:

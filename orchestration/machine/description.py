@@ -204,6 +204,12 @@ class Guest(pydantic.BaseModel):
     patches: tuple[File, ...] = ()
     """Patches of Linux after the series."""
 
+    @property
+    def host_name(self) -> str:
+        """Return the machine's name as that of a host: labels of letters, digits and hyphens; nothing without one."""
+        labels = ("-".join(filter(None, re.split("[_-]+", label))) for label in (self.name or "").split("."))
+        return ".".join(filter(None, labels))
+
 
 class Description(Guest):
     """A machine with one guest."""

@@ -143,7 +143,8 @@ def prepare(description: Description, made: Artefacts, progress: Progress, run: 
         assert machine.monitor is not None
         incoming.load(machine.monitor, entry / STATE)
         incoming.deliver(machine, notes["page"], bytes.fromhex(notes["magic"]),
-                         secrets.token_bytes(incoming.SEED_SIZE), script(login, run_keys))
+                         secrets.token_bytes(incoming.SEED_SIZE),
+                         script(login, run_keys, description.host_name))
 
     machine.starter = start
     return session
@@ -189,15 +190,16 @@ def prune(cache: Cache) -> None:
                 shutil.rmtree(path)
 
 
-def script(login: Login, run_keys: keys.RunKeys) -> str:
-    """Return the commands that give a guest this run's keys and end the server that has others.
+def script(login: Login, run_keys: keys.RunKeys, host_name: str = "") -> str:
+    """Return the commands that give a guest its name and this run's keys, and end the server that has others.
 
     Keys of the image that may log in stay. OpenSSH's server starts again by itself, dropbear is started by init.
     """
     host, client = shlex.quote(login.host_key), shlex.quote(login.authorized)
     mark = disk.MARK.decode()
+    named = f"echo {host_name} > /proc/sys/kernel/hostname\n" if host_name else ""
     return f"""set -e
-umask 077
+{named}umask 077
 printf '{octal(run_keys.host_files[login.openssh])}' > {host}.new
 mv {host}.new {host}
 {{ grep -v '{mark}$' {client} || :; echo '{run_keys.client_line}{mark}'; }} > {client}.new

@@ -88,6 +88,13 @@ class TestDebian:
 
 
 @pytest.mark.nightly
+@pytest.mark.guest(rootfs="debian", arch="x86_64", name="a_name.of-its.own")
+def test_the_guest_has_the_machines_name(guest: Guest) -> None:
+    assert guest.run(["hostname"]).text == "a-name.of-its.own"
+    assert guest.run(["getent", "hosts", "a-name.of-its.own"]).returncode == 0
+
+
+@pytest.mark.nightly
 @pytest.mark.guest(arch=("aarch64", "riscv64"))
 class TestStateElsewhere(TestState):
     """The same on the other architectures."""

@@ -89,6 +89,7 @@ def test_a_port_of_the_host_leads_to_the_guest(machine: Session) -> None:
 def test_the_machine_has_its_name(machine: Session) -> None:
     name = f"options-{os.getpid()}"
     assert registry.find(name).port == machine.machine.port
+    assert machine.shell_run("hostname; cat /proc/sys/kernel/hostname").text.split() == [name, name]
 
 
 class OfOneDisk(inject.Injector):

@@ -71,6 +71,18 @@ def test_the_clock_is_right_and_goes_on(start: Start) -> None:
         assert first <= last
 
 
+def test_the_guest_has_the_name_of_its_run(made: boot.Artefacts, cache: Cache, progress: Progress, tmp_path: Path,
+                                           start: Start) -> None:
+    """All start from one snapshot, in which the guest has the image's name."""
+    description = Description(arch=made.arch.name, snapshot=True, name=f"named-{tmp_path.name}")
+    named = snapshot.prepare(description, made, progress, RunDirectory("named", tmp_path), cache)
+    unnamed = start("unnamed")
+    assert named.machine.config.incoming == unnamed.machine.config.incoming
+    for session, name in ((named, description.host_name), (unnamed, "quoll")):
+        with session:
+            assert session.run(["hostname"]).text == name
+
+
 @pytest.mark.guest(snapshot=True)
 def test_the_fixture_starts_from_a_snapshot(guest: Guest) -> None:
     assert "resume" in guest.session.tracker.times

@@ -134,3 +134,11 @@ def test_a_size_is_a_number_and_a_unit(text: str, size: int) -> None:
 def test_what_is_no_size_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="is no size"):
         model.parse_size(text)
+
+
+@pytest.mark.parametrize(("name", "host"), [
+    (None, ""), ("web", "web"), ("a_b", "a-b"), ("x86_64-2", "x86-64-2"), ("a.b", "a.b"), ("a..b_.", "a.b"),
+    ("a-", "a"), ("0" * 63, "0" * 63)])
+def test_a_machines_name_becomes_a_host_name(name: str | None, host: str) -> None:
+    """One that systemd takes: no empty label, no hyphen at the end of one."""
+    assert Description(arch="x86_64", name=name).host_name == host
