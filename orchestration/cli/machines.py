@@ -88,7 +88,7 @@ def disk_names(incomplete: str) -> list[str]:
     """Complete the name of a persistent disk."""
     from orchestration.machine import persistent
 
-    return [disk.name for disk in persistent.known() if disk.name.startswith(incomplete)]
+    return [name for name in persistent.names() if name.startswith(incomplete)]
 
 
 def disks_command(remove: Annotated[list[str] | None, typer.Option(
@@ -99,7 +99,8 @@ def disks_command(remove: Annotated[list[str] | None, typer.Option(
     for name in remove or ():
         persistent.remove(name)
     if not remove:
-        print("".join(f"{line}\n" for line in persistent.table()), end="")
+        for line in persistent.table():
+            print(line)
     return 0
 
 

@@ -69,16 +69,18 @@ def find(name: str) -> Known | None:
         return None
     try:
         record = json.loads((place / RECORD).read_text())
-        return Known(name, {key: record[key] for key in DECIDED} | record)
+        for key in DECIDED:
+            if not isinstance(record[key], kind := list if key == "include" else str):
+                raise TypeError(f"{key} is no {kind.__name__}")
+        return Known(name, record)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"persistent disk '{name}' has no readable {RECORD}: {error}",
                          f"its file system is {place / IMAGE}") from error
 
 
-def known() -> list[Known]:
-    """Return all disks."""
-    names = sorted(path.parent.name for path in folder().glob(f"[!.]*/{IMAGE}"))
-    return [one for name in names if (one := find(name)) is not None]
+def names() -> list[str]:
+    """Return the names of all disks, also of those whose record is damaged."""
+    return sorted(path.parent.name for path in folder().glob(f"[!.]*/{IMAGE}"))
 
 
 def who(note: str) -> str:
@@ -200,9 +202,8 @@ def note(disk: Known, **more: str) -> None:
 
 def remove(name: str) -> None:
     """Remove a disk for ever; raise UsageError when there is none or somebody has it."""
-    if find(name) is None:
-        raise UsageError(f"there is no persistent disk '{name}'; valid: "
-                         f"{', '.join(one.name for one in known()) or 'none'}")
+    if name not in names():
+        raise UsageError(f"there is no persistent disk '{name}'; valid: {', '.join(names()) or 'none'}")
     # No disk's name begins so. Under its own name another boot could make a new disk in the midst of the removal.
     gone = folder() / f".{name}"
     with locked(name):
@@ -211,11 +212,21 @@ def remove(name: str) -> None:
         shutil.rmtree(gone)
 
 
-def table() -> list[str]:
-    """Return a line for each disk: name, architecture, root file system, size, space that it takes, user."""
-    lines = []
-    for disk in known():
-        status = disk.image.stat()
-        lines.append("\t".join((disk.name, disk.record["arch"], disk.record["rootfs"], show_size(status.st_size),
-                                f"{status.st_blocks * 512 >> 20}M on disk", disk.user() or "free")))
-    return lines
+def table() -> Iterator[str]:
+    """Return a line for each disk: name, architecture, root file system, size, space that it takes, user.
+
+    Raise UsageError after the last line when the record of a disk is damaged.
+    """
+    damaged: list[UsageError] = []
+    for name in names():
+        try:
+            disk = find(name)
+        except UsageError as error:
+            damaged.append(error)
+            continue
+        if disk is not None:
+            status = disk.image.stat()
+            yield "\t".join((name, disk.record["arch"], disk.record["rootfs"], show_size(status.st_size),
+                             f"{status.st_blocks * 512 >> 20}M on disk", disk.user() or "free"))
+    if damaged:
+        raise UsageError("; ".join(error.message for error in damaged), "; ".join(error.hint for error in damaged))

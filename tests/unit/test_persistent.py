@@ -214,7 +214,7 @@ def test_a_disk_that_somebody_has_is_refused(home: Path, monkeypatch: pytest.Mon
 def test_a_disk_that_is_removed_is_gone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made(home)
     assert cli.main(["disks", "--remove", "work"]) == 0
-    assert persistent.known() == []
+    assert persistent.names() == []
     assert not (persistent.folder() / "work").exists()
     assert cli.main(["disks", "--remove", "work"]) == UsageError.exit_code
     assert "no persistent disk 'work'; valid: none" in capsys.readouterr().err
@@ -232,7 +232,7 @@ def test_a_disk_that_is_made_during_a_removal_stays(home: Path, monkeypatch: pyt
 
     monkeypatch.setattr(shutil, "rmtree", remove_late)
     persistent.remove("work")
-    assert [disk.name for disk in persistent.known()] == ["work"]
+    assert persistent.names() == ["work"]
     assert sorted(path.name for path in persistent.folder().iterdir()) == ["work"]
 
 
@@ -285,6 +285,26 @@ def test_a_damaged_record_is_named(home: Path) -> None:
     (disk.place / persistent.RECORD).write_text(json.dumps({"arch": "x86_64"}))
     with pytest.raises(UsageError, match="'work' has no readable disk.json"):
         persistent.find("work")
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"arch": 1, "rootfs": "tiny", "include": []}',
+                                    '{"arch": "riscv64", "rootfs": "tiny", "include": "vim"}', "\0"])
+def test_a_disk_with_a_damaged_record_hides_no_other_and_can_be_removed(
+        home: Path, capsys: pytest.CaptureFixture[str], damage: str) -> None:
+    disk = made(home)
+    shutil.copytree(disk.place, disk.place.with_name("good"))
+    shutil.copytree(disk.place, disk.place.with_name("zoo"))
+    (disk.place / persistent.RECORD).write_text(damage)
+    assert cli.main(["disks"]) == UsageError.exit_code
+    out, err = capsys.readouterr()
+    assert [line.split("\t")[0] for line in out.splitlines()] == ["good", "zoo"]
+    assert f"persistent disk 'work' has no readable {persistent.RECORD}" in err
+    assert str(disk.image) in err
+    with pytest.raises(UsageError, match="'work' has no readable disk.json"):
+        layers.resolve({"persist": "work"}, ())
+    assert cli.main(["disks", "--remove", "work"]) == 0
+    assert persistent.names() == ["good", "zoo"]
+    assert cli.main(["disks"]) == 0
 
 
 @pytest.mark.parametrize("kind", ["tiny", "tar file", "image"])
