@@ -196,3 +196,10 @@ def look(path: Path, arch: Arch, name: str = "") -> Userland:
         raise UsageError(f"the programs of {name} are for {theirs}, not for {arch.name}: {init}",
                          f"boot it with: ./orchestrate boot {other} --rootfs {name}" if other else "")
     return described(image)
+
+
+def check_command(has: Userland, name: str) -> None:
+    """Raise UsageError when no command can be run in a guest; name: what the user calls its root file system."""
+    if has.login is None:
+        raise UsageError(f"{name} has no SSH server to run a command by: only its console is there",
+                         "boot it without a command, or install openssh-server or dropbear in it")

@@ -52,6 +52,7 @@ def boot_command(
         print(f"{chosen.name}: building what has changed", file=sys.stderr)
     from orchestration.base.cache import Cache
     from orchestration.base.rundir import RunDirectory
+    from orchestration.build import userland
     from orchestration.machine import boot, checks, keeper, kernel_tests, qemu, snapshot
     from orchestration.machine.progress import Progress
 
@@ -65,9 +66,8 @@ def boot_command(
     if description.accel == "kvm":
         with progress.step("probe KVM"):
             kernel_tests.probe(chosen, made.bare)
-    if command and made.userland.login is None:
-        raise UsageError(f"{description.rootfs} has no SSH server to run a command by: only its console is there",
-                         "boot it without a command, or install openssh-server or dropbear in it")
+    if command:
+        userland.check_command(made.userland, description.rootfs)
     run = RunDirectory(f"boot-{chosen.name}")
     with progress.step("run's files"):
         # The command to paste is that of a boot.
@@ -127,7 +127,7 @@ def repro_command(
 
     folder = repro.find(run)
     progress = Progress()
-    session = repro.prepare(folder, progress)
+    session = repro.prepare(folder, progress, command=bool(command))
     doctor.ensure([session.machine.arch])
     doctor.check_space()
     progress.say(f"again: {folder.name}")

@@ -60,8 +60,11 @@ def described(folder: Path) -> tuple[dict[str, Any], dict[str, str], Config]:
     return result, noted, config
 
 
-def prepare(folder: Path, progress: Progress) -> Session:
-    """Return a session of the same machine as a run's, on copies of its files."""
+def prepare(folder: Path, progress: Progress, *, command: bool = False) -> Session:
+    """Return a session of the same machine as a run's, on copies of its files.
+
+    Raise UsageError where it cannot be booted, and where a command is to be run in a guest without an SSH server.
+    """
     result, noted, config = described(folder)
     arch = arches.find(result["arch"])
     kernel, initrd, disk = config.kernel, folder / "boot.img", folder / "disk.ext4"
@@ -81,9 +84,11 @@ def prepare(folder: Path, progress: Progress) -> Session:
     changed = [name for name, path in files.items() if hash_file(path) != noted.get(name)]
     if changed:
         raise UsageError(f"{', '.join(changed)} of {folder.name} is not what it booted")
+    has = userland.described(userland.Image(disk))
+    if command:
+        userland.check_command(has, f"the disk of {folder.name}")
     run = RunDirectory(f"repro-{arch.name}")
     fresh = keys.make()
-    has = userland.described(userland.Image(disk))
     root_disk.copied(disk, run, has, fresh)
     if not native:
         run.file("boot.img").write_bytes(initrd.read_bytes())

@@ -12,12 +12,14 @@ import subprocess
 import tarfile
 import time
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from orchestration.base import doctor, rundir
 from orchestration.base.arch import ARCHES
+from orchestration.base.cache import hash_file
 from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError, UsageError
 from orchestration.bench.store import Store
 from orchestration.cli import main as cli
@@ -292,6 +294,25 @@ def test_a_run_that_went_well_cannot_be_repeated(cache: Path) -> None:
     (folder / "result.json").write_text("{")
     with pytest.raises(UsageError, match="no run of a machine"):
         repro.prepare(folder, Progress(quiet=True))
+
+
+def test_a_command_needs_a_disk_with_an_ssh_server(cache: Path, tmp_path: Path,
+                                                   capsys: pytest.CaptureFixture[str]) -> None:
+    """It is refused before anything of a new run is made; without a command the run is booted, for its console."""
+    kernel, tree = tmp_path / "kernel", tmp_path / "tree"
+    kernel.write_bytes(b"kernel")
+    (tree / "sbin").mkdir(parents=True)
+    (tree / "sbin/init").write_text("#!/bin/sh\n")
+    (tree / "sbin/init").chmod(0o755)
+    config = qemu.Config(kernel=kernel, initrd=Path("/i"), disk=Path("/d"))
+    folder = run_folder(cache, "r", boot_img="image", config_json=json.dumps(config.as_json()),
+                        hashes_json=json.dumps({"kernel": hash_file(kernel), "initrd": sha256(b"image").hexdigest()}),
+                        result_json='{"arch": "x86_64"}')
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", str(tree), str(folder / "disk.ext4"), "4M"], check=True)
+    assert cli.main(["repro", "r", "--", "true"]) == UsageError.exit_code
+    assert "the disk of r has no SSH server to run a command by" in capsys.readouterr().err
+    assert [path.name for path in (cache / "runs").iterdir()] == ["r"]
+    assert repro.prepare(folder, Progress(quiet=True)).keys is None
 
 
 def test_a_run_that_goes_on_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
