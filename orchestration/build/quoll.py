@@ -65,9 +65,17 @@ def generate(*options: str) -> str:
 
 def abi_headers(arch: Arch) -> dict[str, str]:
     """Return the text of every C header of the ABI, by name."""
-    with tempfile.TemporaryDirectory() as folder:
-        generate("--arch", arch.name, "--headers", folder)
-        return {path.name: path.read_text() for path in sorted(Path(folder).iterdir())}
+
+    def make(entry: Path) -> None:
+        generate("--arch", arch.name, "--headers", str(entry))
+
+    entry = Cache().get("abi-headers", key_of(arch.name, abi_key()), make)
+    return {path.name: path.read_text() for path in sorted(entry.glob("*.h"))}
+
+
+def abi_key() -> str:
+    """Return the key of what the ABI's generator makes."""
+    return key_of("abi", files=files_below(ROOT / "kernel/abi"), base=ROOT)
 
 
 def abi_folder() -> Path:
@@ -76,7 +84,7 @@ def abi_folder() -> Path:
     It is beside the Python packages, where mypy_path of pyproject.toml finds it: so the types of constants are checked.
     Where this user may not write there, it is in the cache, by the key of its sources: several checkouts may use that.
     """
-    key = key_of("abi", files=files_below(ROOT / "kernel/abi"), base=ROOT)
+    key = abi_key()
     packages = ROOT / ".venv"
     folder = packages / "abi" if os.access(packages, os.W_OK) else doctor.cache_root() / "abi" / key
     module, stamp = folder / "quoll_abi.py", f"# {key}\n"
