@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,45 +21,63 @@ def conform_command(
     test: Annotated[list[str] | None, typer.Option("--test", metavar="COLLECTION[:TEST]",
                                                    help="only these tests; may be repeated")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="the tests that ./orchestrate test runs")] = False,
+    small: Annotated[bool, typer.Option("--small", help="with the small kernels, as --quick has them; many tests are "
+                                                       "skipped on both sides then")] = False,
+    ltp: Annotated[Path | None, typer.Option("--ltp", metavar="FOLDER", envvar="QUOLL_LTP",
+                                             help="where LTP is installed, or below it one for each ARCH")] = None,
     write: Annotated[bool, typer.Option("--write", help="write the tables into docs/conform.md")] = False,
     list_them: Annotated[bool, typer.Option("--list", help="list the suites")] = False,
 ) -> int:
     """Run suites of others in the guest and in native Linux of the same source, and compare test by test."""
     from orchestration.base.cache import Cache
     from orchestration.conform import compare, run, show, suites
+    from orchestration.conform.suite import NotHereError
     from orchestration.machine.progress import Progress
 
     if list_them:
-        for one in suites.SUITES.values():
+        for one in suites.known().values():
             print(f"{one.name:12} {one.what}")
         return 0
     chosen = arches.find(arch)
-    wanted = [suites.find(name) for name in suite or suites.SUITES]
+    wanted = [suites.find(name, ltp) for name in suite or suites.known()]
     expected = compare.read()
-    if write and (test or quick):
-        raise UsageError("--write wants whole suites", "leave out --test and --quick")
+    if write and (test or quick or small):
+        raise UsageError("--write wants whole suites on full kernels", "leave out --test, --quick and --small")
     doctor.ensure([chosen])
     doctor.check_space()
     progress = Progress()
     cache = Cache(say=progress.say)
-    results = []
+    here, results = [], []
     for one in wanted:
-        result = run.run(chosen, cache, progress, one, expected, quick=quick, only=tuple(test or ()))
+        if quick and not one.quick:
+            continue
+        try:
+            with progress.step(f"suite {one.name}"):
+                here.append((one, one.build(chosen, cache)))
+        except NotHereError as error:
+            if suite:
+                raise
+            progress.say(f"suite {one.name} is skipped: {error.message}; {error.hint}")
+    listed = [test for one, folder in here for test in one.tests(folder)]
+    run.check(listed, test or ())
+    for one, folder in here:
+        result = run.run(chosen, cache, progress, one, folder, expected, quick=quick, small=small,
+                         only=tuple(test or ()))
         if result is None:
             continue
         print("\n".join(show.text(result)), flush=True)
         for line in compare.idle(expected, chosen.name, one.name, result.rows):
             progress.say(f"tests/conform/expected.toml: {line} differs no longer on {chosen.name}")
         results.append(result)
+        if write and not compare.is_vain(result.rows):
+            show.write([result])
     if not results:
-        names = sorted({one.collection for suite in wanted for one in suite.tests(suite.build(chosen, cache))})
-        raise UsageError("these options leave no test", f"collections: {', '.join(names)}")
+        names = ", ".join(sorted({each.collection for each in listed}))
+        raise UsageError("these options leave no test", f"collections: {names}")
     vain = [result.suite for result in results if not test and compare.is_vain(result.rows)]
     if vain:
         raise InfrastructureError(f"nothing to compare with: native Linux passes no test of {', '.join(vain)}, "
                                   "or was lost too often", "see the folders of the runs")
-    if write:
-        show.write(results)
     missed = [one for result in results for row in result.rows for one in row.unexplained]
     if missed:
         raise RegressionError(f"the guest does not pass {len(missed)} of what native Linux passes",

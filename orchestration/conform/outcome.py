@@ -11,6 +11,8 @@ from enum import Enum
 # A line of KTAP; a number may be missing, as in what older selftests print.
 RESULT = re.compile(r"(not )?ok\b(?:\s+(\d+))?(?:\s+-)?\s*(.*?)\s*"
                     r"(?:#\s*(SKIP|TODO|XFAIL|TIMEOUT|exit=\d+)?\b\s*(.*))?$", re.IGNORECASE)
+# The line of TAP that tells how many results there are; 0: the whole is skipped.
+PLAN = re.compile(r"^1\.\.(\d+)\s*(?:#\s*(?:skip\b)?)?(.*)$", re.MULTILINE | re.IGNORECASE)
 # unittest -v: test_name (module.Class.test_name) ... ok; what it does may stand on a second line.
 UNITTEST = re.compile(r"(\w+) \(([\w.]+)\)(?:\n?.*)? \.\.\. (?:.* )?(ok|FAIL|ERROR|skipped .*|expected failure)$",
                       re.MULTILINE)
@@ -77,6 +79,23 @@ def kselftest(text: str) -> Outcome:
     if whole is None:
         return Outcome(Status.FAIL, "its runner told no result", unique(parts))
     return Outcome(whole.status, whole.why, unique(parts))
+
+
+def tap(text: str, status: int) -> Outcome:
+    """Return what a program came to that prints TAP and ended with a status."""
+    matches = [match for line in text.splitlines() if (match := RESULT.match(line)) and match[2]]
+    parts = unique((match[3], status_of(bool(match[1]), match[4] or "")) for match in matches)
+    plan = PLAN.search(text)
+    failed = sum(one is Status.FAIL for one in parts.values())
+    if status:
+        return Outcome(Status.FAIL, f"exit={status}", parts)
+    if plan is None:
+        return Outcome(Status.FAIL, "it told no plan", parts)
+    if plan[1] == "0":
+        return Outcome(Status.SKIP, plan[2].strip(), parts)
+    if failed or len(parts) != int(plan[1]):
+        return Outcome(Status.FAIL, f"{failed} failed, {len(parts)} of {plan[1]} reported", parts)
+    return Outcome(Status.PASS, "", parts)
 
 
 def unittest(text: str, status: int) -> Outcome:

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable
+from pathlib import Path
 
 from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache
+from orchestration.base.errors import UsageError
 from orchestration.conform import compare, runner, suites
 from orchestration.conform.compare import Expected
 from orchestration.conform.runner import Side
@@ -18,21 +21,35 @@ from orchestration.machine.progress import Progress
 GUEST, NATIVE = "guest", "native"
 
 
+def check(tests: Iterable[Test], only: Iterable[str]) -> None:
+    """Raise UsageError that lists what is valid when a name is that of no collection and of no test."""
+    listed = list(tests)
+    collections = sorted({test.collection for test in listed})
+    for name in only:
+        if name in collections or any(name == test.name for test in listed):
+            continue
+        collection = name.partition(":")[0]
+        inside = [test.name for test in listed if test.collection == collection]
+        raise UsageError(f"no test is called '{name}'",
+                         f"valid: {', '.join(inside)}" if inside else f"collections: {', '.join(collections)}")
+
+
 def select(tests: list[Test], suite: Suite, quick: bool, only: tuple[str, ...]) -> list[Test]:
     """Return the tests that are wanted: all, those of the quick run, those named by collection or in full."""
     return [test for test in tests if (not quick or test.collection in suite.quick)
             and (not only or test.name in only or test.collection in only)]
 
 
-def run(arch: Arch, cache: Cache, progress: Progress, suite: Suite, expected: Iterable[Expected], *,
-        quick: bool = False, only: tuple[str, ...] = ()) -> Result | None:
-    """Build and run a suite; return its comparison, or None when none of its tests is wanted."""
-    with progress.step(f"suite {suite.name}"):
-        folder = suite.build(arch, cache)
+def run(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path, expected: Iterable[Expected], *,
+        quick: bool = False, small: bool = False, only: tuple[str, ...] = ()) -> Result | None:
+    """Run a suite that is built in a folder; return its comparison, or None when none of its tests is wanted.
+
+    quick: its quick tests only; small: with the small kernels, which quick tests always have.
+    """
     tests = select(suite.tests(folder), suite, quick, only)
     if not tests:
         return None
-    ours, other = suites.machines(arch, cache, progress, suite)
+    ours, other = suites.machines(arch, cache, progress, suite, full=not (quick or small))
     packed = folder / "suite.tar.gz"
     sides = [Side(name, prepare, suite, packed if packed.exists() else None)
              for name, prepare in ((GUEST, ours), (NATIVE, other))]
@@ -47,4 +64,5 @@ def run(arch: Arch, cache: Cache, progress: Progress, suite: Suite, expected: It
 
     runner.run(sides, tests, tell)
     found = compare.rows(arch.name, suite.name, tests, sides[0].outcomes, sides[1].outcomes, expected)
-    return Result(arch.name, suite.name, suite.what, suites.versions(arch, cache), found)
+    return Result(arch.name, suite.name, suite.what, suites.versions(arch, cache),
+                  time.strftime("%Y-%m-%d"), found)

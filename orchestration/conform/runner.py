@@ -11,14 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError
+from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError, printable
 from orchestration.conform.outcome import Outcome, Status
 from orchestration.conform.suite import Suite, Test
 from orchestration.machine import boot, ssh, streams
 from orchestration.machine.session import Session
 
-# Boots of one machine after which what is left of a suite counts as failed.
-BOOTS = 12
+# Tests in a row that lost their machine, after which the rest of a suite is given up.
+LOSSES = 8
 UNPACK_LIMIT = 300.0
 # What udev makes in other systems; runners write there.
 STREAMS = ("for pair in stdin/0 stdout/1 stderr/2; do ln -sfn /proc/self/fd/${pair#*/} /dev/${pair%/*}; done; "
@@ -43,6 +43,8 @@ class Side:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     session: Session | None = None
     boots: int = 0
+    losses: int = 0
+    """Tests in a row that lost the machine."""
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def run(self, tests: Iterable[Test], tell: Callable[[Side, Test], None]) -> None:
@@ -61,8 +63,8 @@ class Side:
     def outcome(self, test: Test) -> Outcome:
         """Run one test and return what it came to. A panic or a hang is its failure."""
         if self.session is None:
-            if self.boots >= BOOTS:
-                return Outcome(Status.ABSENT, f"the machine was lost {BOOTS} times before")
+            if self.losses >= LOSSES:
+                return Outcome(Status.ABSENT, f"{LOSSES} tests in a row lost the machine before")
             self.boots += 1
             # A machine that does not even boot is an error of the whole run.
             self.start()
@@ -75,16 +77,19 @@ class Side:
                              limit=test.limit * self.session.tracker.scale, check=self.check)
         except ssh.Overdue:
             log.write_bytes(out.data)
+            self.losses += 1
             self.end(None)
             return Outcome(Status.FAIL, f"did not end in {test.limit:g} s", self.suite.read(out.data, 1).parts)
         except (PanicError, HangError, InfrastructureError) as error:
             if self.stopped.is_set():
                 raise Stopped from error
             log.write_bytes(out.data)
+            self.losses += 1
             self.end(error)
             return Outcome(Status.FAIL, f"lost the machine: {error.message}", self.suite.read(out.data, 1).parts,
                            lost=True)
         log.write_bytes(out.data)
+        self.losses = 0
         return self.suite.read(out.data, status)
 
     def check(self) -> bool:
@@ -98,15 +103,15 @@ class Side:
         """Boot, and put the suite there."""
         self.session = self.prepare()
         self.session.open()
-        self.session.shell_run(STREAMS)
-        if self.packed is None:
-            return
         place = self.suite.place
-        done = self.session.shell_run(f"mkdir -p {place} && tar -C {place} -xzf -", source=self.packed.read_bytes(),
-                                      limit=UNPACK_LIMIT)
-        if done.status:
-            raise InfrastructureError(f"the suite cannot be unpacked in {self.name}: "
-                                      f"{done.err.decode(errors='replace').strip()}")
+        steps = [(STREAMS, b""), (self.suite.setup, b"")]
+        if self.packed is not None:
+            steps.append((f"mkdir -p {place} && tar -C {place} -xzf -", self.packed.read_bytes()))
+        for command, source in steps:
+            done = self.session.shell_run(command, source=source, limit=UNPACK_LIMIT)
+            if done.status:
+                raise InfrastructureError(f"the suite {self.suite.name} cannot be set up in {self.name}: "
+                                          f"{printable(done.err.decode(errors='replace').strip())}")
 
     def end(self, error: QuollError | None) -> None:
         """End the machine, if there is one."""

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Shows a comparison: as text test by test, and as a section of docs/conform.md."""
+"""Shows a comparison: as text test by test, and by collections as a section of docs/conform.md."""
 
 from __future__ import annotations
 
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,12 +19,16 @@ PAGE = ROOT / "docs" / "conform.md"
 WIDTH = 120
 SECTION = re.compile(r"^## (?=[^\n]*\n)", re.MULTILINE)
 HEAD = """\
-# The guest beside native Linux, test by test
+# The guest beside native Linux
 
-Written by `./orchestrate conform ARCH --write` ([usage.md](usage.md#conform)). Both sides run the same programs on the
-same root file system, in machines of the same size: Linux on L4, and Linux of the same source on the bare machine.
-A difference is what native Linux passes and the guest does not; its reason is in
-[expected.toml](../tests/conform/expected.toml). A part is one line of a test's own report.
+Suites of others run in the guest and in native Linux ([how](usage.md#conform)). Both sides run the same programs on the
+same root file system, in machines of the same size: Linux on L4, and Linux of the same source with the same options on
+the bare machine. A difference is what native Linux passes and the guest does not; its reason is in
+[expected.toml](../tests/conform/expected.toml). A test may differ in several of its parts, which are the lines of its
+own report. What fails on both sides says nothing of the guest: often it asks for what an emulated machine with one CPU
+and this root file system does not have.
+
+The command prints the table test by test. Its sections here are what `--write` left of it.
 """
 
 
@@ -36,6 +41,7 @@ class Result:
     what: str
     versions: str
     """Of Linux and QEMU."""
+    date: str
     rows: list[Row]
 
     @property
@@ -90,28 +96,42 @@ def plain(value: str, room: int = 60) -> str:
 
 
 def section(result: Result) -> str:
-    """Return a section of the page: a table test by test, then each difference."""
+    """Return a section of the page: a table by collections, then each difference, then what passes nowhere."""
     lines = [f"## {result.arch}: {result.suite}", "",
-             f"{result.what[:1].upper()}{result.what[1:]}. {result.versions}.", "",
-             f"{summary(result).partition(': ')[2]}.", "",
-             "| test | guest | native |", "|---|---|---|"]
-    lines += [f"| `{plain(row.name)}` | {cell(row.guest)} | {cell(row.native)} |" for row in result.rows]
+             *wrapped(f"{result.what[:1].upper()}{result.what[1:]}, by `./orchestrate conform {result.arch} --suite "
+                      f"{result.suite}` on {result.date}. {result.versions}.", ""),
+             "", "| collection | tests | pass on both | skipped on both | fail on both | other | differences |",
+             "|---|---|---|---|---|---|---|"]
+    by_name: dict[str, list[Row]] = {}
+    for row in result.rows:
+        by_name.setdefault(row.name.partition(":")[0], []).append(row)
+    lines += [line(plain(name), rows) for name, rows in by_name.items()]
+    if len(by_name) > 1:
+        lines.append(line("**all**", result.rows))
     found = [one for row in result.rows for one in row.differences]
     if found:
         lines += ["", "Differences:", ""]
         for one in found:
             lines += wrapped(f"- `{plain(one.name.partition('/')[2], 100)}`: {one.guest.value}. "
                              f"{one.reason or 'No reason is known.'}")
+    nowhere = [f"`{plain(row.name)}`" for row in result.rows
+               if row.guest.status is row.native.status is Status.FAIL and not row.differences]
+    if nowhere:
+        lines += ["", *wrapped(f"Fail on both: {', '.join(nowhere)}.", "")]
     return "\n".join([*lines, ""])
 
 
-def wrapped(line: str) -> list[str]:
-    """Return an item of a list in lines of at most WIDTH columns."""
-    lines, rest = [], line
-    while len(rest) > WIDTH and (cut := rest.rfind(" ", 3, WIDTH)) > 2:
-        lines.append(rest[:cut])
-        rest = f"  {rest[cut + 1:]}"
-    return [*lines, rest]
+def line(name: str, rows: list[Row]) -> str:
+    """Return a line of the table by collections."""
+    same = [sum(row.guest.status is row.native.status is status for row in rows)
+            for status in (Status.PASS, Status.SKIP, Status.FAIL)]
+    cells = [name, len(rows), *same, len(rows) - sum(same), sum(len(row.differences) for row in rows)]
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def wrapped(text: str, indent: str = "  ") -> list[str]:
+    """Return a paragraph, or an item of a list, in lines of at most WIDTH columns."""
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def write(results: Iterable[Result], page: Path = PAGE) -> None:

@@ -9,7 +9,12 @@ from pathlib import Path
 
 from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache
+from orchestration.base.errors import MissingError
 from orchestration.conform.outcome import Outcome
+
+
+class NotHereError(MissingError):
+    """A suite's files are nowhere on this machine: it is skipped by name, and the others run."""
 
 
 @dataclass(frozen=True)
@@ -45,4 +50,6 @@ class Suite:
     tests: Callable[[Path], list[Test]]
     read: Callable[[bytes, int], Outcome]
     quick: tuple[str, ...]
-    """Collections of the quick run, which is part of ./orchestrate test."""
+    """Collections of the quick run, which is part of ./orchestrate test and has the small kernels."""
+    setup: str = ""
+    """Shell commands in the guest before the first test."""

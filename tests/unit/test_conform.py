@@ -13,6 +13,7 @@ from orchestration.base.errors import HangError, InfrastructureError, PanicError
 from orchestration.conform import compare, outcome, run, runner, show, suites
 from orchestration.conform.outcome import Outcome, Status
 from orchestration.conform.suite import Suite, Test
+from orchestration.machine import ssh
 
 PASS, FAIL, SKIP, ABSENT = Status.PASS, Status.FAIL, Status.SKIP, Status.ABSENT
 KSELFTEST = """\
@@ -142,7 +143,7 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, said: str) -> None:
 
 def test_the_file_of_the_tree_is_right() -> None:
     """Each line is about a suite that exists."""
-    assert all(one.test.partition("/")[0] in suites.SUITES for one in compare.read())
+    assert all(one.test.partition("/")[0] in suites.known() for one in compare.read())
 
 
 def rows(tmp_path: Path) -> list[compare.Row]:
@@ -175,15 +176,18 @@ def test_a_comparison_with_nothing_is_none(tmp_path: Path) -> None:
 
 
 def test_the_table_and_the_page(tmp_path: Path) -> None:
-    result = show.Result("x86_64", "s", "some tests", "Linux 6.12, QEMU 7", rows(tmp_path))
+    result = show.Result("x86_64", "s", "some tests", "Linux 6.12, QEMU 7", "2026-11-26", rows(tmp_path))
     text = "\n".join(show.text(result))
     assert "DIFFERS: s/exec:two: skip" in text
     assert "explained: s/x86:fsgsbase: fail (exit=1): L4 keeps the selectors" in text
     assert "3 tests; 1 pass on both" in text
     assert "differences: 1 explained, 1 not" in text
     page = tmp_path / "conform.md"
-    show.write([result, show.Result("riscv64", "s", "some tests", "v", [])], page)
+    show.write([result, show.Result("riscv64", "s", "some tests", "v", "2026-11-26", [])], page)
     first = page.read_text()
+    assert "| exec | 2 | 1 | 0 | 0 | 1 | 1 |" in first
+    assert "| **all** | 3 | 1 | 0 | 0 | 2 | 2 |" in first
+    assert "- `exec:two`: skip. No reason is known." in first
     assert first.index("## riscv64: s") < first.index("## x86_64: s")
     show.write([result], page)
     assert page.read_text() == first
@@ -219,7 +223,7 @@ class Machine:
         return self.folder / name
 
     def open(self) -> None: ...
-    def shell_run(self, command: str, **ignored: object) -> None: ...
+    def shell_run(self, command: str, **ignored: object) -> ssh.Done: return ssh.Done(0, b"", b"")
     def check(self) -> bool: return False
 
     def close(self) -> None:
@@ -259,7 +263,7 @@ def test_a_machine_that_a_test_lost_is_booted_again(tmp_path: Path, monkeypatch:
 
 
 def test_a_machine_that_is_lost_again_and_again_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "BOOTS", 2)
+    monkeypatch.setattr(runner, "LOSSES", 2)
     one = side(tmp_path, monkeypatch, [])
     runner.run([one], [Test(f"exec:{number}", "panic", 5.0) for number in range(3)], lambda side, test: None)
     assert [found.status for found in one.outcomes.values()] == [FAIL, FAIL, ABSENT]

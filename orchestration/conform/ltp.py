@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The Linux Test Project, as its own `make install` left it in a folder of the user's.
+
+Its runner, kirk, reads which tests there are and what each came to. kirk cannot start a machine on L4 again after a
+test has lost it, and boots no second one beside it, so the machines are ours (runner.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import libkirk.data
+import libkirk.ltp
+import libkirk.results
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from orchestration.base import tools
+from orchestration.base.arch import ARCHES, Arch
+from orchestration.base.cache import Cache, files_below, key_of, recipe
+from orchestration.base.errors import UsageError
+from orchestration.conform import outcome
+from orchestration.conform.outcome import Status
+from orchestration.conform.suite import NotHereError, Suite, Test
+
+NAME, PLACE = "ltp", "/opt/ltp"
+# Files of its folder runtest, each a list of tests.
+COLLECTIONS = ("syscalls", "mm", "sched", "ipc", "pty", "containers")
+# What its tests and their scripts call, and the libraries that they may be linked with.
+PACKAGES = ("bash", "bc", "coreutils", "e2fsprogs", "gawk", "iproute2", "keyutils", "kmod", "libacl1", "libaio1t64",
+            "libcap2", "libkeyutils1", "libnuma1", "mount", "procps", "quota", "util-linux")
+# Accounts that tests run as; Debian's package base-passwd has them, and its scripts do not run in this guest.
+SETUP = """\
+for one in daemon:1 bin:2 sys:3; do
+    grep -q "^${one%:*}:" /etc/passwd || echo "${one%:*}:*:${one#*:}:${one#*:}:x:/:/usr/sbin/nologin" >> /etc/passwd
+    grep -q "^${one%:*}:" /etc/group || echo "${one%:*}:x:${one#*:}:" >> /etc/group
+done
+grep -q '^users:' /etc/group || echo 'users:x:100:' >> /etc/group
+mkdir -p /var/tmp && chmod 1777 /var/tmp
+modprobe loop 2> /dev/null
+true"""
+# Its programs take times for a real CPU. The machines are emulated, two of them at the same time.
+ENVIRONMENT = (f"LTPROOT={PLACE} TMPDIR=/var/tmp LTP_COLORIZE_OUTPUT=n LTP_TIMEOUT_MUL=4 LTP_RUNTIME_MUL=0.2 "
+               f"PATH=$PATH:{PLACE}/testcases/bin")
+# Seconds, more than any test's own limit that comes to pass.
+LIMIT = 420.0
+# A line of a test: FILE:LINE: TPASS: WORDS. Its place in the source is what both sides have in common.
+PART = re.compile(r"^([\w.-]+:\d+): T(PASS|FAIL|CONF|BROK):", re.MULTILINE)
+LEGACY = re.compile(r"^[\w.-]+ +(\d+) +T(PASS|FAIL|CONF|BROK) +:", re.MULTILINE)
+STATUS = {"PASS": Status.PASS, "FAIL": Status.FAIL, "BROK": Status.FAIL, "CONF": Status.SKIP}
+PACK_LIMIT = 600
+LIST = "runtest"
+
+
+class Folder:
+    """The channel by which kirk reads an installed LTP: a folder of the host in the place of the guest's PLACE."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, name: str) -> Path:
+        """Return where a path of the guest is; kirk takes LTP's place from the environment."""
+        return self.folder / Path(name).relative_to(os.environ.get("LTPROOT", PLACE))
+
+    async def run_command(self, command: str, **ignored: Any) -> dict[str, Any]:
+        """Answer what kirk asks before it reads a file: whether it is there."""
+        words = command.split()
+        there = words[0] != "test" or self.path(words[-1]).exists()
+        return {"command": command, "returncode": int(not there), "stdout": "", "exec_time": 0.0}
+
+    async def fetch_file(self, target_path: str) -> bytes:
+        """Return a file."""
+        return self.path(target_path).read_bytes()
+
+
+def framework() -> libkirk.ltp.LTPFramework:
+    """Return kirk's knowledge of LTP."""
+    return libkirk.ltp.LTPFramework()
+
+
+def installed(folder: Path, arch: Arch) -> Path:
+    """Return where in a user's folder LTP is installed for an architecture; raise UsageError when it is not."""
+    places = [folder / name / inner for name in (arch.name, ".") for inner in (".", PLACE.lstrip("/"))]
+    found = next((one for one in places if (one / "runtest").is_dir() and (one / "testcases/bin").is_dir()), None)
+    if found is None:
+        raise UsageError(f"--ltp {folder}: no LTP is installed there" if folder.is_dir() else
+                         f"--ltp {folder} is no folder",
+                         f"give what LTP's `make install` made, with runtest and testcases/bin, for {arch.name}")
+    for path in sorted((found / "testcases/bin").iterdir()):
+        machine = elf_machine(path)
+        if machine is None:
+            continue
+        if machine != arch.elf_machine:
+            other = next((one.name for one in ARCHES.values() if one.elf_machine == machine), machine)
+            raise UsageError(f"--ltp {folder}: its programs are for {other}, not for {arch.name}",
+                             f"put one for each architecture into {folder}/ARCH")
+        return found
+    raise UsageError(f"--ltp {folder}: testcases/bin has no program", "see whether LTP's `make install` ended well")
+
+
+def elf_machine(path: Path) -> str | None:
+    """Return pyelftools' name of a program's architecture; None when it is no program."""
+    try:
+        with path.open("rb") as stream:
+            return str(ELFFile(stream)["e_machine"])
+    except (ELFError, OSError):
+        return None
+
+
+def build(arch: Arch, cache: Cache, folder: Path | None) -> Path:
+    """Return a folder with suite.tar.gz and the lists of tests."""
+    if folder is None:
+        raise NotHereError("LTP is not on this machine", "name the folder of an installed one: --ltp FOLDER")
+    source = installed(folder, arch)
+    lists = [source / "runtest" / name for name in COLLECTIONS if (source / "runtest" / name).is_file()]
+    if not lists:
+        raise UsageError(f"--ltp {folder}: runtest has none of {', '.join(COLLECTIONS)}")
+
+    def make(entry: Path) -> None:
+        log = cache.root / "build" / f"ltp-{arch.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("")
+        (entry / LIST).mkdir()
+        for path in lists:
+            (entry / LIST / path.name).write_bytes(path.read_bytes())
+        tools.run(["tar", "-C", str(source), "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "-czf",
+                   str(entry / "suite.tar.gz"), "testcases"], log, "packing LTP", PACK_LIMIT)
+
+    key = key_of(arch.name, *COLLECTIONS, recipe(Path(__file__)),
+                 files=[*lists, *files_below(source / "testcases")], base=source)
+    return cache.get(NAME, key, make)
+
+
+def tests(folder: Path) -> list[Test]:
+    """Return the tests of the lists, as kirk reads them."""
+    known, channel = framework(), Folder(folder)
+    found = []
+    for name in COLLECTIONS:
+        if not (folder / LIST / name).exists():
+            continue
+        suite: libkirk.data.Suite = asyncio.run(known.find_suite(channel, name))
+        found += [Test(f"{name}:{one.name}", f"cd {PLACE}/testcases/bin && {ENVIRONMENT} {one.full_command}", LIMIT)
+                  for one in suite.tests if one.name not in LEFT_OUT]
+    return found
+
+
+def read(output: bytes, status: int) -> outcome.Outcome:
+    """Return what a test came to: the whole as kirk judges it, parts by their place in the test's source."""
+    text = output.decode(errors="replace")
+    test = libkirk.data.Test(name=NAME, cmd=NAME)
+    whole: libkirk.results.TestResults = asyncio.run(framework().read_result(test, text, status, 0.0))
+    kinds = libkirk.results.ResultStatus
+    came_to = {kinds.PASS: Status.PASS, kinds.CONF: Status.SKIP}.get(whole.status, Status.FAIL)
+    why = "" if came_to is not Status.FAIL else first_failure(text) or f"exit={status}"
+    found = PART.findall(text) or LEGACY.findall(text)
+    return outcome.Outcome(came_to, why, outcome.unique((place, STATUS[kind]) for place, kind in found))
+
+
+def first_failure(text: str) -> str:
+    """Return what the first line that tells of a failure says."""
+    match = re.search(r"T(?:FAIL|BROK) *: *(.*)", text)
+    return match[1].strip() if match else ""
+
+
+# Tests that end the machine, as they should, or load it for long.
+LEFT_OUT = {
+    "reboot01": "changes what Ctrl-Alt-Del does, and may restart the machine",
+    "reboot02": "the same",
+}
+
+
+def suite(folder: Path | None) -> Suite:
+    """Return the suite of the LTP in a folder; None: there is none, and build() says so."""
+    made: Callable[[Arch, Cache], Path] = partial(build, folder=folder)
+    return Suite(NAME, "the Linux Test Project", PACKAGES, PLACE, made, tests, read, quick=(), setup=SETUP)

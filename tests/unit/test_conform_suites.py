@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The suites of conform without machines: what they read, which tests they find, what a wrong folder is called."""
+
+from __future__ import annotations
+
+import struct
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from orchestration.base import arch as arches
+from orchestration.base.cache import Cache
+from orchestration.base.errors import UsageError
+from orchestration.conform import ltp, outcome, perl, run, suites
+from orchestration.conform.outcome import Status
+from orchestration.conform.suite import NotHereError, Test
+
+PASS, FAIL, SKIP = Status.PASS, Status.FAIL, Status.SKIP
+X86, ARM = arches.find("x86_64"), arches.find("aarch64")
+MACHINE = {"x86_64": 62, "aarch64": 183, "riscv64": 243}
+
+
+@pytest.mark.parametrize(("text", "status", "came_to", "why"), [
+    ("1..2\nok 1 - a\nok 2 - b # SKIP no\n", 0, PASS, ""),
+    ("ok 1 - a\n1..1\n", 0, PASS, ""),
+    ("1..2\nok 1 - a\nnot ok 2 - b\n", 0, FAIL, "1 failed, 2 of 2 reported"),
+    ("1..2\nok 1 - a\nnot ok 2 - b # TODO later\n", 0, PASS, ""),
+    ("1..3\nok 1 - a\n", 0, FAIL, "0 failed, 1 of 3 reported"),
+    ("1..1\nok 1 - a\n", 3, FAIL, "exit=3"),
+    ("1..0 # SKIP no threads\n", 0, SKIP, "no threads"), ("1..0\n", 0, SKIP, ""),
+    ("ok 1\nok 2\n1..2\n# ok 3\n    ok 1 - of a subtest\n", 0, PASS, ""),
+    ("", 0, FAIL, "it told no plan")])
+def test_tap_is_read(text: str, status: int, came_to: Status, why: str) -> None:
+    found = outcome.tap(text, status)
+    assert (found.status, found.why) == (came_to, why)
+
+
+def test_the_results_of_tap_are_parts() -> None:
+    found = outcome.tap("1..3\nok 1 - pid 12345\nnot ok 2 - same\nok 3 - same # skip none\n", 0)
+    assert found.parts == {"pid *": PASS, "same": FAIL, "same #2": SKIP}
+
+
+LTP = """\
+tst_test.c:1900: TINFO: LTP version: 20260529
+fork01.c:48: TPASS: fork() passed
+fork01.c:50: TPASS: the child's number is 123
+fork01.c:50: TFAIL: the child's number is 124
+fork01.c:60: TCONF: no such feature
+
+Summary:
+passed   2
+failed   1
+broken   0
+skipped  1
+warnings 0
+"""
+
+
+def test_a_test_of_ltp_is_read() -> None:
+    found = ltp.read(LTP.encode(), 1)
+    assert (found.status, found.why) == (FAIL, "the child's number is 124")
+    assert found.parts == {"fork01.c:48": PASS, "fork01.c:50": PASS, "fork01.c:50 #2": FAIL, "fork01.c:60": SKIP}
+
+
+@pytest.mark.parametrize(("text", "status", "came_to"), [
+    ("a01.c:1: TPASS: yes\n", 0, PASS), ("a01.c:1: TCONF: no\n", 32, SKIP), ("a01.c:1: TBROK: no\n", 2, FAIL),
+    ("a01    1  TPASS  :  yes\n", 0, PASS), ("a01.c:1: TWARN: hm\n", 4, FAIL), ("", 127, FAIL), ("", 139, FAIL)])
+def test_the_status_of_a_test_of_ltp_decides(text: str, status: int, came_to: Status) -> None:
+    assert ltp.read(text.encode(), status).status is came_to
+
+
+def program(arch: str) -> bytes:
+    """The head of an ELF program."""
+    return struct.pack("<4sBBBBQHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 0, 2, MACHINE[arch], 1, 0, 0, 0, 0, 64, 0, 0,
+                       0, 0, 0)
+
+
+def install(folder: Path, arch: str) -> Path:
+    """What LTP's own installation leaves, with two tests."""
+    (folder / "runtest").mkdir(parents=True)
+    (folder / "testcases/bin").mkdir(parents=True)
+    (folder / "runtest/syscalls").write_text("# a list\nfork01 fork01\n\nfork02 fork01 -i 3 'two words'\n"
+                                             "reboot01 reboot01\n")
+    (folder / "runtest/other").write_text("no01 no01\n")
+    (folder / "testcases/bin/a.sh").write_text("#!/bin/sh\n")
+    (folder / "testcases/bin/fork01").write_bytes(program(arch))
+    return folder
+
+
+@pytest.mark.parametrize("place", [".", "opt/ltp", "x86_64", "x86_64/opt/ltp"])
+@pytest.mark.parametrize("root", [None, "/elsewhere"])
+def test_an_installed_ltp_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str,
+                                   root: str | None) -> None:
+    if root is None:
+        monkeypatch.delenv("LTPROOT", raising=False)
+    else:
+        monkeypatch.setenv("LTPROOT", root)
+    source = install(tmp_path / "in" / place, "x86_64")
+    suite = suites.find("ltp", tmp_path / "in")
+    built = suite.build(X86, Cache(tmp_path / "cache"))
+    found = suite.tests(built)
+    assert [test.name for test in found] == ["syscalls:fork01", "syscalls:fork02"]
+    assert found[1].command.endswith(" fork01 -i 3 'two words'")
+    assert found[1].command.startswith("cd /opt/ltp/testcases/bin && LTPROOT=/opt/ltp ")
+    with tarfile.open(built / "suite.tar.gz") as packed:
+        assert "testcases/bin/fork01" in packed.getnames()
+    # What was changed in the folder is packed anew.
+    (source / "testcases/bin/fork01").write_bytes(program("x86_64") + b"new")
+    assert suite.build(X86, Cache(tmp_path / "cache")) != built
+
+
+def test_a_folder_without_ltp_is_named(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    for folder, said in ((tmp_path / "empty", "no LTP is installed there"), (tmp_path / "none", "is no folder"),
+                         (tmp_path / "file", "is no folder")):
+        with pytest.raises(UsageError, match=said):
+            ltp.build(X86, cache, folder)
+    source = install(tmp_path / "arm", "aarch64")
+    with pytest.raises(UsageError, match="its programs are for aarch64, not for x86_64"):
+        ltp.build(X86, cache, source)
+    assert ltp.build(ARM, cache, source).exists()
+    (source / "testcases/bin/fork01").unlink()
+    with pytest.raises(UsageError, match="testcases/bin has no program"):
+        ltp.build(ARM, cache, source)
+    install(tmp_path / "lists", "x86_64")
+    (tmp_path / "lists/runtest/syscalls").unlink()
+    with pytest.raises(UsageError, match="runtest has none of syscalls, mm"):
+        ltp.build(X86, cache, tmp_path / "lists")
+
+
+def test_without_a_folder_ltp_is_not_here(tmp_path: Path) -> None:
+    with pytest.raises(NotHereError) as caught:
+        suites.find("ltp").build(X86, Cache(tmp_path))
+    assert "--ltp FOLDER" in caught.value.hint
+
+
+def test_the_tests_of_perl_are_found(tmp_path: Path) -> None:
+    for name in ("t/op/fork.t", "t/op/not-listed.t", "t/io/pipe.t", "dist/threads/t/kill.t", "cpan/Socket/t/pod.t"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    names = [name for name in perl.found(tmp_path) if not perl.LEFT_OUT.match(name)]
+    assert names == ["op:fork", "io:pipe", "threads:kill"]
+    (tmp_path / perl.LIST).write_text("\n".join(names))
+    assert [test.command for test in perl.tests(tmp_path)] == [
+        "cd /opt/perl/t && perl -I../lib op/fork.t", "cd /opt/perl/t && perl -I../lib io/pipe.t",
+        "cd /opt/perl/dist/threads && perl t/kill.t"]
+
+
+def test_no_module_of_perl_hides_another() -> None:
+    groups = [*perl.CORE, *(name.rpartition("/")[2] for name in perl.MODULES)]
+    assert len(groups) == len(set(groups))
+
+
+def test_names_of_tests_that_do_not_exist_are_told() -> None:
+    tests = [Test(name, "true", 1.0) for name in ("exec:one", "exec:two", "mm:one")]
+    run.check(tests, ["exec", "mm:one"])
+    for name, hint in (("exec:three", "valid: exec:one, exec:two"), ("none", "collections: exec, mm"),
+                       ("none:one", "collections: exec, mm"), ("", "collections: exec, mm")):
+        with pytest.raises(UsageError) as caught:
+            run.check(tests, ["mm", name])
+        assert (caught.value.message, caught.value.hint) == (f"no test is called '{name}'", hint)
