@@ -67,6 +67,11 @@ def programs(of: Sequence[Server]) -> list[str]:
     return ["root", *dict.fromkeys(server.program for server in of)]
 
 
+def by_name(of: Sequence[Server]) -> dict[str, str]:
+    """Return the program of the root pager and of each server, by the name of who runs it."""
+    return {"root": "root"} | {server.name: server.program for server in of}
+
+
 def fronts(of: Sequence[Server] = SERVERS) -> list[int]:
     """Return the numbers of the guest's devices."""
     return [server.front for server in of]
@@ -92,6 +97,21 @@ def running(abi: Abi, page: bytes | None) -> str:
         return ""
     at = abi.STRUCTS["server_info"][1]["program"][0]
     return page[at:at + PROGRAM_SIZE].split(b"\0")[0].decode(errors="replace")
+
+
+def identified(abi: Abi, page: bytes | None, of: Sequence[Server]) -> str:
+    """Return the name of whom the page at SERVER_INFO_VADDR tells: the root pager, or a server; nothing if nobody.
+
+    Servers of one program differ in the guest's device that they are.
+    """
+    if page is not None and int.from_bytes(page[:8], "little") == abi.BOOT_MAGIC:
+        return "root"
+    program = running(abi, page)
+    if not program or page is None:
+        return ""
+    places = [one["address"] for one in resources(abi, page, abi.RESOURCE_QUEUES)]
+    return next((one.name for one in of if one.program == program
+                 and abi.GUEST_DEVICE_GPA + one.front * abi.PAGE_SIZE in places), "")
 
 
 def resources(abi: Abi, page: bytes, kind: int) -> list[dict[str, int]]:

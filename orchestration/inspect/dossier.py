@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,7 +17,7 @@ from orchestration.base.arch import Arch
 from orchestration.base.errors import InfrastructureError
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import tail
-from orchestration.build import image, quoll, system
+from orchestration.build import image, system
 from orchestration.inspect import kernel_objects, trace
 from orchestration.inspect.gdbstub import Stub, Target
 from orchestration.inspect.kernel_objects import GUEST, Thread, kernel_memory
@@ -87,13 +88,14 @@ class Dossier:
         self.traced(found)
         for title, name in (("log of L4 and its servers", "l4.log"), ("guest's console", "console.log")):
             self.section(title, list(tail(self.machine.run.file(name), 40)))
-        for server in ("root", *(one.name for one in self.servers())):
+        for server in system.by_name(self.servers):
             lines = [line for line in tail(self.machine.run.file("l4.log"), 4000) if line.startswith(f"{server}:")
                      or f" {server} " in line]
             self.section(f"last words of and about {server}", lines[-6:])
         self.section("emulator", list(tail(self.machine.run.file("qemu.log"), 8)))
         return "\n".join(self.parts)
 
+    @cached_property
     def servers(self) -> tuple[system.Server, ...]:
         """Return the servers of the machine's system."""
         return image.servers_of(self.abi, self.machine.run.file("boot.img"))
@@ -112,13 +114,14 @@ class Dossier:
             self.section("messages by endpoint", trace.endpoint_lines(found, self.named))
 
     def names(self) -> dict[str, Symbols]:
-        """Return the symbols by program, of those whose ELF file exists."""
+        """Return the symbols of L4, the root pager, each server and Linux, of those whose ELF file exists."""
         found = {}
         if self.kernel is not None and self.kernel.exists():
             found["L4"] = Symbols(self.kernel)
-            for server in quoll.SERVERS:
-                if (path := self.kernel.with_name(server)).exists():
-                    found[server] = Symbols(path)
+            programs = system.by_name(self.servers)
+            symbols = {program: Symbols(path) for program in set(programs.values())
+                       if (path := self.kernel.with_name(program)).exists()}
+            found |= {name: symbols[program] for name, program in programs.items() if program in symbols}
         if self.linux is not None and self.linux.exists():
             found["Linux"] = Symbols(self.linux)
         return found
@@ -126,9 +129,7 @@ class Dossier:
     def space(self, stub: Stub) -> str:
         """Return the server whose address space is active, or an empty string."""
         page = stub.read(self.abi.SERVER_INFO_VADDR, self.abi.STRUCTS["server_info"][0])
-        if page is not None and int.from_bytes(page[:8], "little") == self.abi.BOOT_MAGIC:
-            return "root"
-        return system.running(self.abi, page)
+        return system.identified(self.abi, page, self.servers)
 
     def where(self, stub: Stub, names: dict[str, Symbols], pc: int) -> tuple[str, str]:
         """Return the program that a PC belongs to, and its function+offset."""
@@ -186,15 +187,14 @@ class Dossier:
     def threads(self, stub: Stub, names: dict[str, Symbols], kernel: Path, seen: set[str]) -> None:
         """Add what every thread waits for and where it is in user mode, and the stack of Linux if no sample met it."""
         try:
-            found = kernel_objects.Reader(stub, kernel, self.abi, self.servers()).read()
+            found = kernel_objects.Reader(stub, kernel, self.abi, self.servers).read()
         except InfrastructureError as error:
             self.section("threads of L4", [error.message])
             return
         self.named = found.names
-        programs = {server.name: server.program for server in self.servers()}
         lines = []
         for thread in found.threads:
-            symbols = names.get("Linux" if thread.owner == GUEST else programs.get(thread.owner, thread.owner))
+            symbols = names.get("Linux" if thread.owner == GUEST else thread.owner)
             spot = symbols.name(thread.pc) if symbols is not None and not thread.in_program else ""
             on = f" on {found.names.get(thread.on, f'{thread.on:#x}')}" if thread.on else ""
             lines.append(f"{thread.owner:<8} {thread.address:x}  {thread.state}{on}, priority {thread.priority}, "

@@ -9,11 +9,21 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import gdb
 
 FACTS = json.loads(Path(globals()["QUOLL_FACTS"]).read_text())
+# gdb's Python has no packages of ours; this module needs none.
+sys.path.insert(0, FACTS["path"])
+sys.dont_write_bytecode = True
+from orchestration.build import system  # noqa: E402
+
+ABI = SimpleNamespace(**FACTS["abi"])
+SERVERS = [system.Server(**one) for one in FACTS["servers"]]
+FILES = FACTS["files"]
 LOADED: list[str] = []
 
 
@@ -22,36 +32,30 @@ def load(name: str) -> None:
     if [name] == LOADED:
         return
     for old in LOADED:
-        gdb.execute(f"remove-symbol-file {shlex.quote(FACTS['servers'][old])}", to_string=True)
+        gdb.execute(f"remove-symbol-file {shlex.quote(FILES[old])}", to_string=True)
     LOADED[:] = [name]
-    gdb.execute(f"add-symbol-file {shlex.quote(FACTS['servers'][name])}", to_string=True)
+    gdb.execute(f"add-symbol-file {shlex.quote(FILES[name])}", to_string=True)
     gdb.write(f"[symbols of server {name}]\n")
 
 
-def running() -> str | None:
-    """Return the server whose address space is active, or None."""
+def running() -> str:
+    """Return the server whose address space is active, or an empty string."""
     try:
-        page = bytes(gdb.selected_inferior().read_memory(FACTS["info"], FACTS["info_size"]))
+        page = bytes(gdb.selected_inferior().read_memory(ABI.SERVER_INFO_VADDR, ABI.STRUCTS["server_info"][0]))
     except gdb.error:
-        return None
-    if int.from_bytes(page[:8], "little") == FACTS["boot_magic"]:
-        return "root"
-    if int.from_bytes(page[:8], "little") != FACTS["hash"]:
-        return None
-    at, size = FACTS["program"]
-    name = page[at:at + size].split(b"\0")[0].decode(errors="replace")
-    return name if name in FACTS["servers"] else None
+        return ""
+    return system.identified(ABI, page, SERVERS)  # type: ignore[arg-type]
 
 
 def stopped(event: object) -> None:
     """Load what fits the place where the machine has stopped."""
     name = running()
-    if name is not None:
+    if name:
         load(name)
 
 
 class Server(gdb.Command):  # type: ignore[misc]
-    """server NAME: use the symbols of the root pager (root) or of a server (console, block, net, 9p)."""
+    """server NAME: use the symbols of the root pager (root) or of a server (console, block, net, 9p2 ...)."""
 
     def __init__(self) -> None:
         """Name it."""
@@ -59,8 +63,8 @@ class Server(gdb.Command):  # type: ignore[misc]
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         """Load its symbols."""
-        if argument.strip() not in FACTS["servers"]:
-            raise gdb.GdbError(f"server: one of {', '.join(FACTS['servers'])}")
+        if argument.strip() not in FILES:
+            raise gdb.GdbError(f"server: one of {', '.join(FILES)}")
         load(argument.strip())
 
 

@@ -12,6 +12,7 @@ import time
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from paramiko.ed25519key import Ed25519Key
@@ -22,7 +23,7 @@ from orchestration.base import doctor
 from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError, UsageError
 from orchestration.base.tools import program
 from orchestration.base.tree import ROOT
-from orchestration.build import quoll
+from orchestration.build import image, quoll, system
 from orchestration.inspect.machine_code import CODES
 from orchestration.machine import attached, registry, ssh, streams, transfer
 from orchestration.machine.stages import POWER_OFF_LIMIT, SSH_LIMIT, time_scale
@@ -30,6 +31,8 @@ from orchestration.machine.terminal import serve
 
 # Seconds that a machine's orchestrator takes at most from QEMU's end to the result of the run.
 RESULT_LIMIT = 10.0
+# What gdb's script needs of the ABI beside layouts.
+ABI_VALUES = ("SERVER_INFO_VADDR", "BOOT_MAGIC", "SERVERS_HASH", "RESOURCE_QUEUES", "GUEST_DEVICE_GPA", "PAGE_SIZE")
 GDB_SCRIPT = ROOT / "orchestration" / "running" / "gdb_servers.py"
 
 
@@ -136,11 +139,12 @@ def gdb(entry: registry.Entry, arguments: list[str]) -> int:
     arch = arches.find(entry.arch)
     abi = quoll.abi(arch)
     bare = Path(entry.kernel).parent
-    info = abi.STRUCTS["server_info"]
-    facts = {"servers": {name: str(bare / name) for name in quoll.SERVERS}, "info": abi.SERVER_INFO_VADDR,
-             "info_size": info[0], "program": info[1]["program"], "hash": abi.SERVERS_HASH,
-             "boot_magic": abi.BOOT_MAGIC,
-             "guest": [abi.GUEST_RAM_VADDR, abi.GUEST_RAM_VADDR + (1 << 32)]}
+    servers = image.servers_of(abi, Path(entry.run) / "boot.img")
+    servers = image.servers_of(abi, Path(entry.run) / "boot.img")
+    facts = {"files": {name: str(bare / program) for name, program in system.by_name(servers).items()},
+             "servers": [asdict(server) for server in servers], "path": str(ROOT),
+             "abi": {name: getattr(abi, name) for name in ABI_VALUES}
+             | {"STRUCTS": {name: abi.STRUCTS[name] for name in ("server_info", "resource")}}}
     facts_file = Path(entry.sockets) / "gdb.json"
     facts_file.write_text(json.dumps(facts))
     argv = [program("gdb-multiarch"), "-q", "-ex", "set confirm off", "-ex", "set pagination off",

@@ -112,6 +112,29 @@ def test_the_info_page_of_a_server_is_read(abi: SimpleNamespace) -> None:
     assert system.running(abi, None) == system.running(abi, bytes(len(page))) == ""
 
 
+def test_servers_of_one_program_are_told_apart(abi: SimpleNamespace) -> None:
+    """By the guest's device that each is."""
+    fields, resource = abi.STRUCTS["server_info"][1], abi.STRUCTS["resource"][1]
+
+    def page(program: str, front: int) -> bytes:
+        made = bytearray(abi.STRUCTS["server_info"][0])
+        for at, value in ((0, abi.SERVERS_HASH), (fields["resource_count"][0], 1),
+                          (fields["program"][0], int.from_bytes(program.encode(), "little")),
+                          (fields["resource"][0] + resource["kind"][0], abi.RESOURCE_QUEUES),
+                          (fields["resource"][0] + resource["address"][0],
+                           abi.GUEST_DEVICE_GPA + front * abi.PAGE_SIZE)):
+            made[at:at + 8] = value.to_bytes(8, "little")
+        return bytes(made)
+
+    servers = system.servers(disks=1, shares=2)
+    assert [system.identified(abi, page(one.program, one.front), servers) for one in servers] == [
+        "console", "block", "net", "block2", "9p", "9p2"]
+    assert system.identified(abi, page("9p", 1), servers) == system.identified(abi, page("other", 1), servers) == ""
+    assert system.identified(abi, abi.BOOT_MAGIC.to_bytes(8, "little") + bytes(4088), servers) == "root"
+    assert system.identified(abi, None, servers) == system.identified(abi, bytes(4096), servers) == ""
+    assert set(system.by_name(servers).items()) >= {("root", "root"), ("9p", "9p"), ("9p2", "9p")}
+
+
 def test_device_tree(abi: SimpleNamespace) -> None:
     tree = fdt.parse_dtb(dtb.compile_tree(abi, "console=hvc0 quiet", 512 << 20, b"\x01\x02"))
     assert tree.get_property("bootargs", "/chosen").value == "console=hvc0 quiet"
