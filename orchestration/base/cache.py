@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The cache of what was built or fetched: entries are folders named by the hash of what they are made from.
 
-An entry is used only after every file in it has matched the hash that was noted when it was stored; one that does not
-match is thrown away and made again. (A file that nobody has touched since it was last read is not read: remembered.py.)
-Entries appear by one rename, under a lock per entry. What an orchestrator that was killed has left is removed by the
-next one.
+An entry is used only after every file in it has matched the hash that was noted when it was stored; one
+that does not match is thrown away and made again. Entries appear by one rename, under a lock per entry. What an
+orchestrator that was killed has left is removed by the next one.
 """
 
 from __future__ import annotations
 
 import ast
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestration.base import doctor, ownership, remembered
+from orchestration.base import doctor, ownership
 from orchestration.base.errors import InfrastructureError
 from orchestration.base.ownership import OwnFolder
 
@@ -28,6 +28,8 @@ MANIFEST = "manifest.json"
 # The version of what keys are made of, in a file of the cache. Entries of an older one are not found by today's keys.
 VERSION, VERSION_FILE = 2, "version"
 CHUNK = 1 << 20
+# Bytes from which on a file takes longer to be written than the clock of its status takes to go on.
+LARGE = 64 << 20
 # How the names of folders begin that become entries, and of those that hold a root file system's files meanwhile.
 MAKING, TREE = ".making-", "quoll-tree-"
 # Before the noted hash of a file with holes, which need not be read.
@@ -73,9 +75,7 @@ def note(path: Path) -> str:
 
 def matches(path: Path, noted: str) -> bool:
     """Return whether a file has the noted hash."""
-    if noted.startswith(SPARSE):
-        return SPARSE + remembered.hash_of(path, hash_sparse) == noted
-    return remembered.hash_of(path, hash_file) == noted
+    return (SPARSE + hash_sparse(path) if noted.startswith(SPARSE) else hash_file(path)) == noted
 
 
 def noted_hash(path: Path) -> str:
@@ -84,13 +84,27 @@ def noted_hash(path: Path) -> str:
     return str(json.loads(manifest.read_text())[path.name]) if manifest.exists() else hash_file(path)
 
 
+@functools.lru_cache(maxsize=16)
+def hash_once(path: Path, device: int, inode: int, size: int, changed: int) -> str:
+    """Return hash_file() of a file, which this process reads once as long as its status is the same."""
+    return hash_file(path)
+
+
+def hash_input(path: Path) -> str:
+    """Return hash_file() of a file that a key is made from. Linux' source, which is large, is in several keys."""
+    found = path.stat()
+    if found.st_size < LARGE:
+        return hash_file(path)
+    return hash_once(path, found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
+
+
 def key_of(*parts: str, files: Iterable[Path] = (), base: Path | None = None) -> str:
     """Return a key made from strings and from the names (below base) and contents of files, wherever they are."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.encode() + b"\0")
     for name, path in sorted((str(path.relative_to(base)) if base else path.name, path) for path in files):
-        digest.update(f"{name}\0{remembered.hash_of(path, hash_file)}\0".encode())
+        digest.update(f"{name}\0{hash_input(path)}\0".encode())
     return digest.hexdigest()[:32]
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
-from orchestration.base import cache, doctor, remembered
+from orchestration.base import cache, doctor
 from orchestration.base.cache import Cache, key_of, noted_hash, recipe
 from orchestration.base.errors import InfrastructureError
 
@@ -128,88 +127,18 @@ def test_keys_depend_on_names_contents_and_order_of_strings(tmp_path: Path) -> N
     assert key_of(files=[one, two]) == key_of(files=[two, one])
 
 
-@pytest.fixture
-def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Which files were read to be hashed; those of any size are remembered."""
-    found: list[Path] = []
+def test_a_large_file_of_several_keys_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
     real = cache.hash_file
-
-    def hash_file(path: Path) -> str:
-        found.append(path)
-        return real(path)
-
-    monkeypatch.setattr(cache, "hash_file", hash_file)
-    monkeypatch.setattr(remembered, "LARGE", 4)
-    monkeypatch.setattr(remembered, "TICK", 0)
-    monkeypatch.setattr(doctor, "cache_root", lambda: tmp_path)
-    return found
-
-
-def test_a_file_is_read_again_when_it_has_changed(tmp_path: Path, read: list[Path]) -> None:
-    """Also by a change that leaves its size and the time of its content as they were."""
+    monkeypatch.setattr(cache, "hash_file", lambda path: read.append(path) or real(path))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(cache, "LARGE", 4)
     source = tmp_path / "source"
     source.write_text("12345")
-    first = key_of("a", files=[source])
-    assert key_of("a", files=[source]) == first
+    first = [cache.key_of(name, files=[source]) for name in "ab"]
     assert read == [source]
-    before = source.stat()
-    source.write_text("54321")
-    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert key_of("a", files=[source]) != first
+    source.write_text("123456")
+    assert cache.key_of("a", files=[source]) not in first
     assert read == [source, source]
-    Path(shutil.copy(source, tmp_path / "other")).replace(source)
-    key_of("a", files=[source])
-    assert read == [source, source, source]
-
-
-def test_an_entrys_file_that_was_changed_is_found_whatever_is_remembered(tmp_path: Path, read: list[Path]) -> None:
-    store, make = Cache(tmp_path), Maker()
-    for _ in range(3):
-        entry = store.get("kind", "key", make)
-    file = entry / "sub/file"
-    # Noted when it was made, and compared once.
-    assert read == [next(iter(read)), file]
-    before = file.stat()
-    file.write_text("CONTENT")
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    store.get("kind", "key", make)
-    assert make.calls == 2
-
-
-def test_a_file_that_was_changed_just_now_is_read_each_time(
-        tmp_path: Path, read: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remembered, "TICK", 3600 * 10**9)
-    source = tmp_path / "source"
-    source.write_text("12345")
-    assert key_of(files=[source]) == key_of(files=[source])
-    assert read == [source, source]
-
-
-@pytest.mark.parametrize("damage", ["", "[]", "{", '{"boot": 1, "files": {}}', "restart"])
-def test_what_is_remembered_ends_with_the_hosts_boot_and_may_be_damaged(
-        tmp_path: Path, read: list[Path], monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
-    source = tmp_path / "source"
-    source.write_text("12345")
-    key = key_of(files=[source])
-    if damage == "restart":
-        monkeypatch.setattr(remembered, "BOOT", tmp_path / "boot")
-        (tmp_path / "boot").write_text("another\n")
-    else:
-        (tmp_path / remembered.NAME).write_text(damage)
-    assert key_of(files=[source]) == key
-    assert read == [source, source]
-    assert key_of(files=[source]) == key
-    assert read == [source, source]
-
-
-def test_as_many_files_are_remembered_as_were_read_last(tmp_path: Path, read: list[Path],
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remembered, "KEPT", 2)
-    files = [tmp_path / name for name in "abc"]
-    for path in files:
-        path.write_text("12345")
-        key_of(files=[path])
-    assert [Path(name.split()[1]) for name in remembered.load()] == files[1:]
 
 
 def test_a_key_does_not_tell_where_files_are(tmp_path: Path) -> None:
