@@ -12,16 +12,18 @@ from pathlib import Path
 
 from orchestration.base import tools
 from orchestration.base.arch import Arch
-from orchestration.base.cache import Cache, key_of, recipe
+from orchestration.base.cache import Cache, key_of, noted_hash, recipe
 from orchestration.base.errors import InfrastructureError, QuollError, UsageError
 from orchestration.base.tree import ROOT
+from orchestration.bench.terms import DEBIAN
 from orchestration.bench.workload import FOLDER, Workload
-from orchestration.build import quoll, rootfs
+from orchestration.build import debian, quoll, rootfs, source
+from orchestration.build import disk as disks
 
 TIMED = FOLDER / "timed.c"
 COMPILE_LIMIT = 300
 FLAGS = ("-static", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-pthread")
-PACKED = "kit.tar"
+PACKED, SOURCE = "kit.tar", "source.tar"
 # What apt says of a package that the release does not have.
 NO_PACKAGE = ("Unable to locate package", "has no installation candidate", "Couldn't find any package")
 
@@ -32,7 +34,9 @@ def digest(arch: Arch, cache: Cache, workload: Workload) -> str:
     The compiler is among a run's conditions, and what else is on the disk is part of what is measured.
     """
     packages = ""
-    if workload.description.packages:
+    if workload.description.rootfs == DEBIAN:
+        packages = content(debian.archive(arch, cache, workload.description.packages))
+    elif workload.description.packages:
         packages = content(rootfs.packages(arch, cache, rootfs.Spec(extra=workload.description.packages)))
     return key_of_sources(workload, packages, *FLAGS)
 
@@ -71,11 +75,14 @@ def pack(arch: Arch, cache: Cache, workload: Workload) -> Path:
                           f"compiling the workload {workload.name}", COMPILE_LIMIT)
                 add(archive, name, program.read_bytes())
                 program.unlink()
+            if upstream is not None:
+                add(archive, SOURCE, upstream.read_bytes())
             for path in workload.scripts():
                 add(archive, str(path.relative_to(workload.folder)), path.read_bytes())
 
-    key = key_of_sources(workload, arch.name, quoll.compiler_version(arch.compiler), *FLAGS, workload.name,
-                         recipe(Path(__file__)))
+    upstream = source.archive(cache, workload.description.source) if workload.description.source else None
+    key = key_of_sources(workload, noted_hash(upstream) if upstream else "", arch.name,
+                         quoll.compiler_version(arch.compiler), *FLAGS, workload.name, recipe(Path(__file__)))
     return cache.get("workload", key, make) / PACKED
 
 
@@ -102,6 +109,9 @@ def unpack(data: bytes) -> dict[str, str]:
 
 def disk(arch: Arch, cache: Cache, workload: Workload, modules: Path | None) -> Path:
     """Return the image that a workload runs on; raise UsageError that names a package which does not exist."""
+    if workload.description.rootfs == DEBIAN:
+        assert modules is not None
+        return disks.find(arch, cache, DEBIAN, workload.description.packages, modules).image
     with known_packages(arch, cache, workload):
         return rootfs.base_image(arch, cache, rootfs.Spec(extra=workload.description.packages), modules)
 

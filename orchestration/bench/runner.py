@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +23,8 @@ from orchestration.base.rundir import RunDirectory
 from orchestration.bench import compare, execution, kit, memory, sides
 from orchestration.bench.sides import Side
 from orchestration.bench.store import Failure, Record, Sample, Store
-from orchestration.bench.terms import KIND, TRACED, Clock
-from orchestration.bench.workload import Workload, load
+from orchestration.bench.terms import KIND, TINY, TRACED, Clock
+from orchestration.bench.workload import Workload, load, one_rootfs
 from orchestration.build import quoll
 from orchestration.machine import boot
 from orchestration.machine.description import DEFAULT_MEMORY
@@ -49,7 +49,6 @@ class Bench:
     clocks: Sequence[Clock]
     rounds: int
     sides: list[Side] = field(default_factory=list)
-    modules: Path | None = None
     versions: dict[str, str] = field(default_factory=dict)
     """Versions of Linux, by side, of those that have booted."""
     unbootable: dict[str, QuollError] = field(default_factory=dict)
@@ -60,15 +59,19 @@ class Bench:
         wanted = {name: None for workload in self.workloads for name in workload.description.host_packages}
         if wanted:
             doctor.ensure_packages(list(wanted))
-        ours, made = sides.guest(self.arch, self.cache, self.progress)
-        self.modules = made.linux / "modules.tar"
-        self.sides = [ours, *(sides.PEERS[name](self.arch, self.cache, self.progress) for name in against)]
+        root = one_rootfs(self.workloads)
+        self.sides = [sides.guest(self.arch, self.cache, self.progress, root),
+                      *(sides.PEERS[name](self.arch, self.cache, self.progress, root) for name in against)]
 
-    def root(self, workload: Workload, clock: Clock) -> Path:
-        """Return the root file system that a workload runs on under a clock: an archive or a disk's image."""
+    def root(self, workload: Workload, clock: Clock, side: Side) -> Path:
+        """Return the root file system that a workload runs on under a clock: an archive or a disk's image.
+
+        Of tiny all sides have the same, with the guest's modules; Debian has those of the side's own kernel.
+        """
         if workload.in_memory(clock):
             return memory.archive(self.arch, self.cache, workload)
-        return kit.disk(self.arch, self.cache, workload, self.modules)
+        owner = side if workload.description.rootfs != TINY else self.sides[0]
+        return kit.disk(self.arch, self.cache, workload, owner.modules)
 
     def facts(self, runnable: Iterable[Workload]) -> dict[str, object]:
         """Return what a run says of its circumstances; runnable are the workloads that it has the files of."""
@@ -77,6 +80,7 @@ class Bench:
             "CPU": self.arch.cpu, "CPU under the counting clock": self.arch.counted_cpu,
             "memory": f"{Config.memory // MIB} MiB", "memory of Linux": f"{DEFAULT_MEMORY // MIB} MiB",
             "compiler": quoll.compiler_version(self.arch.compiler).strip().splitlines()[-1],
+            "root file system": one_rootfs(self.workloads),
             **{f"{compare.OPTIONS}{side.name}": hash_file(side.config)[:16] for side in self.sides}}
         return {
             compare.CONDITIONS: conditions,
@@ -89,7 +93,7 @@ class Bench:
     def measure(self, against: Iterable[str]) -> Record:
         """Build, run everything, and return the record. What failed is in the record and in self.errors."""
         self.build(against)
-        roots: dict[tuple[str, Clock], Path] = {}
+        roots: dict[tuple[str, Clock], dict[str, Path]] = {}
         problems = []
         for workload in self.workloads:
             with self.progress.step(f"files of {workload.name}"):
@@ -97,7 +101,8 @@ class Bench:
                     kit.pack(self.arch, self.cache, workload)
                     for clock in self.clocks:
                         if clock in workload.description.clocks:
-                            roots[workload.name, clock] = self.root(workload, clock)
+                            roots[workload.name, clock] = {side.name: self.root(workload, clock, side)
+                                                           for side in self.sides}
                 except QuollError as error:
                     problems.append((workload, error))
         broken = {workload.name for workload, _ in problems}
@@ -169,12 +174,12 @@ class Bench:
         self.store.add(record, [Sample(workload.name, one.metric, side.name, clock, number, one.value, one.unit,
                                        one.better, one.counters) for one in found])
 
-    def count(self, record: Record, workload: Workload, root: Path) -> None:
+    def count(self, record: Record, workload: Workload, roots: Mapping[str, Path]) -> None:
         """Run a workload once on each side by the clock that counts instructions."""
         for side in self.sides:
             try:
                 with ExitStack() as stack:
-                    session = self.up(stack, record, side, workload, Clock.INSTRUCTIONS, root)
+                    session = self.up(stack, record, side, workload, Clock.INSTRUCTIONS, roots[side.name])
                     self.once(record, session, side, workload, Clock.INSTRUCTIONS, 0)
                     session.power_off()
             except QuollError as error:
@@ -186,13 +191,13 @@ class Bench:
         """Remember how busy the host is."""
         self.store.add_facts(record, {BUSIEST: max(os.getloadavg()[0], record.facts.get(BUSIEST, 0.0))})
 
-    def time(self, record: Record, workload: Workload, root: Path) -> None:
+    def time(self, record: Record, workload: Workload, roots: Mapping[str, Path]) -> None:
         """Run a workload by wall time, the sides in turns and each round in the other order."""
         up: list[tuple[Side, Session]] = []
         with ExitStack() as stack:
             for side in (one for one in self.sides if one.name != TRACED):
                 try:
-                    up.append((side, self.up(stack, record, side, workload, Clock.WALL, root)))
+                    up.append((side, self.up(stack, record, side, workload, Clock.WALL, roots[side.name])))
                 except QuollError as error:
                     self.note(record, workload, side.name, Clock.WALL, error)
             for number in range(self.rounds):

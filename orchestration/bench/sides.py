@@ -17,7 +17,8 @@ from orchestration.base.errors import MissingError, UsageError
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.base.tree import ROOT, describe
-from orchestration.bench.terms import GUEST, NATIVE, TRACED, XEN, Clock
+from orchestration.bench.terms import GUEST, NATIVE, TINY, TRACED, XEN, Clock
+from orchestration.build import disk as disks
 from orchestration.build import flavours, linux, rootfs, userland
 from orchestration.machine import boot
 from orchestration.machine.description import DEFAULT_MEMORY, Description
@@ -48,6 +49,8 @@ class Side:
     in_memory: Callable[[Path, RunDirectory], Session]
     """Makes one boot of it from an archive, by the clock that counts: without a disk, and without a way in."""
     config: Path
+    modules: Path | None = None
+    """A tar file of its kernel's modules."""
 
 
 def counted(arch: Arch, clock: Clock) -> tuple[str, ...]:
@@ -57,9 +60,9 @@ def counted(arch: Arch, clock: Clock) -> tuple[str, ...]:
     return ("-icount", "shift=0,sleep=off", "-cpu", arch.counted_cpu, *REPEATABLE)
 
 
-def guest(arch: Arch, cache: Cache, progress: Progress, *, trace: bool = False) -> tuple[Side, boot.Artefacts]:
-    """Build our system; return its side and what was built."""
-    description = Description(arch=arch.name, trace=trace)
+def guest(arch: Arch, cache: Cache, progress: Progress, root: str = TINY, *, trace: bool = False) -> Side:
+    """Build our system and return its side. root: the root file system of what it runs."""
+    description = Description(arch=arch.name, rootfs=root, trace=trace)
     made = boot.artefacts(description, cache, progress)
 
     def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
@@ -69,35 +72,39 @@ def guest(arch: Arch, cache: Cache, progress: Progress, *, trace: bool = False) 
         return boot.prepare_in_memory(description, made, archive, progress, run,
                                       counted(arch, Clock.INSTRUCTIONS), SEED)
 
-    return Side(TRACED if trace else GUEST, session, in_memory, made.linux / "config"), made
+    return Side(TRACED if trace else GUEST, session, in_memory, made.linux / "config", made.linux / "modules.tar")
 
 
-def traced(arch: Arch, cache: Cache, progress: Progress) -> Side:
+def traced(arch: Arch, cache: Cache, progress: Progress, root: str = TINY) -> Side:
     """Return our system on the L4 that counts: its figures are a little higher, and it tells where they come from."""
-    return guest(arch, cache, progress, trace=True)[0]
+    return guest(arch, cache, progress, root, trace=True)
 
 
-def native(arch: Arch, cache: Cache, progress: Progress) -> Side:
-    """Build native Linux and return its side."""
+def native(arch: Arch, cache: Cache, progress: Progress, root: str = TINY) -> Side:
+    """Build native Linux and return its side. For Debian it has modules of its own, of the same options."""
+    full = root != TINY
     with progress.step("build native"):
-        made = linux.linux(arch, cache, flavours.native(arch))
+        made = linux.linux(arch, cache, flavours.native(arch, full=full))
 
     kernel, memory = made / Path(arch.linux_image).name, f"mem={DEFAULT_MEMORY // MIB}M"
 
     def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
-        return boot.prepare_native(arch, kernel, disk, progress, run, counted(arch, clock), memory)
+        has = disks.known_userland(disk, arch) if full else userland.TINY
+        return boot.prepare_native(arch, kernel, disk, progress, run, counted(arch, clock), memory, has)
 
     def in_memory(archive: Path, run: RunDirectory) -> Session:
         return boot.prepare_native_in_memory(arch, kernel, ("-initrd", str(archive)), progress, run,
                                              counted(arch, Clock.INSTRUCTIONS), memory)
 
-    return Side(NATIVE, session, in_memory, made / "config")
+    return Side(NATIVE, session, in_memory, made / "config", made / "modules.tar" if full else None)
 
 
-def xen(arch: Arch, cache: Cache, progress: Progress) -> Side:
+def xen(arch: Arch, cache: Cache, progress: Progress, root: str = TINY) -> Side:
     """Build native Linux with Xen's options, fetch Xen from Debian, and return the side."""
     if arch.name != "x86_64":
         raise UsageError(f"Xen PV exists on x86_64 only, not on {arch.name}", "leave --against xen away")
+    if root != TINY:
+        raise UsageError("there is no Linux with Debian's options for Xen PV", "leave --against xen away")
     plain = flavours.native(arch)
     flavour = flavours.Flavour(f"xen-{arch.name}", plain.patched, plain.make_arch, (*plain.configs, XEN_CONFIG),
                             plain.base, plain.image, plain.targets)
@@ -136,7 +143,7 @@ def hypervisor_of(arch: Arch, cache: Cache) -> Path:
     return cache.get("xen", key_of(XEN_PACKAGE, files=[archive]), make) / "xen"
 
 
-PEERS: dict[str, Callable[[Arch, Cache, Progress], Side]] = {NATIVE: native, XEN: xen, TRACED: traced}
+PEERS: dict[str, Callable[[Arch, Cache, Progress, str], Side]] = {NATIVE: native, XEN: xen, TRACED: traced}
 
 
 def options(config: Path) -> set[str]:

@@ -10,6 +10,8 @@ MICRO = "micro"
 # The sides: our guest, our guest on the L4 that counts (what was counted, not how long it took), and the others.
 GUEST, TRACED, NATIVE, XEN = "guest", "traced", "native", "xen"
 PEERS = (NATIVE, XEN, TRACED)
+# The root file systems that workloads run on.
+TINY, DEBIAN = "tiny", "debian"
 
 
 class Clock(StrEnum):

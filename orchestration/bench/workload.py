@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,13 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from orchestration.base.errors import UsageError, WorkloadError
 from orchestration.base.tree import ROOT
-from orchestration.bench.terms import Clock
+from orchestration.bench.terms import TINY, Clock
 
 FOLDER = ROOT / "rootfs" / "workloads"
 DESCRIPTION = "workload.toml"
 EVERY = "*"
 # The unit of what a clock of the guest tells; the counting clock's nanosecond is an instruction.
 TIME, COUNTED = "time", "instructions"
+PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 
 
 class Strict(BaseModel):
@@ -73,7 +74,11 @@ class Description(Strict):
     """What a workload.toml says. limit in seconds of wall time, disk in MiB."""
 
     description: str = Field(min_length=1)
+    rootfs: Literal["tiny", "debian"] = "tiny"
+    """The root file system, and with it the kernel: the small one of tiny, or the full one."""
     packages: tuple[str, ...] = ()
+    source: str | None = None
+    """A Debian source package, whose upstream archive is in the workload's folder as source.tar."""
     host_packages: tuple[str, ...] = ()
     """Debian packages of this machine, for the peer."""
     sources: tuple[str, ...] = ()
@@ -95,9 +100,17 @@ class Description(Strict):
     def package_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         """Refuse what cannot be a Debian package (and could be an option of a command)."""
         for name in names:
-            if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name):
+            if not PACKAGE.fullmatch(name):
                 raise ValueError(f"'{name}' cannot be a Debian package")
         return names
+
+    @field_validator("source")
+    @classmethod
+    def source_name(cls, name: str | None) -> str | None:
+        """Refuse what cannot be a Debian source package."""
+        if name is not None and not PACKAGE.fullmatch(name):
+            raise ValueError(f"'{name}' cannot be a Debian source package")
+        return name
 
     @model_validator(mode="after")
     def distinct_metrics(self) -> Description:
@@ -113,6 +126,8 @@ class Description(Strict):
         """Refuse a workload in memory that needs more than that, or is not counted at all."""
         if self.counted_in == "memory" and self.peer:
             raise ValueError("what is counted in memory has no network, and a peer needs one")
+        if self.counted_in == "memory" and self.rootfs != TINY:
+            raise ValueError("Debian's files and systemd need a disk: what is counted in memory has tiny")
         if self.counted_in == "memory" and Clock.INSTRUCTIONS not in self.clocks:
             raise ValueError("what is counted in memory needs the clock that counts")
         return self
@@ -156,9 +171,19 @@ class Figure:
     counters: Mapping[str, float] = field(default_factory=dict)
 
 
-def available(folder: Path = FOLDER) -> list[str]:
-    """Return the names of all workloads."""
-    return sorted(path.parent.name for path in folder.glob(f"*/{DESCRIPTION}"))
+def available(folder: Path = FOLDER, rootfs: str | None = None) -> list[str]:
+    """Return the names of all workloads, or of those on a root file system."""
+    names = sorted(path.parent.name for path in folder.glob(f"*/{DESCRIPTION}"))
+    return names if rootfs is None else [name for name in names if load(name, folder).description.rootfs == rootfs]
+
+
+def one_rootfs(workloads: Iterable[Workload]) -> str:
+    """Return the root file system that all of some workloads run on; raise UsageError when they do not agree."""
+    found = {one.description.rootfs for one in workloads}
+    if len(found) > 1:
+        raise UsageError("workloads on tiny and workloads on Debian are measured in runs of their own",
+                         "their kernels differ; see ./orchestrate bench workloads")
+    return found.pop() if found else TINY
 
 
 def load(name: str, folder: Path = FOLDER) -> Workload:

@@ -54,10 +54,15 @@ def find(arch: Arch, cache: Cache, name: str, include: tuple[str, ...], modules:
         return Disk(rootfs.base_image(arch, cache, rootfs.Spec(), modules), userland.TINY)
     if name == DEBIAN:
         image = debian_image(arch, cache, include, modules)
-        return Disk(image, replace(userland.look(image, arch, "Debian"), marks=True))
+        return Disk(image, known_userland(image, arch))
     path = Path(name)
     image = file_image(arch, cache, path, modules) if is_tar(path) else path
     return Disk(image, userland.look(image, arch, name))
+
+
+def known_userland(image: Path, arch: Arch) -> Userland:
+    """Return what a boot has to know of an image of Debian that we made."""
+    return replace(userland.look(image, arch, "Debian"), marks=True)
 
 
 def check(arch: Arch, name: str, include: tuple[str, ...]) -> None:

@@ -11,7 +11,7 @@ import typer
 from orchestration.base import arch as arches
 from orchestration.base import doctor
 from orchestration.base.errors import InfrastructureError, RegressionError, UsageError
-from orchestration.bench.terms import KIND, MICRO, PEERS, XEN, Clock
+from orchestration.bench.terms import DEBIAN, KIND, MICRO, PEERS, TINY, XEN, Clock
 from orchestration.cli.group import Command, Plain, one_of
 from orchestration.cli.words import ArchArgument, ArchesArgument
 
@@ -61,6 +61,8 @@ def run_command(
     arch: ArchArgument,
         workload: Annotated[list[str] | None, typer.Option(
             "--workload", "-w", autocompletion=workload_names, help="only this one")] = None,
+        rootfs: Annotated[str, typer.Option(autocompletion=one_of([TINY, DEBIAN]), help="the workloads on this root "
+                                            f"file system, when none is named: {TINY} or {DEBIAN}")] = TINY,
         against: Annotated[list[str] | None, typer.Option(autocompletion=one_of([*PEERS, NOBODY]),
                                                           help=f"peer: {', '.join(PEERS)} or {NOBODY}; native "
                                                                "unless told")] = None,
@@ -82,7 +84,9 @@ def run_command(
     from orchestration.machine.progress import Progress
 
     target = arches.find(arch)
-    chosen = [workloads.load(name) for name in dict.fromkeys(workload or workloads.available())]
+    check_words("--rootfs", [rootfs], [TINY, DEBIAN])
+    chosen = [workloads.load(name) for name in dict.fromkeys(workload or workloads.available(rootfs=rootfs))]
+    workloads.one_rootfs(chosen)
     peers = list(dict.fromkeys(against or ["native"]))
     check_words("--against", peers, [*PEERS, NOBODY])
     if NOBODY in peers:

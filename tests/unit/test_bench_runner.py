@@ -108,6 +108,16 @@ def test_sides_take_turns_by_wall_time(bench: Bench) -> None:
     assert record.facts["conditions"]["Linux"] == "6.12.1"
 
 
+def test_debian_has_the_modules_of_each_sides_own_kernel(bench: Bench, tmp_path: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    made = a_workload("one", tmp_path)
+    bench.sides = [replace(side, modules=tmp_path / side.name) for side in bench.sides]
+    monkeypatch.setattr(kit, "disk", lambda arch, cache, workload, modules: modules)
+    debian = replace(made, description=made.description.model_copy(update={"rootfs": "debian"}))
+    assert [bench.root(debian, Clock.WALL, side).name for side in bench.sides] == ["guest", "native"]
+    assert [bench.root(made, Clock.WALL, side).name for side in bench.sides] == ["guest", "guest"]
+
+
 def test_how_busy_the_host_was_is_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     loads = iter([1.0, 9.0, 3.0])
     monkeypatch.setattr(os, "getloadavg", lambda: (next(loads), 0.0, 0.0))

@@ -65,6 +65,9 @@ def test_an_unknown_workload_is_named(folder: Path) -> None:
     ('run = "./one"', 'run = "./one"\nsources = ["no.c"]', "names no.c, which is not there"),
     ("limit = 10", 'limit = 10\ncounted_in = "moon"', "counted_in: Input should be 'disk' or 'memory'"),
     ("limit = 10", 'limit = 10\ncounted_in = "memory"\npeer = ["iperf3"]', "a peer needs one"),
+    ("limit = 10", 'limit = 10\ncounted_in = "memory"\nrootfs = "debian"', "what is counted in memory has tiny"),
+    ("limit = 10", 'limit = 10\nrootfs = "gentoo"', "rootfs: Input should be 'tiny' or 'debian'"),
+    ("limit = 10", 'limit = 10\nsource = "--help"', "cannot be a Debian source package"),
     ('["instructions", "wall"]', '["wall"]\ncounted_in = "memory"', "needs the clock that counts"),
     ("[[metrics]]", '[[metrics]]\nname = "turns"\nunit = "u"\nbetter = "lower"\n[[metrics]]', "the same name"),
 ])
@@ -74,6 +77,16 @@ def test_a_wrong_description_is_named(folder: Path, old: str, new: str, said: st
         load("one", folder)
     assert "one/workload.toml" in caught.value.message
     assert said in caught.value.message
+
+
+def test_a_run_has_workloads_of_one_root_file_system(folder: Path) -> None:
+    (folder / "two").mkdir()
+    (folder / "two/workload.toml").write_text(GOOD.replace("limit = 10", 'limit = 10\nrootfs = "debian"'))
+    assert workload.available(folder, rootfs="debian") == ["two"]
+    assert workload.available(folder, rootfs="tiny") == ["one"]
+    assert workload.one_rootfs([load("two", folder)]) == "debian"
+    with pytest.raises(UsageError, match="in runs of their own"):
+        workload.one_rootfs([load("one", folder), load("two", folder)])
 
 
 def test_memory_is_for_the_clock_that_counts(folder: Path) -> None:
