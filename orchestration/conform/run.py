@@ -15,7 +15,7 @@ from orchestration.conform import compare, runner, suites
 from orchestration.conform.compare import Expected
 from orchestration.conform.runner import Side
 from orchestration.conform.show import Result, cell
-from orchestration.conform.suite import Suite, Test
+from orchestration.conform.suite import PACKED, Suite, Test
 from orchestration.machine.progress import Progress
 
 GUEST, NATIVE = "guest", "native"
@@ -49,8 +49,8 @@ def run(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path
     tests = select(suite.tests(folder), suite, quick, only)
     if not tests:
         return None
-    ours, other = suites.machines(arch, cache, progress, suite, full=not (quick or small))
-    packed = folder / "suite.tar.gz"
+    ours, other = suites.machines(arch, cache, progress, suite, folder, full=not (quick or small))
+    packed = folder / PACKED
     sides = [Side(name, prepare, suite, packed if packed.exists() else None)
              for name, prepare in ((GUEST, ours), (NATIVE, other))]
     lock = threading.Lock()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -122,10 +123,11 @@ class Side:
                 boot.discard_large_files(session.machine.run)
 
     def stop(self) -> None:
-        """Have run() end soon."""
+        """Have run() end soon. The thread that runs it closes its session; a boot ends when its machine does."""
         self.stopped.set()
-        if self.session is not None:
-            self.session.machine.close()
+        session = self.session
+        if session is not None:
+            session.machine.kill()
 
 
 def run(sides: list[Side], tests: list[Test], tell: Callable[[Side, Test], None]) -> None:
@@ -137,9 +139,11 @@ def run(sides: list[Side], tests: list[Test], tell: Callable[[Side, Test], None]
                 if any(future.exception() for future in waiting.done):
                     break
         finally:
-            for side, future in zip(sides, futures, strict=True):
-                if not future.done():
+            while left := [side for side, future in zip(sides, futures, strict=True) if not future.done()]:
+                # A machine may just be starting: look again.
+                for side in left:
                     side.stop()
+                time.sleep(POLL)
         for future in futures:
             with suppress(Stopped):
                 future.result()

@@ -12,6 +12,9 @@ from orchestration.base.cache import Cache
 from orchestration.base.errors import MissingError
 from orchestration.conform.outcome import Outcome
 
+# Files of a built suite.
+PACKED, DISK = "suite.tar.gz", "suite.ext4"
+
 
 class NotHereError(MissingError):
     """A suite's files are nowhere on this machine: it is skipped by name, and the others run."""
@@ -37,7 +40,11 @@ class Test:
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite by functions: build() returns a folder, with suite.tar.gz if something goes to place in the guest."""
+    """A suite by functions.
+
+    build() returns a folder: with PACKED if something is unpacked at place in the guest, with DISK if the guest has a
+    second disk with the suite, which setup mounts.
+    """
 
     name: str
     what: str

@@ -14,9 +14,9 @@ from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.build import flavours, linux, quoll, rootfs, userland
 from orchestration.conform import ltp, perl, python, selftests
-from orchestration.conform.suite import Suite
+from orchestration.conform.suite import DISK, Suite
 from orchestration.machine import boot
-from orchestration.machine.description import Description
+from orchestration.machine.description import Description, Disk
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import MIB
 from orchestration.machine.session import Session
@@ -38,14 +38,15 @@ def find(name: str, ltp_folder: Path | None = None) -> Suite:
     return found[name]
 
 
-def machines(arch: Arch, cache: Cache, progress: Progress, suite: Suite, *, full: bool
-             ) -> tuple[Callable[[], Session], Callable[[], Session]]:
+def machines(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path, *,
+             full: bool) -> tuple[Callable[[], Session], Callable[[], Session]]:
     """Build both sides; return what makes a session of the guest, and what makes one of native Linux.
 
     The root file system has the same files on both but for modules, and the memory the same size. full: with the
     kernels that have all that a suite asks for, or with the small ones, which are built in minutes.
     """
-    description = Description(arch=arch.name, memory=MEMORY)
+    disks = (Disk(folder / DISK, read_only=True),) if (folder / DISK).exists() else ()
+    description = Description(arch=arch.name, memory=MEMORY, disks=disks)
     spec = rootfs.Spec(extra=suite.packages)
     with progress.step("L4, servers"):
         bare = quoll.bare(arch, cache)
@@ -66,7 +67,7 @@ def machines(arch: Arch, cache: Cache, progress: Progress, suite: Suite, *, full
 
     def other() -> Session:
         return boot.prepare_native(arch, image, other_disk, quiet, RunDirectory(f"conform-native-{arch.name}"),
-                                   bootargs=f"mem={description.memory // MIB}M")
+                                   bootargs=f"mem={description.memory // MIB}M", disks=disks)
 
     return guest, other
 

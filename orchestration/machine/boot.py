@@ -17,7 +17,7 @@ from orchestration.build import disk, dtb, flavours, image, linux, quoll, system
 from orchestration.build.userland import Userland
 from orchestration.machine import keys, root_disk
 from orchestration.machine.console import Channel
-from orchestration.machine.description import Description
+from orchestration.machine.description import Description, Disk
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import BESIDE_GUEST, Config, Machine
 from orchestration.machine.session import Session
@@ -163,12 +163,13 @@ def prepare_in_memory(description: Description, made: Artefacts, archive: Path, 
 
 
 def prepare_native(arch: Arch, kernel: Path, base: Path, progress: Progress, run: RunDirectory,
-                   extra: tuple[str, ...] = (), bootargs: str = "", has: Userland = userland.TINY) -> Session:
-    """Return a session of Linux on the bare machine, with the same disk and the same way in."""
+                   extra: tuple[str, ...] = (), bootargs: str = "", has: Userland = userland.TINY,
+                   disks: tuple[Disk, ...] = ()) -> Session:
+    """Return a session of Linux on the bare machine, with the same disks and the same way in."""
     run_keys = keys.make()
     append = " ".join(filter(None, (f"console={arch.native_console}", BOOTARGS, has.bootargs, bootargs)))
-    config = Config(kernel=kernel, append=append, disk=root_disk.copied(base, run, has, run_keys), extra=extra,
-                    first_channel=Channel.GUEST)
+    config = Config(kernel=kernel, append=append, disk=root_disk.copied(base, run, has, run_keys), disks=disks,
+                    extra=extra, first_channel=Channel.GUEST)
     return Session(Machine(arch, config, run), tracker(NATIVE_STAGES, has), progress,
                    keys=run_keys if has.login else None)
 

@@ -269,6 +269,11 @@ class Machine:
         if self.serial is not None:
             self.serial.send(data)
 
+    def kill(self) -> None:
+        """Kill QEMU if it runs. Any thread may do so; the one that uses the machine finds it ended and closes it."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+
     def close(self) -> None:
         """Kill QEMU if it runs, and release sockets, pipes and the temporary folder."""
         if self.process is not None and self.process.poll() is None:
