@@ -41,8 +41,8 @@ def conform_command(
     chosen = arches.find(arch)
     wanted = [suites.find(name, ltp) for name in suite or suites.known()]
     expected = compare.read()
-    if write and (test or quick or small):
-        raise UsageError("--write wants whole suites on full kernels", "leave out --test, --quick and --small")
+    if write and (quick or any(":" in name for name in test or ())):
+        raise UsageError("--write wants whole suites or collections", "leave out --quick, and the tests of --test")
     doctor.ensure([chosen])
     doctor.check_space()
     progress = Progress()

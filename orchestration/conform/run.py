@@ -65,4 +65,4 @@ def run(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path
     runner.run(sides, tests, tell)
     found = compare.rows(arch.name, suite.name, tests, sides[0].outcomes, sides[1].outcomes, expected)
     return Result(arch.name, suite.name, suite.what, suites.versions(arch, cache),
-                  time.strftime("%Y-%m-%d"), found)
+                  time.strftime("%Y-%m-%d"), found, only, small)

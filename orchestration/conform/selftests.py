@@ -20,6 +20,9 @@ LEFT_OUT = {
     "timers:leap-a-day": "sets the clock a day on, for minutes",
     "timers:leapcrash": "sets the clock a day on, for minutes",
     "timers:alarmtimer-suspend": "suspends the machine",
+    "timers:set-timer-lat": "judges a latency, which under emulation is the host's",
+    "timers:mqueue-lat": "judges a latency",
+    "timers:nsleep-lat": "judges a latency",
     "syscall_user_dispatch:sud_benchmark": "measures speed, and has no result",
 }
 # Seconds that a test may take under emulation, whatever its own settings say, and what the runner adds.

@@ -23,7 +23,9 @@ HEAD = """\
 
 Suites of others run in the guest and in native Linux ([how](usage.md#conform)). Both sides run the same programs on the
 same root file system, in machines of the same size: Linux on L4, and Linux of the same source with the same options on
-the bare machine. A difference is what native Linux passes and the guest does not; its reason is in
+the bare machine. Where a section says so, both are the small kernels: then more is skipped on both sides.
+
+A difference is what native Linux passes and the guest does not; its reason is in
 [expected.toml](../tests/conform/expected.toml). A test may differ in several of its parts, which are the lines of its
 own report. What fails on both sides says nothing of the guest: often it asks for what an emulated machine with one CPU
 and this root file system does not have.
@@ -43,6 +45,22 @@ class Result:
     """Of Linux and QEMU."""
     date: str
     rows: list[Row]
+    only: tuple[str, ...] = ()
+    """Collections that were chosen; nothing: all."""
+    small: bool = False
+    """With the small kernels."""
+
+    @property
+    def title(self) -> str:
+        """Return what the section is called."""
+        return " ".join([f"{self.arch}:", self.suite, *self.only]) + (", small kernels" if self.small else "")
+
+    @property
+    def command(self) -> str:
+        """Return the command that made it."""
+        chosen = [word for name in self.only for word in ("--test", name)]
+        return " ".join(["./orchestrate conform", self.arch, "--suite", self.suite, *chosen,
+                         *(["--small"] if self.small else [])])
 
     @property
     def unexplained(self) -> int:
@@ -97,9 +115,9 @@ def plain(value: str, room: int = 60) -> str:
 
 def section(result: Result) -> str:
     """Return a section of the page: a table by collections, then each difference, then what passes nowhere."""
-    lines = [f"## {result.arch}: {result.suite}", "",
-             *wrapped(f"{result.what[:1].upper()}{result.what[1:]}, by `./orchestrate conform {result.arch} --suite "
-                      f"{result.suite}` on {result.date}. {result.versions}.", ""),
+    lines = [f"## {result.title}", "",
+             *wrapped(f"{result.what[:1].upper()}{result.what[1:]}, by `{result.command}` on {result.date}. "
+                      f"{result.versions}.", ""),
              "", "| collection | tests | pass on both | skipped on both | fail on both | other | differences |",
              "|---|---|---|---|---|---|---|"]
     by_name: dict[str, list[Row]] = {}
@@ -139,5 +157,5 @@ def write(results: Iterable[Result], page: Path = PAGE) -> None:
     before = SECTION.split(page.read_text())[1:] if page.exists() else []
     sections = {one.partition("\n")[0]: f"## {one.rstrip()}\n" for one in before}
     for result in results:
-        sections[f"{result.arch}: {result.suite}"] = section(result)
+        sections[result.title] = section(result)
     page.write_text("\n".join([HEAD, *(sections[title] for title in sorted(sections))]))

@@ -39,7 +39,7 @@ def test_all_suites(root: Path, arch: Arch) -> None:
 @pytest.mark.parametrize(("words", "said"), [
     (("x86_64", "--suite", "none"), "unknown suite 'none'; valid: kselftest, python, perl, ltp"),
     (("vax",), "unknown architecture 'vax'"),
-    (("x86_64", "--quick", "--write"), "--write wants whole suites on full kernels")])
+    (("x86_64", "--quick", "--write"), "--write wants whole suites or collections")])
 def test_wrong_words_are_named(root: Path, words: tuple[str, ...], said: str) -> None:
     done = conform(root, *words)
     assert done.returncode == 2

@@ -183,12 +183,13 @@ def test_the_table_and_the_page(tmp_path: Path) -> None:
     assert "3 tests; 1 pass on both" in text
     assert "differences: 1 explained, 1 not" in text
     page = tmp_path / "conform.md"
-    show.write([result, show.Result("riscv64", "s", "some tests", "v", "2026-11-26", [])], page)
+    show.write([result, show.Result("riscv64", "s", "some tests", "v", "2026-11-26", [], ("exec",), small=True)], page)
     first = page.read_text()
     assert "| exec | 2 | 1 | 0 | 0 | 1 | 1 |" in first
     assert "| **all** | 3 | 1 | 0 | 0 | 2 | 2 |" in first
     assert "- `exec:two`: skip. No reason is known." in first
-    assert first.index("## riscv64: s") < first.index("## x86_64: s")
+    assert first.index("## riscv64: s exec, small kernels\n") < first.index("## x86_64: s")
+    assert "by `./orchestrate conform riscv64 --suite s --test exec --small` on 2026-11-26. v." in first
     show.write([result], page)
     assert page.read_text() == first
     assert max(map(len, first.splitlines())) <= 120
