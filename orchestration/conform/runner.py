@@ -67,8 +67,15 @@ class Side:
             if self.losses >= LOSSES:
                 return Outcome(Status.ABSENT, f"{LOSSES} tests in a row lost the machine before")
             self.boots += 1
-            # A machine that does not even boot is an error of the whole run.
-            self.start()
+            try:
+                self.start()
+            except QuollError as error:
+                # A machine that does not boot at all is an error of the whole run; one that has is not lost for good.
+                if self.boots == 1 or self.stopped.is_set():
+                    raise
+                self.losses += 1
+                self.end(error)
+                return Outcome(Status.FAIL, f"the machine did not boot again: {error.message}", lost=True)
         assert self.session is not None
         assert self.session.connection is not None
         out = streams.Buffer()

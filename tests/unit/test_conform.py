@@ -270,6 +270,30 @@ def test_a_machine_that_is_lost_again_and_again_is_given_up(tmp_path: Path, monk
     assert [found.status for found in one.outcomes.values()] == [FAIL, FAIL, ABSENT]
 
 
+def test_a_machine_that_does_not_boot_again_costs_one_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    one = side(tmp_path, monkeypatch, ended)
+    boots = iter([None, HangError("stage 'Linux' did not end"), None])
+
+    def prepare() -> Machine:
+        machine, error = Machine(tmp_path, ended), next(boots)
+
+        def fail() -> None:
+            assert error is not None
+            raise error
+
+        if error is not None:
+            machine.open = fail  # type: ignore[method-assign]
+        return machine
+
+    one.prepare = prepare  # type: ignore[assignment]
+    tests = [Test(f"exec:{word}", word, 5.0) for word in ("panic", "unlucky", "true")]
+    runner.run([one], tests, lambda side, test: None)
+    assert [found.status for found in one.outcomes.values()] == [FAIL, FAIL, PASS]
+    assert one.outcomes["exec:unlucky"].why == "the machine did not boot again: stage 'Linux' did not end"
+    assert ended == ["PanicError", "HangError", "NoneType"]
+
+
 def test_a_machine_that_does_not_boot_ends_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[str] = []
     one, other = side(tmp_path, monkeypatch, ended), side(tmp_path, monkeypatch, ended)
