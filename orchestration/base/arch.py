@@ -45,6 +45,9 @@ class Arch:
     """Physical address of the emulated machine's memory."""
     elf_machine: str
     """pyelftools' name of the machine, checked before a program is packed."""
+    busy_bootargs: str = ""
+    """Added to native Linux's boot arguments where the host may be busy. On x86 Linux counts timer ticks in a few
+    loops, and panics when the emulator had no time to make one."""
     large_low: int | None = None
     """Bytes of a large machine's memory that lie there, where the rest lies at 4 GiB."""
 
@@ -66,6 +69,7 @@ ARCHES = {
              large_memory=",max-ram-below-4g=1G", pci_devices=15, cpu="max", counted_cpu="max,erms=off,fsrm=off",
              kernel="quoll.elf", linux_arch="x86_64",
              linux_image="arch/x86/boot/bzImage", native_console="ttyS0", ram_start=0, large_low=1 << 30,
+             busy_bootargs="no_timer_check",
              elf_machine="EM_X86_64"),
         Arch(name="riscv64", debian="riscv64", qemu="qemu-system-riscv64", packages=("qemu-system-riscv", "opensbi"),
              machine="virt", large_memory="", pci_devices=4, cpu="rv64", counted_cpu="rv64",
