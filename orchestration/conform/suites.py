@@ -67,7 +67,7 @@ def machines(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder:
 
     def other() -> Session:
         return boot.prepare_native(arch, image, other_disk, quiet, RunDirectory(f"conform-native-{arch.name}"),
-                                   bootargs=f"mem={description.memory // MIB}M {arch.busy_bootargs}".rstrip(), disks=disks)
+                                   bootargs=f"mem={description.memory // MIB}M {arch.busy_bootargs}", disks=disks)
 
     return guest, other
 
