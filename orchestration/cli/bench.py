@@ -11,7 +11,7 @@ import typer
 from orchestration.base import arch as arches
 from orchestration.base import doctor
 from orchestration.base.errors import InfrastructureError, RegressionError, UsageError
-from orchestration.bench.terms import DEBIAN, KIND, MICRO, PEERS, TINY, XEN, Clock
+from orchestration.bench.terms import DEBIAN, DISTRIBUTION, KIND, MICRO, PEERS, TINY, XEN, Clock
 from orchestration.cli.group import Command, Plain, one_of
 from orchestration.cli.words import ArchArgument, ArchesArgument
 
@@ -76,8 +76,8 @@ def run_command(
 ) -> int:
     """Measure workloads on an architecture: the guest, its peers, and their ratio."""
     from orchestration.base.cache import Cache
+    from orchestration.bench import distribution, show
     from orchestration.bench import gate as gates
-    from orchestration.bench import show
     from orchestration.bench import workload as workloads
     from orchestration.bench.runner import Bench, verdict
     from orchestration.bench.store import Store
@@ -86,13 +86,15 @@ def run_command(
     target = arches.find(arch)
     check_words("--rootfs", [rootfs], [TINY, DEBIAN])
     chosen = [workloads.load(name) for name in dict.fromkeys(workload or workloads.available(rootfs=rootfs))]
-    workloads.one_rootfs(chosen)
+    root = workloads.one_rootfs(chosen)
     peers = list(dict.fromkeys(against or ["native"]))
     check_words("--against", peers, [*PEERS, NOBODY])
     if NOBODY in peers:
         peers = []
     if XEN in peers and target.name != "x86_64":
         raise UsageError(f"Xen PV exists on x86_64 only, not on {target.name}", "leave --against xen away")
+    if DISTRIBUTION in peers:
+        distribution.check(target, root)
     clocks = list(dict.fromkeys(clock or list(Clock)))
     check_words("--clock", clocks, list(Clock))
     limits = gates.read(gate) if gate else None
