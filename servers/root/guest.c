@@ -100,8 +100,8 @@ static void make_memory(struct guest *guest)
 	for (i = 0; i < guest->memory.count; i++) {
 		const struct region *region = &guest->memory.region[i];
 
-		check(l4_vspace_map(guest->vspace, cap_copy(region->frame), L4_GUEST_RAM_VADDR + region->gpa,
-		                    RIGHTS_RWX, 0),
+		guest->mapped[i] = cap_copy(region->frame);
+		check(l4_vspace_map(guest->vspace, guest->mapped[i], L4_GUEST_RAM_VADDR + region->gpa, RIGHTS_RWX, 0),
 		      "map of guest RAM");
 		check(l4_vspace_attach(guest->vspace, cap_copy(region->frame), region->gpa), "attach of guest RAM");
 		loader[i] = cap_copy(region->frame);
@@ -163,6 +163,17 @@ void guest_connect(struct guest *guest, unsigned int front, unsigned long kick)
 {
 	check(l4_cnode_copy(guest->cnode, L4_GUEST_SLOT_KICK + front, L4_ROOT_SLOT_CNODE, kick, L4_RIGHT_WRITE),
 	      "kick of a device");
+}
+
+void guest_unmap_ram(struct guest *guest)
+{
+	unsigned int i;
+
+	for (i = 0; i < guest->memory.count; i++) {
+		if (guest->mapped[i])
+			check(l4_cnode_delete(L4_ROOT_SLOT_CNODE, guest->mapped[i]), "unmap of guest RAM");
+		guest->mapped[i] = 0;
+	}
 }
 
 void guest_start(struct guest *guest) { check(l4_thread_resume(guest->thread), "start of the guest"); }

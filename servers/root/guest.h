@@ -12,6 +12,7 @@ struct guest {
 	struct guest_memory memory;
 	unsigned long notification; /* signalled by the servers, a bit for each front */
 	unsigned long vspace, cnode, thread;
+	unsigned long mapped[L4_GUEST_REGIONS]; /* capabilities by which its RAM is in its VSpace; 0: no more */
 };
 
 /* Take the guest's memory and its Notification: what servers need of it. */
@@ -24,5 +25,8 @@ void guest_create(struct guest *guest);
 void guest_connect(struct guest *guest, unsigned int front, unsigned long kick);
 
 void guest_start(struct guest *guest);
+
+/* Take its RAM out of its VSpace, for good. It stays attached: L4 fills from the guest kernel's own table. */
+void guest_unmap_ram(struct guest *guest);
 
 #endif

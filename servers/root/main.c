@@ -50,7 +50,8 @@ static void serve_message(const struct l4_msg *msg)
 		if (supervisor_fault(who, msg))
 			messages_answer(reply, 0, 0);
 	} else if (msg->badge & BADGE_GUEST_CALL) {
-		guest_call(&guests[who], msg);
+		if (guest_call(&guests[who], msg))
+			messages_answer(reply, 0, 0);
 	} else {
 		guest_fault(&guests[who], msg);
 	}

@@ -27,7 +27,7 @@ static void panic_text(const struct l4_msg *msg, char *text, unsigned int size)
 	text[i] = 0;
 }
 
-void guest_call(struct guest *guest, const struct l4_msg *msg)
+bool guest_call(struct guest *guest, const struct l4_msg *msg)
 {
 	char text[L4_MSG_WORDS * 8 + 1];
 
@@ -42,8 +42,11 @@ void guest_call(struct guest *guest, const struct l4_msg *msg)
 		panic_text(msg, text, sizeof(text));
 		say("guest panic: %s\n", text);
 		power_off(STATUS_PANIC);
+	case L4_ROOT_UNMAP_RAM:
+		guest_unmap_ram(guest);
+		return true;
 	default:
-		break;
+		return false;
 	}
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What guests ask for: to go off, to restart, to report a panic; and their faults. */
+/* What guests ask for: to go off, to restart, to report a panic, to map their RAM themselves; and their faults. */
 #ifndef ROOT_REQUESTS_H
 #define ROOT_REQUESTS_H
 
 #include "guest.h"
 
-/* Returns for a label that is none of these: the guest gets an error. */
-void guest_call(struct guest *guest, const struct l4_msg *msg);
+/* Returns whether the request was one of these and is done; if not, the guest gets an error. */
+bool guest_call(struct guest *guest, const struct l4_msg *msg);
 
 /* The guest's kernel made a fault that it cannot handle: it ends like a panic. */
 void guest_fault(struct guest *guest, const struct l4_msg *msg) __attribute__((noreturn));
