@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the full kernel has beside the small one: huge pages, tracing, and protection of the kernel from itself.
+
+On x86_64 for everybody, on the others nightly. lkdtm is Linux' own module that does what the protection must stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestration.base.arch import Arch
+from orchestration.base.cache import Cache
+from orchestration.base.errors import PanicError
+from orchestration.base.rundir import RunDirectory
+from orchestration.build import flavours, linux, rootfs
+from orchestration.machine import boot
+from orchestration.machine.description import Description
+from orchestration.machine.progress import Progress
+from orchestration.machine.session import Session
+
+PROVOKE = "modprobe lkdtm && sh -c 'echo {} > /sys/kernel/debug/provoke-crash/DIRECT'"
+MOUNTED = "test -d /sys/kernel/debug/block || mount -t debugfs none /sys/kernel/debug; "
+TRACEFS = "test -e /sys/kernel/tracing/trace || mount -t tracefs none /sys/kernel/tracing; "
+KILLED = 128 + 11
+# What lkdtm does: what the kernel says of it when it ends the task.
+STOPPED = {
+    "WRITE_RO": "BUG: kernel cannot write address",
+    "WRITE_RO_AFTER_INIT": "BUG: kernel cannot write address",
+    "WRITE_KERN": "BUG: kernel cannot write address",
+    "STACK_GUARD_PAGE_LEADING": "BUG: kernel cannot read address",
+    "EXEC_DATA": "BUG: kernel cannot execute at address",
+    "EXEC_STACK": "BUG: kernel cannot execute at address",
+    "EXEC_KMALLOC": "BUG: kernel cannot execute at address",
+    "EXEC_VMALLOC": "BUG: kernel cannot execute at address",
+    "EXEC_RODATA": "BUG: kernel cannot execute at address",
+    "USERCOPY_SLAB_SIZE_TO": "usercopy: Kernel memory exposure attempt detected",
+    "USERCOPY_STACK_BEYOND": "usercopy: Kernel memory exposure attempt detected from process stack",
+    "USERCOPY_KERNEL": "usercopy: Kernel memory exposure attempt detected from kernel text",
+    "FORTIFY_STR_OBJECT": "detected buffer overflow",
+}
+# The same where the kernel cannot go on.
+PANICS = {"EXHAUST_STACK": "kernel stack overflow",
+          "CORRUPT_STACK_STRONG": "stack-protector: Kernel stack is corrupted"}
+
+
+@pytest.fixture(scope="module")
+def full(arch: Arch, made: boot.Artefacts, cache: Cache, request: pytest.FixtureRequest) -> boot.Artefacts:
+    """The full kernel with the tiny root file system."""
+    if arch.name != "x86_64" and not request.config.getoption("--nightly"):
+        pytest.skip("the full kernel of this architecture is tested with --nightly")
+    kernel = linux.linux(arch, cache, flavours.guest(arch, full=True))
+    return replace(made, linux=kernel, disk=rootfs.base_image(arch, cache, rootfs.Spec(), kernel / "modules.tar"))
+
+
+@pytest.fixture(scope="module")
+def session(description: Description, full: boot.Artefacts, progress: Progress) -> Iterator[Session]:
+    with boot.prepare(description, full, progress, RunDirectory("full")) as session:
+        yield session
+
+
+def test_huge_pages(session: Session, compile_program: Callable[[str], Path]) -> None:
+    session.push(compile_program("huge_pages"), "/var/tmp/huge_pages")
+    done = session.run(["/var/tmp/huge_pages"], limit=300.0)
+    assert (done.status, done.text) == (0, "ok"), done.err.decode(errors="replace")
+
+
+@pytest.mark.parametrize("part", ["counters", "static_keys", "functions", "uprobes", "kprobes"])
+def test_counting_and_tracing(session: Session, compile_program: Callable[[str], Path], part: str) -> None:
+    session.push(compile_program("observe"), "/var/tmp/observe")
+    session.run(["dmesg", "-c"])
+    done = session.run(["/var/tmp/observe", part], limit=300.0)
+    assert (done.status, done.text) == (0, "ok"), done.err.decode(errors="replace") + session.run(["dmesg"]).text
+    assert "WARNING" not in session.run(["dmesg"]).text
+
+
+def test_modules_are_traced_and_have_static_keys(session: Session) -> None:
+    """Linux' own test of static keys in modules, while each function is traced; and a module's functions by name."""
+    done = session.shell_run(
+        f"dmesg -c > /dev/null; {TRACEFS}cd /sys/kernel/tracing && echo function > current_tracer && "
+        "modprobe test_static_keys && rmmod test_static_keys && modprobe dummy && echo nop > current_tracer && "
+        "echo ':mod:dummy' > set_ftrace_filter && echo function > current_tracer && ip link set dummy0 up && "
+        "grep -c dummy_ trace && echo nop > current_tracer && echo > set_ftrace_filter && rmmod dummy", limit=120.0)
+    assert done.status == 0 and int(done.text) > 0, done.err.decode(errors="replace")
+    assert "WARNING" not in session.run(["dmesg"]).text
+
+
+@pytest.mark.parametrize("what", STOPPED)
+def test_the_kernel_is_protected_from_itself(session: Session, what: str) -> None:
+    done = session.shell_run(f"dmesg -c > /dev/null; {MOUNTED}{PROVOKE.format(what)}")
+    log = session.run(["dmesg"]).text
+    assert done.status == KILLED, f"{done.err.decode(errors='replace')}\n{log}"
+    assert STOPPED[what] in log
+    assert session.run(["true"]).status == 0
+
+
+@pytest.mark.parametrize("what", PANICS)
+def test_a_kernel_that_cannot_go_on_panics(description: Description, full: boot.Artefacts, progress: Progress,
+                                           what: str) -> None:
+    with pytest.raises(PanicError) as caught, boot.prepare(description, full, progress, RunDirectory("panics")) as own:
+        own.shell_run(MOUNTED + PROVOKE.format(what), limit=90.0)
+    assert PANICS[what] in str(caught.value)
