@@ -9,6 +9,15 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import pytest
+from small_guest import (  # noqa: F401 - fixtures
+    compile_bare,
+    compile_guest,
+    compile_server,
+    crashing,
+    hostile,
+    run,
+    test_guest,
+)
 
 from orchestration.base import tools
 from orchestration.base.arch import Arch

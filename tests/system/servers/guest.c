@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A small guest in Linux's place: it drives the three virtio devices and prints "ok ..." or "not ok ..." on the
+ * A small guest in Linux's place: it drives three virtio devices, and a folder's if there is one, and prints "ok ..." or "not ok ..." on the
  * console. Then it obeys what is typed: q power off; p panic; f fault; o offer buffers that overlap; w let the host's
  * writer rewrite rings and device pages; anything else is echoed.
  */
@@ -20,7 +20,7 @@
 #define STATUS_READY 15
 
 /* As in orchestration/build/system.py. */
-enum { DEVICE_CONSOLE, DEVICE_BLOCK, DEVICE_NET, DEVICES };
+enum { DEVICE_CONSOLE, DEVICE_BLOCK, DEVICE_NET, DEVICE_FOLDER, DEVICES };
 
 static struct l4_vcpu_page *vcpu;
 static struct virtqueue queues[DEVICES][2];
@@ -217,6 +217,115 @@ static void test_bad_request(void)
 	result(do_block(0, 8) && *(u32 *)blocks[0] == 1, "disk after a reset");
 }
 
+/* Messages of 9P2000.L: type, and what a guest without files has for a tag. */
+enum { TVERSION = 100, RVERSION = 101, NO_TAG = 0xffff };
+#define P9_MESSAGE_BYTES 8192
+
+static struct {
+	u32 size;
+	u8 type;
+	u16 tag;
+	u32 message_bytes;
+	u16 version_bytes;
+	char version[8];
+} __attribute__((packed)) hello;
+static u8 answer[512];
+
+/* Asks which version the server of the folder speaks. */
+static bool ask_folder(void)
+{
+	struct dma_buffer buffers[2] = { { GPA(&hello), sizeof(hello), false }, { GPA(answer), sizeof(answer), true } };
+	u16 token;
+	u32 written;
+
+	hello.size = sizeof(hello);
+	hello.type = TVERSION;
+	hello.tag = NO_TAG;
+	hello.message_bytes = P9_MESSAGE_BYTES;
+	hello.version_bytes = sizeof(hello.version);
+	memcpy(hello.version, "9P2000.L", sizeof(hello.version));
+	memset(answer, 0, sizeof(answer));
+	virtqueue_add(&queues[DEVICE_FOLDER][0], buffers, 2, 0);
+	kick(DEVICE_FOLDER, 0);
+	written = wait(DEVICE_FOLDER, 0, &token);
+	return written == sizeof(hello) && answer[4] == RVERSION && !memcmp(answer + 13, hello.version, 8);
+}
+
+/* The server has refused what the folder's queue has, and serves again after a reset. */
+static bool folder_refused(void)
+{
+	while (!l4_read_once(device(DEVICE_FOLDER)->needs_reset))
+		l4_yield();
+	connect(DEVICE_FOLDER, 128);
+	return ask_folder();
+}
+
+/* A request that no folder's server may pass on: one buffer, or two. */
+static bool refuses(struct dma_buffer first, struct dma_buffer second)
+{
+	struct dma_buffer both[2] = { first, second };
+
+	virtqueue_add(&queues[DEVICE_FOLDER][0], both, second.bytes ? 2 : 1, 0);
+	kick(DEVICE_FOLDER, 0);
+	return folder_refused();
+}
+
+/* A ring written by hand: descriptor 0, the number of the request's first descriptor, and how many there are. */
+static bool refuses_ring(struct vring_desc desc, u16 head, u16 count)
+{
+	struct virtqueue *queue = &queues[DEVICE_FOLDER][0];
+
+	queue->desc[0] = desc;
+	queue->avail->ring[queue->avail_idx % queue->size] = head;
+	l4_store_release(&queue->avail->idx, (u16)(queue->avail_idx + count));
+	l4_signal(L4_GUEST_SLOT_KICK + DEVICE_FOLDER);
+	return folder_refused();
+}
+
+static void test_bad_descriptors(void)
+{
+	const struct dma_buffer out = { GPA(&hello), sizeof(hello), false }, in = { GPA(answer), sizeof(answer), true };
+	const struct dma_buffer none = { 0, 0, false };
+	const u64 table = GPA(rings[DEVICE_FOLDER][1]);
+	struct vring_desc *nested = (void *)rings[DEVICE_FOLDER][1];
+	bool good;
+
+	good = refuses(out, none) && refuses(in, none);
+	good &= refuses(out, (struct dma_buffer){ in.addr, 6, true });
+	good &= refuses((struct dma_buffer){ out.addr, 6, false }, in);
+	good &= refuses((struct dma_buffer){ 1UL << 40, 64, false }, in);
+	good &= refuses(out, (struct dma_buffer){ -64UL, 64, true });
+	good &= refuses(out, (struct dma_buffer){ in.addr, 0xffffffff, true });
+	good &= refuses((struct dma_buffer){ GPA(device(DEVICE_FOLDER)) - 64, 1U << 31, false }, in);
+	result(good, "folder refuses bad buffers");
+	good = refuses_ring((struct vring_desc){ out.addr, 16, VRING_DESC_NEXT, 0 }, 0, 1);
+	good &= refuses_ring((struct vring_desc){ out.addr, 16, VRING_DESC_NEXT, 128 }, 0, 1);
+	good &= refuses_ring((struct vring_desc){ out.addr, 16, 0, 0 }, 128, 1);
+	good &= refuses_ring((struct vring_desc){ out.addr, 16, 0, 0 }, 0xffff, 1);
+	good &= refuses_ring((struct vring_desc){ out.addr, 16, 0, 0 }, 0, 129);
+	good &= refuses_ring((struct vring_desc){ out.addr, 16, 0, 0 }, 0, 0xffff);
+	good &= refuses_ring((struct vring_desc){ table, 17, VRING_DESC_INDIRECT, 0 }, 0, 1);
+	good &= refuses_ring((struct vring_desc){ table, 16, VRING_DESC_INDIRECT | VRING_DESC_NEXT, 0 }, 0, 1);
+	good &= refuses_ring((struct vring_desc){ 1UL << 40, 16, VRING_DESC_INDIRECT, 0 }, 0, 1);
+	*nested = (struct vring_desc){ table, 16, VRING_DESC_INDIRECT, 0 };
+	good &= refuses_ring((struct vring_desc){ table, 16, VRING_DESC_INDIRECT, 0 }, 0, 1);
+	*nested = (struct vring_desc){ out.addr, 16, VRING_DESC_NEXT, 0 };
+	good &= refuses_ring((struct vring_desc){ table, 16, VRING_DESC_INDIRECT, 0 }, 0, 1);
+	result(good, "folder refuses bad rings");
+}
+
+static void test_folder(void)
+{
+	connect(DEVICE_FOLDER, 128);
+	result(ask_folder(), "folder answers");
+	test_bad_descriptors();
+}
+
+static bool has_folder(void)
+{
+	return l4_read_once(device(DEVICE_FOLDER)->magic) == L4_VIRTIO_MAGIC && device(DEVICE_FOLDER)->device_id == 9;
+}
+
 /* Offers two buffers at one address, which cannot hold what was typed: the console stops until we reset it. */
 static void test_overlap(void)
 {
@@ -284,6 +393,10 @@ static void attack_all(void)
 	attack(DEVICE_NET, rings[DEVICE_NET][1], 2);
 	attack(DEVICE_NET, rings[DEVICE_NET][0], 3);
 	attack(DEVICE_BLOCK, device(DEVICE_BLOCK), 4);
+	if (!has_folder())
+		return;
+	attack(DEVICE_FOLDER, rings[DEVICE_FOLDER][0], 5);
+	attack(DEVICE_FOLDER, device(DEVICE_FOLDER), 6);
 }
 
 static void obey(const char *line, u32 bytes)
@@ -328,6 +441,8 @@ void guest_main(struct l4_vcpu_page *page, void *dtb, u64 wallclock)
 	if (l4_read_once(device(DEVICE_NET)->magic) == L4_VIRTIO_MAGIC)
 		test_net();
 	test_bad_request();
+	if (has_folder())
+		test_folder();
 	say("done\n");
 	for (;;) {
 		struct dma_buffer in = { GPA(input), sizeof(input), true };
