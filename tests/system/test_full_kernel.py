@@ -68,7 +68,7 @@ def test_huge_pages(session: Session, compile_program: Callable[[str], Path]) ->
     assert (done.status, done.text) == (0, "ok"), done.err.decode(errors="replace")
 
 
-@pytest.mark.parametrize("part", ["counters", "static_keys", "functions", "uprobes", "kprobes"])
+@pytest.mark.parametrize("part", ["counters", "static_keys", "functions", "uprobes", "kprobes", "together"])
 def test_counting_and_tracing(session: Session, compile_program: Callable[[str], Path], part: str) -> None:
     session.push(compile_program("observe"), "/var/tmp/observe")
     session.run(["dmesg", "-c"])
