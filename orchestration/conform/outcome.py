@@ -40,6 +40,8 @@ class Outcome:
     parts: dict[str, Status] = field(default_factory=dict, hash=False)
     lost: bool = False
     """The machine panicked or hung while the test ran."""
+    late: bool = False
+    """It was ended because it took too long: how far it came is the host's doing."""
 
 
 def status_of(failed: bool, directive: str) -> Status:
@@ -78,7 +80,7 @@ def kselftest(text: str) -> Outcome:
             whole = Outcome(status, " ".join(filter(None, (match[4], match[5]))))
     if whole is None:
         return Outcome(Status.FAIL, "its runner told no result", unique(parts))
-    return Outcome(whole.status, whole.why, unique(parts))
+    return Outcome(whole.status, whole.why, unique(parts), late=whole.why.startswith("TIMEOUT"))
 
 
 def tap(text: str, status: int) -> Outcome:

@@ -87,7 +87,8 @@ class Side:
             log.write_bytes(out.data)
             self.losses += 1
             self.end(None)
-            return Outcome(Status.FAIL, f"did not end in {test.limit:g} s", self.suite.read(out.data, 1).parts)
+            return Outcome(Status.FAIL, f"did not end in {test.limit:g} s", self.suite.read(out.data, 1).parts,
+                           late=True)
         except (PanicError, HangError, InfrastructureError) as error:
             if self.stopped.is_set():
                 raise Stopped from error

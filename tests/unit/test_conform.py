@@ -43,7 +43,7 @@ def test_the_kernels_runner_is_read() -> None:
     ("not ok 1 selftests: a: b # TIMEOUT 90 seconds", FAIL, "TIMEOUT 90 seconds")])
 def test_the_line_of_a_test_decides(line: str, status: Status, why: str) -> None:
     found = outcome.kselftest(f"# ok 1 part\n{line}\n")
-    assert (found.status, found.why) == (status, why)
+    assert (found.status, found.why, found.late) == (status, why, why.startswith("TIMEOUT"))
 
 
 @pytest.mark.parametrize("text", ["", KSELFTEST.rpartition("not ok")[0], "ok 1 something: else\n"])
@@ -95,6 +95,11 @@ MISSING = ("s/a:b/(missing parts)", ABSENT, "native Linux passes 1 more that are
     (Outcome(FAIL, "", {"x 1": FAIL}), Outcome(FAIL, "", {"x 2": PASS}), [MISSING]),
     (Outcome(FAIL, "", {"x": FAIL}), Outcome(PASS, "", {"x": PASS, "y": PASS}), [("s/a:b/x", FAIL, ""), MISSING]),
     (Outcome(PASS, "", {"x": PASS}), Outcome(PASS, "", {"x": PASS, "y": FAIL, "z": SKIP}), []),
+    # Both took too long, and native Linux came farther; what both report is compared.
+    (Outcome(FAIL, "TIMEOUT", {"x": PASS}, late=True), Outcome(FAIL, "TIMEOUT", {"x": PASS, "y": PASS}, late=True), []),
+    (Outcome(FAIL, "TIMEOUT", {"x": FAIL}, late=True), Outcome(FAIL, "TIMEOUT", {"x": PASS, "y": PASS}, late=True),
+     [("s/a:b/x", FAIL, "")]),
+    (Outcome(FAIL, "TIMEOUT", {"x": PASS}, late=True), Outcome(FAIL, "", {"x": PASS, "y": PASS}), [MISSING]),
     # A machine that is lost is more than a failure of both.
     (Outcome(FAIL, "panic", {}, lost=True), Outcome(FAIL, "exit=1"), [("s/a:b", FAIL, "panic")]),
     (Outcome(FAIL, "panic", {}, lost=True), Outcome(FAIL, "panic", {}, lost=True), [])])
@@ -259,6 +264,7 @@ def test_a_machine_that_a_test_lost_is_booted_again(tmp_path: Path, monkeypatch:
     assert one.outcomes["exec:panic"].why == "lost the machine: Linux gave up"
     assert [name for name, found in one.outcomes.items() if found.lost] == ["exec:panic"]
     assert one.outcomes["exec:late"].why == "did not end in 5 s"
+    assert [name for name, found in one.outcomes.items() if found.late] == ["exec:late"]
     assert ended == ["PanicError", "NoneType", "NoneType"]
     assert one.boots == 3
 
