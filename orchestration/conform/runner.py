@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -24,6 +25,8 @@ UNPACK_LIMIT = 300.0
 # What udev makes in other systems; runners write there.
 STREAMS = ("for pair in stdin/0 stdout/1 stderr/2; do ln -sfn /proc/self/fd/${pair#*/} /dev/${pair%/*}; done; "
            "ln -sfn /proc/self/fd /dev/fd")
+# What other programs, such as those that keep the files of a CI job, take in no name.
+UNSAFE = re.compile(r"[^\w.+-]")
 # Seconds between two looks for an interruption.
 POLL = 0.5
 
@@ -79,7 +82,7 @@ class Side:
         assert self.session is not None
         assert self.session.connection is not None
         out = streams.Buffer()
-        log = self.session.machine.run.file(f"{test.name.replace('/', '-')}.log")
+        log = self.session.machine.run.file(f"{UNSAFE.sub('-', test.name)}.log")
         try:
             status = ssh.run(self.session.connection, f"({test.command}) 2>&1\nexit $?", out=out, err=out,
                              limit=test.limit * self.session.tracker.scale, check=self.check)

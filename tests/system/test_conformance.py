@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -29,11 +30,35 @@ def test_the_quick_tests_of_the_kernel(root: Path, arch: str) -> None:
     assert set(PASSES_ON_BOTH.findall(done.stdout)) == set(selftests.SUITE.quick)
 
 
+def differs_nowhere(root: Path, arch: Arch, suite: str) -> None:
+    done = conform(root, arch.name, "--suite", suite)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# One function a suite: each is a cell of ci/nightly.yaml, which has a limit of its own.
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
-def test_all_suites(root: Path, arch: Arch) -> None:
-    done = conform(root, arch.name)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_all_of_kselftest(root: Path, arch: Arch) -> None:
+    differs_nowhere(root, arch, "kselftest")
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(7200)
+def test_all_of_python(root: Path, arch: Arch) -> None:
+    differs_nowhere(root, arch, "python")
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(7200)
+def test_all_of_perl(root: Path, arch: Arch) -> None:
+    differs_nowhere(root, arch, "perl")
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(7200)
+@pytest.mark.skipif("QUOLL_LTP" not in os.environ, reason="QUOLL_LTP names no folder where LTP is installed")
+def test_all_of_ltp(root: Path, arch: Arch) -> None:
+    differs_nowhere(root, arch, "ltp")
 
 
 @pytest.mark.parametrize(("words", "said"), [
