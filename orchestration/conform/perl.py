@@ -36,7 +36,8 @@ MODULES = ("cpan/IO-Socket-IP", "cpan/IPC-SysV", "cpan/Socket", "dist/IO", "dist
 LEFT_OUT = re.compile(r".*:(pod|podcov|99pod|31nonblocking-connect-internet)$")
 # The tests of the core look for their library beside them.
 SETUP = f"""\
-mkdir -p {PLACE}/lib
+mkdir -p {PLACE}/lib {PLACE}/t
+ln -sf /usr/bin/perl {PLACE}/t/perl
 for one in /usr/share/perl/5.40 /usr/lib/*/perl/5.40 /usr/lib/*/perl-base; do
     cp -as $(readlink -f $one)/. {PLACE}/lib/ 2> /dev/null
 done
