@@ -15,7 +15,7 @@ from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache
 from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError, WorkloadError
 from orchestration.base.rundir import RunDirectory
-from orchestration.bench import execution, gate, kit, sides
+from orchestration.bench import execution, gate, kit, runner
 from orchestration.bench.runner import Bench, counted_run, verdict
 from orchestration.bench.sides import Side
 from orchestration.bench.store import Record, Store
@@ -142,7 +142,7 @@ def test_a_peer_that_does_not_boot_costs_its_own_figures(arch: Arch, cache: Cach
     kernel = tmp_path / "kernel"
     kernel.write_bytes(b"no kernel" * 1000)
 
-    def broken(arch: Arch, cache: Cache, progress: Progress) -> Side:
+    def broken(arch: Arch, cache: Cache, progress: Progress, root: str) -> Side:
         def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
             made = boot.prepare_native(arch, kernel, disk, progress, run)
             made.tracker.stages = tuple(replace(stage, limit=10) for stage in made.tracker.stages)
@@ -153,7 +153,7 @@ def test_a_peer_that_does_not_boot_costs_its_own_figures(arch: Arch, cache: Cach
 
         return Side("native", session, in_memory, made.linux / "config")
 
-    monkeypatch.setitem(sides.PEERS, "native", broken)
+    monkeypatch.setitem(runner.PEERS, "native", broken)
     folder = tmp_path / "one"
     folder.mkdir()
     one = workload(folder, "./timed value 1 true")

@@ -80,7 +80,7 @@ def test_a_dead_server_costs_the_guest_nothing(run: Callable[..., Outcome], cras
 def test_a_server_that_hangs_is_restarted(run: Callable[..., Outcome], crashing: Callable[..., Path]) -> None:
     outcome = run(servers={"block": crashing("block", 1000, hangs=True)})
     assert "root: server block died: does not answer" in outcome.log
-    assert outcome.deaths() == {"block": outcome.deaths()["block"], "net": 0, "console": 0}
+    assert outcome.deaths() == dict.fromkeys(SOURCES, 0) | {"block": outcome.deaths()["block"]}
     assert results(outcome) == PASSED
 
 

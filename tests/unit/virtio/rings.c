@@ -452,7 +452,8 @@ static void test_noise(void)
 
 	start();
 	expect(!pthread_create(&guest, NULL, scribble_for_ever, NULL));
-	for (i = 0; i < 300000; i++) {
+	/* How many requests are whole depends on when the guest's thread runs: go on until some were. */
+	for (i = 0; i < 300000 || good <= 1000; i++) {
 		int found = backend_peek(&backend, 0, &chain);
 
 		if (found > 0) {
@@ -480,7 +481,6 @@ static void test_noise(void)
 				backend_done(&backend);
 		}
 	}
-	expect(good > 1000);
 }
 
 static const struct {
