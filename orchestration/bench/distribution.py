@@ -16,9 +16,10 @@ from pathlib import Path
 from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache, key_of, noted_hash, recipe
 from orchestration.base.errors import MissingError, UsageError
+from orchestration.base.roots import DEBIAN
 from orchestration.base.rundir import RunDirectory
 from orchestration.bench.sides import Side, counted
-from orchestration.bench.terms import DEBIAN, DISTRIBUTION, Clock
+from orchestration.bench.terms import DISTRIBUTION, Clock
 from orchestration.build import disk as disks
 from orchestration.build import initramfs, rootfs
 from orchestration.machine import boot

@@ -14,8 +14,8 @@ from orchestration.base import tools
 from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache, key_of, noted_hash, recipe
 from orchestration.base.errors import InfrastructureError, QuollError, UsageError
+from orchestration.base.roots import DEBIAN
 from orchestration.base.tree import ROOT
-from orchestration.bench.terms import DEBIAN
 from orchestration.bench.workload import FOLDER, Workload
 from orchestration.build import debian, quoll, rootfs, source
 from orchestration.build import disk as disks

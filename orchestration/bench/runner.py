@@ -19,11 +19,12 @@ from orchestration.base import doctor
 from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache, hash_file
 from orchestration.base.errors import InfrastructureError, QuollError, WorkloadError
+from orchestration.base.roots import TINY
 from orchestration.base.rundir import RunDirectory
 from orchestration.bench import compare, distribution, execution, kit, memory, sides
 from orchestration.bench.sides import Side
 from orchestration.bench.store import Failure, Record, Sample, Store
-from orchestration.bench.terms import DISTRIBUTION, KIND, TINY, TRACED, Clock
+from orchestration.bench.terms import DISTRIBUTION, KIND, TRACED, Clock
 from orchestration.bench.workload import Workload, load, one_rootfs
 from orchestration.build import quoll
 from orchestration.machine import boot

@@ -14,10 +14,11 @@ from pathlib import Path
 from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache, key_of
 from orchestration.base.errors import MissingError, UsageError
+from orchestration.base.roots import TINY
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.base.tree import ROOT, describe
-from orchestration.bench.terms import GUEST, NATIVE, TINY, TRACED, XEN, Clock
+from orchestration.bench.terms import GUEST, NATIVE, TRACED, XEN, Clock
 from orchestration.build import disk as disks
 from orchestration.build import flavours, linux, rootfs, userland
 from orchestration.machine import boot

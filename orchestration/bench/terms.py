@@ -10,8 +10,6 @@ MICRO = "micro"
 # The sides: our guest, our guest on the L4 that counts (what was counted, not how long it took), and the others.
 GUEST, TRACED, NATIVE, XEN, DISTRIBUTION = "guest", "traced", "native", "xen", "distribution"
 PEERS = (NATIVE, XEN, DISTRIBUTION, TRACED)
-# The root file systems that workloads run on.
-TINY, DEBIAN = "tiny", "debian"
 
 
 class Clock(StrEnum):

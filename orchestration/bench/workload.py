@@ -14,8 +14,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from orchestration.base.errors import UsageError, WorkloadError
+from orchestration.base.roots import TINY
 from orchestration.base.tree import ROOT
-from orchestration.bench.terms import TINY, Clock
+from orchestration.bench.terms import Clock
 
 FOLDER = ROOT / "rootfs" / "workloads"
 DESCRIPTION = "workload.toml"

@@ -18,12 +18,12 @@ from orchestration.base.arch import Arch
 from orchestration.base.cache import TREE, Cache, files_below, hash_file, key_of, noted_hash, recipe
 from orchestration.base.errors import BuildError, InfrastructureError, UsageError
 from orchestration.base.ownership import OwnFolder
+from orchestration.base.roots import DEBIAN, TINY
 from orchestration.base.tree import ROOT
 from orchestration.build import debian, pack, rootfs, userland
 from orchestration.build.pack import Plan
 from orchestration.build.userland import Image, Login, Userland
 
-TINY, DEBIAN = "tiny", "debian"
 # Bytes: an image of a tar file has at least this size, and this much room beside its content; a run's copy takes only
 # what is written.
 LEAST, ROOM = 2 << 30, 1 << 30

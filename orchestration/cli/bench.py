@@ -11,7 +11,8 @@ import typer
 from orchestration.base import arch as arches
 from orchestration.base import doctor
 from orchestration.base.errors import InfrastructureError, RegressionError, UsageError
-from orchestration.bench.terms import DEBIAN, DISTRIBUTION, KIND, MICRO, PEERS, TINY, XEN, Clock
+from orchestration.base.roots import ROOTS, TINY
+from orchestration.bench.terms import DISTRIBUTION, KIND, MICRO, PEERS, XEN, Clock
 from orchestration.cli.group import Command, Plain, one_of
 from orchestration.cli.words import ArchArgument, ArchesArgument
 
@@ -61,8 +62,8 @@ def run_command(
     arch: ArchArgument,
         workload: Annotated[list[str] | None, typer.Option(
             "--workload", "-w", autocompletion=workload_names, help="only this one")] = None,
-        rootfs: Annotated[str, typer.Option(autocompletion=one_of([TINY, DEBIAN]), help="the workloads on this root "
-                                            f"file system, when none is named: {TINY} or {DEBIAN}")] = TINY,
+        rootfs: Annotated[str, typer.Option(autocompletion=one_of(ROOTS), help="the workloads on this root "
+                                            f"file system, when none is named: {' or '.join(ROOTS)}")] = TINY,
         against: Annotated[list[str] | None, typer.Option(autocompletion=one_of([*PEERS, NOBODY]),
                                                           help=f"peer: {', '.join(PEERS)} or {NOBODY}; native "
                                                                "unless told")] = None,
@@ -84,7 +85,7 @@ def run_command(
     from orchestration.machine.progress import Progress
 
     target = arches.find(arch)
-    check_words("--rootfs", [rootfs], [TINY, DEBIAN])
+    check_words("--rootfs", [rootfs], list(ROOTS))
     chosen = [workloads.load(name) for name in dict.fromkeys(workload or workloads.available(rootfs=rootfs))]
     root = workloads.one_rootfs(chosen)
     peers = list(dict.fromkeys(against or ["native"]))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestration.base.roots import ROOTS
 from orchestration.cli.group import one_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ def root_names(incomplete: str) -> list[str]:
     return [*one_of(ROOTS)(incomplete), *(f"{place}{path.name}{'/' * path.is_dir()}" for path in found)]
 
 ACCELERATORS = ("tcg", "kvm")
-ROOTS = ("tiny", "debian")
 # Field of orchestration.machine.description.Description: its option. None, or an empty list, is "not given".
 OPTIONS: dict[str, Any] = {
     "memory": Annotated[str | None, typer.Option(metavar="SIZE", help="memory of the guest, such as 2G; 512M if not "

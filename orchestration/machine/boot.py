@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache
 from orchestration.base.errors import UsageError
+from orchestration.base.roots import TINY
 from orchestration.base.rundir import RunDirectory
 from orchestration.build import disk, dtb, flavours, image, linux, quoll, system, userland
 from orchestration.build.userland import Userland
@@ -67,7 +68,7 @@ class Artefacts:
 
 def chosen_linux(description: Description) -> flavours.Flavour:
     """Return the kind of Linux that a machine boots: the small one of tiny, or the full one."""
-    return flavours.guest(description.target, full=description.rootfs != "tiny",
+    return flavours.guest(description.target, full=description.rootfs != TINY,
                           fragments=description.kernel_config, patches=description.patches)
 
 

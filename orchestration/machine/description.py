@@ -20,12 +20,11 @@ import pydantic
 from orchestration.base import arch as arches
 from orchestration.base.arch import Arch
 from orchestration.base.errors import UsageError
+from orchestration.base.roots import ROOTS, TINY
 from orchestration.machine import shares as sharing
 
 # Bytes. The largest is what the root pager can give in one piece on each machine (GUEST_REGIONS of the ABI).
 MEMORY_MIN, MEMORY_MAX, MEMORY_STEP = 128 << 20, 8 << 30, 2 << 20
-# Root file systems that we make.
-ROOTS = ("tiny", "debian")
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -181,7 +180,7 @@ class Guest(pydantic.BaseModel):
 
     append: str = ""
     """More boot arguments for Linux."""
-    rootfs: Annotated[str, pydantic.BeforeValidator(root)] = ROOTS[0]
+    rootfs: Annotated[str, pydantic.BeforeValidator(root)] = TINY
     """tiny, debian, or the path of a root file system."""
     include: tuple[str, ...] = ()
     """Debian packages beside those of the root file system."""

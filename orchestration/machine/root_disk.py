@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestration.base.cache import noted_hash
 from orchestration.base.ownership import HELD
+from orchestration.base.roots import DEBIAN, TINY
 from orchestration.base.rundir import RunDirectory
 from orchestration.build import disk, extfs, userland
 from orchestration.build.disk import Disk
@@ -37,10 +38,10 @@ def known(description: Description) -> Disk | None:
     found = persistent.find(description.persist) if description.persist is not None else None
     if found is None:
         return None
-    if description.rootfs == disk.TINY:
+    if description.rootfs == TINY:
         return Disk(found.image, userland.TINY)
     has = userland.look(found.image, description.target, f"persistent disk '{found.name}'")
-    return Disk(found.image, replace(has, marks=description.rootfs == disk.DEBIAN))
+    return Disk(found.image, replace(has, marks=description.rootfs == DEBIAN))
 
 
 def of_run(description: Description, base: Path, modules: Path, has: Userland, run: RunDirectory, run_keys: RunKeys,
@@ -87,5 +88,5 @@ def make(description: Description, base: Path, modules: Path, log: Path) -> pers
         if description.disk_size is not None:
             extfs.resize(path, description.disk_size, log)
 
-    ours = description.rootfs in {disk.TINY, disk.DEBIAN} or disk.is_tar(Path(description.rootfs))
+    ours = description.rootfs in {TINY, DEBIAN} or disk.is_tar(Path(description.rootfs))
     return persistent.make(description, fill, **({"modules": noted_hash(modules)} if ours else {}))
