@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,10 +30,10 @@ class NoTrace(InfrastructureError):
 
 
 class Memory(Protocol):
-    """What can stop a machine and save its physical memory: the machine's monitor."""
+    """What can save a machine's physical memory."""
 
-    def execute(self, command: str, **arguments: object) -> object:
-        """Run a QMP command and return its answer."""
+    def save(self, address: int, size: int, file: Path) -> None:
+        """Write memory to a file, all of it of one moment: the machine stands meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -95,34 +94,12 @@ def parse(data: bytes) -> Trace:
     return Trace(hz, written, counts, {address: n for address, n in pairs if address}, tuple(events))
 
 
-def status(monitor: Memory) -> str:
-    """Return the machine's run state, by QMP's name of it."""
-    answer = monitor.execute("query-status")
-    assert isinstance(answer, dict)
-    return str(answer["status"])
-
-
-@contextmanager
-def standing(monitor: Memory) -> Iterator[None]:
-    """Stop the machine if it runs, and let it go on at the end: its CPU writes while the monitor reads."""
-    ran = status(monitor) == "running"
-    if ran:
-        monitor.execute("stop")
-    try:
-        yield
-    finally:
-        # A machine that came to its end meanwhile stands in another state, and stays there.
-        if ran and status(monitor) == "paused":
-            monitor.execute("cont")
-
-
-def read(monitor: Memory, log: Path) -> Trace:
+def read(memory: Memory, log: Path) -> Trace:
     """Read the trace of a machine that runs or is stopped; log is its l4.log."""
     address, size = place(log)
     with OwnFolder(temporary(), PREFIX) as folder:
         path = folder / "trace"
-        with standing(monitor):
-            monitor.execute("pmemsave", val=address, size=size, filename=str(path))
+        memory.save(address, size, path)
         return parse(path.read_bytes())
 
 

@@ -75,6 +75,18 @@ class Monitor:
         except Exception as error:
             raise InfrastructureError(f"QEMU's monitor refused {command}: {error}") from error
 
+    def save(self, address: int, size: int, file: Path) -> None:
+        """Write physical memory to a file, all of it of one moment: a machine that runs is stopped meanwhile."""
+        ran = self.execute("query-status")["status"] == "running"
+        if ran:
+            self.execute("stop")
+        try:
+            self.execute("pmemsave", val=address, size=size, filename=str(file))
+        finally:
+            # A machine that came to its end meanwhile stands in another state, and stays there.
+            if ran and self.execute("query-status")["status"] == "paused":
+                self.execute("cont")
+
     def human(self, command: str) -> str:
         """Run a command of the human monitor and return its text."""
         return str(self.execute("human-monitor-command", **{"command-line": command}))

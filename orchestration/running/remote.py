@@ -39,18 +39,12 @@ class Remote:
         with Stub(self) as stub:
             return stub.monitor(command)
 
-    def execute(self, command: str, **arguments: object) -> object:
-        """Run pmemsave, and answer query-status: what a trace needs of QMP while the machine stands."""
-        if command == "query-status":
-            # By QMP's name: the stub stops the machine before each command, and lets it go on after it.
-            return {"status": "debug"}
-        if command != "pmemsave":
-            raise InfrastructureError(f"no {command} by the debugger's stub")
-        name = str(arguments["filename"]).replace("\\", r"\\").replace('"', r'\"')
-        said = self.human(f"pmemsave {arguments['val']} {arguments['size']} \"{name}\"").strip()
+    def save(self, address: int, size: int, file: Path) -> None:
+        """Write physical memory to a file. The stub stops the machine before each command, and lets it go on after."""
+        name = str(file).replace("\\", r"\\").replace('"', r'\"')
+        said = self.human(f'pmemsave {address} {size} "{name}"').strip()
         if said:
-            raise InfrastructureError(f"QEMU's monitor refused {command}: {said}")
-        return None
+            raise InfrastructureError(f"QEMU's monitor refused pmemsave: {said}")
 
 
 def remote(entry: Entry) -> Remote:

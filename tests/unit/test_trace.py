@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestration.base.errors import InfrastructureError
 from orchestration.inspect import trace
+from orchestration.machine.monitor import Monitor
 
 NAMES = ("syscall", "fill")
 
@@ -70,14 +72,14 @@ def test_other_memory_is_refused(data: bytes) -> None:
         trace.parse(data)
 
 
-class Monitor:
+class FakeMonitor(Monitor):
     """A monitor that saves memory, of a machine in a given state; says what it was asked for."""
 
     def __init__(self, *states: str) -> None:
         self.states = list(states)
         self.asked: list[str] = []
 
-    def execute(self, command: str, **arguments: object) -> object:
+    def execute(self, command: str, **arguments: Any) -> Any:
         """Do as QEMU's monitor does."""
         if command == "query-status":
             return {"status": self.states.pop(0)}
@@ -95,7 +97,7 @@ class Monitor:
 def test_a_machine_stands_while_its_trace_is_read(tmp_path: Path, states: tuple[str, ...], asked: list[str]) -> None:
     log = tmp_path / "l4.log"
     log.write_text("l4: trace at 1f000, 4096 bytes\n")
-    monitor = Monitor(*states)
+    monitor = FakeMonitor(*states)
     assert trace.read(monitor, log).written == 3
     assert monitor.asked == asked
     assert monitor.states == []
