@@ -140,7 +140,6 @@ def gdb(entry: registry.Entry, arguments: list[str]) -> int:
     abi = quoll.abi(arch)
     bare = Path(entry.kernel).parent
     servers = image.servers_of(abi, Path(entry.run) / "boot.img")
-    servers = image.servers_of(abi, Path(entry.run) / "boot.img")
     facts = {"files": {name: str(bare / program) for name, program in system.by_name(servers).items()},
              "servers": [asdict(server) for server in servers], "path": str(ROOT),
              "abi": {name: getattr(abi, name) for name in ABI_VALUES}
