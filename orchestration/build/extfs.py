@@ -22,9 +22,9 @@ BLOCKS, BLOCK_SIZE_BITS, BLOCKS_HIGH = 4, 24, 336
 WIDE = 0x80
 # Blocks have 64 KiB at most.
 MOST_BITS = 6
-# A status of e2fsck below this: nothing was wrong, or all of it was mended.
 # A name that debugfs takes between quotes.
 NAME = re.compile(r'[^"\\\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]+')
+# A status of e2fsck below this: nothing was wrong, or all of it was mended.
 CHECK = 'e2fsck -p "$@"; test $? -lt 4'
 MIB = 1 << 20
 # What a guest may have made below the folder of its modules: folders in each other, and in all.
