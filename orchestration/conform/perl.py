@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from orchestration.base import tools
 from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache, key_of, recipe
-from orchestration.base.errors import QuollError
+from orchestration.base.errors import InfrastructureError
 from orchestration.base.ownership import PREFIX, OwnFolder, temporary
-from orchestration.build import rootfs
+from orchestration.build import rootfs, source
 from orchestration.conform import outcome
 from orchestration.conform.suite import NotHereError, Suite, Test
 
@@ -43,26 +43,8 @@ for one in /usr/share/perl/5.40 /usr/lib/*/perl/5.40 /usr/lib/*/perl-base; do
 done
 true"""
 LIMIT = 400.0
-FETCH_LIMIT, PACK_LIMIT = 600, 120
+PACK_LIMIT = 120
 LIST = "tests"
-
-
-def fetch(folder: Path, log: Path) -> Path:
-    """Return the source of the release's perl, put into a folder; raise NotHereError when apt reaches none."""
-    for name in ("lists/partial", "cache/archives/partial"):
-        (folder / name).mkdir(parents=True)
-    (folder / "sources.list").write_text(rootfs.RELEASE.replace("deb ", "deb-src ", 1) + "\n")
-    (folder / "status").touch()
-    own = ["-o", f"Dir::Etc::sourcelist={folder}/sources.list", "-o", "Dir::Etc::sourceparts=/dev/null",
-           "-o", f"Dir::State::lists={folder}/lists", "-o", f"Dir::Cache={folder}/cache",
-           "-o", f"Dir::State::status={folder}/status"]
-    try:
-        tools.run(["apt-get", *own, "update"], log, "fetching the list of sources", FETCH_LIMIT, cwd=folder)
-        tools.run(["apt-get", *own, "source", "--download-only", "--tar-only", "perl"], log, "fetching perl's source",
-                  FETCH_LIMIT, cwd=folder)
-        return next(iter(sorted(folder.glob("perl_*.orig.tar.*"))))
-    except (QuollError, StopIteration) as error:
-        raise NotHereError("perl's source cannot be fetched by apt", f"see {log}") from error
 
 
 def build(arch: Arch, cache: Cache) -> Path:
@@ -72,10 +54,11 @@ def build(arch: Arch, cache: Cache) -> Path:
         log = cache.root / "build" / "conform-perl.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
+        try:
+            archive = source.archive(cache, "perl")
+        except InfrastructureError as error:
+            raise NotHereError(error.message, error.hint) from error
         with OwnFolder(temporary(), PREFIX) as folder:
-            # apt downloads as user _apt.
-            folder.chmod(0o711)
-            archive = fetch(folder, log)
             tree = folder / "tree"
             tree.mkdir()
             wanted = ["t", *(f"{name}/t" for name in MODULES)]
