@@ -4,7 +4,6 @@
  * kernel with both; it runs as root.
  */
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -12,30 +11,13 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "tries.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
 
 enum { page = 4096, huge = 2 << 20, huge_count = 4, size = huge_count * huge };
-static sigjmp_buf back;
-
-static void on_fault(int number)
-{
-	(void)number;
-	siglongjmp(back, 1);
-}
-
-static int faults(volatile char *address, int write)
-{
-	if (sigsetjmp(back, 1))
-		return 1;
-	if (write)
-		*address = *address;
-	else
-		(void)*address;
-	return 0;
-}
 
 /* A field of /proc/self/smaps, in KiB, of the mapping that has an address. */
 static long smaps(const void *address, const char *field)

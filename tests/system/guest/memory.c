@@ -1,33 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Memory: copy on write, sharing, protection, files, direct access, mremap, holes, reuse of addresses, much of it. */
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "tries.h"
 
 enum { page = 4096, pages = 512 };
-static sigjmp_buf back;
-
-static void on_fault(int number)
-{
-	(void)number;
-	siglongjmp(back, 1);
-}
-
-static int faults(volatile char *address, int write)
-{
-	if (sigsetjmp(back, 1))
-		return 1;
-	if (write)
-		*address = 1;
-	else
-		(void)*address;
-	return 0;
-}
 
 static char *anonymous(size_t size, int flags)
 {
