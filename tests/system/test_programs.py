@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from orchestration.base.arch import ARCHES
+from orchestration.bench.workload import load
 from quoll import Guest
 
-PACKAGES = ("aardvark-dns", "attr", "crun", "gdb", "iptables", "netavark", "nftables", "nginx-light", "podman",
-            "postgresql", "redis-server", "strace", "tcl", "uidmap", "wrk")
+# One image for these and for the workloads that need such servers.
+PACKAGES = load("nginx").description.packages
 # Makes a tar file of some programs of the guest with the libraries that they need, as the root of a container.
 MAKE_ROOT = r"""
 set -e

@@ -262,3 +262,8 @@ def test_exit_codes_tell_the_tool_from_the_workload() -> None:
     assert verdict([]) is None
     assert verdict([blamed]) is blamed
     assert verdict([blamed, tool]) is tool
+
+
+def test_servers_share_one_image() -> None:
+    """An image of Debian for each of them would be made, and kept, for nothing."""
+    assert len({load(name).description.packages for name in ("nginx", "pgbench", "podman", "redis")}) == 1
