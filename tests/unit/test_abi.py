@@ -123,7 +123,9 @@ def test_enums_are_dense() -> None:
     """Enumerations start at 0, message labels at 1, and have no holes; two may share a prefix and its numbers."""
     found: dict[str, list[int]] = {}
     for enum in SOURCE["enums"]:
-        found.setdefault(enum["prefix"], []).extend(value for _, value, _ in enum["values"])
+        values = [value for _, value, _ in enum["values"]]
+        assert values == sorted(values), enum["name"]
+        found.setdefault(enum["prefix"], []).extend(values)
     for prefix, values in found.items():
         first = 1 if prefix in {"FAULT", "ROOT"} else 0
         assert sorted(values) == list(range(first, first + len(values))), prefix
