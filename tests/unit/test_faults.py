@@ -15,7 +15,7 @@ import pytest
 
 from orchestration.base import doctor, rundir
 from orchestration.base.arch import ARCHES
-from orchestration.base.errors import PanicError
+from orchestration.base.errors import MissingError, PanicError
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.cli import main as cli
@@ -50,10 +50,15 @@ def test_the_instructions_are_what_an_assembler_makes(name: str, tmp_path: Path)
     code = machine_code.CODES[name]
     wanted = [code.illegal, code.forever, code.stores[1], code.stores[4], code.stores[8]]
     prefix = ARCHES[name].prefix
+    try:
+        assembler, copier = program(f"{prefix}as"), program(f"{prefix}objcopy")
+    except MissingError as error:
+        # A run for other architectures has installed those only.
+        pytest.skip(error.message)
     for source, bytes_wanted in zip(SOURCES[name], wanted, strict=True):
         (tmp_path / "a.s").write_text((".option norvc\n" if name == "riscv64" else "") + source + "\n")
-        subprocess.run([program(f"{prefix}as"), str(tmp_path / "a.s"), "-o", str(tmp_path / "a.o")], check=True)
-        subprocess.run([program(f"{prefix}objcopy"), "-O", "binary", "-j", ".text", str(tmp_path / "a.o"),
+        subprocess.run([assembler, str(tmp_path / "a.s"), "-o", str(tmp_path / "a.o")], check=True)
+        subprocess.run([copier, "-O", "binary", "-j", ".text", str(tmp_path / "a.o"),
                         str(tmp_path / "a.bin")], check=True)
         assert (tmp_path / "a.bin").read_bytes() == bytes_wanted, source
 
