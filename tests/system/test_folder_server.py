@@ -49,3 +49,13 @@ def test_a_hostile_folders_server_harms_only_itself(run: Callable[..., Outcome],
     assert results(outcome) == WITH_FOLDER
     assert not any(line.startswith("root: error: ") for line in outcome.log)
     assert "root: guest powers off, status 7" in outcome.log
+
+
+@pytest.mark.parametrize("name", ["block", "net", "9p"])
+def test_an_answer_longer_than_its_room_does_not_reach_the_guest(
+        run: Callable[..., Outcome], compile_server: Callable[..., Path], tmp_path: Path, name: str) -> None:
+    longer = compile_server(f"{name}-longer", name, "longer.c", "driver_complete", f"-DLONGER_LIVES={LIVES}")
+    outcome = run(servers={name: longer}, folder=tmp_path)
+    assert sum("device wrote" in line and "more than" in line for line in outcome.log) == LIVES
+    assert list(dict.fromkeys(results(outcome))) == WITH_FOLDER
+    assert "root: guest powers off, status 7" in outcome.log

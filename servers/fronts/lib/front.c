@@ -61,6 +61,7 @@ static void note(u16 number, volatile u8 *status)
 
 	out->request[token].head = chain.head;
 	out->request[token].status = status;
+	out->request[token].room = chain.writable;
 	out->request[token].done = false;
 	backend_advance(&backend, number);
 }
@@ -151,6 +152,9 @@ static void complete(u16 number)
 	while (driver_complete(number, &token, &written)) {
 		if (out->request[token].status && *out->request[token].status == FRONT_UNDONE)
 			l4_die("told of a request that is not done");
+		if (written > out->request[token].room)
+			l4_die("device wrote %u bytes, more than the %lu of the request", written,
+			       out->request[token].room);
 		out->request[token].done = true;
 		out->request[token].written = written;
 	}

@@ -14,6 +14,7 @@ struct flight {
 		u16 head;
 		bool done;
 		u32 written;
+		u64 room;            /* bytes that the device may write */
 		volatile u8 *status; /* NULL: it has none */
 	} request[DRIVER_TOKENS];
 };
