@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from small_guest import LIVES, PASSED, SOURCES, Outcome, results
+
+from tests.system.small_guest import LIVES, PASSED, SOURCES, Outcome, results
 
 if TYPE_CHECKING:
     from tests.system.conftest import Writer
 
 pytestmark = pytest.mark.elsewhere_nightly
-WITH_FOLDER = [*PASSED, "ok folder answers", "ok folder refuses bad buffers", "ok folder refuses bad rings"]
+WITH_FOLDER = [*PASSED, "ok folder answers", "ok folder refuses bad buffers", "ok folder refuses bad rings",
+               "ok folder refuses bad messages"]
 
 
 def test_a_folder_refuses_what_its_guest_may_not_ask(run: Callable[..., Outcome], tmp_path: Path) -> None:
-    """Bad buffers, rings and tables; after a reset it answers again."""
+    """Bad buffers, rings, tables and messages; after a reset it answers again."""
     outcome = run(folder=tmp_path)
     assert results(outcome) == WITH_FOLDER
     assert outcome.deaths() == dict.fromkeys(SOURCES, 0)

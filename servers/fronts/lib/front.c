@@ -191,6 +191,19 @@ static void serve(void)
 	}
 }
 
+/*
+ * The device declares itself broken by a request that it cannot decode, or by a stray store of ours. So this life ends,
+ * and the next starts the device anew. If it gives up again before that life answers a ping, the guest's requests are
+ * why, and the guest is told to reset its device.
+ */
+static void check_device(void)
+{
+	if (!running || driver_runs())
+		return;
+	backend_break(&backend, "real device gave up on its requests");
+	stop();
+}
+
 /* Requests that have gone back so far, of all queues. */
 static u16 given_back(void)
 {
@@ -232,6 +245,7 @@ void front_serve(u64 offered, u16 longest, const void *config)
 		serve();
 		watch_event(interrupt, given_back() != before);
 		if (bits & L4_SERVER_EVENT_PING) {
+			check_device();
 			watch_ping(given_back() != before);
 			l4_server_pong(0);
 		}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A small guest in Linux's place: it drives three virtio devices, and a folder's if there is one, and prints "ok ..." or "not ok ..." on the
- * console. Then it obeys what is typed: q power off; p panic; f fault; o offer buffers that overlap; w let the host's
- * writer rewrite rings and device pages; anything else is echoed.
+ * A small guest in Linux's place: it drives three virtio devices, and a folder's if there is one, and prints "ok ..." or
+ * "not ok ..." on the console. Then it obeys what is typed: q power off; p panic; f fault; o offer buffers that overlap;
+ * w let the host's writer rewrite rings and device pages; anything else is echoed.
  */
 #include <abi_servers.h>
 #include <l4/invoke.h>
@@ -218,7 +218,7 @@ static void test_bad_request(void)
 }
 
 /* Messages of 9P2000.L: type, and what a guest without files has for a tag. */
-enum { TVERSION = 100, RVERSION = 101, NO_TAG = 0xffff };
+enum { TVERSION = 100, RVERSION = 101, TWALK = 110, NO_TAG = 0xffff };
 #define P9_MESSAGE_BYTES 8192
 
 static struct {
@@ -314,11 +314,29 @@ static void test_bad_descriptors(void)
 	result(good, "folder refuses bad rings");
 }
 
+/* Messages that the device itself cannot decode or answer: a walk without its fields; an answer without room. */
+static void test_bad_messages(void)
+{
+	static const struct {
+		u32 size;
+		u8 type;
+		u16 tag;
+	} __attribute__((packed)) walk = { sizeof(walk), TWALK, 1 };
+	bool good;
+
+	good = refuses((struct dma_buffer){ GPA(&walk), sizeof(walk), false },
+	               (struct dma_buffer){ GPA(answer), sizeof(answer), true });
+	good &= refuses((struct dma_buffer){ GPA(&hello), sizeof(hello), false },
+	                (struct dma_buffer){ GPA(answer), sizeof(walk), true });
+	result(good, "folder refuses bad messages");
+}
+
 static void test_folder(void)
 {
 	connect(DEVICE_FOLDER, 128);
 	result(ask_folder(), "folder answers");
 	test_bad_descriptors();
+	test_bad_messages();
 }
 
 static bool has_folder(void)
