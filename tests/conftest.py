@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import selection
 
 from orchestration.base import arch as arches
 from orchestration.base import tools
@@ -24,6 +23,7 @@ from orchestration.inspect import lines
 from orchestration.machine import boot, qemu
 from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
+from tests import selection
 
 pytest_plugins = ["quoll.plugin"]
 BUILDER = pytest.StashKey[ExitStack]()

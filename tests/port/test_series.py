@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import walk_series
 
 from orchestration.base.arch import ARCHES
 from orchestration.base.cache import Cache
 from orchestration.base.errors import BuildError
 from orchestration.build import linux
+from tests.port import walk_series
 
 LAST = 3
 KCONFIG = """\

@@ -9,7 +9,12 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import pytest
-from small_guest import (  # noqa: F401 - fixtures
+
+from orchestration.base import tools
+from orchestration.base.arch import Arch
+from orchestration.machine.qemu import value
+from quoll import Guest
+from tests.system.small_guest import (  # noqa: F401 - fixtures
     compile_bare,
     compile_guest,
     compile_server,
@@ -18,11 +23,6 @@ from small_guest import (  # noqa: F401 - fixtures
     run,
     test_guest,
 )
-
-from orchestration.base import tools
-from orchestration.base.arch import Arch
-from orchestration.machine.qemu import value
-from quoll import Guest
 
 PROGRAMS = Path(__file__).with_name("guest")
 # Programs that a guest has already.

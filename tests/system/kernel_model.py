@@ -7,8 +7,8 @@ it, as a case is shorter than a time slice. tests/kernel/model.c executes the sa
 
 from __future__ import annotations
 
-from kernel_case import ABI, KINDS, ROOT, Outcome, Placed, Step
-from kernel_threads import (
+from tests.system.kernel_case import ABI, KINDS, ROOT, Outcome, Placed, Step
+from tests.system.kernel_threads import (
     RECV,
     REPLY,
     RUN,
@@ -40,7 +40,9 @@ class Machine(Scheduler):
             self.objects |= {f"{kind}{index}": made() for index in range(KINDS[kind][1])}
         for index, script in enumerate(case.workers):
             self.objects[f"T{index}"] = thread = Thread(index, priorities[index], list(script))
-            self.own(self.objects[f"S{index}"], thread)
+            context = self.objects[f"S{index}"]
+            assert isinstance(context, Context)
+            self.own(context, thread)
             self.wake(thread)
 
     def run(self) -> list[Outcome]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kernel_case import Step
+from tests.system.kernel_case import Step
 
 STOPPED, RUN, SEND, RECV, REPLY, WAIT = range(6)
 

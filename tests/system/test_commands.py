@@ -9,20 +9,21 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from screen import Screen
 
 from orchestration.base.arch import Arch
 from orchestration.base.cache import VERSION_FILE
 from orchestration.machine import boot
+from tests.system.screen import Screen
 
 pytestmark = pytest.mark.usefixtures("made")
 
 
-def orchestrate(root: Path, *arguments: str, **more: object) -> subprocess.CompletedProcess[str]:
+def orchestrate(root: Path, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(root / "orchestrate"), *arguments], stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, timeout=600, check=False, **more)  # type: ignore[call-overload, no-any-return]
+                          text=True, timeout=600, check=False, **more)
 
 
 def qemus() -> set[int]:

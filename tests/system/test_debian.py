@@ -76,9 +76,9 @@ class TestDebian:
 
     def test_the_console_logs_in(self, guest: Guest) -> None:
         guest.console.expect(r"\[press ENTER to login\]", 60)
-        guest.console.write("\n")
+        guest.console.send("\n")
         guest.console.expect(r"root@quoll:~# ", 60)
-        guest.console.write("echo $((6 * 7))\n")
+        guest.console.send("echo $((6 * 7))\n")
         guest.console.expect(r"^42$", 60)
 
     def test_poweroff_ends_the_machine(self, guest: Guest) -> None:

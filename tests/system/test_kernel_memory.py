@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from orchestration.base.arch import Arch
 from orchestration.build import quoll
@@ -86,6 +87,7 @@ TABLES: dict[str, Tables] = {
 def symbols(path: Path) -> dict[str, int]:
     with path.open("rb") as file:
         table = ELFFile(file).get_section_by_name(".symtab")
+        assert isinstance(table, SymbolTableSection)
         return {symbol.name: symbol["st_value"] for symbol in table.iter_symbols()}
 
 

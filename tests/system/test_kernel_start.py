@@ -7,7 +7,6 @@ import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -61,7 +60,7 @@ def test_a_boot_image_that_is_no_good_is_refused(panic: Callable[..., list[str]]
 
 
 def test_the_offsets_of_the_damages_are_those_of_the_abi(arch: Arch) -> None:
-    structs: SimpleNamespace = quoll.abi(arch)
+    structs = quoll.abi(arch)
     header, segment = structs.STRUCTS["image_header"][1], structs.STRUCTS["image_segment"][1]
     assert [header[name][0] for name in ("abi_hash", "size", "segment_count")] == [8, 16, 24]
     assert [segment[name][0] for name in ("vaddr", "offset")] == [16, 24]

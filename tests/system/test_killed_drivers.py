@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from orchestration.base.rundir import RunDirectory
-from orchestration.faults import campaign, inject, results
+from orchestration.faults import campaign, results
 from orchestration.faults import plan as plans
+from orchestration.faults.inject import Injector
 from orchestration.inspect import debuginfo
 from orchestration.inspect.gdbstub import Stub
 from orchestration.machine import boot
@@ -38,7 +39,7 @@ class WithinAccesses(campaign.Campaign):
     places: list[tuple[int, int]] = []  # noqa: RUF012 - filled before the first trial
     """Address, and one of the two ways to kill."""
 
-    def inject(self, injector: inject.Injector, stub: Stub, number: int) -> dict[str, Any]:
+    def inject(self, injector: Injector, stub: Stub, number: int) -> dict[str, Any]:
         if not self.places:
             self.places = [(place, way) for name in ("get", "put") for place in self.window(injector, stub, name)
                            for way in (0, 1)]
@@ -48,7 +49,7 @@ class WithinAccesses(campaign.Campaign):
         return {"where": injector.program.place(address),
                 **injector.kill(stub, plans.Plan("console", "kill", number, 0, 1, 0, way), page)}
 
-    def window(self, injector: inject.Injector, stub: Stub, name: str) -> list[int]:
+    def window(self, injector: Injector, stub: Stub, name: str) -> list[int]:
         """Step through a function of the console until it has noted an access; return the places from its intent on."""
         known = debuginfo.read(self.made.bare / "console")
         fields = known.structs["state"]
@@ -87,7 +88,7 @@ class Aimed(campaign.Campaign):
 
     entry, variable, member, value = "", "", "", 0
 
-    def inject(self, injector: inject.Injector, stub: Stub, number: int) -> dict[str, Any]:
+    def inject(self, injector: Injector, stub: Stub, number: int) -> dict[str, Any]:
         known = debuginfo.read(self.made.bare / injector.driver)
         place = known.symbols[self.variable] + known.variables[self.variable][self.member]
         page = injector.arrive(stub, known.symbols[self.entry], 1)

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from screen import Screen
 
 from orchestration.base import rundir
 from orchestration.base.arch import Arch
 from orchestration.machine import boot, registry
+from tests.system.screen import Screen
 
 
 def orchestrate(root: Path, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:

@@ -11,8 +11,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
-from kernel_case import KINDS, Case, Outcome, Placed, Step, Worker, pack
-from kernel_model import Machine
 
 from orchestration.base.arch import Arch
 from orchestration.base.errors import HangError, PanicError
@@ -20,6 +18,8 @@ from orchestration.bench.sides import counted
 from orchestration.bench.terms import Clock
 from orchestration.build import quoll
 from orchestration.machine import kernel_tests
+from tests.system.kernel_case import KINDS, Case, Outcome, Placed, Step, Worker, pack
+from tests.system.kernel_model import Machine
 
 # Number of cases without --examples: half a minute. ci/nightly.yaml runs more.
 EXAMPLES = 300

@@ -56,7 +56,7 @@ def test_guest_kernel_code_runs_in_user_mode(guest: Guest, made: boot.Artefacts,
                             args=("dd if=/dev/zero of=/dev/null bs=64 count=3000000 2>/dev/null & sleep 20; "
                                   "kill $! 2>/dev/null; true",))
     work.start()
-    inside = []
+    inside: list[bool] = []
     samples = 0
     while work.is_alive() and len(inside) < ENOUGH:
         samples += 1

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import fdt
 import pytest
-from small_guest import LIBL4, LIMIT, LIVES, PASSED, RAM, SLOW, SOURCES, Outcome, results, runtime
 
 from orchestration.base.arch import Arch
 from orchestration.bench.sides import counted
@@ -23,6 +22,7 @@ from orchestration.machine.description import Disk
 from orchestration.machine.qemu import MIB, Config, arguments
 from orchestration.machine.serial import SerialLine
 from orchestration.machine.stages import time_scale
+from tests.system.small_guest import LIBL4, LIMIT, LIVES, PASSED, RAM, SLOW, SOURCES, Outcome, results, runtime
 
 if TYPE_CHECKING:
     from tests.system.conftest import Writer

@@ -59,7 +59,7 @@ FAULTS = {
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("board")
-    header = [sys.executable, TOP / "kernel/abi/generate.py", "--arch", "x86_64", "--headers", folder]
+    header = [sys.executable, str(TOP / "kernel/abi/generate.py"), "--arch", "x86_64", "--headers", str(folder)]
     subprocess.run(header, check=True)
     subprocess.run(["gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
                     "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-I", HERE / "board", "-I", folder,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def test_doctor_without_root_or_sudo_says_what_to_run(monkeypatch: pytest.Monkey
                                                       capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(doctor, "missing_packages", lambda wanted: ["qemu-system-x86", "flex"])
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     assert bootstrap.main(["doctor"]) == 3
     command = "sudo apt-get update && sudo apt-get install -y --no-install-recommends qemu-system-x86 flex"
     assert command in capsys.readouterr().out
@@ -95,7 +96,7 @@ def test_exit_codes_are_distinct_and_documented(root: Path) -> None:
     usage = (root / "docs/usage.md").read_text()
     for code in codes:
         assert f"| {code} |" in usage
-        assert str(code) in cli.EPILOG
+        assert str(code) in group.EPILOG
 
 
 def test_a_failure_is_explained_not_traced(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from orchestration.base.errors import HangError, InfrastructureError, PanicError
 from orchestration.conform import compare, outcome, run, runner, show, suites
 from orchestration.conform.outcome import Outcome, Status
 from orchestration.conform.suite import Suite, Test
-from orchestration.machine import ssh
+from orchestration.machine import boot, ssh
 
 PASS, FAIL, SKIP, ABSENT = Status.PASS, Status.FAIL, Status.SKIP, Status.ABSENT
 KSELFTEST = """\
@@ -241,7 +241,7 @@ class Machine:
 
 def side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: list[str]) -> runner.Side:
     def execute(connection: object, command: str, *, check: object, **ignored: object) -> int:
-        for word, error in (("panic", PanicError("Linux gave up")), ("late", runner.ssh.Overdue("late"))):
+        for word, error in (("panic", PanicError("Linux gave up")), ("late", ssh.Overdue("late"))):
             if word in command:
                 raise error
         if "wait" in command:
@@ -249,8 +249,8 @@ def side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: list[str]) -> r
                 pass
         return int("fail" in command)
 
-    monkeypatch.setattr(runner.ssh, "run", execute)
-    monkeypatch.setattr(runner.boot, "discard_large_files", lambda run: None)
+    monkeypatch.setattr(ssh, "run", execute)
+    monkeypatch.setattr(boot, "discard_large_files", lambda run: None)
     return runner.Side("guest", lambda: Machine(tmp_path, ended), suite(tmp_path), None)  # type: ignore[arg-type, return-value]
 
 

@@ -413,14 +413,14 @@ def test_before_linux_6_7_the_hosts_formats_serve(tmp_path: Path, monkeypatch: p
 
 def test_a_host_that_gives_too_few_ids_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Root of a container that has one id; a user without a name, and without a range."""
-    monkeypatch.setattr(namespace.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(namespace.Path, "read_text", lambda _: "0 1000 1\n")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(Path, "read_text", lambda _: "0 1000 1\n")
     with pytest.raises(namespace.RefusedError, match="root has less than 65536 uids"):
         namespace.give_ids(1)
-    monkeypatch.setattr(namespace.os, "geteuid", lambda: 54321)
-    monkeypatch.setattr(namespace.os, "getuid", lambda: 54321)
-    monkeypatch.setattr(namespace.Path, "read_text", lambda _: "user:100000:65536\n54321:1:100\n")
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    monkeypatch.setattr(Path, "read_text", lambda _: "user:100000:65536\n54321:1:100\n")
     with pytest.raises(namespace.RefusedError, match="/etc/subuid has no range of 65535 ids for 54321"):
         namespace.give_ids(1)
-    monkeypatch.setattr(namespace.Path, "read_text", lambda _: "user:100000:65536\n54321:165536:65536\n")
+    monkeypatch.setattr(Path, "read_text", lambda _: "user:100000:65536\n54321:165536:65536\n")
     assert namespace.first_id("/etc/subuid") == 165536

@@ -14,6 +14,7 @@ from orchestration.base.arch import ARCHES
 from orchestration.base.cache import Cache
 from orchestration.base.errors import MissingError, UsageError
 from orchestration.bench import distribution
+from orchestration.build import rootfs
 
 X86 = ARCHES["x86_64"]
 VERSION = "6.12.1+deb13-cloud-amd64"
@@ -33,7 +34,7 @@ def test_kernel_and_modules_come_from_the_package(tmp_path: Path, monkeypatch: p
     driver = f"lib/modules/{VERSION}/kernel/drivers/block/virtio_blk.ko.xz"
     made = package(tmp_path, {f"./boot/vmlinuz-{VERSION}": b"kernel", f"./boot/config-{VERSION}": b"CONFIG_A=y\n",
                               f"./usr/{driver}": lzma.compress(b"driver"), "./usr/bin/busybox": b"no"})
-    monkeypatch.setattr(distribution.rootfs, "unpacked", lambda *ignored: made)
+    monkeypatch.setattr(rootfs, "unpacked", lambda *ignored: made)
     found = distribution.unpacked(X86, Cache(tmp_path / "cache"))
     assert (found / "vmlinuz").read_bytes() == b"kernel"
     assert (found / "virtio_blk.ko").read_bytes() == b"driver"
@@ -43,7 +44,7 @@ def test_kernel_and_modules_come_from_the_package(tmp_path: Path, monkeypatch: p
 
 def test_a_package_without_the_driver_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = package(tmp_path, {f"./boot/vmlinuz-{VERSION}": b"kernel", f"./boot/config-{VERSION}": b""})
-    monkeypatch.setattr(distribution.rootfs, "unpacked", lambda *ignored: made)
+    monkeypatch.setattr(rootfs, "unpacked", lambda *ignored: made)
     with pytest.raises(MissingError, match=r"linux-image-cloud-amd64 lacks one of .*virtio_blk\.ko"):
         distribution.unpacked(X86, Cache(tmp_path / "cache"))
 

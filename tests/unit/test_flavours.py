@@ -11,7 +11,7 @@ import pytest
 from orchestration.base.arch import ARCHES, Arch
 from orchestration.base.cache import Cache
 from orchestration.base.errors import BuildError, MissingError, UsageError
-from orchestration.build import flavours, linux
+from orchestration.build import flavours, linux, quoll
 from orchestration.cli import main as cli
 from orchestration.machine import boot
 from orchestration.machine.description import Description
@@ -88,7 +88,7 @@ def test_an_option_of_the_users_that_is_not_taken_is_named(user: Path, text: str
 def test_a_wrong_file_of_the_users_is_named(tmp_path: Path, option: str, content: bytes | None, said: str,
                                             capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
                                             ) -> None:
-    monkeypatch.setattr(boot.quoll, "bare", lambda *_: Path())
+    monkeypatch.setattr(quoll, "bare", lambda *_: Path())
     if content is not None:
         (tmp_path / "file").write_bytes(content)
     assert cli.main(["build", "x86_64", "--no-config", option, str(tmp_path / "file")]) == UsageError.exit_code

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import fdt
 import pytest
@@ -20,11 +20,14 @@ from orchestration.inspect.symbols import Symbols
 from orchestration.machine import boot, keys, qemu, ssh
 from orchestration.machine.description import Description
 
+if TYPE_CHECKING:
+    from quoll_abi import Abi
+
 X86 = ARCHES["x86_64"]
 
 
 @pytest.fixture(scope="module")
-def abi() -> SimpleNamespace:
+def abi() -> Abi:
     return quoll.abi(X86)
 
 
@@ -37,7 +40,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "p"
 
 
-def test_image(abi: SimpleNamespace, program: Path) -> None:
+def test_image(abi: Abi, program: Path) -> None:
     packed = image.pack(X86, abi, {"root": program}, {"dtb": b"tree"}, 64 << 20)
     magic, abi_hash, size, count, flags, ram = image.HEADER.unpack_from(packed)
     assert (magic, abi_hash, size, flags, ram) == (abi.IMAGE_MAGIC, abi.ABI_HASH, len(packed), 0, 64 << 20)
@@ -57,7 +60,7 @@ def test_image(abi: SimpleNamespace, program: Path) -> None:
     assert any(segment[4] >= 100000 for segment in segments)
 
 
-def test_the_files_of_a_guest_lie_at_the_end_of_its_memory(abi: SimpleNamespace, program: Path) -> None:
+def test_the_files_of_a_guest_lie_at_the_end_of_its_memory(abi: Abi, program: Path) -> None:
     ram, archive = 64 << 20, b"070701" * 1000
     packed = image.pack(X86, abi, {"root": program}, {"dtb": b"tree", "initrd": archive}, ram)
     count = image.HEADER.unpack_from(packed)[3]
@@ -69,7 +72,7 @@ def test_the_files_of_a_guest_lie_at_the_end_of_its_memory(abi: SimpleNamespace,
     assert image.initrd_range(abi, ram, len(archive)) == range(vaddr, vaddr + file_size)
 
 
-def test_files_that_do_not_fit_beside_linux_are_refused(abi: SimpleNamespace, program: Path) -> None:
+def test_files_that_do_not_fit_beside_linux_are_refused(abi: Abi, program: Path) -> None:
     ram, linux = 64 << 20, image.Segment("linux", abi.GUEST_RAM_VADDR + (16 << 20), b"", 8 << 20, 0, 0, 0)
     image.check_initrd(abi, [linux], image.initrd_range(abi, ram, 40 << 20))
     for size in ((40 << 20) + 1, ram, ram + 1):
@@ -79,19 +82,19 @@ def test_files_that_do_not_fit_beside_linux_are_refused(abi: SimpleNamespace, pr
         image.pack(X86, abi, {"root": program}, {"initrd": bytes(ram)}, ram)
 
 
-def test_the_same_input_gives_the_same_image(abi: SimpleNamespace, program: Path) -> None:
+def test_the_same_input_gives_the_same_image(abi: Abi, program: Path) -> None:
     first, second = (image.pack(X86, abi, {"root": program}, {}, 2 << 20) for _ in range(2))
     assert first == second
 
 
 @pytest.mark.parametrize("content", [b"", b"no program", b"\x7fELF" + bytes(60)])
-def test_what_is_no_program_is_refused(abi: SimpleNamespace, tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_program_is_refused(abi: Abi, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file").write_bytes(content)
     with pytest.raises((BuildError, ValueError)):
         image.pack(X86, abi, {"root": tmp_path / "file"}, {}, 2 << 20)
 
 
-def test_the_info_page_of_a_server_is_read(abi: SimpleNamespace) -> None:
+def test_the_info_page_of_a_server_is_read(abi: Abi) -> None:
     fields, resource = abi.STRUCTS["server_info"][1], abi.STRUCTS["resource"][1]
     page = bytearray(abi.STRUCTS["server_info"][0])
 
@@ -112,7 +115,7 @@ def test_the_info_page_of_a_server_is_read(abi: SimpleNamespace) -> None:
     assert system.running(abi, None) == system.running(abi, bytes(len(page))) == ""
 
 
-def test_servers_of_one_program_are_told_apart(abi: SimpleNamespace) -> None:
+def test_servers_of_one_program_are_told_apart(abi: Abi) -> None:
     """By the guest's device that each is."""
     fields, resource = abi.STRUCTS["server_info"][1], abi.STRUCTS["resource"][1]
 
@@ -135,7 +138,7 @@ def test_servers_of_one_program_are_told_apart(abi: SimpleNamespace) -> None:
     assert set(system.by_name(servers).items()) >= {("root", "root"), ("9p", "9p"), ("9p2", "9p")}
 
 
-def test_device_tree(abi: SimpleNamespace) -> None:
+def test_device_tree(abi: Abi) -> None:
     tree = fdt.parse_dtb(dtb.compile_tree(abi, "console=hvc0 quiet", 512 << 20, b"\x01\x02"))
     assert tree.get_property("bootargs", "/chosen").value == "console=hvc0 quiet"
     assert bytes(tree.get_property("rng-seed", "/chosen")) == b"\x01\x02"
@@ -149,7 +152,7 @@ def test_device_tree(abi: SimpleNamespace) -> None:
         assert tree.get_property("quoll,kick-slot", path).value == abi.GUEST_SLOT_KICK + number
 
 
-def test_device_tree_with_files(abi: SimpleNamespace) -> None:
+def test_device_tree_with_files(abi: Abi) -> None:
     # Before the other: fdt adds what it reads to a list of all trees.
     without = fdt.parse_dtb(dtb.compile_tree(abi, "", 512 << 20, b""))
     assert not without.entries
@@ -161,18 +164,18 @@ def test_device_tree_with_files(abi: SimpleNamespace) -> None:
 
 
 @pytest.mark.parametrize("given", [b'a="b c"', b"a=\\n\\", b"x=\xff", "ä='ö'".encode(), b"a\nb"])
-def test_boot_arguments_may_hold_any_bytes(abi: SimpleNamespace, given: bytes) -> None:
+def test_boot_arguments_may_hold_any_bytes(abi: Abi, given: bytes) -> None:
     tree = dtb.compile_tree(abi, os.fsdecode(given), 2 << 20, b"")
     assert given + b"\0" in tree
 
 
-def test_boot_arguments_that_linux_would_cut_are_refused(tmp_path: Path, abi: SimpleNamespace) -> None:
+def test_boot_arguments_that_linux_would_cut_are_refused(tmp_path: Path, abi: Abi) -> None:
     made = boot.Artefacts(X86, abi, tmp_path, tmp_path, tmp_path)
     with pytest.raises(UsageError, match="Linux takes 2047"):
         boot.boot_image(Description(arch="x86_64"), made, RunDirectory("r", tmp_path), "ä" * 1024, b"")
 
 
-def test_device_tree_refuses_what_it_cannot_say(abi: SimpleNamespace) -> None:
+def test_device_tree_refuses_what_it_cannot_say(abi: Abi) -> None:
     with pytest.raises(ValueError, match="more than"):
         dtb.compile_tree(abi, "a" * 70000, 2 << 20, b"")
 

@@ -291,7 +291,11 @@ def test_a_dispatcher_closes_no_circle(tree: Tree, plant: Plant, monkeypatch: py
 
 def test_mending_comes_first(tree: Tree, plant: Plant) -> None:
     path = plant("a", "")
-    one = Linter("one", "", lambda _: [Finding("", 0, path.read_text())], lambda _: path.write_text("mended") and None)
+
+    def mend(_: Tree) -> None:
+        path.write_text("mended")
+
+    one = Linter("one", "", lambda _: [Finding("", 0, path.read_text())], mend)
     assert lint(tree, [one]) == [[Finding("", 0, "")]]
     assert lint(tree, [one], fix=True) == [[Finding("", 0, "mended")]]
 

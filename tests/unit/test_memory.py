@@ -16,7 +16,8 @@ import pytest
 from orchestration.base.arch import ARCHES
 from orchestration.base.cache import Cache
 from orchestration.base.errors import HangError, InfrastructureError, WorkloadError
-from orchestration.bench import kit, memory
+from orchestration.bench import execution, kit, memory
+from orchestration.bench.terms import Clock
 from orchestration.bench.workload import Description, Metric, Workload
 from orchestration.build import initramfs, rootfs
 from orchestration.machine.stages import Tracker
@@ -97,7 +98,7 @@ class FakeSession:
 
 def one(folder: Path) -> Workload:
     return Workload("one", folder, Description(
-        description="one", run="./go", clocks=("instructions",), counted_in="memory", limit=0.01,
+        description="one", run="./go", clocks=(Clock.INSTRUCTIONS,), counted_in="memory", limit=0.01,
         metrics=(Metric(name="m", unit="time", better="lower"),)))
 
 
@@ -126,7 +127,7 @@ def test_a_workload_is_blamed(tmp_path: Path, lines: list[str], waits: float, sa
 
 
 def test_a_machine_that_does_not_answer_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory.execution, "SMALL_LIMIT", 0.01)
+    monkeypatch.setattr(execution, "SMALL_LIMIT", 0.01)
     with pytest.raises(HangError, match="the workload one hangs"):
         run(FakeSession(tmp_path, console(), waits=1e9, deaf=True), tmp_path)
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -164,8 +165,11 @@ def described(**fields: object) -> Description:
 
 
 def made(folder: Path) -> persistent.Known:
+    def fill(path: Path) -> None:
+        make_image(folder / "image").rename(path)
+
     with persistent.locked("work"):
-        return persistent.make(described(), lambda path: make_image(folder / "image").rename(path) and None)
+        return persistent.make(described(), fill)
 
 
 def test_a_disk_is_found_again_with_what_it_was_made_of(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,7 +228,7 @@ def test_a_disk_that_is_made_during_a_removal_stays(home: Path, monkeypatch: pyt
     made(home)
     real = shutil.rmtree
 
-    def remove_late(path: Path, **more: bool) -> None:
+    def remove_late(path: Path, **more: Any) -> None:
         if path.exists():
             (home / "again").mkdir()
             made(home / "again")
@@ -251,10 +255,11 @@ def test_a_disk_that_another_boot_made_meanwhile_is_refused(home: Path) -> None:
 def test_a_lock_of_a_removed_disk_is_not_the_lock_of_the_next(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the opening and the locking of its file, somebody removes the disk."""
     made(home)
-    real, removed = os.open, []
+    real = os.open
+    removed: list[bool] = []
 
-    def open_late(path: object, *more: int) -> int:
-        found = real(path, *more)  # type: ignore[call-overload]
+    def open_late(path: Path, flags: int, *more: int) -> int:
+        found = real(path, flags, *more)
         if not removed:
             removed.append(True)
             monkeypatch.undo()

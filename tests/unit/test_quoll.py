@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 
 import quoll
 from orchestration.base.errors import HangError, InfrastructureError, PanicError, UsageError
+from orchestration.machine import boot
 from quoll import console, guest, machines
 
 
@@ -112,7 +113,7 @@ def test_a_lost_machine_is_lost_for_whoever_asks(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("error", [None, ValueError("of the user"), quoll.CommandError("false", 1, "", "")])
 def test_a_disk_that_survives_is_unmounted_whatever_the_program_ended_by(error: Exception | None,
                                                                          monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guest.boot, "discard_large_files", lambda run: None)
+    monkeypatch.setattr(boot, "discard_large_files", lambda run: None)
     for persistent in (True, False):
         session = Session()
         session.machine.run = None

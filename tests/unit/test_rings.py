@@ -22,7 +22,7 @@ def compiled(folder: Path, main: str, *libraries: str) -> Path:
     """Compile a program of virtio/ with parts of lib/virtio for the host."""
     if platform.machine() not in ("x86_64", "aarch64", "riscv64"):
         pytest.skip("the ABI is 64-bit, little-endian")
-    header = [sys.executable, TOP / "kernel/abi/generate.py", "--arch", "x86_64", "--headers", folder]
+    header = [sys.executable, str(TOP / "kernel/abi/generate.py"), "--arch", "x86_64", "--headers", str(folder)]
     subprocess.run(header, check=True)
     subprocess.run(["gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
                     "-fsanitize=undefined", "-fno-sanitize-recover=all", "-fno-sanitize=alignment",

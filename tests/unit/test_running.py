@@ -16,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from paramiko.ed25519key import Ed25519Key
 
 from orchestration.base import doctor, rundir
 from orchestration.base.arch import ARCHES
@@ -228,10 +229,10 @@ def test_a_guests_file_gets_no_rights_beyond_its_owners(tmp_path: Path, monkeypa
     copied = tmp_path / "program"
     if mode is None:
         with pytest.raises(InfrastructureError, match=told):
-            transfer.download(None, "/bin/program", copied)  # type: ignore[arg-type]
+            transfer.download(None, "/bin/program", copied)
         assert not copied.exists()
     else:
-        assert transfer.download(None, "/bin/program", copied) == copied  # type: ignore[arg-type]
+        assert transfer.download(None, "/bin/program", copied) == copied
         assert copied.stat().st_mode & 0o7777 == mode
 
 
@@ -365,7 +366,7 @@ def test_keys_lead_in_from_files(tmp_path: Path) -> None:
     made = keys.make()
     path = tmp_path / "key"
     path.write_bytes(made.client_file)
-    assert reach.Ed25519Key.from_private_key_file(str(path)) == made.client
+    assert Ed25519Key.from_private_key_file(str(path)) == made.client
     assert made.host_line.split()[1] == made.host.get_base64()
 
 

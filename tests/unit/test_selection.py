@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import selection
+
+from tests import selection
 
 
 def test_tests_of_one_machine_have_one_scope() -> None:

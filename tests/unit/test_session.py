@@ -13,8 +13,7 @@ from rich.console import Console
 from orchestration.base.arch import ARCHES
 from orchestration.base.errors import InfrastructureError, PanicError
 from orchestration.base.rundir import RunDirectory
-from orchestration.machine import follower
-from orchestration.machine import session as sessions
+from orchestration.machine import follower, registry
 from orchestration.machine.console import Channel, Line
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import Config, Machine, Message
@@ -95,7 +94,7 @@ def test_a_panic_of_linux_on_the_bare_machine_is_its_reset(tmp_path: Path) -> No
 
 def test_qemus_end_during_power_off_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = session(tmp_path)
-    made.connection = object()  # type: ignore[assignment]
+    made.connection = object()
     ends(made, "host-error")
 
     def shell_run(command: str, **more: object) -> None:
@@ -109,7 +108,7 @@ def test_qemus_end_during_power_off_is_told(tmp_path: Path, monkeypatch: pytest.
 def test_a_machine_that_is_off_before_it_is_up_is_no_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = session(tmp_path, booted=False)
     monkeypatch.setattr(made.machine, "start", lambda: None)
-    monkeypatch.setattr(sessions.registry, "add", lambda *described: tmp_path / "entry")
+    monkeypatch.setattr(registry, "add", lambda *described: tmp_path / "entry")
     says(made, Channel.LOG, "l4: Quoll", "root: started", "root: guest powers off, status 0")
     ends(made, "guest-shutdown")
     with pytest.raises(InfrastructureError, match="switched itself off in stage"):

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from orchestration.base.arch import ARCHES
 from orchestration.base.cache import Cache
 from orchestration.base.errors import HangError, InfrastructureError
 from orchestration.base.rundir import RunDirectory
-from orchestration.build import resume, userland
+from orchestration.build import quoll, resume, userland
 from orchestration.cli import main as cli
 from orchestration.inspect.gdbstub import Stub
 from orchestration.machine import incoming, keys, qemu, snapshot
@@ -39,7 +38,7 @@ def built(tmp_path: Path) -> Artefacts:
     for name in ("bare/quoll.elf", "bare/manifest.json", "linux/vmlinux", "disk/disk.ext4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
-    return Artefacts(ARCHES["x86_64"], SimpleNamespace(), tmp_path / "bare", tmp_path / "linux",
+    return Artefacts(ARCHES["x86_64"], quoll.abi(ARCHES["x86_64"]), tmp_path / "bare", tmp_path / "linux",
                      tmp_path / "disk/disk.ext4")
 
 
@@ -49,7 +48,10 @@ def known_qemu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def change_file(name: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
-    return lambda folder, monkeypatch: (folder / name).write_text("other") and None
+    def change(folder: Path, _: pytest.MonkeyPatch) -> None:
+        (folder / name).write_text("other")
+
+    return change
 
 
 @pytest.mark.usefixtures("known_qemu")

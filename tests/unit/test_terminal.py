@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.base.errors import PanicError
+from orchestration.base.errors import InfrastructureError, PanicError
 from orchestration.base.tree import ROOT
 from orchestration.machine import ssh, streams, terminal
 
@@ -97,7 +97,7 @@ class Ours:
 
         with terminal.Terminal(self.slave) as raw:
             threading.Thread(target=act, daemon=True).start()
-            status = terminal.join(self.channel, raw, self.check, self.out)  # type: ignore[arg-type]
+            status = terminal.join(self.channel, raw, self.check, self.out)
         if errors:
             raise errors[0]
         return status
@@ -245,7 +245,7 @@ def test_closed_standard_streams_are_no_other_files(closed: tuple[int, ...]) -> 
 
 def test_an_output_that_takes_nothing_is_one_line(tmp_path: Path) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
-    with pytest.raises(ssh.InfrastructureError, match="cannot write standard output: No space left on device"):
+    with pytest.raises(InfrastructureError, match="cannot write standard output: No space left on device"):
         streams.Stream(full, "output").write(b"x")
     os.close(full)
     reading, writing = os.pipe()

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -94,7 +95,8 @@ def test_a_lock_is_held_by_the_programs_that_were_started_under_it(tmp_path: Pat
 
 def test_a_folder_that_is_swept_before_it_is_locked_is_made_again(tmp_path: Path,
                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
-    make, made = ownership.tempfile.mkdtemp, []
+    make = tempfile.mkdtemp
+    made: list[str] = []
 
     def mkdtemp(prefix: str, dir: Path) -> str:  # noqa: A002
         made.append(make(prefix=prefix, dir=dir))
@@ -102,7 +104,7 @@ def test_a_folder_that_is_swept_before_it_is_locked_is_made_again(tmp_path: Path
             ownership.sweep(tmp_path, "x-*")
         return made[-1]
 
-    monkeypatch.setattr(ownership.tempfile, "mkdtemp", mkdtemp)
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
     with ownership.OwnFolder(tmp_path, "x-") as mine:
         assert [str(mine), len(made)] == [made[1], 2]
 
@@ -152,12 +154,12 @@ def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
 def test_a_long_temporary_folder_is_not_used_for_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     long = tmp_path / ("x" * 95)
     long.mkdir()
-    monkeypatch.setattr(ownership.tempfile, "tempdir", str(long))
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "none"))
     assert ownership.temporary() == Path("/tmp")
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/var/tmp")
     assert ownership.temporary() == Path("/var/tmp")
-    monkeypatch.setattr(ownership.tempfile, "tempdir", "/dev/shm")
+    monkeypatch.setattr(tempfile, "tempdir", "/dev/shm")
     assert ownership.temporary() == Path("/dev/shm")
 
 

@@ -17,6 +17,7 @@ from orchestration.base.errors import BuildError, InfrastructureError, QuollErro
 from orchestration.bench import kit, workload
 from orchestration.bench.terms import Clock
 from orchestration.bench.workload import Metric, load
+from orchestration.build import rootfs
 from orchestration.cli import main as cli
 
 GOOD = """
@@ -167,7 +168,7 @@ def test_a_package_that_does_not_exist_is_named(folder: Path, tmp_path: Path, mo
     def fetch(*ignored: object) -> Path:
         raise BuildError("mmdebstrap failed", "", ("E: Unable to locate package no-such-thing",))
 
-    monkeypatch.setattr(kit.rootfs, "base_image", fetch)
+    monkeypatch.setattr(rootfs, "base_image", fetch)
     with pytest.raises(UsageError, match="the workload one wants no-such-thing, which Debian trixie does not have"):
         kit.disk(ARCHES["x86_64"], Cache(tmp_path), load("one", folder), None)
 
@@ -177,7 +178,7 @@ def test_a_network_that_is_down_is_not_the_workload_s_fault(folder: Path, tmp_pa
     def fetch(*ignored: object) -> Path:
         raise BuildError("mmdebstrap failed", "", ("Temporary failure resolving 'deb.debian.org'",))
 
-    monkeypatch.setattr(kit.rootfs, "base_image", fetch)
+    monkeypatch.setattr(rootfs, "base_image", fetch)
     with pytest.raises(BuildError):
         kit.disk(ARCHES["x86_64"], Cache(tmp_path), load("one", folder), None)
 
@@ -194,7 +195,7 @@ def test_a_digest_names_the_work(folder: Path, tmp_path: Path, monkeypatch: pyte
                 entry.size, entry.mtime = len(data), time
                 archive.addfile(entry, io.BytesIO(data))
 
-    monkeypatch.setattr(kit.rootfs, "packages", lambda *ignored: tmp_path / "packages.tar")
+    monkeypatch.setattr(rootfs, "packages", lambda *ignored: tmp_path / "packages.tar")
     before = digest()
     assert before == digest()
     (folder / "one/workload.toml").write_text(GOOD.replace("limit = 10", 'limit = 10\npackages = ["gzip"]'))
