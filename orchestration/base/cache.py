@@ -17,7 +17,8 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from orchestration.base import doctor, ownership
@@ -38,17 +39,14 @@ SPARSE = "sparse:"
 
 def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hex."""
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def hash_sparse(path: Path) -> str:
     """Return a hash of a file's size and of what in it is not zero: holes cost nothing, and zeros count as holes."""
     digest = hashlib.sha256()
-    zeros = bytes(CHUNK)
+    buffer, zeros = bytearray(CHUNK), bytes(CHUNK)
     with path.open("rb") as stream:
         end = stream.seek(0, os.SEEK_END)
         digest.update(end.to_bytes(8, "little"))
@@ -60,9 +58,12 @@ def hash_sparse(path: Path) -> str:
                 if error.errno == errno.ENXIO:
                     break
                 raise
-            chunk = os.pread(stream.fileno(), CHUNK, at)
-            if chunk != zeros[:len(chunk)]:
-                digest.update(at.to_bytes(8, "little") + chunk)
+            # Into the same memory each time: new memory for each part takes longer than the hash.
+            size = os.preadv(stream.fileno(), [buffer], at)
+            buffer[size:] = bytes(CHUNK - size)
+            if buffer != zeros:
+                digest.update(at.to_bytes(8, "little"))
+                digest.update(memoryview(buffer)[:size])
             at += CHUNK
     return digest.hexdigest()
 
@@ -90,12 +91,27 @@ def hash_once(path: Path, device: int, inode: int, size: int, changed: int) -> s
     return hash_file(path)
 
 
+# Who wants the hash of a large file while another thread reads it waits for that.
+READING = threading.Lock()
+
+
 def hash_input(path: Path) -> str:
     """Return hash_file() of a file that a key is made from. Linux' source, which is large, is in several keys."""
     found = path.stat()
     if found.st_size < LARGE:
         return hash_file(path)
-    return hash_once(path, found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
+    with READING:
+        return hash_once(path, found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
+
+
+def hash_ahead(path: Path) -> None:
+    """Begin to read a large file of a key in a thread, for hash_input(), which also tells of what is wrong with it."""
+
+    def work() -> None:
+        with suppress(OSError):
+            hash_input(path)
+
+    threading.Thread(target=work, daemon=True, name="hash").start()
 
 
 def key_of(*parts: str, files: Iterable[Path] = (), base: Path | None = None) -> str:
@@ -185,13 +201,16 @@ class Cache:
         """Return where an entry lives."""
         return self.root / kind / key
 
-    def fault(self, entry: Path) -> str:
-        """Return the reason why an entry is damaged, or an empty string."""
+    def fault(self, entry: Path, *, compare: bool = True) -> str:
+        """Return the reason why an entry is damaged, or an empty string. compare=False: look at the manifest only."""
         try:
-            noted = json.loads((entry / MANIFEST).read_text())
-            for name, digest in noted.items():
-                if not matches(entry / name, digest):
-                    return f"{name} has changed"
+            noted: dict[str, str] = dict(json.loads((entry / MANIFEST).read_text()).items())
+            # Hashes are computed outside Python's lock: two large files take as long as one.
+            with ThreadPoolExecutor() as pool:
+                same = pool.map(lambda name: not compare or matches(entry / name, noted[name]), noted)
+                for name, unchanged in zip(noted, same, strict=True):
+                    if not unchanged:
+                        return f"{name} has changed"
         except (OSError, ValueError, AttributeError) as error:
             return str(error)
         return ""
@@ -207,12 +226,15 @@ class Cache:
                 shutil.rmtree(entry)
                 fresh.rename(entry)
 
-    def get(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
-        """Return the entry's folder. If it is missing or damaged, call make(folder) to fill a new one."""
+    def get(self, kind: str, key: str, make: Callable[[Path], None], *, compare: bool = True) -> Path:
+        """Return the entry's folder. If it is missing or damaged, call make(folder) to fill a new one.
+
+        compare=False is for who uses the noted hashes alone and no file of the entry: the files are not read.
+        """
         entry = self.folder(kind, key)
         with self.lock(f"{kind}-{key}"):
             if entry.exists():
-                fault = self.fault(entry)
+                fault = self.fault(entry, compare=compare)
                 if not fault:
                     return entry
                 self.say(f"cache entry {kind}/{key[:8]} is damaged ({fault}): making it again")

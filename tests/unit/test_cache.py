@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,21 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: str) -> None:
     assert (cache.get("kind", "key", make) / "sub/file").read_text() == "content"
     assert make.calls == 2
     assert "damaged" in said[0]
+
+
+def test_an_entry_of_which_no_file_is_used_is_not_read(tmp_path: Path) -> None:
+    """Its manifest is, and whoever uses a file of it later compares all."""
+    said: list[str] = []
+    cache, make = Cache(tmp_path, said.append), Maker()
+    entry = cache.get("kind", "key", make, compare=False)
+    (entry / "sub/file").write_text("Content")
+    assert cache.get("kind", "key", make, compare=False) == entry
+    assert (make.calls, said) == (1, [])
+    (entry / "manifest.json").write_text("")
+    cache.get("kind", "key", make, compare=False)
+    (entry / "sub/file").write_text("Content")
+    assert (cache.get("kind", "key", make) / "sub/file").read_text() == "content"
+    assert (make.calls, len(said)) == (3, 2)
 
 
 def test_a_file_with_holes_is_known_by_what_is_in_it(tmp_path: Path) -> None:
@@ -139,6 +155,30 @@ def test_a_large_file_of_several_keys_is_read_once(tmp_path: Path, monkeypatch: 
     source.write_text("123456")
     assert cache.key_of("a", files=[source]) not in first
     assert read == [source, source]
+
+
+def test_a_large_file_that_is_read_ahead_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever wants its hash meanwhile waits for it; a file that is not there is told to who wants it."""
+    inside, go, read = threading.Event(), threading.Event(), []
+
+    def hash_slowly(path: Path) -> str:
+        inside.set()
+        read.append(path)
+        assert go.wait(30)
+        return "hash"
+
+    monkeypatch.setattr(cache, "hash_file", hash_slowly)
+    monkeypatch.setattr(cache, "LARGE", 4)
+    source = tmp_path / "source"
+    source.write_text("12345")
+    cache.hash_ahead(source)
+    assert inside.wait(30)
+    threading.Timer(0.2, go.set).start()
+    assert cache.hash_input(source) == "hash"
+    assert read == [source]
+    cache.hash_ahead(tmp_path / "none")
+    with pytest.raises(FileNotFoundError):
+        cache.hash_input(tmp_path / "none")
 
 
 def test_a_key_does_not_tell_where_files_are(tmp_path: Path) -> None:
