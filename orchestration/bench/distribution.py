@@ -20,8 +20,7 @@ from orchestration.base.roots import DEBIAN
 from orchestration.base.rundir import RunDirectory
 from orchestration.bench.sides import Side, counted
 from orchestration.bench.terms import DISTRIBUTION, Clock
-from orchestration.build import disk as disks
-from orchestration.build import initramfs, rootfs
+from orchestration.build import initramfs, rootfs, userland
 from orchestration.machine import boot
 from orchestration.machine.description import DEFAULT_MEMORY
 from orchestration.machine.progress import Progress
@@ -92,7 +91,7 @@ def side(arch: Arch, cache: Cache, progress: Progress, root: str) -> Side:
     def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
         extra = (*counted(arch, clock), "-initrd", str(initrd))
         return boot.prepare_native(arch, made / KERNEL, disk, progress, run, extra,
-                                   f"mem={DEFAULT_MEMORY // MIB}M {BOOTARGS}", disks.known_userland(disk, arch))
+                                   f"mem={DEFAULT_MEMORY // MIB}M {BOOTARGS}", userland.DEBIAN)
 
     def in_memory(archive: Path, run: RunDirectory) -> Session:
         raise UsageError(f"nothing of Debian is counted in memory: {archive} in {run.path}")

@@ -19,7 +19,6 @@ from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.base.tree import ROOT, describe
 from orchestration.bench.terms import GUEST, NATIVE, TRACED, XEN, Clock
-from orchestration.build import disk as disks
 from orchestration.build import flavours, linux, rootfs, userland
 from orchestration.machine import boot
 from orchestration.machine.description import DEFAULT_MEMORY, Description
@@ -90,7 +89,7 @@ def native(arch: Arch, cache: Cache, progress: Progress, root: str = TINY) -> Si
     kernel, memory = made / Path(arch.linux_image).name, f"mem={DEFAULT_MEMORY // MIB}M"
 
     def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
-        has = disks.known_userland(disk, arch) if full else userland.TINY
+        has = userland.DEBIAN if full else userland.TINY
         return boot.prepare_native(arch, kernel, disk, progress, run, counted(arch, clock), memory, has)
 
     def in_memory(archive: Path, run: RunDirectory) -> Session:

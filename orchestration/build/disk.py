@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.base import doctor, tools
@@ -48,21 +48,19 @@ class Disk:
     userland: Userland
 
 
-def find(arch: Arch, cache: Cache, name: str, include: tuple[str, ...], modules: Path) -> Disk:
-    """Return the disk called name, made if need be. modules: tar file of the kernel's modules."""
+def find(arch: Arch, cache: Cache, name: str, include: tuple[str, ...], modules: Path, *, compare: bool = True,
+         ) -> Disk:
+    """Return the disk called name, made if need be. modules: tar file of the kernel's modules.
+
+    compare=False is for who needs the noted hash of our own images and not the image (Cache.get()).
+    """
     if name == TINY:
-        return Disk(rootfs.base_image(arch, cache, rootfs.Spec(), modules), userland.TINY)
+        return Disk(rootfs.base_image(arch, cache, rootfs.Spec(), modules, compare=compare), userland.TINY)
     if name == DEBIAN:
-        image = debian_image(arch, cache, include, modules)
-        return Disk(image, known_userland(image, arch))
+        return Disk(debian_image(arch, cache, include, modules, compare=compare), userland.DEBIAN)
     path = Path(name)
     image = file_image(arch, cache, path, modules) if is_tar(path) else path
     return Disk(image, userland.look(image, arch, name))
-
-
-def known_userland(image: Path, arch: Arch) -> Userland:
-    """Return what a boot has to know of an image of Debian that we made."""
-    return replace(userland.look(image, arch, "Debian"), marks=True)
 
 
 def check(arch: Arch, name: str, include: tuple[str, ...]) -> None:
@@ -97,7 +95,7 @@ def is_tar(path: Path) -> bool:
     return head.startswith(PACKED) or head[TAR_AT:TAR_AT + len(TAR)] == TAR
 
 
-def debian_image(arch: Arch, cache: Cache, include: tuple[str, ...], modules: Path) -> Path:
+def debian_image(arch: Arch, cache: Cache, include: tuple[str, ...], modules: Path, *, compare: bool = True) -> Path:
     """Return the image of Debian with our few files."""
     masked = [line.split("#")[0].strip() for line in (debian.FOLDER / "masked").read_text().splitlines()]
 
@@ -114,7 +112,7 @@ def debian_image(arch: Arch, cache: Cache, include: tuple[str, ...], modules: Pa
 
     key = key_of(debian.content(arch, cache, include), noted_hash(modules), str(LEAST), str(ROOM), *REMOVED, *UPDATED,
                  recipe(Path(__file__), Path(pack.__file__)), files=files_below(debian.FOLDER), base=ROOT)
-    return packed_image(arch, cache, key, modules, plan)
+    return packed_image(arch, cache, key, modules, plan, compare=compare)
 
 
 def file_image(arch: Arch, cache: Cache, path: Path, modules: Path) -> Path:
@@ -134,7 +132,8 @@ def file_image(arch: Arch, cache: Cache, path: Path, modules: Path) -> Path:
                          error.details) from error
 
 
-def packed_image(arch: Arch, cache: Cache, key: str, modules: Path, plan: Callable[[Path, Path], Plan]) -> Path:
+def packed_image(arch: Arch, cache: Cache, key: str, modules: Path, plan: Callable[[Path, Path], Plan], *,
+                 compare: bool = True) -> Path:
     """Return the image that a plan describes; plan gets the cache entry and a folder with modules."""
 
     def make(entry: Path) -> None:
@@ -149,7 +148,7 @@ def packed_image(arch: Arch, cache: Cache, key: str, modules: Path, plan: Callab
             tools.run([*pretend, sys.executable, "-I", pack.__file__, plan(entry, folder).text()], log,
                       "making the disk image", rootfs.PACK_LIMIT)
 
-    return cache.get("rootfs", key, make) / rootfs.IMAGE
+    return cache.get("rootfs", key, make, compare=compare) / rootfs.IMAGE
 
 
 def unpack_modules(modules: Path, folder: Path, log: Path) -> None:

@@ -120,8 +120,8 @@ def fill(tree: Path, spec: Spec, archive: Path, modules: Path | None, log: Path)
             tools.run(["depmod", "-b", str(tree), release.name], log, "depmod", PACK_LIMIT)
 
 
-def base_image(arch: Arch, cache: Cache, spec: Spec, modules: Path | None) -> Path:
-    """Return the ext4 image without keys; modules is a tar file, or None."""
+def base_image(arch: Arch, cache: Cache, spec: Spec, modules: Path | None, *, compare: bool = True) -> Path:
+    """Return the ext4 image without keys; modules is a tar file, or None. compare: of Cache.get()."""
     archive = packages(arch, cache, spec)
     size = max(IMAGE_SIZE, archive.stat().st_size + IMAGE_ROOM)
     key = key_of(noted_hash(archive), noted_hash(modules) if modules else "", str(size), spec.name,
@@ -136,7 +136,7 @@ def base_image(arch: Arch, cache: Cache, spec: Spec, modules: Path | None) -> Pa
                        str(entry / IMAGE), f"{size >> 10}k"], log, "making the disk image", PACK_LIMIT,
                       env={"SOURCE_DATE_EPOCH": "1", "E2FSPROGS_FAKE_TIME": "1"})
 
-    return cache.get("rootfs", key, make) / IMAGE
+    return cache.get("rootfs", key, make, compare=compare) / IMAGE
 
 
 @contextmanager

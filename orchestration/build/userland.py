@@ -70,6 +70,8 @@ class Userland:
 
 # The init of Debian's static busybox goes by the name of linuxrc.
 TINY = Userland(DROPBEAR, systemd=False, marks=True, bootargs="init=/usr/bin/linuxrc")
+# What rootfs/debian/packages installs.
+DEBIAN = Userland(OPENSSH, systemd=True, marks=True)
 
 
 class Image:

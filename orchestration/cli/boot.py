@@ -50,9 +50,12 @@ def boot_command(
     if not quiet:
         # Before the imports, which take a second.
         print(f"{chosen.name}: building what has changed", file=sys.stderr)
-    from orchestration.base.cache import Cache
+    from orchestration.base.cache import Cache, hash_ahead
     from orchestration.base.rundir import RunDirectory
-    from orchestration.build import userland
+    from orchestration.build import linux, userland
+
+    # While the imports go on.
+    hash_ahead(linux.TARBALL)
     from orchestration.machine import boot, checks, keeper, kernel_tests, qemu, snapshot
     from orchestration.machine.progress import Progress
 
@@ -62,6 +65,9 @@ def boot_command(
     doctor.check_space()
     progress = Progress(quiet)
     cache = Cache(say=progress.say, doing=progress.doing)
+    if dry_run:
+        # The command to paste is that of a boot.
+        description = description.model_copy(update={"snapshot": False})
     made = boot.artefacts(description, cache, progress)
     if description.accel == "kvm":
         with progress.step("probe KVM"):
@@ -70,9 +76,7 @@ def boot_command(
         userland.check_command(made.userland, description.rootfs)
     run = RunDirectory(f"boot-{chosen.name}")
     with progress.step("run's files"):
-        # The command to paste is that of a boot.
-        session = (boot.prepare(description, made, progress, run) if dry_run
-                   else snapshot.session_of(description, made, progress, run, cache))
+        session = snapshot.session_of(description, made, progress, run, cache)
     if dry_run:
         print(shlex.join(qemu.arguments(chosen, session.machine.config, None, qemu.free_port())))
         return 0

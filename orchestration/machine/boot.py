@@ -73,7 +73,10 @@ def chosen_linux(description: Description) -> flavours.Flavour:
 
 
 def artefacts(description: Description, cache: Cache, progress: Progress) -> Artefacts:
-    """Build everything that a machine needs, or find it in the cache."""
+    """Build everything that a machine needs, or find it in the cache.
+
+    Of a machine that starts from a snapshot the root disk is not read: it has one of its own (snapshot.prepare()).
+    """
     arch = description.target
     known = root_disk.known(description)
     if known is None:
@@ -83,7 +86,8 @@ def artefacts(description: Description, cache: Cache, progress: Progress) -> Art
     with progress.step("build Linux"):
         port = linux.linux(arch, cache, chosen_linux(description))
     with progress.step("root disk"):
-        made = known or disk.find(arch, cache, description.rootfs, description.include, port / "modules.tar")
+        made = known or disk.find(arch, cache, description.rootfs, description.include, port / "modules.tar",
+                                  compare=not description.snapshot)
     return Artefacts(arch, quoll.abi(arch), bare, port, made.image, made.userland)
 
 

@@ -215,6 +215,9 @@ def octal(data: bytes) -> str:
 def store(folder: Path, description: Description, made: Artefacts, progress: Progress, cache: Cache,
           parts: Mapping[str, str]) -> None:
     """Boot a machine and store it in folder."""
+    # Now the root disk is read, so now it is compared.
+    found = disk.find(made.arch, cache, description.rootfs, description.include, made.linux / "modules.tar")
+    made = replace(made, disk=found.image)
     program = resume.compiled(made.arch, cache)
     run = RunDirectory(f"snapshot-{made.arch.name}")
     session = boot.prepare(common(description), made, progress, run)

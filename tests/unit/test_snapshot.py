@@ -19,7 +19,7 @@ from orchestration.base.arch import ARCHES
 from orchestration.base.cache import Cache
 from orchestration.base.errors import HangError, InfrastructureError
 from orchestration.base.rundir import RunDirectory
-from orchestration.build import quoll, resume, userland
+from orchestration.build import disk, quoll, resume, userland
 from orchestration.cli import main as cli
 from orchestration.inspect.gdbstub import Stub
 from orchestration.machine import incoming, keys, qemu, snapshot
@@ -233,6 +233,34 @@ def test_two_that_want_the_same_snapshot_make_it_once(built: Artefacts, store: M
     for thread in threads:
         thread.join(30)
     assert (store.count, len(set(disks))) == (1, 2)
+
+
+def test_the_root_disk_is_compared_when_a_snapshot_is_made_of_it(built: Artefacts, tmp_path: Path,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not before: a machine that starts from a snapshot does not use it."""
+    asked: list[dict[str, bool]] = []
+    booted: list[Path] = []
+
+    def find(*given: Any, **more: bool) -> disk.Disk:
+        asked.append(more)
+        return disk.Disk(tmp_path / "compared", userland.TINY)
+
+    def prepare(description: Description, made: Artefacts, *more: Any) -> None:
+        booted.append(made.disk)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(disk, "find", find)
+    monkeypatch.setattr(snapshot.boot, "prepare", prepare)
+    monkeypatch.setattr(snapshot.resume, "compiled", lambda *given: tmp_path)
+    description = Description(arch="x86_64", snapshot=True)
+    with pytest.raises(KeyboardInterrupt):
+        snapshot.store(tmp_path, description, built, Progress(quiet=True), Cache(tmp_path / "cache"), {})
+    assert (asked, booted) == ([{}], [tmp_path / "compared"])
+    monkeypatch.setattr(snapshot.boot.quoll, "bare", lambda *given: tmp_path)
+    monkeypatch.setattr(snapshot.boot.linux, "linux", lambda *given: tmp_path)
+    for wanted in (description, Description(arch="x86_64")):
+        snapshot.boot.artefacts(wanted, Cache(tmp_path / "cache"), Progress(quiet=True))
+    assert asked[1:] == [{"compare": False}, {"compare": True}]
 
 
 def test_an_interrupted_snapshot_leaves_nothing(tmp_path: Path) -> None:
