@@ -131,7 +131,7 @@ class Session(Follower):
         return self.shell_run(ssh.quote(argv), **more)  # type: ignore[arg-type]
 
     def serve(self, argv: list[str], wanted: bool = False) -> int:
-        """Run argv or a shell in the guest (terminal.serve()), then power it off; return the status.
+        """Run argv or a shell in the guest (terminal.serve()), then end the machine; return the status.
 
         A guest without SSH has its console only, and is not powered off by us.
         """
@@ -145,8 +145,18 @@ class Session(Follower):
         if self.ended:
             self.progress.say("the guest restarted, which ends the machine" if self.restarts
                               else "the guest switched itself off")
-        self.power_off()
+        self.leave()
         return status
+
+    def leave(self) -> None:
+        """Power the guest off, or, if it started from a snapshot, let finish() end it as it is: its disk goes with it.
+
+        Before that, folders of the host get what the guest has not written yet.
+        """
+        if self.machine.config.incoming is None:
+            self.power_off()
+        elif not self.ended and any(share.writable for share in self.machine.config.shares):
+            self.shell_run("sync", limit=POWER_OFF_LIMIT)
 
     @staticmethod
     def say_ready() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from orchestration.machine.console import Channel, Line
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import Config, Machine, Message
 from orchestration.machine.session import Session
+from orchestration.machine.shares import Share
 from orchestration.machine.stages import BOOT_STAGES, NATIVE_STAGES, Stage, Tracker
 
 
@@ -103,6 +105,23 @@ def test_qemus_end_during_power_off_is_told(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(made, "shell_run", shell_run)
     with pytest.raises(InfrastructureError, match="QEMU ended"):
         made.power_off()
+
+
+@pytest.mark.parametrize(("incoming", "writable", "told"), [
+    (False, True, ["poweroff"]), (True, False, []), (True, True, ["sync"])])
+def test_a_machine_of_a_snapshot_is_ended_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, incoming: bool,
+                                                   writable: bool, told: list[str]) -> None:
+    """Its disk goes with it; what it wrote to a folder of the host does not."""
+    made = session(tmp_path)
+    made.connection = object()  # type: ignore[assignment]
+    made.machine.config = replace(made.machine.config, incoming=tmp_path if incoming else None,
+                                  shares=(Share(tmp_path, "/mnt/a"), Share(tmp_path, "/mnt/b", writable)))
+    ran: list[str] = []
+    monkeypatch.setattr(made, "shell_run", lambda command, **more: ran.append(command))
+    monkeypatch.setattr(made, "wait_for", lambda condition, what, limit: ran.append(what))
+    monkeypatch.setattr(sessions.terminal, "serve", lambda *given, **more: 7)
+    assert made.serve(["true"]) == 7
+    assert ran == told + ["power off"] * (not incoming)
 
 
 def test_a_machine_that_is_off_before_it_is_up_is_no_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
