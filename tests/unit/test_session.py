@@ -14,7 +14,7 @@ from rich.console import Console
 from orchestration.base.arch import ARCHES
 from orchestration.base.errors import InfrastructureError, PanicError
 from orchestration.base.rundir import RunDirectory
-from orchestration.machine import follower, registry
+from orchestration.machine import follower, registry, terminal
 from orchestration.machine.console import Channel, Line
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import Config, Machine, Message
@@ -113,13 +113,13 @@ def test_a_machine_of_a_snapshot_is_ended_as_it_is(tmp_path: Path, monkeypatch: 
                                                    writable: bool, told: list[str]) -> None:
     """Its disk goes with it; what it wrote to a folder of the host does not."""
     made = session(tmp_path)
-    made.connection = object()  # type: ignore[assignment]
+    made.connection = object()
     made.machine.config = replace(made.machine.config, incoming=tmp_path if incoming else None,
                                   shares=(Share(tmp_path, "/mnt/a"), Share(tmp_path, "/mnt/b", writable)))
     ran: list[str] = []
     monkeypatch.setattr(made, "shell_run", lambda command, **more: ran.append(command))
     monkeypatch.setattr(made, "wait_for", lambda condition, what, limit: ran.append(what))
-    monkeypatch.setattr(sessions.terminal, "serve", lambda *given, **more: 7)
+    monkeypatch.setattr(terminal, "serve", lambda *given, **more: 7)
     assert made.serve(["true"]) == 7
     assert ran == told + ["power off"] * (not incoming)
 

@@ -19,10 +19,10 @@ from orchestration.base.arch import ARCHES
 from orchestration.base.cache import Cache
 from orchestration.base.errors import HangError, InfrastructureError
 from orchestration.base.rundir import RunDirectory
-from orchestration.build import disk, quoll, resume, userland
+from orchestration.build import disk, linux, quoll, resume, userland
 from orchestration.cli import main as cli
 from orchestration.inspect.gdbstub import Stub
-from orchestration.machine import incoming, keys, qemu, snapshot
+from orchestration.machine import boot, incoming, keys, qemu, snapshot
 from orchestration.machine.boot import Artefacts
 from orchestration.machine.console import Channel, Demultiplexer, Kind, interpret
 from orchestration.machine.description import Description, Port
@@ -250,16 +250,16 @@ def test_the_root_disk_is_compared_when_a_snapshot_is_made_of_it(built: Artefact
         raise KeyboardInterrupt
 
     monkeypatch.setattr(disk, "find", find)
-    monkeypatch.setattr(snapshot.boot, "prepare", prepare)
-    monkeypatch.setattr(snapshot.resume, "compiled", lambda *given: tmp_path)
+    monkeypatch.setattr(boot, "prepare", prepare)
+    monkeypatch.setattr(resume, "compiled", lambda *given: tmp_path)
     description = Description(arch="x86_64", snapshot=True)
     with pytest.raises(KeyboardInterrupt):
         snapshot.store(tmp_path, description, built, Progress(quiet=True), Cache(tmp_path / "cache"), {})
     assert (asked, booted) == ([{}], [tmp_path / "compared"])
-    monkeypatch.setattr(snapshot.boot.quoll, "bare", lambda *given: tmp_path)
-    monkeypatch.setattr(snapshot.boot.linux, "linux", lambda *given: tmp_path)
+    monkeypatch.setattr(quoll, "bare", lambda *given: tmp_path)
+    monkeypatch.setattr(linux, "linux", lambda *given: tmp_path)
     for wanted in (description, Description(arch="x86_64")):
-        snapshot.boot.artefacts(wanted, Cache(tmp_path / "cache"), Progress(quiet=True))
+        boot.artefacts(wanted, Cache(tmp_path / "cache"), Progress(quiet=True))
     assert asked[1:] == [{"compare": False}, {"compare": True}]
 
 
