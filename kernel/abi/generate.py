@@ -23,7 +23,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 C_TYPES = {"u8": "unsigned char", "u16": "unsigned short", "u32": "unsigned int", "u64": "unsigned long"}
 # Headers besides those of the parts, each made from the template of its name.
-HEADERS = ("abi_hash.h", "abi_msg.h", "abi_call.h", "abi_frame.h", "abi_invoke.h", "abi_names.h")
+HEADERS = ("abi_hash.h", "abi_msg.h", "abi_call.h", "abi_frame.h", "abi_invoke.h", "abi_args.h",
+           "abi_names.h")
 
 
 def c_number(value: int) -> str:

@@ -44,7 +44,7 @@ static inline struct slot *cap_find(struct thread *t, u64 index, u8 type, u8 rig
 	return s;
 }
 
-/* The empty slot that arguments arg (a CNode) and arg + 1 (an index) of an invocation name. */
-error_t cap_destination(struct invocation *i, int arg, struct slot **dst);
+/* Find slot `index` of the CNode cnode_cap, which must be empty, for a new capability. */
+error_t cap_destination(struct invocation *i, u64 cnode_cap, u64 index, struct slot **dst);
 
 #endif

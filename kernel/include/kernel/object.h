@@ -7,6 +7,7 @@
 #ifndef KERNEL_OBJECT_H
 #define KERNEL_OBJECT_H
 
+#include <abi_args.h>
 #include <kernel/slot.h>
 
 struct object {
@@ -21,8 +22,8 @@ struct invocation {
 	struct thread *caller;
 	struct slot *slot;
 	u64 op;
-	u64 arg[6];
-	u64 result[6];
+	union l4_args arg;
+	union l4_results result;
 	bool again; /* not finished: repeat the system call */
 };
 

@@ -18,14 +18,14 @@ static error_t invoke(struct thread *t, struct l4_frame *f)
 
 	if (error)
 		return error;
-	l4_frame_get_words(f, i.arg);
+	l4_frame_get_words(f, i.arg.word);
 	error = object_invoke(&i);
 	if (i.again) {
 		/* The arguments may have become those of what is left to do. */
-		l4_frame_set_words(f, i.arg);
+		l4_frame_set_words(f, i.arg.word);
 		frame_repeat_syscall(f);
 	} else if (!error) {
-		l4_frame_set_words(f, i.result);
+		l4_frame_set_words(f, i.result.word);
 	}
 	return error;
 }

@@ -47,23 +47,24 @@ static error_t empty_slot(struct cnode *c, u64 index, struct slot **dst)
 	return (*dst)->type ? L4_ERR_OCCUPIED : L4_ERR_OK;
 }
 
-error_t cap_destination(struct invocation *i, int arg, struct slot **dst)
+error_t cap_destination(struct invocation *i, u64 cnode_cap, u64 index, struct slot **dst)
 {
 	struct slot *cap;
-	error_t error = cap_lookup_type(i->caller, i->arg[arg], L4_TYPE_CNODE, L4_RIGHT_WRITE, &cap);
+	error_t error = cap_lookup_type(i->caller, cnode_cap, L4_TYPE_CNODE, L4_RIGHT_WRITE, &cap);
 
-	return error ? error : empty_slot(SLOT_OBJECT(cap, cnode), i->arg[arg + 1], dst);
+	return error ? error : empty_slot(SLOT_OBJECT(cap, cnode), index, dst);
 }
 
-/* The slot that arguments 1 (a CNode) and 2 (an index) name; it is not empty. */
+/* The slot that COPY, MINT and MOVE take from; it is not empty. Their arguments are the first ones of MINT. */
 static error_t source(struct invocation *i, struct slot **src)
 {
 	struct slot *cap;
-	error_t error = cap_lookup_type(i->caller, i->arg[1], L4_TYPE_CNODE, L4_RIGHT_WRITE, &cap);
+	error_t error =
+		cap_lookup_type(i->caller, i->arg.cnode_mint.src_cnode_cap, L4_TYPE_CNODE, L4_RIGHT_WRITE, &cap);
 
 	if (error)
 		return error;
-	*src = cnode_slot(SLOT_OBJECT(cap, cnode), i->arg[2]);
+	*src = cnode_slot(SLOT_OBJECT(cap, cnode), i->arg.cnode_mint.src_index);
 	if (!*src)
 		return L4_ERR_RANGE;
 	return (*src)->type ? L4_ERR_OK : L4_ERR_CAP;
@@ -97,7 +98,7 @@ static error_t cnode_copy(struct invocation *i, struct cnode *c, bool mint)
 {
 	struct slot *dst, *src;
 	u64 badge;
-	error_t error = empty_slot(c, i->arg[0], &dst);
+	error_t error = empty_slot(c, i->arg.cnode_mint.index, &dst);
 
 	if (error)
 		return error;
@@ -108,11 +109,11 @@ static error_t cnode_copy(struct invocation *i, struct cnode *c, bool mint)
 		return L4_ERR_TYPE;
 	badge = src->word;
 	if (mint) {
-		error = mint_badge(src, i->arg[4], &badge);
+		error = mint_badge(src, i->arg.cnode_mint.badge, &badge);
 		if (error)
 			return error;
 	}
-	slot_copy(dst, src, i->arg[3], badge, mint);
+	slot_copy(dst, src, i->arg.cnode_mint.rights, badge, mint);
 	return L4_ERR_OK;
 }
 
@@ -120,7 +121,7 @@ static error_t cnode_copy(struct invocation *i, struct cnode *c, bool mint)
 static error_t cnode_move(struct invocation *i, struct cnode *c)
 {
 	struct slot *dst, *src;
-	error_t error = empty_slot(c, i->arg[0], &dst);
+	error_t error = empty_slot(c, i->arg.cnode_move.index, &dst);
 
 	if (error)
 		return error;
@@ -156,7 +157,7 @@ error_t cnode_invoke(struct invocation *i)
 	case L4_CNODE_MOVE:
 		return cnode_move(i, c);
 	}
-	s = cnode_slot(c, i->arg[0]);
+	s = cnode_slot(c, i->arg.cnode_delete.index); /* and of REVOKE */
 	if (!s)
 		return L4_ERR_RANGE;
 	if (i->op == L4_CNODE_REVOKE)

@@ -11,12 +11,13 @@
 static error_t sched_configure(struct invocation *i)
 {
 	struct slot *cap;
-	u64 budget = i->arg[1], period = i->arg[2];
+	u64 budget = i->arg.control_sched_configure.budget_us, period = i->arg.control_sched_configure.period_us;
 
 	if (budget < L4_BUDGET_MIN_US || period > L4_BUDGET_MAX_US || budget > period)
 		return L4_ERR_RANGE;
 
-	error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_SCHED_CONTEXT, 0, &cap);
+	error_t error =
+		cap_lookup_type(i->caller, i->arg.control_sched_configure.sched_cap, L4_TYPE_SCHED_CONTEXT, 0, &cap);
 
 	return error ? error : sched_context_configure(SLOT_OBJECT(cap, sched_context), budget, period);
 }
@@ -24,31 +25,31 @@ static error_t sched_configure(struct invocation *i)
 static error_t irq_line(struct invocation *i)
 {
 	struct slot *dst;
-	u64 irq;
-	error_t error = irqchip_line(i->arg[0], i->arg[1], &irq);
+	u64 line = i->arg.control_irq_line.line, trigger_level = i->arg.control_irq_line.trigger_level, irq;
+	error_t error = irqchip_line(line, trigger_level, &irq);
 
 	if (error)
 		return error;
-	error = cap_destination(i, 2, &dst);
+	error = cap_destination(i, i->arg.control_irq_line.cnode_cap, i->arg.control_irq_line.index, &dst);
 	if (error)
 		return error;
 	if (irq_taken(irq))
 		return L4_ERR_BUSY;
-	irq_create(irq, i->arg[0], i->arg[1], false, i->slot, dst);
+	irq_create(irq, line, trigger_level, false, i->slot, dst);
 	return L4_ERR_OK;
 }
 
 static error_t irq_msi(struct invocation *i)
 {
 	struct slot *dst;
-	error_t error = cap_destination(i, 0, &dst);
+	error_t error = cap_destination(i, i->arg.control_irq_msi.cnode_cap, i->arg.control_irq_msi.index, &dst);
 
 	if (error)
 		return error;
 	for (u64 irq = irqchip_msi_first(); irq <= irqchip_msi_last(); irq++) {
 		if (irq_taken(irq))
 			continue;
-		error = irqchip_msi(irq, &i->result[0], &i->result[1]);
+		error = irqchip_msi(irq, &i->result.control_irq_msi.address, &i->result.control_irq_msi.data);
 		if (!error)
 			irq_create(irq, 0, false, true, i->slot, dst);
 		return error;
@@ -60,12 +61,13 @@ static error_t bind_log(struct invocation *i)
 {
 	struct slot *cap;
 
-	if (!i->arg[0]) {
+	if (!i->arg.control_log_bind.notification_cap) {
 		log_bind(NULL);
 		return L4_ERR_OK;
 	}
 
-	error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_NOTIFICATION, L4_RIGHT_WRITE, &cap);
+	error_t error = cap_lookup_type(i->caller, i->arg.control_log_bind.notification_cap, L4_TYPE_NOTIFICATION,
+	                                L4_RIGHT_WRITE, &cap);
 
 	if (!error)
 		log_bind(cap);
@@ -88,7 +90,7 @@ error_t control_invoke(struct invocation *i)
 	case L4_CONTROL_LOG_BIND:
 		return bind_log(i);
 	case L4_CONTROL_POWER_OFF:
-		printk("l4: power off, status %lu\n", i->arg[0]);
+		printk("l4: power off, status %lu\n", i->arg.control_power_off.status);
 		firmware_power_off();
 		return L4_ERR_STATE;
 	default:

@@ -70,7 +70,9 @@ bool frame_release(struct slot *s, struct work *work)
 static error_t access(struct invocation *i, bool store)
 {
 	struct slot *s = i->slot;
-	u64 offset = i->arg[0], width = i->arg[1], value = store ? i->arg[2] : 0;
+	/* LOAD's arguments are the first ones of STORE. */
+	u64 offset = i->arg.frame_store.offset, width = i->arg.frame_store.width,
+	    value = store ? i->arg.frame_store.value : 0;
 
 	if (!(s->rights & (store ? L4_RIGHT_WRITE : L4_RIGHT_READ)))
 		return L4_ERR_RIGHTS;
@@ -84,7 +86,7 @@ static error_t access(struct invocation *i, bool store)
 	if (!arch_device_access(s->object + offset, width, store, &value))
 		return L4_ERR_RANGE;
 	if (!store)
-		i->result[0] = value;
+		i->result.frame_load.value = value;
 	return L4_ERR_OK;
 }
 
@@ -102,8 +104,8 @@ error_t frame_invoke(struct invocation *i)
 	case L4_FRAME_INFO:
 		if (!(s->rights & L4_RIGHT_READ))
 			return L4_ERR_RIGHTS;
-		i->result[0] = s->object;
-		i->result[1] = s->size_bits;
+		i->result.frame_info.paddr = s->object;
+		i->result.frame_info.size_bits = s->size_bits;
 		return L4_ERR_OK;
 	case L4_FRAME_LOAD:
 	case L4_FRAME_STORE:

@@ -84,6 +84,7 @@ bool guestspace_flush(struct guestspace *g, u32 op, u64 *start, u64 end, struct 
 error_t guestspace_invoke(struct invocation *i)
 {
 	struct guestspace *g = SLOT_OBJECT(i->slot, guestspace);
+	u64 *gpa = &i->arg.guestspace_set_root.gpa;
 	struct work work = WORK_PREEMPTIBLE;
 	struct slot *cap;
 
@@ -92,7 +93,8 @@ error_t guestspace_invoke(struct invocation *i)
 	if (!(i->slot->rights & L4_RIGHT_WRITE))
 		return L4_ERR_RIGHTS;
 	if (i->op == L4_GUESTSPACE_CONFIGURE) {
-		error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_VSPACE, L4_RIGHT_WRITE, &cap);
+		error_t error = cap_lookup_type(i->caller, i->arg.guestspace_configure.vspace_cap, L4_TYPE_VSPACE,
+		                                L4_RIGHT_WRITE, &cap);
 
 		if (error)
 			return error;
@@ -109,15 +111,16 @@ error_t guestspace_invoke(struct invocation *i)
 	if (g->epoch != g->vspace->epoch)
 		guestspace_reset(g);
 	if (i->op == L4_GUESTSPACE_FLUSH) {
-		i->again = !guestspace_flush(g, L4_FLUSH_RANGE, &i->arg[0], i->arg[1], &work);
+		i->again = !guestspace_flush(g, L4_FLUSH_RANGE, &i->arg.guestspace_flush.start,
+		                             i->arg.guestspace_flush.end, &work);
 		return L4_ERR_OK;
 	}
-	if (i->arg[0] != NEVER) {
-		if (!aligned(i->arg[0], L4_PAGE_SIZE))
+	if (*gpa != NEVER) {
+		if (!aligned(*gpa, L4_PAGE_SIZE))
 			return L4_ERR_ALIGN;
-		if (!guest_memory(g->vspace, i->arg[0], L4_PAGE_SIZE, NULL))
+		if (!guest_memory(g->vspace, *gpa, L4_PAGE_SIZE, NULL))
 			return L4_ERR_RANGE;
 	}
-	guestspace_flush(g, L4_FLUSH_ROOT, &i->arg[0], 0, &work);
+	guestspace_flush(g, L4_FLUSH_ROOT, gpa, 0, &work);
 	return L4_ERR_OK;
 }

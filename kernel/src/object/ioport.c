@@ -5,7 +5,8 @@
 
 error_t ioport_invoke(struct invocation *i)
 {
-	u64 port = i->arg[0], width = i->arg[1];
+	/* IN's arguments are the first ones of OUT. */
+	u64 port = i->arg.ioport_out.port, width = i->arg.ioport_out.width;
 	const struct slot *s = i->slot;
 
 	if (!ARCH_IOPORTS || i->op > L4_IOPORT_OUT)
@@ -17,8 +18,8 @@ error_t ioport_invoke(struct invocation *i)
 	if (port < s->ports.first || port > s->ports.last || width - 1 > s->ports.last - port)
 		return L4_ERR_RANGE;
 	if (i->op == L4_IOPORT_IN)
-		i->result[0] = arch_port_in(port, width);
+		i->result.ioport_in.value = arch_port_in(port, width);
 	else
-		arch_port_out(port, width, i->arg[2]);
+		arch_port_out(port, width, i->arg.ioport_out.value);
 	return L4_ERR_OK;
 }

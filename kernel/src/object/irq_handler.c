@@ -84,7 +84,8 @@ void irq_deliver(u64 irq)
 static error_t bind(struct invocation *i, struct irq *q)
 {
 	struct slot *cap;
-	error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_NOTIFICATION, L4_RIGHT_WRITE, &cap);
+	error_t error = cap_lookup_type(i->caller, i->arg.irq_handler_bind.notification_cap, L4_TYPE_NOTIFICATION,
+	                                L4_RIGHT_WRITE, &cap);
 
 	if (error)
 		return error;

@@ -45,8 +45,8 @@ error_t sched_context_invoke(struct invocation *i)
 		return L4_ERR_OP;
 	if (!(i->slot->rights & L4_RIGHT_READ))
 		return L4_ERR_RIGHTS;
-	i->result[0] = SLOT_OBJECT(i->slot, sched_context)->used;
-	i->result[1] = SLOT_OBJECT(i->slot, sched_context)->waits;
+	i->result.sched_context_info.used = SLOT_OBJECT(i->slot, sched_context)->used;
+	i->result.sched_context_info.waits = SLOT_OBJECT(i->slot, sched_context)->waits;
 	return L4_ERR_OK;
 }
 

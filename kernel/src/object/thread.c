@@ -127,7 +127,7 @@ bool thread_destroy(struct object *o)
 static error_t configure(struct invocation *i, struct thread *t)
 {
 	struct slot *cnode, *vspace, *fault = NULL;
-	u64 utcb = i->arg[2];
+	u64 utcb = i->arg.thread_configure.utcb_vaddr;
 	error_t error;
 
 	if (t->state != THREAD_STOPPED)
@@ -136,15 +136,15 @@ static error_t configure(struct invocation *i, struct thread *t)
 		return L4_ERR_ALIGN;
 	if (utcb >= ARCH_USER_TOP - L4_PAGE_SIZE)
 		return L4_ERR_RANGE;
-	error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_CNODE, L4_RIGHT_WRITE, &cnode);
+	error = cap_lookup_type(i->caller, i->arg.thread_configure.cnode_cap, L4_TYPE_CNODE, L4_RIGHT_WRITE, &cnode);
 	if (error)
 		return error;
-	error = cap_lookup_type(i->caller, i->arg[1], L4_TYPE_VSPACE, L4_RIGHT_WRITE, &vspace);
+	error = cap_lookup_type(i->caller, i->arg.thread_configure.vspace_cap, L4_TYPE_VSPACE, L4_RIGHT_WRITE, &vspace);
 	if (error)
 		return error;
-	if (i->arg[3]) {
-		error = cap_lookup_type(i->caller, i->arg[3], L4_TYPE_ENDPOINT, L4_RIGHT_WRITE | L4_RIGHT_GRANT,
-		                        &fault);
+	if (i->arg.thread_configure.fault_cap) {
+		error = cap_lookup_type(i->caller, i->arg.thread_configure.fault_cap, L4_TYPE_ENDPOINT,
+		                        L4_RIGHT_WRITE | L4_RIGHT_GRANT, &fault);
 		if (error)
 			return error;
 	}
@@ -177,15 +177,17 @@ static error_t configure(struct invocation *i, struct thread *t)
 /* SET_SCHED: SchedContext (0: none), priority, maximum priority. */
 static error_t set_sched(struct invocation *i, struct thread *t)
 {
+	u64 priority = i->arg.thread_set_sched.priority, max_priority = i->arg.thread_set_sched.max_priority;
 	struct sched_context *sc = NULL;
 	struct slot *cap = NULL;
 
-	if (i->arg[1] >= L4_PRIORITIES || i->arg[2] >= L4_PRIORITIES)
+	if (priority >= L4_PRIORITIES || max_priority >= L4_PRIORITIES)
 		return L4_ERR_RANGE;
-	if ((int)i->arg[1] > i->caller->max_priority || (int)i->arg[2] > i->caller->max_priority)
+	if ((int)priority > i->caller->max_priority || (int)max_priority > i->caller->max_priority)
 		return L4_ERR_PRIORITY;
-	if (i->arg[0]) {
-		error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_SCHED_CONTEXT, 0, &cap);
+	if (i->arg.thread_set_sched.sched_cap) {
+		error_t error =
+			cap_lookup_type(i->caller, i->arg.thread_set_sched.sched_cap, L4_TYPE_SCHED_CONTEXT, 0, &cap);
 
 		if (error)
 			return error;
@@ -209,9 +211,9 @@ static error_t set_sched(struct invocation *i, struct thread *t)
 		slot_hold(&t->sched_slot, cap, HELD_SCHED);
 		sc->owner = t;
 	}
-	t->max_priority = i->arg[2];
-	if (t->priority != (int)i->arg[1]) {
-		t->priority = index_nospec(i->arg[1], L4_PRIORITIES);
+	t->max_priority = max_priority;
+	if (t->priority != (int)priority) {
+		t->priority = index_nospec(priority, L4_PRIORITIES);
 		sched_requeue(t);
 	}
 	notification_deliver_bound(t);
@@ -252,12 +254,13 @@ static error_t bind_notification(struct invocation *i, struct thread *t)
 	struct slot *cap;
 	struct notification *n;
 
-	if (!i->arg[0]) {
+	if (!i->arg.thread_bind_notification.notification_cap) {
 		unbind_notification(t);
 		return L4_ERR_OK;
 	}
 
-	error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_NOTIFICATION, L4_RIGHT_READ, &cap);
+	error_t error = cap_lookup_type(i->caller, i->arg.thread_bind_notification.notification_cap,
+	                                L4_TYPE_NOTIFICATION, L4_RIGHT_READ, &cap);
 
 	if (error)
 		return error;
@@ -274,10 +277,11 @@ static error_t bind_notification(struct invocation *i, struct thread *t)
 static error_t bind_vcpu(struct invocation *i, struct thread *t)
 {
 	struct slot *cap;
-	error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_VCPU, L4_RIGHT_WRITE, &cap);
+	error_t error =
+		cap_lookup_type(i->caller, i->arg.thread_bind_vcpu.vcpu_cap, L4_TYPE_VCPU, L4_RIGHT_WRITE, &cap);
 
 	if (!error)
-		error = vcpu_bind(t, SLOT_OBJECT(cap, vcpu), i->arg[1]);
+		error = vcpu_bind(t, SLOT_OBJECT(cap, vcpu), i->arg.thread_bind_vcpu.vaddr);
 	if (!error)
 		slot_hold(&t->vcpu_slot, cap, HELD_VCPU);
 	return error;

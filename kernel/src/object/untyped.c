@@ -82,18 +82,18 @@ static error_t make_objects(struct invocation *i, struct cnode *c, u8 bits, u64 
 {
 	struct slot *u = i->slot;
 
-	for (u64 k = 1; i->arg[4]; k++) {
-		struct slot *dst = cnode_slot(c, i->arg[3]);
+	for (u64 k = 1; i->arg.untyped_retype.count; k++) {
+		struct slot *dst = cnode_slot(c, i->arg.untyped_retype.index);
 
 		/* Another thread filled the slot since check_empty(). */
 		if (dst->type)
 			return L4_ERR_OCCUPIED;
-		make_one(u, dst, i->arg[0], bits, start);
+		make_one(u, dst, i->arg.untyped_retype.type, bits, start);
 		start += BIT(bits);
 		u->used = start;
-		i->arg[3]++;
-		i->arg[4]--;
-		if (k % MAKE_STEP == 0 && i->arg[4] && arch_interrupt_pending()) {
+		i->arg.untyped_retype.index++;
+		i->arg.untyped_retype.count--;
+		if (k % MAKE_STEP == 0 && i->arg.untyped_retype.count && arch_interrupt_pending()) {
 			i->again = true;
 			break;
 		}
@@ -105,11 +105,12 @@ static error_t make_objects(struct invocation *i, struct cnode *c, u8 bits, u64 
 static error_t retype(struct invocation *i)
 {
 	struct slot *u = i->slot, *cap;
-	u64 type = i->arg[0], bits = i->arg[1], index = i->arg[3], n = i->arg[4];
+	u64 type = i->arg.untyped_retype.type, bits = i->arg.untyped_retype.size_bits,
+	    index = i->arg.untyped_retype.index, n = i->arg.untyped_retype.count;
 
 	if (type >= OBJECT_TYPE_COUNT)
 		return L4_ERR_ARG;
-	i->arg[0] = type = index_nospec(type, OBJECT_TYPE_COUNT);
+	i->arg.untyped_retype.type = type = index_nospec(type, OBJECT_TYPE_COUNT);
 
 	const struct type_sizes *m = &type_sizes[type];
 
@@ -125,7 +126,8 @@ static error_t retype(struct invocation *i)
 	if (u->kind != L4_MEM_RAM && type != L4_TYPE_FRAME && type != L4_TYPE_UNTYPED)
 		return L4_ERR_ARG;
 
-	error_t error = cap_lookup_type(i->caller, i->arg[2], L4_TYPE_CNODE, L4_RIGHT_WRITE, &cap);
+	error_t error =
+		cap_lookup_type(i->caller, i->arg.untyped_retype.cnode_cap, L4_TYPE_CNODE, L4_RIGHT_WRITE, &cap);
 
 	if (error)
 		return error;
@@ -165,10 +167,10 @@ error_t untyped_invoke(struct invocation *i)
 	case L4_UNTYPED_INFO:
 		if (!(u->rights & L4_RIGHT_READ))
 			return L4_ERR_RIGHTS;
-		i->result[0] = u->object;
-		i->result[1] = u->size_bits;
-		i->result[2] = BIT(u->size_bits) - u->used;
-		i->result[3] = u->kind;
+		i->result.untyped_info.paddr = u->object;
+		i->result.untyped_info.size_bits = u->size_bits;
+		i->result.untyped_info.free_bytes = BIT(u->size_bits) - u->used;
+		i->result.untyped_info.kind = u->kind;
 		return L4_ERR_OK;
 	default:
 		return L4_ERR_OP;

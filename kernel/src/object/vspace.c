@@ -51,17 +51,18 @@ bool vspace_destroy(struct object *o)
 static error_t map(struct invocation *i, struct vspace *v)
 {
 	struct slot *frame;
-	u64 vaddr = i->arg[1], rights = i->arg[2], size;
-	error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_FRAME, 0, &frame);
+	u64 vaddr = i->arg.vspace_map.vaddr, rights = i->arg.vspace_map.rights, uncached = i->arg.vspace_map.uncached,
+	    size;
+	error_t error = cap_lookup_type(i->caller, i->arg.vspace_map.frame_cap, L4_TYPE_FRAME, 0, &frame);
 
 	if (error)
 		return error;
-	if (!(rights & L4_RIGHT_READ) || rights & ~(u64)L4_RIGHT_ALL || i->arg[3] > 1)
+	if (!(rights & L4_RIGHT_READ) || rights & ~(u64)L4_RIGHT_ALL || uncached > 1)
 		return L4_ERR_ARG;
 	if (rights & ~(frame->rights | (u64)L4_RIGHT_GRANT))
 		return L4_ERR_RIGHTS;
 	/* Cached and uncached views of the same memory disagree: what L4 cleared may not have left the cache. */
-	if (i->arg[3] && frame->kind != L4_MEM_DEVICE)
+	if (uncached && frame->kind != L4_MEM_DEVICE)
 		return L4_ERR_ARG;
 	size = BIT(frame->size_bits);
 	if (!aligned(vaddr, frame->size_bits >= L4_LARGE_PAGE_BITS ? BIT(L4_LARGE_PAGE_BITS) : L4_PAGE_SIZE))
@@ -70,7 +71,7 @@ static error_t map(struct invocation *i, struct vspace *v)
 		return L4_ERR_RANGE;
 	if (frame->use != SLOT_UNUSED)
 		return L4_ERR_MAPPED;
-	error = vspace_map_range(v, vaddr, frame->object, size, rights, i->arg[3]);
+	error = vspace_map_range(v, vaddr, frame->object, size, rights, uncached);
 	if (!error)
 		frame_use(frame, FRAME_MAPPED, v, vaddr);
 	return error;
@@ -80,8 +81,8 @@ static error_t map(struct invocation *i, struct vspace *v)
 static error_t attach(struct invocation *i, struct vspace *v)
 {
 	struct slot *frame;
-	u64 gpa = i->arg[1];
-	error_t error = cap_lookup_type(i->caller, i->arg[0], L4_TYPE_FRAME, L4_RIGHT_ALL, &frame);
+	u64 gpa = i->arg.vspace_attach.gpa;
+	error_t error = cap_lookup_type(i->caller, i->arg.vspace_attach.frame_cap, L4_TYPE_FRAME, L4_RIGHT_ALL, &frame);
 
 	if (error)
 		return error;
@@ -112,8 +113,8 @@ error_t vspace_invoke(struct invocation *i)
 	case L4_VSPACE_ATTACH:
 		return attach(i, v);
 	default:
-		i->result[0] = v->pool_pages;
-		i->result[1] = v->pool_free;
+		i->result.vspace_info.pool_pages = v->pool_pages;
+		i->result.vspace_info.pool_free = v->pool_free;
 		return L4_ERR_OK;
 	}
 }
