@@ -23,6 +23,11 @@ bool machine_ram(u32 index, u64 *start, u64 *end);
 void machine_read(struct boot_machine *m);
 /* Node of the first of a list of compatibles (NULL at its end) that the tree has, FDT_NONE if it has none. */
 int machine_find(const char *const *compatible);
+/*
+ * Node and registers of the serial line that the tree names for output, if its driver knows it by one of `known` (NULL
+ * at its end); where the tree names none, of the first line that it knows, so that errors can be read. Else FDT_NONE.
+ */
+int machine_stdout(const char *const *known, u64 *pa, u64 *size);
 /* Registers of a device: kernel address of the index-th range of node's reg. Panics, naming `what`. */
 char *machine_registers(int node, int index, const char *what, u64 *pa, u64 *size);
 

@@ -158,6 +158,20 @@ int machine_find(const char *const *compatible)
 	return FDT_NONE;
 }
 
+int machine_stdout(const char *const *known, u64 *pa, u64 *size)
+{
+	int node = fdt_stdout(&machine_fdt);
+
+	if (node == FDT_NONE)
+		node = machine_find(known);
+	if (node == FDT_NONE || fdt_reg(&machine_fdt, node, 0, pa, size))
+		return FDT_NONE;
+	for (; *known; known++)
+		if (fdt_is_compatible(&machine_fdt, node, *known))
+			return node;
+	return FDT_NONE;
+}
+
 char *machine_registers(int node, int index, const char *what, u64 *pa, u64 *size)
 {
 	if (node == FDT_NONE || fdt_reg(&machine_fdt, node, index, pa, size) || *pa + *size < *pa)
