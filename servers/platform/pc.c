@@ -96,7 +96,7 @@ bool board_pci(struct board_pci *pci)
 	return mcfg.base != 0;
 }
 
-/* Which line a pin pulls is written in ACPI's own language; here devices send messages. */
+/* ACPI describes the routing of pins in AML, which nothing here interprets: PCI devices of a PC must have MSI-X. */
 bool board_pci_line(unsigned int number, unsigned int function, unsigned int pin, u64 *line, bool *level)
 {
 	return false;
@@ -134,7 +134,10 @@ u64 platform_wallclock(void)
 	unsigned int i;
 	bool pm;
 
-	/* An update takes 2 ms once a second; two equal readings of the seconds frame a consistent one. */
+	/*
+	 * The clock updates its registers once a second, for 2 ms. A reading is consistent if the seconds are the same
+	 * before and after it.
+	 */
 	do {
 		while (cmos(REG_A) & A_UPDATING)
 			;
@@ -181,6 +184,6 @@ bool platform_tick_start(unsigned long notification)
 
 void platform_tick(void)
 {
-	cmos(REG_C); /* takes the interrupt back */
+	cmos(REG_C); /* reading it clears the interrupt */
 	l4_irq_handler_ack(rtc_irq);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A machine that a device tree describes (Devicetree Specification 0.4): QEMU's virt boards, of any CPU. Nothing of
- * them is known here but what the tree may hold: a generic PCIe host, two kinds of serial lines, two of clocks.
+ * A machine that a device tree describes (Devicetree Specification 0.4): QEMU's virt boards, of any CPU. The tree may
+ * name a generic PCIe host, two kinds of serial lines, two kinds of clocks; everything else is read from it.
  */
 #include <abi_boot.h>
 #include <fdt/fdt.h>
@@ -26,7 +26,7 @@ static struct fdt tree;
 struct clock {
 	const char *compatible;
 	u64 (*nanoseconds)(void);
-	void (*next_second)(void); /* take the interrupt back, ask for one in about a second */
+	void (*next_second)(void); /* clear the interrupt, request the next in about a second */
 };
 
 static const struct clock *rtc;
@@ -34,8 +34,10 @@ static volatile u32 *rtc_regs;
 static int rtc_node;
 static unsigned long rtc_irq;
 
-/* Goldfish: registers as in Linux' Documentation of the virtual hardware; reading TIME_LOW latches TIME_HIGH,
- * writing ALARM_LOW arms. Offsets in words. */
+/*
+ * Goldfish RTC (Android's GOLDFISH-VIRTUAL-HARDWARE.TXT). Reading TIME_LOW latches TIME_HIGH, writing ALARM_LOW arms
+ * the alarm. Offsets in words.
+ */
 enum { TIME_LOW = 0, TIME_HIGH, ALARM_LOW, ALARM_HIGH, IRQ_ENABLED, CLEAR_INTERRUPT = 7 };
 
 static u64 goldfish_nanoseconds(void)
@@ -65,7 +67,10 @@ static void pl031_next_second(void)
 	u32 match;
 
 	rtc_regs[CLEAR] = 1;
-	/* It matches by equality: a match that has passed while we wrote it would come in 136 years. */
+	/*
+	 * The alarm fires when SECONDS equals MATCH. Write it again if SECONDS passed MATCH meanwhile: the next match
+	 * would be 136 years later.
+	 */
 	do {
 		match = rtc_regs[SECONDS] + 1;
 		rtc_regs[MATCH] = match;
@@ -113,7 +118,7 @@ void platform_init(void)
 	find_clock();
 }
 
-/* A line of the interrupt controller from its cells: a PLIC has its number only, a GIC SPIs and PPIs and a trigger. */
+/* Decode an interrupt specifier. One cell (PLIC): the line. Three cells (GIC): SPI or PPI, number, trigger. */
 static bool line_of(const void *cells, int count, u64 *line, bool *level)
 {
 	u64 kind = fdt_cells(cells, 1);
@@ -189,8 +194,10 @@ bool board_pci(struct board_pci *pci)
 	return true;
 }
 
-/* Section 2.4.3: each entry of interrupt-map is a device's address and pin, then a controller, an address and an
- * interrupt of its. */
+/*
+ * Section 2.4.3: each entry of interrupt-map has a device's address and pin, then a controller's phandle, an address
+ * and an interrupt specifier of that controller.
+ */
 bool board_pci_line(unsigned int number, unsigned int function, unsigned int pin, u64 *line, bool *level)
 {
 	int node = pci_host(), size, mask_size;

@@ -36,7 +36,7 @@ boot:
 	cmp	x0, #8
 	b.ne	at_el1
 
-	/* From EL2: give everything to EL1 and stay there (Arm ARM, D19.2). */
+	/* Leave EL2 for good, and give EL1 all that EL2 controls (Arm ARM, D19.2). */
 	mov	x0, #1 << 31		/* HCR_EL2.RW */
 	msr	hcr_el2, x0
 	mov	x0, #3			/* EL1 may use counter and timer */
@@ -128,7 +128,7 @@ at_el1:
 	cmp	x2, x6
 	b.lo	4b
 
-	/* They were written past the caches: what these have of them is stale. */
+	/* The tables were written with the caches off. Invalidate stale lines of them. */
 	dmb	sy
 	mrs	x3, ctr_el0
 	ubfx	x3, x3, #16, #4

@@ -3,8 +3,8 @@
  * Ways into the kernel from user mode and back.
  *
  * In user mode SP_EL1 points to the register frame of whatever runs: in the thread, or, for guest user mode, in the
- * guest's memory. So every entry saves there without asking. In the kernel SP_EL1 is the kernel's stack, which is
- * empty between entries and then equal to struct cpu.
+ * guest's memory. So every entry saves registers there, whatever the mode. In the kernel SP_EL1 is the kernel's stack,
+ * which is empty between entries; its top is the address of struct cpu.
  *
  * The guest and its devices can change a frame in their memory at any time, so L4 decides nothing on it: why the CPU
  * came here is read from ESR_EL1, and on the way out pstate is read once and cut to user mode's flags in a register;

@@ -68,7 +68,7 @@ boot_start:
 	li t2, SATP_SV48 << SATP_MODE_SHIFT
 	or t1, t1, t2
 	csrw satp, t1
-	/* Still here: the mode is not there, and the write changed nothing (4.1.11). */
+	/* If satp does not take Sv48, the write changed nothing and this is executed (privileged ISA, 4.1.11). */
 	srli t0, t0, 12
 	li t2, SATP_SV39 << SATP_MODE_SHIFT
 	or t0, t0, t2

@@ -2,9 +2,9 @@
 /*
  * Ways into the kernel from user mode and back.
  *
- * tp is struct cpu in the kernel, sscratch is it always. cpu->frame is the register frame of whatever runs: in
- * the thread, or, for guest user mode, in the guest's memory. The kernel runs with interrupts off, so every trap
- * but a bug's is from user mode.
+ * In the kernel tp points to struct cpu, and so does sscratch, but for the first instructions of an entry. cpu->frame
+ * is the register frame of whatever runs: in the thread, or, for guest user mode, in the guest's memory. The kernel
+ * runs with interrupts off, so a trap of the kernel itself is a bug, but in riscv_device (below).
  *
  * The guest and its devices can change a frame in their memory at any time, so L4 decides nothing on it: why the CPU
  * came here is read from scause, stval and sstatus; on the way out status is read once, and only FS of it counts; no
