@@ -21,6 +21,7 @@
 #define CNODE_BITS  (4 + L4_CNODE_SLOT_BITS)
 #define DMA_BITS    16
 #define SLOTS       160
+#define FIRST_SLOT  (L4_SLOT_LOG + 1) /* of a server: those below are the same for all */
 #define PRIORITY    200
 #define PERIOD_US   10000
 #define BUDGET_US   9000 /* less than the period: a server that takes all it gets leaves the others some time */
@@ -72,6 +73,13 @@ static void give(struct server *server, unsigned long index, unsigned long cap, 
 	check(l4_cnode_copy(server->cnode, index, L4_ROOT_SLOT_CNODE, cap, rights), "capability for a server");
 }
 
+/* Give a capability in the next free slot; return that, for the list of resources. */
+static u32 give_next(struct server *server, unsigned long cap, unsigned long rights)
+{
+	give(server, server->next_slot, cap, rights);
+	return (u32)server->next_slot++;
+}
+
 /* Add a resource to the list of its info page. */
 static void list(struct l4_server_info *info, struct l4_resource resource)
 {
@@ -88,8 +96,7 @@ static void give_registers(struct server *server, struct l4_resource *registers,
 	u64 page = registers->address & ~(L4_PAGE_SIZE - 1UL), end = registers->address + registers->size;
 
 	if (registers->slot) {
-		give(server, L4_SERVER_SLOT_REGS, registers->slot, RIGHTS_RW);
-		registers->slot = L4_SERVER_SLOT_REGS;
+		registers->slot = give_next(server, registers->slot, RIGHTS_RW);
 		return;
 	}
 	registers->vaddr = *vaddr + registers->address % L4_PAGE_SIZE;
@@ -106,12 +113,11 @@ static void give_device(struct server *server, struct l4_server_info *info)
 	for (i = 0; i < server->device.count; i++) {
 		struct l4_resource resource = server->device.resource[i];
 
-		if (resource.kind == L4_RESOURCE_REGISTERS) {
+		/* An interrupt is the server's to acknowledge, no more. */
+		if (resource.kind == L4_RESOURCE_REGISTERS)
 			give_registers(server, &resource, &vaddr);
-		} else {
-			give(server, L4_SERVER_SLOT_IRQ, resource.slot, L4_RIGHT_READ);
-			resource.slot = L4_SERVER_SLOT_IRQ;
-		}
+		else
+			resource.slot = give_next(server, resource.slot, L4_RIGHT_READ);
 		list(info, resource);
 	}
 }
@@ -142,9 +148,8 @@ static void give_guest(struct server *server, struct l4_server_info *info)
 	                                 .vaddr = L4_SERVER_GUEST_VADDR,
 	                                 .address = guest->paddr,
 	                                 .size = guest->bytes });
-	give(server, L4_SERVER_SLOT_GUEST, server->guest_event, L4_RIGHT_WRITE);
 	list(info, (struct l4_resource){ .kind = L4_RESOURCE_QUEUES,
-	                                 .slot = L4_SERVER_SLOT_GUEST,
+	                                 .slot = give_next(server, server->guest_event, L4_RIGHT_WRITE),
 	                                 .vaddr = L4_SERVER_GUEST_VADDR + page,
 	                                 .address = page,
 	                                 .size = L4_PAGE_SIZE });
@@ -167,6 +172,7 @@ static void give_all(struct server *server)
 	unsigned long frame = pool_objects(&server->life, L4_TYPE_FRAME, L4_PAGE_BITS, 1);
 
 	memcpy(info.program, server->system->program, sizeof(info.program));
+	server->next_slot = FIRST_SLOT;
 	give(server, L4_SERVER_SLOT_EVENT, server->event, L4_RIGHT_READ);
 	give(server, L4_SERVER_SLOT_ROOT, server->call, L4_RIGHT_WRITE);
 	give(server, L4_SLOT_LOG, L4_SLOT_LOG, L4_RIGHT_READ);

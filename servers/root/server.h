@@ -26,8 +26,9 @@ struct server {
 	struct pool life;
 	unsigned long memory; /* Untyped of the pool */
 	unsigned long thread, vspace, cnode, sched;
-	u64 started_at;  /* value of the CPU's counter */
-	u64 used, waits; /* of its SchedContext, at the last tick */
+	unsigned long next_slot; /* free, in its CNode, while its resources are given */
+	u64 started_at;          /* value of the CPU's counter */
+	u64 used, waits;         /* of its SchedContext, at the last tick */
 	u64 used_of_tick;
 	bool ready;
 

@@ -239,7 +239,7 @@ void front_serve(u64 offered, u16 longest, const void *config)
 		/* Before any look at the device, so that what comes later finds the interrupt open. */
 		if (!bits || interrupt) {
 			driver_interrupt();
-			l4_irq_handler_ack(L4_SERVER_SLOT_IRQ);
+			l4_irq_handler_ack(resource_first(info, L4_RESOURCE_INTERRUPT)->slot);
 		}
 		before = given_back();
 		serve();

@@ -58,13 +58,13 @@ static inline u32 uart_in(unsigned long offset, unsigned long width)
 {
 	unsigned long result[L4_MSG_REG_WORDS];
 
-	l4_invoke(L4_SERVER_SLOT_REGS, uart_load(), uart_base() + offset, width, 0, 0, 0, 0, result);
+	l4_invoke(uart_registers()->slot, uart_load(), uart_base() + offset, width, 0, 0, 0, 0, result);
 	return (u32)result[0];
 }
 
 static inline void uart_out(unsigned long offset, unsigned long width, u32 value)
 {
-	l4_invoke(L4_SERVER_SLOT_REGS, uart_store(), uart_base() + offset, width, value, 0, 0, 0, NULL);
+	l4_invoke(uart_registers()->slot, uart_store(), uart_base() + offset, width, value, 0, 0, 0, NULL);
 }
 
 #endif

@@ -13,7 +13,7 @@ void *backend_memory(struct backend *backend, u64 gpa) { return (void *)(L4_SERV
 void backend_signal(struct backend *backend, u32 bits)
 {
 	__atomic_fetch_or(&backend->page->interrupt_status, bits, __ATOMIC_SEQ_CST);
-	l4_signal(L4_SERVER_SLOT_GUEST);
+	l4_signal(resource_first(backend->info, L4_RESOURCE_QUEUES)->slot);
 }
 
 /* Forget the ring, and all requests of it that are out. */

@@ -5,6 +5,7 @@
  */
 #include <abi_servers.h>
 #include <base/lib.h>
+#include <base/resource.h>
 #include <base/server.h>
 #include <l4/invoke.h>
 
@@ -127,7 +128,7 @@ int l4_main(void *arg)
 		/* The cause of the interrupt is served or masked; an edge that came meanwhile is kept by L4. */
 		input_want_interrupts(!done, bits & L4_SERVER_EVENT_PING);
 		if (bits & (L4_SERVER_EVENT_IRQ | L4_SERVER_EVENT_PING))
-			l4_irq_handler_ack(L4_SERVER_SLOT_IRQ);
+			l4_irq_handler_ack(resource_first(info, L4_RESOURCE_INTERRUPT)->slot);
 		if (bits & L4_SERVER_EVENT_PING) {
 			examine();
 			l4_server_pong(!done);

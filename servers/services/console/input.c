@@ -64,8 +64,8 @@ static __attribute__((noinline)) bool get(void)
 		return false;
 	step = RECORD_FIELD(step);
 	check_note(step);
-	input_keep(l4_noted_invoke(L4_SERVER_SLOT_REGS, uart_load(), uart_base(), uart()->data_width, 0, &state->note,
-	                           note_of(step, NOTE_GET)));
+	input_keep(l4_noted_invoke(uart_registers()->slot, uart_load(), uart_base(), uart()->data_width, 0,
+	                           &state->note, note_of(step, NOTE_GET)));
 	return true;
 }
 

@@ -160,7 +160,7 @@ static __attribute__((noinline)) bool put(void)
 	check_note(step);
 	if (!RECORD_FIELD(out_count))
 		l4_die("nothing is decided on");
-	l4_noted_invoke(L4_SERVER_SLOT_REGS, uart_store(), uart_base(), uart()->data_width, (u8)RECORD_FIELD(out),
+	l4_noted_invoke(uart_registers()->slot, uart_store(), uart_base(), uart()->data_width, (u8)RECORD_FIELD(out),
 	                &state->note, note_of(step, NOTE_PUT));
 	mux_byte_out();
 	return true;

@@ -5,6 +5,7 @@
  */
 #include <l4/invoke.h>
 #include <base/lib.h>
+#include <base/resource.h>
 #include <base/server.h>
 #include <l4/syscall.h>
 
@@ -87,9 +88,9 @@ static void take_interrupt_away(void)
 {
 	unsigned long slot;
 
-	l4_irq_handler_unbind(L4_SERVER_SLOT_IRQ);
+	l4_irq_handler_unbind(resource_first(info, L4_RESOURCE_INTERRUPT)->slot);
 	for (slot = 1; slot < SLOTS; slot++)
-		l4_irq_handler_bind(L4_SERVER_SLOT_IRQ, slot);
+		l4_irq_handler_bind(resource_first(info, L4_RESOURCE_INTERRUPT)->slot, slot);
 	__builtin_trap();
 }
 
@@ -123,7 +124,7 @@ static void interrupt_guest(void)
 	unsigned long bits;
 
 	for (;;) {
-		l4_signal(L4_SERVER_SLOT_GUEST);
+		l4_signal(resource_first(info, L4_RESOURCE_QUEUES)->slot);
 		if (!l4_poll(L4_SERVER_SLOT_EVENT, &bits) && (bits & L4_SERVER_EVENT_PING))
 			l4_server_pong(1);
 	}
