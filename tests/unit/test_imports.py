@@ -23,10 +23,16 @@ sys.exit(status)
 """
 
 
+def environment(root: Path) -> dict[str, str]:
+    """Return the variables of a process that loads this tree's packages, and not what measures coverage."""
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
+            "PYTHONPATH": str(root)}
+
+
 def imported(root: Path, *arguments: str, **more: str) -> set[str]:
     """Return the modules that are loaded after a command."""
     done = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], cwd=root, capture_output=True, text=True,
-                          check=False, env={**os.environ, "PYTHONPATH": str(root), **more})
+                          check=False, env=environment(root) | more)
     assert done.returncode == 0, done.stderr
     return set(done.stderr.splitlines())
 
@@ -45,7 +51,7 @@ def test_a_command_that_only_tells_loads_nothing_heavy(root: Path, arguments: li
 def test_the_pytest_plugin_loads_nothing_heavy(root: Path) -> None:
     """Every pytest of an environment in which Quoll is installed loads it."""
     done = subprocess.run([sys.executable, "-c", "import sys, quoll.plugin; print(*sys.modules)"], cwd=root,
-                          capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(root)})
+                          capture_output=True, text=True, check=True, env=environment(root))
     found = set(done.stdout.split())
     assert "quoll.plugin" in found
     assert not {name for name in found if name.split(".")[0] in (*HEAVY, "pydantic")}

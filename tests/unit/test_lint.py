@@ -90,6 +90,7 @@ def test_mypy(tree: Tree, plant: Plant, root: Path) -> None:
     shutil.copy(root / "pyproject.toml", tree.root)
     plant("kernel/abi/b.py", "")
     plant("docs/c.py", "")
+    plant("tests/e.py", "")
     plant("quoll/d.py", "")
     plant("orchestration/a.py", 'a: int = "text"\n')
     found = programs.mypy(tree)
