@@ -13,6 +13,8 @@ from orchestration.base import doctor
 from orchestration.base.errors import InfrastructureError, RegressionError, UsageError
 from orchestration.cli.words import ArchArgument
 
+PEERS = ("native", "distribution")
+
 
 def conform_command(
     arch: ArchArgument,
@@ -23,13 +25,18 @@ def conform_command(
     quick: Annotated[bool, typer.Option("--quick", help="the tests that ./orchestrate test runs")] = False,
     small: Annotated[bool, typer.Option("--small", help="with the small kernels, as --quick has them; many tests are "
                                                        "skipped on both sides then")] = False,
-    ltp: Annotated[Path | None, typer.Option("--ltp", metavar="FOLDER", envvar="QUOLL_LTP",
-                                             help="where LTP is installed, or below it one for each ARCH")] = None,
+    ltp: Annotated[Path | None, typer.Option("--ltp", metavar="SOURCE", envvar="QUOLL_LTP",
+                                             help="LTP's source, a folder or a tar file; or where LTP is "
+                                                  "installed, with one folder for each ARCH")] = None,
+    against: Annotated[str, typer.Option("--against", metavar="PEER",
+                                         help="native: Linux of the same source and options; distribution: "
+                                              "Debian's own kernel, which is not built")] = "native",
     write: Annotated[bool, typer.Option("--write", help="write the tables into docs/conform.md")] = False,
     list_them: Annotated[bool, typer.Option("--list", help="list the suites")] = False,
 ) -> int:
-    """Run suites of others in the guest and in native Linux of the same source, and compare test by test."""
+    """Run suites of others in the guest and in native Linux, and compare test by test."""
     from orchestration.base.cache import Cache
+    from orchestration.build import distribution
     from orchestration.conform import compare, run, show, suites
     from orchestration.conform.suite import NotHereError
     from orchestration.machine.progress import Progress
@@ -40,9 +47,16 @@ def conform_command(
         return 0
     chosen = arches.find(arch)
     wanted = [suites.find(name, ltp) for name in suite or suites.known()]
-    expected = compare.read()
     if write and (quick or any(":" in name for name in test or ())):
         raise UsageError("--write wants whole suites or collections", "leave out --quick, and the tests of --test")
+    if against not in PEERS:
+        raise UsageError(f"unknown peer '{against}'; valid: {', '.join(PEERS)}")
+    expected = compare.read(against=against)
+    debian = against == PEERS[1]
+    if debian:
+        distribution.check(chosen)
+        if quick or small:
+            raise UsageError("Debian's own kernel is compared with the full one", "leave out --quick and --small")
     doctor.ensure([chosen])
     doctor.check_space()
     progress = Progress()
@@ -62,7 +76,7 @@ def conform_command(
     run.check(listed, test or ())
     for one, folder in here:
         result = run.run(chosen, cache, progress, one, folder, expected, quick=quick, small=small,
-                         only=tuple(test or ()))
+                         debian=debian, only=tuple(test or ()))
         if result is None:
             continue
         print("\n".join(show.text(result)), flush=True)

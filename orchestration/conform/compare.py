@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pydantic
 
@@ -36,6 +36,8 @@ class Expected(pydantic.BaseModel):
     """SUITE/COLLECTION:TEST or SUITE/COLLECTION:TEST/PART; * stands for any text. A test covers its parts."""
     architectures: Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
     reason: Text
+    against: Literal["native", "distribution"] | None = None
+    """Only where this is the peer: Debian's kernel has options that the guest's has not."""
 
     @pydantic.field_validator("architectures")
     @classmethod
@@ -68,10 +70,11 @@ class File(pydantic.BaseModel):
     expected: tuple[Expected, ...] = ()
 
 
-def read(path: Path = EXPECTED) -> tuple[Expected, ...]:
-    """Return the differences that have a reason; raise UsageError that names what is wrong in the file."""
+def read(path: Path = EXPECTED, against: str = "native") -> tuple[Expected, ...]:
+    """Return the differences from a peer that have a reason; raise UsageError that names what is wrong in the file."""
     try:
-        return File.model_validate(tomllib.loads(path.read_text())).expected
+        listed = File.model_validate(tomllib.loads(path.read_text())).expected
+        return tuple(one for one in listed if one.against in (None, against))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"cannot read {path}: {error}") from error
     except pydantic.ValidationError as error:

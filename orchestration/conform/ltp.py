@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The Linux Test Project, as its own `make install` left it in a folder of the user's.
+"""The Linux Test Project: built from a source of the user's, or as its own `make install` left it in a folder.
 
 Its runner, kirk, reads which tests there are and what each came to. kirk cannot start a machine on L4 again after a
 test has lost it, and boots no second one beside it, so the machines are ours (runner.py).
@@ -25,11 +25,11 @@ from orchestration.base import tools
 from orchestration.base.arch import ARCHES, Arch
 from orchestration.base.cache import Cache, files_below, key_of, recipe
 from orchestration.base.errors import UsageError
-from orchestration.conform import outcome
+from orchestration.conform import ltpsource, outcome
 from orchestration.conform.outcome import Status
 from orchestration.conform.suite import DISK, NotHereError, Suite, Test
 
-NAME, PLACE = "ltp", "/opt/ltp"
+NAME, PLACE = "ltp", ltpsource.PLACE
 # Files of its folder runtest, each a list of tests.
 COLLECTIONS = ("syscalls", "mm", "sched", "syscalls-ipc", "pty", "containers")
 # What its tests and their scripts call, and the libraries that they may be linked with.
@@ -60,7 +60,7 @@ STATUS = {"PASS": Status.PASS, "FAIL": Status.FAIL, "BROK": Status.FAIL, "CONF":
 PACK_LIMIT = 600
 # KiB beside the files: tables of the file system.
 ROOM = 16 << 10
-LIST = "runtest"
+LIST, RELEASE = "runtest", "release"
 
 
 class Folder:
@@ -94,9 +94,10 @@ def installed(folder: Path, arch: Arch) -> Path:
     places = [folder / name / inner for name in (arch.name, ".") for inner in (".", PLACE.lstrip("/"))]
     found = next((one for one in places if (one / "runtest").is_dir() and (one / "testcases/bin").is_dir()), None)
     if found is None:
-        raise UsageError(f"--ltp {folder}: no LTP is installed there" if folder.is_dir() else
-                         f"--ltp {folder} is no folder",
-                         f"give what LTP's `make install` made, with runtest and testcases/bin, for {arch.name}")
+        raise UsageError(f"--ltp {folder}: no LTP is there, neither its source nor an installed one"
+                         if folder.is_dir() else f"--ltp {folder}: there is no such folder and no such file",
+                         "give LTP's release, its git checkout, or what its `make install` made for "
+                         f"{arch.name}, with runtest and testcases/bin")
     for path in sorted((found / "testcases/bin").iterdir()):
         machine = elf_machine(path)
         if machine is None:
@@ -119,30 +120,53 @@ def elf_machine(path: Path) -> str | None:
 
 
 def build(arch: Arch, cache: Cache, folder: Path | None) -> Path:
-    """Return a folder with a disk of the programs and the lists of tests."""
+    """Return a folder with a disk of the programs and the lists of tests; of a source, built if need be."""
     if folder is None:
-        raise NotHereError("LTP is not on this machine", "name the folder of an installed one: --ltp FOLDER")
+        raise NotHereError("LTP is not on this machine", "name its source, or a folder where it is installed: --ltp")
+    if folder.is_file() or ltpsource.is_source(folder):
+        ltpsource.check(folder)
+
+        def make(entry: Path) -> None:
+            with ltpsource.built(arch, cache, folder) as (made, release):
+                pack(installed(made, arch), entry, cache, arch)
+                (entry / RELEASE).write_text(release)
+
+        return cache.get(NAME, key_of(ltpsource.key(folder, arch), recipe(Path(__file__))), make)
     source = installed(folder, arch)
-    lists = [source / "runtest" / name for name in COLLECTIONS if (source / "runtest" / name).is_file()]
+    lists = runtests(source)
     if not lists:
         raise UsageError(f"--ltp {folder}: runtest has none of {', '.join(COLLECTIONS)}")
-
-    def make(entry: Path) -> None:
-        log = cache.root / "build" / f"ltp-{arch.name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("")
-        (entry / LIST).mkdir()
-        for path in lists:
-            (entry / LIST / path.name).write_bytes(path.read_bytes())
-        # Its programs are 400 MB: a disk that both machines read takes no time in each of them.
-        size = sum(path.stat().st_size for path in files_below(source / "testcases"))
-        tools.run(["mke2fs", "-q", "-t", "ext4", "-d", str(source / "testcases"), "-m", "0", "-O", "^has_journal",
-                   "-E", "root_owner=0:0,lazy_itable_init=0", str(entry / DISK), f"{(size * 5 // 4 >> 10) + ROOM}k"],
-                  log, "making a disk of LTP", PACK_LIMIT)
-
     key = key_of(arch.name, *COLLECTIONS, recipe(Path(__file__)),
                  files=[*lists, *files_below(source / "testcases")], base=source)
-    return cache.get(NAME, key, make)
+    return cache.get(NAME, key, lambda entry: pack(source, entry, cache, arch))
+
+
+def runtests(source: Path) -> list[Path]:
+    """Return the lists of an installed LTP that run here."""
+    return [source / LIST / name for name in COLLECTIONS if (source / LIST / name).is_file()]
+
+
+def pack(source: Path, entry: Path, cache: Cache, arch: Arch) -> None:
+    """Fill a cache entry with the lists of an installed LTP and a disk of its programs.
+
+    They are 400 MB: a disk that both machines read takes no time in each of them.
+    """
+    log = cache.root / "build" / f"ltp-disk-{arch.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("")
+    (entry / LIST).mkdir()
+    for path in runtests(source):
+        (entry / LIST / path.name).write_bytes(path.read_bytes())
+    size = sum(path.stat().st_size for path in files_below(source / "testcases"))
+    tools.run(["mke2fs", "-q", "-t", "ext4", "-d", str(source / "testcases"), "-m", "0", "-O", "^has_journal",
+               "-E", "root_owner=0:0,lazy_itable_init=0", str(entry / DISK), f"{(size * 5 // 4 >> 10) + ROOM}k"],
+              log, "making a disk of LTP", PACK_LIMIT)
+
+
+def release(folder: Path) -> str:
+    """Return which LTP a built folder holds; nothing where only its programs are known."""
+    path = folder / RELEASE
+    return f"LTP {path.read_text()}" if path.exists() and path.read_text() else ""
 
 
 def tests(folder: Path) -> list[Test]:
@@ -184,10 +208,12 @@ LEFT_OUT = {
     "hackbench02": "the same with 800 threads",
     "reboot01": "changes what Ctrl-Alt-Del does, and may restart the machine",
     "reboot02": "the same",
+    "sched_football": "is of LTP's realtime suite, which judges latencies",
 }
 
 
 def suite(folder: Path | None) -> Suite:
-    """Return the suite of the LTP in a folder; None: there is none, and build() says so."""
+    """Return the suite of an LTP, its source or an installed one; None: there is none, and build() says so."""
     made: Callable[[Arch, Cache], Path] = partial(build, folder=folder)
-    return Suite(NAME, "the Linux Test Project", PACKAGES, PLACE, made, tests, read, quick=(), setup=SETUP)
+    return Suite(NAME, "the Linux Test Project", PACKAGES, PLACE, made, tests, read, quick=(), setup=SETUP,
+                 release=release)

@@ -41,15 +41,19 @@ def select(tests: list[Test], suite: Suite, quick: bool, only: tuple[str, ...]) 
 
 
 def run(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path, expected: Iterable[Expected], *,
-        quick: bool = False, small: bool = False, only: tuple[str, ...] = ()) -> Result | None:
+        quick: bool = False, small: bool = False, debian: bool = False, only: tuple[str, ...] = ()) -> Result | None:
     """Run a suite that is built in a folder; return its comparison, or None when none of its tests is wanted.
 
-    quick: its quick tests only; small: with the small kernels, which quick tests always have.
+    quick: its quick tests only; small: with the small kernels, which quick tests always have; debian: native Linux is
+    Debian's own kernel, not one of our source and options.
     """
     tests = select(suite.tests(folder), suite, quick, only)
     if not tests:
         return None
-    ours, other = suites.machines(arch, cache, progress, suite, folder, full=not (quick or small))
+    full = not (quick or small)
+    with progress.step("native Linux"):
+        peer = suites.debian_kernel(arch, cache) if debian else suites.native(arch, cache, full=full)
+    ours, other = suites.machines(arch, cache, progress, suite, folder, peer, full=full)
     packed = folder / PACKED
     sides = [Side(name, prepare, suite, packed if packed.exists() else None)
              for name, prepare in ((GUEST, ours), (NATIVE, other))]
@@ -64,5 +68,5 @@ def run(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path
 
     runner.run(sides, tests, tell)
     found = compare.rows(arch.name, suite.name, tests, sides[0].outcomes, sides[1].outcomes, expected)
-    return Result(arch.name, suite.name, suite.what, suites.versions(arch, cache),
-                  time.strftime("%Y-%m-%d"), found, only, small)
+    return Result(arch.name, suite.name, suite.what, suites.versions(arch, suite.release(folder), peer),
+                  time.strftime("%Y-%m-%d"), found, only, small, debian)

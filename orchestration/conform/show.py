@@ -23,7 +23,8 @@ HEAD = """\
 
 Suites of others run in the guest and in native Linux ([how](usage.md#conform)). Both sides run the same programs on the
 same root file system, in machines of the same size: Linux on L4, and Linux of the same source with the same options on
-the bare machine. Where a section says so, both are the small kernels: then more is skipped on both sides.
+the bare machine. Where a section says so, both are the small kernels: then more is skipped on both sides; or the bare
+machine has Debian's own kernel, whose options are Debian's.
 
 A difference is what native Linux passes and the guest does not; its reason is in
 [expected.toml](../tests/conform/expected.toml). A test may differ in several of its parts, which are the lines of its
@@ -49,18 +50,22 @@ class Result:
     """Collections that were chosen; nothing: all."""
     small: bool = False
     """With the small kernels."""
+    debian: bool = False
+    """With Debian's own kernel on the bare machine."""
 
     @property
     def title(self) -> str:
         """Return what the section is called."""
-        return " ".join([f"{self.arch}:", self.suite, *self.only]) + (", small kernels" if self.small else "")
+        return (" ".join([f"{self.arch}:", self.suite, *self.only]) + (", small kernels" if self.small else "")
+                + (", against Debian's kernel" if self.debian else ""))
 
     @property
     def command(self) -> str:
         """Return the command that made it."""
         chosen = [word for name in self.only for word in ("--test", name)]
         return " ".join(["./orchestrate conform", self.arch, "--suite", self.suite, *chosen,
-                         *(["--small"] if self.small else [])])
+                         *(["--small"] if self.small else []),
+                         *(["--against distribution"] if self.debian else [])])
 
     @property
     def unexplained(self) -> int:

@@ -60,3 +60,5 @@ class Suite:
     """Collections of the quick run, which is part of ./orchestrate test and has the small kernels."""
     setup: str = ""
     """Shell commands in the guest before the first test."""
+    release: Callable[[Path], str] = lambda folder: ""
+    """Which release of the suite a built folder holds, where the suite is not of a Debian package or of Linux."""

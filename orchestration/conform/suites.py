@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.base.arch import Arch
@@ -12,7 +13,7 @@ from orchestration.base.cache import Cache
 from orchestration.base.errors import UsageError
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
-from orchestration.build import flavours, linux, quoll, rootfs, userland
+from orchestration.build import distribution, flavours, linux, quoll, rootfs, userland
 from orchestration.conform import ltp, perl, python, selftests
 from orchestration.conform.suite import DISK, Suite
 from orchestration.machine import boot
@@ -26,7 +27,7 @@ MEMORY = 1 << 30
 
 
 def known(ltp_folder: Path | None = None) -> dict[str, Suite]:
-    """Return the suites by name. ltp_folder: where LTP is installed, if it is."""
+    """Return the suites by name. ltp_folder: LTP's source, or where it is installed, if it is here."""
     return {one.name: one for one in (selftests.SUITE, python.SUITE, perl.SUITE, ltp.suite(ltp_folder))}
 
 
@@ -38,12 +39,38 @@ def find(name: str, ltp_folder: Path | None = None) -> Suite:
     return found[name]
 
 
-def machines(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path, *,
+@dataclass(frozen=True)
+class Peer:
+    """The Linux on the bare machine that the guest is compared with."""
+
+    image: Path
+    modules: Path | None = None
+    extra: tuple[str, ...] = ()
+    """Words for QEMU."""
+    release: str = ""
+    """What it calls itself, where that is not the guest's."""
+
+
+def native(arch: Arch, cache: Cache, *, full: bool) -> Peer:
+    """Build Linux of the guest's source, with the same options."""
+    flavour = flavours.native(arch, full=full)
+    built = linux.linux(arch, cache, flavour)
+    return Peer(built / flavour.image.rpartition("/")[2], built / "modules.tar" if full else None)
+
+
+def debian_kernel(arch: Arch, cache: Cache) -> Peer:
+    """Fetch Debian's own kernel."""
+    made = distribution.unpacked(arch, cache)
+    extra = ("-initrd", str(distribution.first_files(arch, cache, made)))
+    return Peer(made / distribution.KERNEL, made / distribution.MODULES, extra, distribution.release(made))
+
+
+def machines(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path, peer: Peer, *,
              full: bool) -> tuple[Callable[[], Session], Callable[[], Session]]:
-    """Build both sides; return what makes a session of the guest, and what makes one of native Linux.
+    """Build the guest's side; return what makes a session of the guest, and what makes one of its peer.
 
     The root file system has the same files on both but for modules, and the memory the same size. full: with the
-    kernels that have all that a suite asks for, or with the small ones, which are built in minutes.
+    kernel that has all that a suite asks for, or with the small one, which is built in minutes.
     """
     disks = (Disk(folder / DISK, read_only=True),) if (folder / DISK).exists() else ()
     description = Description(arch=arch.name, memory=MEMORY, disks=disks)
@@ -52,28 +79,27 @@ def machines(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder:
         bare = quoll.bare(arch, cache)
     with progress.step("build Linux"):
         port = linux.linux(arch, cache, flavours.guest(arch, full=full))
-    with progress.step("native Linux"):
-        flavour = flavours.native(arch, full=full)
-        native = linux.linux(arch, cache, flavour)
     with progress.step("root disks"):
         disk = rootfs.base_image(arch, cache, spec, port / "modules.tar")
-        other_disk = rootfs.base_image(arch, cache, spec, native / "modules.tar" if full else None)
+        other_disk = rootfs.base_image(arch, cache, spec, peer.modules)
     made = boot.Artefacts(arch, quoll.abi(arch), bare, port, disk, userland.TINY)
     quiet = Progress(quiet=True)
-    image = native / flavour.image.rpartition("/")[2]
 
     def guest() -> Session:
         return boot.prepare(description, made, quiet, RunDirectory(f"conform-{arch.name}"))
 
     def other() -> Session:
-        return boot.prepare_native(arch, image, other_disk, quiet, RunDirectory(f"conform-native-{arch.name}"),
-                                   bootargs=f"mem={description.memory // MIB}M {arch.busy_bootargs}", disks=disks)
+        return boot.prepare_native(arch, peer.image, other_disk, quiet, RunDirectory(f"conform-native-{arch.name}"),
+                                   peer.extra, f"mem={description.memory // MIB}M {arch.busy_bootargs}", disks=disks)
 
     return guest, other
 
 
-def versions(arch: Arch, cache: Cache) -> str:
-    """Return which Linux and QEMU were compared."""
+def versions(arch: Arch, release: str, peer: Peer) -> str:
+    """Return which release of a suite, Linux and QEMU a comparison is of."""
     emulator = subprocess.run([program(arch.qemu), "--version"], capture_output=True, text=True, check=True)
     base = (flavours.PATCHES / "BASE").read_text().split()
-    return f"Linux {base[-1] if base else '6.12'}, {emulator.stdout.splitlines()[0].split('(')[0].strip()}"
+    ours = f"Linux {base[-1] if base else '6.12'}"
+    words = [release, f"{ours} on L4, Debian's {peer.release} on the bare machine" if peer.release else ours,
+             emulator.stdout.splitlines()[0].split("(")[0].strip()]
+    return ", ".join(filter(None, words))

@@ -56,13 +56,16 @@ def test_all_of_perl(root: Path, arch: Arch) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
-@pytest.mark.skipif("QUOLL_LTP" not in os.environ, reason="QUOLL_LTP names no folder where LTP is installed")
+@pytest.mark.skipif("QUOLL_LTP" not in os.environ, reason="QUOLL_LTP names no LTP")
 def test_all_of_ltp(root: Path, arch: Arch) -> None:
     differs_nowhere(root, arch, "ltp")
 
 
 @pytest.mark.parametrize(("words", "said"), [
     (("x86_64", "--suite", "none"), "unknown suite 'none'; valid: kselftest, python, perl, ltp"),
+    (("x86_64", "--against", "xen"), "unknown peer 'xen'; valid: native, distribution"),
+    (("riscv64", "--against", "distribution"), "Debian's own kernel is run on x86_64 only, not on riscv64"),
+    (("x86_64", "--against", "distribution", "--quick"), "Debian's own kernel is compared with the full one"),
     (("vax",), "unknown architecture 'vax'"),
     (("x86_64", "--quick", "--write"), "--write wants whole suites or collections")])
 def test_wrong_words_are_named(root: Path, words: tuple[str, ...], said: str) -> None:

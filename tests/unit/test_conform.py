@@ -136,6 +136,7 @@ def test_a_reason_covers_a_test_and_its_parts_on_its_architectures(tmp_path: Pat
 @pytest.mark.parametrize(("text", "said"), [
     (GOOD.replace("reason", "why"), "expected.0"), (GOOD.replace("L4 keeps the selectors", " "), "expected.0.reason"),
     (GOOD.replace("L4 keeps the selectors", "Not done yet"), "'Not done yet' is no reason"),
+    (GOOD + 'against = "xen"\n', "expected.0.against"),
     (GOOD.replace("x86_64", "vax"), "unknown architecture 'vax'; valid: x86_64, riscv64, aarch64"),
     (GOOD.replace('["x86_64"]', "[]"), "architectures"), (GOOD.replace("]]", "]"), "expected"), ("[[", "cannot read"),
     ("other = 1", "other")])
@@ -146,9 +147,17 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, said: str) -> None:
     assert "expected.toml" in str(caught.value)
 
 
+def test_a_reason_may_be_of_one_peer(tmp_path: Path) -> None:
+    path = tmp_path / "expected.toml"
+    path.write_text(GOOD + 'against = "distribution"\n' + GOOD.replace("fs*", "all"))
+    assert [one.test for one in compare.read(path)] == ["s/x86:all"]
+    assert [one.test for one in compare.read(path, "distribution")] == ["s/x86:fs*", "s/x86:all"]
+
+
 def test_the_file_of_the_tree_is_right() -> None:
     """Each line is about a suite that exists."""
-    assert all(one.test.partition("/")[0] in suites.known() for one in compare.read())
+    listed = [*compare.read(), *compare.read(against="distribution")]
+    assert all(one.test.partition("/")[0] in suites.known() for one in listed)
 
 
 def rows(tmp_path: Path) -> list[compare.Row]:
@@ -198,6 +207,9 @@ def test_the_table_and_the_page(tmp_path: Path) -> None:
     show.write([result], page)
     assert page.read_text() == first
     assert max(map(len, first.splitlines())) <= 120
+    show.write([replace(result, debian=True)], page)
+    assert "## x86_64: s, against Debian's kernel\n" in page.read_text()
+    assert "by `./orchestrate conform x86_64 --suite s --against distribution` on 2026-11-26" in page.read_text()
 
 
 def suite(tmp_path: Path) -> Suite:

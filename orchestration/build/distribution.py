@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Debian's own kernel: taken out of its package, so nothing has to be built.
+
+Its drivers of disk and network are modules, which a small root file system in memory loads first.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import re
+import tarfile
+from pathlib import Path
+
+from orchestration.base.arch import Arch
+from orchestration.base.cache import Cache, key_of, noted_hash, recipe
+from orchestration.base.errors import MissingError, UsageError
+from orchestration.build import initramfs, rootfs
+
+PACKAGES = {"x86_64": "linux-image-cloud-amd64"}
+KERNEL, CONFIG, MODULES = "vmlinuz", "config", "modules.tar"
+# In the order in which they need each other.
+DRIVERS = ("virtio_blk.ko", "failover.ko", "net_failover.ko", "virtio_net.ko")
+# The first program: it has the drivers loaded and goes on with the init= of the disk.
+INIT = f"""#!/bin/sh
+mount -t devtmpfs dev /dev
+mount -t proc proc /proc
+for driver in {' '.join(DRIVERS)}; do insmod /$driver; done
+until [ -b /dev/vda ]; do sleep 0.1; done
+mount -t ext4 -o rw /dev/vda /mnt
+mount --move /dev /mnt/dev
+init=/sbin/init
+for word in $(cat /proc/cmdline); do
+    case $word in init=*) init=${{word#init=}};; esac
+done
+umount /proc
+exec busybox switch_root /mnt $init
+""".encode()
+
+
+def check(arch: Arch) -> None:
+    """Raise UsageError for an architecture whose kernel of Debian's is not run here."""
+    if arch.name not in PACKAGES:
+        raise UsageError(f"Debian's own kernel is run on {', '.join(PACKAGES)} only, not on {arch.name}",
+                         "leave --against distribution away")
+
+
+def unpacked(arch: Arch, cache: Cache) -> Path:
+    """Return a folder with kernel, config, modules.tar and the drivers of Debian's package."""
+    archive = rootfs.unpacked(arch.debian, cache, [PACKAGES[arch.name]], f"distribution-{arch.name}.log")
+
+    def make(entry: Path) -> None:
+        with tarfile.open(archive) as packed, tarfile.open(entry / MODULES, "w") as modules:
+            for member in packed:
+                stream = packed.extractfile(member) if member.isreg() else None
+                found = re.search(r"(?:^|/)(?:boot/(vmlinuz|config)-|(lib/modules/.*))", member.name)
+                if stream is None or found is None:
+                    continue
+                content = stream.read()
+                if found[1]:
+                    (entry / found[1]).write_bytes(content)
+                    continue
+                name = member.name.rpartition("/")[2].removesuffix(".xz")
+                if name in DRIVERS:
+                    (entry / name).write_bytes(lzma.decompress(content))
+                one = tarfile.TarInfo(found[2])
+                one.size, one.mode = len(content), 0o644
+                modules.addfile(one, io.BytesIO(content))
+        missing = [name for name in (KERNEL, CONFIG, *DRIVERS) if not (entry / name).exists()]
+        if missing:
+            raise MissingError(f"{PACKAGES[arch.name]} has no {', '.join(missing)}", "Debian has changed its package")
+
+    return cache.get("distribution", key_of(noted_hash(archive), recipe(Path(__file__))), make)
+
+
+def first_files(arch: Arch, cache: Cache, made: Path) -> Path:
+    """Return the root file system in memory that goes on to the disk."""
+    drivers = {name: (made / name).read_bytes() for name in DRIVERS}
+    return initramfs.archive(arch, cache, rootfs.Spec(), {"init": INIT, **drivers}, {})
+
+
+def release(made: Path) -> str:
+    """Return what the kernel calls itself, such as 6.12.57+deb13-cloud-amd64."""
+    with tarfile.open(made / MODULES) as modules:
+        first = modules.next()
+    return first.name.split("/")[2] if first else ""
