@@ -174,8 +174,9 @@ class Cache:
                                       "set XDG_CACHE_HOME to a folder you may write to") from error
         if say is not None:
             self.check_version()
-        ownership.sweep(self.root, f"*/{MAKING}*")
         ownership.sweep(self.root, f"{TREE}*")
+        for kind in self.root.iterdir():
+            ownership.sweep(kind, f"{MAKING}*")
 
     def check_version(self) -> None:
         """Note this version in the cache; tell of an older one, whose entries are made anew under other keys."""

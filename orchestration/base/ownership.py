@@ -117,8 +117,12 @@ class OwnFolder:
 
 
 def sweep(parent: Path, pattern: str) -> None:
-    """Remove the folders that fit pattern, are this user's, and have no owner any more."""
-    for path in parent.glob(pattern):
+    """Remove the folders of parent that fit pattern, are this user's, and have no owner any more."""
+    found: list[Path] = []
+    # Another process may remove parent meanwhile.
+    with suppress(FileNotFoundError, NotADirectoryError):
+        found = list(parent.glob(pattern))
+    for path in found:
         with suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,6 +118,23 @@ def test_a_folder_with_an_owner_is_not_swept(tmp_path: Path) -> None:
         ownership.sweep(tmp_path, "x-*")
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted([mine.name, "x-link", "y-other"])
     assert not mine.exists()
+
+
+def test_a_folder_that_another_process_removes_meanwhile_is_no_error(tmp_path: Path,
+                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another's temporary folder in the cache, between our look at the cache and our look at the folder."""
+    (tmp_path / "linux" / f"{MAKING}dead").mkdir(parents=True)
+    (tmp_path / "going").mkdir()
+    scandir = os.scandir
+
+    def scan(path: Any) -> Any:
+        if not isinstance(path, int) and Path(path).name == "going":
+            Path(path).rmdir()
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    Cache(tmp_path)
+    assert not list((tmp_path / "linux").iterdir())
 
 
 def test_what_ended_by_itself_is_no_longer_unfinished(tmp_path: Path) -> None:
