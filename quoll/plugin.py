@@ -78,12 +78,16 @@ def architectures(config: pytest.Config) -> list[str]:
 
 
 def marked(item: pytest.Item | pytest.Function) -> dict[str, Any]:
-    """Return the fields of a test's marks; the nearest one wins."""
+    """Return the fields of a test's marks; the nearest one wins, that of a class over those of its base classes."""
     fields: dict[str, Any] = {}
-    for mark in reversed(list(item.iter_markers("guest"))):
-        if mark.args:
-            pytest.fail(f'{item.nodeid}: the mark guest takes fields by name, such as rootfs="debian"', pytrace=False)
-        fields |= mark.kwargs
+    for node in item.listchain():
+        marks = [mark for mark in node.own_markers if mark.name == "guest"]
+        # pytest has the marks of base classes before a class' own, and a function's nearest decorator first.
+        for mark in marks if isinstance(node, pytest.Class) else reversed(marks):
+            if mark.args:
+                pytest.fail(f'{item.nodeid}: the mark guest takes fields by name, such as rootfs="debian"',
+                            pytrace=False)
+            fields |= mark.kwargs
     return fields
 
 

@@ -74,6 +74,11 @@ class TestDebian:
     def test_modules_load(self, guest: Guest) -> None:
         assert guest.run("modprobe overlay && grep -q overlay /proc/filesystems").returncode == 0
 
+    def test_the_kernel_has_nothing_to_complain_of(self, guest: Guest) -> None:
+        """But for an interrupt that took long, which is the host's load."""
+        lines = guest.run("dmesg -l emerg,alert,crit,err,warn").stdout.splitlines()
+        assert [line for line in lines if "hrtimer: interrupt took" not in line] == []
+
     def test_the_console_logs_in(self, guest: Guest) -> None:
         guest.console.expect(r"\[press ENTER to login\]", 60)
         guest.console.send("\n")

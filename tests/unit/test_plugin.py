@@ -108,6 +108,21 @@ def test_each_architecture_and_the_nearest_mark(run: pytest.Pytester) -> None:
     done.stdout.fnmatch_lines(["*test_all[[]x86_64[]] PASSED*", "*test_all[[]riscv64[]] PASSED*"])
 
 
+def test_a_class_has_the_marks_of_its_base_and_its_own_win(run: pytest.Pytester) -> None:
+    done = result(run, """
+        import pytest
+        @pytest.mark.guest(arch="x86_64", append="base", name="base")
+        class TestBase:
+            def test_one(self, guest): assert guest.description.append in ("base", "own")
+        @pytest.mark.guest(arch=("aarch64", "riscv64"), append="own")
+        class TestElsewhere(TestBase):
+            def test_own(self, guest): assert (guest.description.append, guest.description.name) == ("own", "base")
+    """, "--quoll-arch=riscv64")
+    done.assert_outcomes(passed=3)
+    done.stdout.fnmatch_lines([f"*{name}* PASSED*" for name in (
+        "TestBase::test_one[[]x86_64[]]", "TestElsewhere::test_one[[]riscv64[]]", "TestElsewhere::test_own")])
+
+
 def test_an_architecture_that_was_not_asked_for_is_skipped(run: pytest.Pytester) -> None:
     result(run, """
         import pytest
