@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Compilers with their runtimes, perf and bpftrace work in Debian's guest.
+
+Every night, because the set of packages makes an image of its own.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from quoll import Guest
+
+PACKAGES = ("bpftrace", "default-jdk-headless", "gcc", "golang-go", "libc6-dev", "linux-perf", "rustc")
+C = """
+#include <pthread.h>
+#include <stdio.h>
+static long part[4];
+static void *sum(void *n) { for (long i = (long)n; i < 100000; i += 4) part[(long)n] += i; return 0; }
+int main(void)
+{
+    pthread_t threads[4];
+    for (long n = 0; n < 4; n++) pthread_create(&threads[n], 0, sum, (void *)n);
+    for (int n = 0; n < 4; n++) pthread_join(threads[n], 0);
+    printf("%ld\\n", part[0] + part[1] + part[2] + part[3]);
+}
+"""
+# Threads, objects for the garbage collector, a lambda, an exception, a child process.
+JAVA = """
+import java.util.*;
+import java.util.concurrent.*;
+public class Main {
+    public static void main(String[] words) throws Exception {
+        ExecutorService pool = Executors.newFixedThreadPool(4);
+        List<Future<Long>> parts = new ArrayList<>();
+        for (int n = 0; n < 4; n++) {
+            final int first = n;
+            parts.add(pool.submit(() -> {
+                long sum = 0;
+                for (long i = first; i < 100000; i += 4)
+                    sum += new ArrayList<>(List.of(i)).get(0);
+                return sum;
+            }));
+        }
+        long sum = 0;
+        for (Future<Long> part : parts)
+            sum += part.get();
+        pool.shutdown();
+        System.out.println(sum);
+        try {
+            ((Object) null).hashCode();
+        } catch (NullPointerException error) {
+            System.out.println("caught");
+        }
+        Process child = new ProcessBuilder("echo", "child").inheritIO().start();
+        System.exit(child.waitFor() + 3);
+    }
+}
+"""
+GO = """
+package main
+import ("fmt"; "os"; "sync")
+func main() {
+    parts := make(chan int)
+    var group sync.WaitGroup
+    for n := range 4 {
+        group.Add(1)
+        go func() {
+            defer group.Done()
+            sum := 0
+            for i := n; i < 100000; i += 4 { sum += len(make([]byte, 64)) / 64 * i }
+            parts <- sum
+        }()
+    }
+    go func() { group.Wait(); close(parts) }()
+    sum := 0
+    for part := range parts { sum += part }
+    fmt.Println(sum)
+    func() {
+        defer func() { fmt.Println(recover() != nil) }()
+        var none *int
+        *none = 1
+    }()
+    os.Exit(3)
+}
+"""
+RUST = """
+use std::{fs, panic, sync::mpsc, thread};
+fn main() {
+    let (send, receive) = mpsc::channel();
+    for n in 0..4u64 {
+        let send = send.clone();
+        thread::spawn(move || send.send((n..100000).step_by(4).map(|i| *Box::new(i)).sum::<u64>()).unwrap());
+    }
+    drop(send);
+    println!("{}", receive.iter().sum::<u64>());
+    println!("{}", panic::catch_unwind(|| fs::read("/none").unwrap()).is_err());
+    std::process::exit(3);
+}
+"""
+PROBED = """
+__attribute__((noinline)) int square(int n) { return n * n; }
+int main(void)
+{
+    int sum = 0;
+
+    for (int n = 1; n <= 10; n++)
+        sum += square(n);
+    return sum != 385;
+}
+"""
+# Of the numbers below 100,000.
+SUM = "4999950000"
+
+
+def build(guest: Guest, name: str, source: str, command: str) -> None:
+    """Write a program's source into a folder of its own in the guest and compile it."""
+    place = f"/var/tmp/{name}"
+    guest.run(["mkdir", "-p", place], check=True)
+    guest.run(f"cat > {place}/{name}", input=source, check=True)
+    guest.run(command, cwd=place, check=True, timeout=900)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@pytest.mark.guest(rootfs="debian", arch="x86_64", memory="2G", include=PACKAGES)
+class TestToolchains:
+    """Each compiles a program with threads in the guest, which runs there."""
+
+    def test_c(self, guest: Guest) -> None:
+        build(guest, "main.c", C, "gcc -O2 -pthread -o main main.c")
+        assert guest.run("/var/tmp/main.c/main", check=True).text == SUM
+
+    def test_java(self, guest: Guest) -> None:
+        build(guest, "Main.java", JAVA, "javac Main.java")
+        done = guest.run("java -Xmx64m -cp /var/tmp/Main.java Main", timeout=600)
+        assert (done.returncode, done.stdout.split()) == (3, [SUM, "caught", "child"]), done.stderr
+
+    def test_go(self, guest: Guest) -> None:
+        build(guest, "main.go", GO, "HOME=/root go build -o main main.go")
+        done = guest.run("/var/tmp/main.go/main", timeout=600)
+        assert (done.returncode, done.stdout.split()) == (3, [SUM, "true"]), done.stderr
+
+    def test_rust(self, guest: Guest) -> None:
+        build(guest, "main.rs", RUST, "rustc -O main.rs")
+        done = guest.run("/var/tmp/main.rs/main", timeout=600)
+        assert (done.returncode, done.stdout.split()) == (3, [SUM, "true"]), done.stderr
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@pytest.mark.guest(rootfs="debian", arch="x86_64", memory="2G", include=PACKAGES)
+class TestObservers:
+    """What shows where a program spends its time, by the full kernel's events and probes."""
+
+    def test_perf_stat_counts_a_program(self, guest: Guest) -> None:
+        done = guest.run("perf stat -x , -e task-clock,context-switches,page-faults,minor-faults "
+                         "sh -c 'i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done; sleep 0.1'", timeout=300)
+        assert done.returncode == 0, done.stderr
+        rows = [line.split(",") for line in done.stderr.splitlines()]
+        counts = {row[2].split(":")[0]: float(row[0]) for row in rows if len(row) > 2}
+        assert counts["task-clock"] > 0
+        assert counts["context-switches"] >= 1
+        assert 0 < counts["minor-faults"] <= counts["page-faults"]
+
+    def test_perf_record_finds_the_program_that_computes(self, guest: Guest) -> None:
+        done = guest.run("cd /var/tmp; perf record -q -e cpu-clock -F 200 -o data sh -c "
+                         "'i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done' && "
+                         "perf report -q -i data --sort comm --stdio", timeout=300)
+        assert done.returncode == 0, done.stderr
+        share = re.search(r"([\d.]+)%\s+sh\b", done.stdout)
+        assert share is not None and float(share[1]) > 50, done.stdout
+
+    def test_bpftrace_reads_arguments_at_probes_of_the_kernel(self, guest: Guest) -> None:
+        """At a function's entry and at its return."""
+        done = guest.run("""bpftrace -e 'kprobe:vfs_read /comm == "dd"/ { @asked = max(arg2); }
+            kretprobe:vfs_read /comm == "dd"/ { @got = max(retval); }' \\
+            -c '/bin/dd if=/dev/zero of=/dev/null bs=12345 count=3'""", timeout=300)
+        assert "@asked: 12345" in done.stdout, done.stdout + done.stderr
+        assert "@got: 12345" in done.stdout, done.stdout + done.stderr
+
+    def test_bpftrace_reads_arguments_at_a_probe_of_a_program(self, guest: Guest) -> None:
+        build(guest, "probed.c", PROBED, "gcc -O1 -g0 -o probed probed.c")
+        place = "/var/tmp/probed.c/probed"
+        done = guest.run(f"""bpftrace -e 'uprobe:{place}:square {{ @sum = sum(arg0); @calls = count(); }}
+            uretprobe:{place}:square {{ @squares = sum(retval); }}' -c {place}""", timeout=300)
+        for text in ("@calls: 10", "@sum: 55", "@squares: 385"):
+            assert text in done.stdout, done.stdout + done.stderr
+
+    def test_the_kernel_has_nothing_to_complain_of(self, guest: Guest) -> None:
+        """Last: all of the above have probed its text."""
+        assert guest.run("dmesg -l emerg,alert,crit,err,warn | grep -E 'WARNING|BUG|Oops|Call Trace'").text == ""
