@@ -102,7 +102,7 @@ def libraries(arch: Arch, cache: Cache, root: Path, log: Path) -> None:
     archive = rootfs.packages(arch, cache, rootfs.Spec(extra=LIBRARIES))
     root.mkdir()
     tools.run(["tar", "-C", str(root), "--no-same-owner", "--wildcards", "-xf", str(archive), "./usr/include",
-               "./usr/lib", "./usr/lib64*"], log, "unpacking libraries", UNPACK_LIMIT)
+               "./usr/lib*"], log, "unpacking libraries", UNPACK_LIMIT)
     for old, target in rootfs.MERGED.items():
         if (root / target).exists():
             (root / old).symlink_to(target)

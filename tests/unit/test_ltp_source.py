@@ -99,6 +99,16 @@ def test_links_among_the_libraries_stay_inside(source: Path, tmp_path: Path) -> 
     assert (root / "lib64/ld.so").exists()
 
 
+def test_an_architecture_may_have_one_folder_of_libraries(source: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "packages.tar", "w") as archive:
+        for name in ("./usr/include/acl.h", "./usr/lib/riscv64-linux-gnu/libacl.so.1"):
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+    root = tmp_path / "root"
+    ltpsource.libraries(arches.find("riscv64"), Cache(tmp_path / "cache"), root, tmp_path / "log")
+    assert (root / "lib/riscv64-linux-gnu/libacl.so.1").exists()
+    assert not (root / "lib64").exists()
+
+
 def test_a_source_without_a_program_is_a_failure(source: Path, tmp_path: Path) -> None:
     (source / "testcases/kernel/syscalls/fork01.c").write_text("#error\n")
     with pytest.raises(BuildError, match="no test of LTP was built"):
