@@ -51,7 +51,7 @@ TEST(bench_overhead)
 TEST(bench_null_calls)
 {
 	notification = obj_new(L4_TYPE_NOTIFICATION, 0);
-	MEASURE("null-syscall", l4_syscall(L4_SYS_VCPU_FLUSH + 1, 0, 0, &(struct l4_msg){ 0 }));
+	MEASURE("null-syscall", l4_syscall(L4_SYS_VCPU_ENTRIES + 1, 0, 0, &(struct l4_msg){ 0 }));
 	MEASURE("null-invoke", l4_invoke(notification, 0, 0, 0, 0, 0, 0, 0, NULL));
 	MEASURE("yield-alone", l4_yield());
 	MEASURE("signal-nobody", l4_signal(notification));
@@ -331,7 +331,7 @@ TEST(bench_map)
 
 static void prepare_syscall(void) { user_call(PROGRAM(load), CODE_VADDR, 0); }
 
-GUEST_TEST(bench_vcpu_syscall)
+GUEST_TEST_LOW(bench_vcpu_syscall)
 {
 	for (int warm = 0; warm < 3; warm++) {
 		prepare_syscall();
@@ -343,7 +343,7 @@ GUEST_TEST(bench_vcpu_syscall)
 
 		prepare_syscall();
 		start = arch_cycles();
-		arch_vcpu_enter((struct l4_vcpu_page *)vcpu, guest.space[0]);
+		arch_vcpu_enter((struct l4_vcpu_page *)L4_GUEST_VCPU_VADDR, guest.space[0]);
 		samples[i] = arch_cycles() - start;
 	}
 	report("vcpu-enter-syscall-exit");
@@ -352,7 +352,7 @@ GUEST_TEST(bench_vcpu_syscall)
 
 		user_call(PROGRAM(trap), 0, 0);
 		start = arch_cycles();
-		arch_vcpu_enter((struct l4_vcpu_page *)vcpu, guest.space[0]);
+		arch_vcpu_enter((struct l4_vcpu_page *)L4_GUEST_VCPU_VADDR, guest.space[0]);
 		samples[i] = arch_cycles() - start;
 	}
 	report("vcpu-enter-exception-exit");
@@ -361,7 +361,7 @@ GUEST_TEST(bench_vcpu_syscall)
 
 		user_call(PROGRAM(load), NO_VADDR, 0);
 		start = arch_cycles();
-		arch_vcpu_enter((struct l4_vcpu_page *)vcpu, guest.space[0]);
+		arch_vcpu_enter((struct l4_vcpu_page *)L4_GUEST_VCPU_VADDR, guest.space[0]);
 		samples[i] = arch_cycles() - start;
 	}
 	report("vcpu-enter-fault-exit");
@@ -369,13 +369,13 @@ GUEST_TEST(bench_vcpu_syscall)
 	for (u64 i = 0; i < SAMPLES; i++) {
 		u64 start = arch_cycles();
 
-		arch_vcpu_enter((struct l4_vcpu_page *)vcpu, guest.space[0]);
+		arch_vcpu_enter((struct l4_vcpu_page *)L4_GUEST_VCPU_VADDR, guest.space[0]);
 		samples[i] = arch_cycles() - start;
 	}
 	report("vcpu-enter-pending-event");
 }
 
-GUEST_TEST(bench_vcpu_fill)
+GUEST_TEST_LOW(bench_vcpu_fill)
 {
 	u64 page = page_new();
 
@@ -386,7 +386,7 @@ GUEST_TEST(bench_vcpu_fill)
 
 		user_call(PROGRAM(store), DATA_VADDR + i * L4_PAGE_SIZE, 1);
 		start = arch_cycles();
-		arch_vcpu_enter((struct l4_vcpu_page *)vcpu, guest.space[0]);
+		arch_vcpu_enter((struct l4_vcpu_page *)L4_GUEST_VCPU_VADDR, guest.space[0]);
 		samples[i] = arch_cycles() - start;
 	}
 	report("vcpu-enter-fill-write-exit");
@@ -402,7 +402,7 @@ GUEST_TEST(bench_vcpu_fill)
 	report("vcpu-flush-one");
 }
 
-GUEST_TEST(bench_vcpu_upcall)
+GUEST_TEST_LOW(bench_vcpu_upcall)
 {
 	vcpu->irq_enabled = 1;
 	MEASURE("vcpu-fault-upcall-resume", arch_try_load(NO_VADDR, samples));

@@ -5,18 +5,26 @@
 struct guest guest;
 struct upcall upcall;
 u64 user_root;
+volatile struct l4_vcpu_page *vcpu = (volatile struct l4_vcpu_page *)L4_GUEST_VCPU_VADDR;
+u64 guest_ram = L4_GUEST_RAM_VADDR, guest_own = NO_VADDR;
 
 static void (*guest_body)(struct helper *);
 static u64 heap;
 
 static void guest_main(struct helper *self)
 {
+	guest.helper = self;
+	if (fork_base) {
+		vcpu = (volatile struct l4_vcpu_page *)(fork_base + L4_GUEST_VCPU_VADDR);
+		guest_ram = ARCH_GUEST_RAM;
+		guest_own = ARCH_GUEST_OWN;
+	}
 	guest_init();
-	guest_body(self);
+	((void (*)(struct helper *))((u64)guest_body + fork_base))(self);
 }
 
 /* Makes all objects before the fork, because the fork copies `guest`, which has their slots. */
-void guest_make(void (*body)(struct helper *))
+void guest_make_at(void (*body)(struct helper *), enum guest_place where)
 {
 	u64 other = obj_new(L4_TYPE_VSPACE, L4_VSPACE_MIN_BITS);
 
@@ -33,18 +41,23 @@ void guest_make(void (*body)(struct helper *))
 	guest.unconfigured = obj_new(L4_TYPE_GUESTSPACE, 0);
 	for (int i = 0; i < GUEST_TEST_SPACES; i++)
 		guest.space[i] = obj_new(L4_TYPE_GUESTSPACE, 0);
+	fork_base = where == GUEST_LOW ? 0 : ARCH_GUEST_BASE;
+	fork_mode = where == GUEST_ABOVE ? L4_GUEST_ABOVE : L4_GUEST_BESIDE;
 	guest.helper = helper_fork(guest_main, 0, 100);
 
 	u64 vspace = guest.helper->vspace;
 
-	MUST(INV(vspace, L4_VSPACE_MAP, guest.mapped, L4_GUEST_RAM_VADDR, L4_RIGHT_ALL));
+	MUST(INV(vspace, L4_VSPACE_MAP, guest.mapped, fork_base ? ARCH_GUEST_RAM : L4_GUEST_RAM_VADDR, L4_RIGHT_ALL));
 	MUST(INV(vspace, L4_VSPACE_ATTACH, guest.attached, 0));
 	for (int i = 0; i < GUEST_TEST_SPACES; i++)
 		MUST(INV(guest.space[i], L4_GUESTSPACE_CONFIGURE, vspace));
 	MUST(INV(guest.foreign, L4_GUESTSPACE_CONFIGURE, other));
-	MUST(INV(guest.helper->thread, L4_THREAD_BIND_VCPU, guest.vcpu, L4_GUEST_VCPU_VADDR));
+	MUST(INV(guest.helper->thread, L4_THREAD_BIND_VCPU, guest.vcpu, fork_base + L4_GUEST_VCPU_VADDR));
 	MUST(INV(guest.helper->thread, L4_THREAD_BIND_NOTIFICATION, guest.event));
+	fork_base = 0;
 }
+
+void guest_make(void (*body)(struct helper *)) { guest_make_at(body, GUEST_LOW); }
 
 /* Called by arch_upcall_entry with events disabled. */
 void guest_upcall(void);
@@ -74,6 +87,8 @@ void guest_upcall(void)
 void guest_init(void)
 {
 	heap = HEAP_GPA;
+	if (vcpu->mode == L4_GUEST_ABOVE)
+		arch_guest_start();
 	vcpu->kernel_entry = (u64)arch_upcall_entry;
 	vcpu->kernel_root = ALL_ONES;
 	vcpu->frame_gpa = FRAME_END_GPA - sizeof(struct l4_frame);

@@ -43,24 +43,42 @@ struct upcall {
 
 extern struct guest guest;
 extern struct upcall upcall;
-static volatile struct l4_vcpu_page *const vcpu = (volatile struct l4_vcpu_page *)L4_GUEST_VCPU_VADDR;
-#define guest_frame ((struct l4_frame *)(L4_GUEST_RAM_VADDR + FRAME_END_GPA - sizeof(struct l4_frame)))
+extern volatile struct l4_vcpu_page *vcpu;
+extern u64 guest_ram, guest_own; /* addresses of guest RAM, and of what only the guest's own table maps */
+#define guest_frame ((struct l4_frame *)(guest_ram + FRAME_END_GPA - sizeof(struct l4_frame)))
 
+/* Where the guest kernel is: at addresses as its user mode has; in the upper half, beside it; there, above it. */
+enum guest_place { GUEST_LOW, GUEST_HIGH, GUEST_ABOVE };
+
+#define GUEST_TEST_AT(id, name, where)           \
+	TEST(name)                               \
+	{                                        \
+		guest_make_at(id##_body, where); \
+		helper_start(guest.helper);      \
+		helper_join(guest.helper);       \
+	}
+#if ARCH_GUEST_BASE
+#define GUEST_TEST_HIGH(id) GUEST_TEST_AT(id, id##_high, GUEST_HIGH)
+#else
+#define GUEST_TEST_HIGH(id)
+#endif
+/* The body runs in a guest kernel in each place that this CPU has; and one that does so only in the first. */
 #define GUEST_TEST(id)                              \
 	static void id##_body(struct helper *self); \
-	TEST(id)                                    \
-	{                                           \
-		guest_make(id##_body);              \
-		helper_start(guest.helper);         \
-		helper_join(guest.helper);          \
-	}                                           \
+	GUEST_TEST_AT(id, id, GUEST_LOW)            \
+	GUEST_TEST_HIGH(id)                         \
+	static void id##_body(struct helper *self)
+#define GUEST_TEST_LOW(id)                          \
+	static void id##_body(struct helper *self); \
+	GUEST_TEST_AT(id, id, GUEST_LOW)            \
 	static void id##_body(struct helper *self)
 
 /* Called by a test in the root pager's place. */
 void guest_make(void (*body)(struct helper *));
+void guest_make_at(void (*body)(struct helper *), enum guest_place where);
 
 /* Called in the guest. */
-static inline void *gp(u64 gpa) { return (void *)(L4_GUEST_RAM_VADDR + gpa); }
+static inline void *gp(u64 gpa) { return (void *)(guest_ram + gpa); }
 void guest_init(void); /* sets the kernel entry, loads the programs, maps them in all spaces */
 extern u64 user_root;  /* that table */
 u64 page_new(void);    /* gpa of a zero page */

@@ -9,6 +9,9 @@
 #ifndef HARNESS_H
 #define HARNESS_H
 
+/* All of it is in this program, so that addresses of functions are relative to the instruction as well. */
+#pragma GCC visibility push(hidden)
+
 #include <abi_boot.h>
 #include <l4/invoke.h>
 #include <base/lib.h>
@@ -104,6 +107,8 @@ struct helper {
 };
 
 extern u64 fork_bits; /* log2 of the size of a fork's VSpace; 18 when a test starts */
+/* What is added to the addresses of a fork, and its guest mode if that is not 0; 0 when a test starts. */
+extern u64 fork_base, fork_mode;
 u64 vspace_fork(void);
 struct helper *helper_make(void (*run)(struct helper *), u64 arg, u64 priority);
 struct helper *helper_fork(void (*run)(struct helper *), u64 arg, u64 priority);

@@ -5,7 +5,7 @@
 #define IMAGE_VADDR 0x400000UL /* where this program is linked; it fits into one large page */
 
 u64 parent_endpoint;
-u64 fork_bits;
+u64 fork_bits, fork_base, fork_mode;
 static u64 silent_endpoint; /* an Endpoint to which nobody sends; helpers that are done wait there */
 static u64 fault_reply;
 static struct helper helpers[HELPERS];
@@ -18,6 +18,7 @@ void helper_reset(void)
 {
 	helper_count = 0;
 	fork_bits = 18;
+	fork_base = 0;
 	parent_endpoint = obj_new(L4_TYPE_ENDPOINT, 0);
 	silent_endpoint = obj_new(L4_TYPE_ENDPOINT, 0);
 	fault_reply = obj_new(L4_TYPE_REPLY, 0);
@@ -34,18 +35,23 @@ u64 vspace_fork(void)
 	EQ(frame_map(frame, COPY_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE), L4_ERR_OK);
 	memcpy((void *)COPY_VADDR, (void *)IMAGE_VADDR, (u64)_end - IMAGE_VADDR);
 	MUST(INV(frame, L4_FRAME_UNMAP));
-	MUST(INV(vspace, L4_VSPACE_MAP, child, IMAGE_VADDR, L4_RIGHT_ALL));
+	if (fork_base)
+		MUST(INV(vspace, L4_VSPACE_GUEST, fork_mode));
+	MUST(INV(vspace, L4_VSPACE_MAP, child, fork_base + IMAGE_VADDR, L4_RIGHT_ALL));
 	/* The shared page's Frame is the first object that run_body makes after the helpers' three. */
 	MUST(INV(L4_ROOT_SLOT_CNODE, L4_CNODE_COPY, page, L4_ROOT_SLOT_CNODE, fault_reply + 1,
 	         L4_RIGHT_READ | L4_RIGHT_WRITE));
-	MUST(INV(vspace, L4_VSPACE_MAP, page, SHARED_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE));
+	MUST(INV(vspace, L4_VSPACE_MAP, page, fork_base + SHARED_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE));
 	return vspace;
 }
 
 void helper_entry(struct helper *self)
 {
-	if (self->forked)
+	if (self->forked) {
 		failures = 0;
+		shared = (volatile u64 *)((u64)shared + fork_base);
+		self->run = (void (*)(struct helper *))((u64)self->run + fork_base);
+	}
 	self->run(self);
 	helper_exit(self);
 }
@@ -65,7 +71,7 @@ void helper_exit(struct helper *self)
 struct helper *helper_make_in(u64 vspace, u64 utcb, void (*run)(struct helper *), u64 arg, u64 priority)
 {
 	struct helper *h = &helpers[helper_count];
-	u64 fault;
+	u64 fault, base = vspace != L4_ROOT_SLOT_VSPACE ? fork_base : 0;
 
 	CHECK(helper_count < HELPERS);
 	*h = (struct helper){ .index = helper_count++, .run = run, .arg = { arg }, .vspace = vspace };
@@ -76,7 +82,8 @@ struct helper *helper_make_in(u64 vspace, u64 utcb, void (*run)(struct helper *)
 	fault = cap_mint(parent_endpoint, L4_RIGHT_WRITE | L4_RIGHT_GRANT, h->index + 1);
 	MUST(INV(h->thread, L4_THREAD_CONFIGURE, L4_ROOT_SLOT_CNODE, vspace, utcb, fault));
 	MUST(INV(h->thread, L4_THREAD_SET_SCHED, h->sched, priority, priority));
-	arch_frame_call((struct l4_frame *)&root_utcb->mr[L4_FRAME_MR], helper_entry, (u64)h, helper_stack(h));
+	arch_frame_call((struct l4_frame *)&root_utcb->mr[L4_FRAME_MR], (char *)helper_entry + base, (u64)h + base,
+	                helper_stack(h) + base);
 	MUST(INV(h->thread, L4_THREAD_WRITE_REGS));
 	return h;
 }
@@ -93,7 +100,7 @@ struct helper *helper_fork(void (*run)(struct helper *), u64 arg, u64 priority)
 	u64 next = helper_count + 1;
 
 	*h = (struct helper){ .index = helper_count, .run = run, .arg = { arg }, .forked = 1 };
-	h->utcb = (struct l4_utcb *)(UTCB_VADDR + helper_count * L4_PAGE_SIZE);
+	h->utcb = (struct l4_utcb *)(fork_base + UTCB_VADDR + helper_count * L4_PAGE_SIZE);
 	helper_make_in(vspace_fork(), (u64)h->utcb, run, arg, priority);
 	helper_count = next;
 	return h;

@@ -328,11 +328,11 @@ static void detaches_data(struct helper *self)
 
 	table_map(user_root, DATA_VADDR, data, LEAF_RW);
 	vcpu->kernel_root = page_new();
-	table_map(vcpu->kernel_root, NO_VADDR, data, LEAF_KERNEL);
+	table_map(vcpu->kernel_root, guest_own, data, LEAF_KERNEL);
 	CHECK(user_store(S0, DATA_VADDR, 7));
 	CHECK(user_load(S0, DATA_VADDR, &value));
 	EQ(value, 7);
-	EQ(arch_try_load(NO_VADDR, &value), 0);
+	EQ(arch_try_load(guest_own, &value), 0);
 	EQ(value, 7);
 	/* a register frame that crosses the border of two regions is refused */
 	vcpu->frame_gpa = GUEST_RAM - 16 * ((sizeof(struct l4_frame) / 32)) - 8;
@@ -341,7 +341,7 @@ static void detaches_data(struct helper *self)
 	vcpu->frame_gpa = FRAME_END_GPA - sizeof(struct l4_frame);
 	ERR(INV(shared[1], L4_FRAME_UNMAP), OK);
 	CHECK(!user_load(S0, DATA_VADDR, &value));
-	EQ(arch_try_load(NO_VADDR, &value), 1);
+	EQ(arch_try_load(guest_own, &value), 1);
 	CHECK(user_load(S0, CODE_VADDR, &value));
 }
 

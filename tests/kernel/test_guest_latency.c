@@ -113,7 +113,7 @@ static void fill_own(u64 root, u64 tables)
 	u64 value;
 
 	for (u64 i = 0; i < tables; i++) {
-		u64 vaddr = NO_VADDR + i * LARGE;
+		u64 vaddr = guest_own + i * LARGE;
 
 		*table_entry(root, vaddr, 2) = shared[10] | L4_PTE_VALID;
 		if (!EQ(arch_try_load(vaddr, &value), 0) || !EQ(arch_try_load(vaddr + LAST, &value), 0))
@@ -133,8 +133,8 @@ static void own_flushes(struct helper *self)
 	ERR(SYS(L4_SYS_VCPU_FLUSH, 0, 0, 1, ALL_ONES), OK);
 	METER_CHECK("of-flushing-the-own-space");
 	((u64 *)gp(shared_table))[0] = 0;
-	EQ(arch_try_load(NO_VADDR, &value), 1);
-	EQ(arch_try_load(NO_VADDR + (TABLES - 1) * LARGE, &value), 1);
+	EQ(arch_try_load(guest_own, &value), 1);
+	EQ(arch_try_load(guest_own + (TABLES - 1) * LARGE, &value), 1);
 	((u64 *)gp(shared_table))[0] = target | LEAF_KERNEL;
 	fill_own(root, 2100);
 	METER_CHECK("of-evicting-own-tables");
@@ -156,7 +156,7 @@ static void is_detached(struct helper *self)
 	ERR(INV(shared[11], L4_FRAME_UNMAP), OK);
 	METER_CHECK("of-detaching-a-page");
 	CHECK(user_load(S0, DATA_VADDR, &value));
-	EQ(arch_try_load(NO_VADDR, &value), 0);
+	EQ(arch_try_load(guest_own, &value), 0);
 	shared[12] = 1;
 }
 
@@ -183,7 +183,7 @@ static u64 map_gib(void)
 {
 	u64 start = l4_counter();
 
-	ERR(INV(shared[12], L4_VSPACE_MAP, shared[11], NO_VADDR, L4_RIGHT_READ), OK);
+	ERR(INV(shared[12], L4_VSPACE_MAP, shared[11], guest_own, L4_RIGHT_READ), OK);
 	return (l4_counter() - start) * 1000000 / vcpu->counter_hz;
 }
 
@@ -246,8 +246,8 @@ static void too_little_is_left(struct helper *self)
 	*(u64 *)gp(gib) = table | L4_PTE_VALID;
 	vcpu->kernel_root = root;
 	for (u64 i = 0; i < 96 && last; i++) {
-		*table_entry(root, NO_VADDR + i * GIB, 2) = gib | L4_PTE_VALID;
-		if (arch_try_load(NO_VADDR + i * GIB, &value))
+		*table_entry(root, guest_own + i * GIB, 2) = gib | L4_PTE_VALID;
+		if (arch_try_load(guest_own + i * GIB, &value))
 			last = 0;
 		user_load(S0, CODE_VADDR, &value);
 	}

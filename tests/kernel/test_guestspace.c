@@ -337,8 +337,8 @@ static void exhaust_own_pool(struct helper *self)
 	set(page, 42);
 	vcpu->kernel_root = root;
 	for (u64 i = 0; i < 96; i++) {
-		*table_entry(root, NO_VADDR + i * 0x200000, 1) = table | L4_PTE_VALID;
-		if (!EQ(arch_try_load(NO_VADDR + i * 0x200000, &value), 0) || !EQ(value, 42))
+		*table_entry(root, guest_own + i * 0x200000, 1) = table | L4_PTE_VALID;
+		if (!EQ(arch_try_load(guest_own + i * 0x200000, &value), 0) || !EQ(value, 42))
 			return;
 	}
 	/* translations made by MAP are never evicted */

@@ -227,16 +227,16 @@ GUEST_TEST(vcpu_fault_upcall)
 	u64 value = 5;
 
 	vcpu->irq_enabled = 1;
-	EQ(arch_try_load(NO_VADDR + 0x10, &value), 1);
+	EQ(arch_try_load(guest_own + 0x10, &value), 1);
 	EQ(upcall.count, 1);
 	EQ(upcall.reason, L4_EXIT_FAULT);
-	EQ(upcall.address, NO_VADDR + 0x10);
+	EQ(upcall.address, guest_own + 0x10);
 	EQ(upcall.access, L4_RIGHT_READ);
 	EQ(upcall.present, 0);
 	EQ(upcall.irq, 1);
 	EQ(vcpu->irq_enabled, 1);
 	vcpu->irq_enabled = 0;
-	EQ(arch_try_store(NO_VADDR, 1), 1);
+	EQ(arch_try_store(guest_own, 1), 1);
 	EQ(upcall.access & L4_RIGHT_WRITE, L4_RIGHT_WRITE);
 	EQ(upcall.irq, 0);
 	EQ(vcpu->irq_enabled, 0);
@@ -261,42 +261,42 @@ GUEST_TEST(vcpu_kernel_table_fills_the_own_space)
 	vcpu->kernel_root = root;
 	*(u64 *)gp(page) = 99;
 	/* valid before the access: no upcall */
-	table_map(root, NO_VADDR, page, LEAF_KERNEL);
-	EQ(arch_try_load(NO_VADDR, &value), 0);
+	table_map(root, guest_own, page, LEAF_KERNEL);
+	EQ(arch_try_load(guest_own, &value), 0);
 	EQ(value, 99);
 	EQ(upcall.count, 0);
-	CHECK(*table_entry(root, NO_VADDR, 0) & L4_PTE_ACCESSED);
-	CHECK(!(*table_entry(root, NO_VADDR, 0) & L4_PTE_DIRTY));
-	EQ(arch_try_store(NO_VADDR, 100), 0);
-	CHECK(*table_entry(root, NO_VADDR, 0) & L4_PTE_DIRTY);
+	CHECK(*table_entry(root, guest_own, 0) & L4_PTE_ACCESSED);
+	CHECK(!(*table_entry(root, guest_own, 0) & L4_PTE_DIRTY));
+	EQ(arch_try_store(guest_own, 100), 0);
+	CHECK(*table_entry(root, guest_own, 0) & L4_PTE_DIRTY);
 	EQ(*(u64 *)gp(page), 100);
 	/* made valid by the upcall */
 	upcall.resolve = resolve_by_mapping;
-	EQ(arch_try_load(NO_VADDR + 0x5000, &value), 0);
+	EQ(arch_try_load(guest_own + 0x5000, &value), 0);
 	EQ(value, 100);
 	EQ(upcall.count, 1);
 	upcall.resolve = 0;
 	/* not valid any more */
-	*table_entry(root, NO_VADDR, 0) = 0;
-	ERR(SYS(L4_SYS_VCPU_FLUSH, 0, 0, NO_VADDR, NO_VADDR + L4_PAGE_SIZE), OK);
-	EQ(arch_try_load(NO_VADDR, &value), 1);
+	*table_entry(root, guest_own, 0) = 0;
+	ERR(SYS(L4_SYS_VCPU_FLUSH, 0, 0, guest_own, guest_own + L4_PAGE_SIZE), OK);
+	EQ(arch_try_load(guest_own, &value), 1);
 	/* a user leaf is not for the kernel, a table must lie in guest RAM, a leaf too */
-	table_map(root, NO_VADDR + 0x6000, page, LEAF_RW);
-	EQ(arch_try_load(NO_VADDR + 0x6000, &value), 1);
-	table_map(root, NO_VADDR + 0x7000, GUEST_RAM, LEAF_KERNEL);
-	EQ(arch_try_load(NO_VADDR + 0x7000, &value), 1);
-	*table_entry(root, NO_VADDR + 0x10000000, 2) = GUEST_RAM | L4_PTE_VALID;
-	EQ(arch_try_load(NO_VADDR + 0x40000000, &value), 1);
+	table_map(root, guest_own + 0x6000, page, LEAF_RW);
+	EQ(arch_try_load(guest_own + 0x6000, &value), 1);
+	table_map(root, guest_own + 0x7000, GUEST_RAM, LEAF_KERNEL);
+	EQ(arch_try_load(guest_own + 0x7000, &value), 1);
+	*table_entry(root, guest_own + 0x10000000, 2) = GUEST_RAM | L4_PTE_VALID;
+	EQ(arch_try_load(guest_own + 0x40000000, &value), 1);
 	vcpu->kernel_root = GUEST_RAM;
-	EQ(arch_try_load(NO_VADDR + 0x50000000, &value), 1);
+	EQ(arch_try_load(guest_own + 0x50000000, &value), 1);
 	/* a root that is not aligned, though what would be read of it is valid */
 	for (u64 i = 0; i < 511; i++)
 		((u64 *)gp(page))[i] = (*(u64 *)gp(root) & L4_PTE_ADDR_MASK) | L4_PTE_VALID;
 	vcpu->kernel_root = page;
-	EQ(arch_try_load(NO_VADDR + 0x5000, &value), 0);
-	ERR(SYS(L4_SYS_VCPU_FLUSH, 0, 0, NO_VADDR, NO_VADDR + 0x10000), OK);
+	EQ(arch_try_load(guest_own + 0x5000, &value), 0);
+	ERR(SYS(L4_SYS_VCPU_FLUSH, 0, 0, guest_own, guest_own + 0x10000), OK);
 	vcpu->kernel_root = page + 8;
-	EQ(arch_try_load(NO_VADDR + 0x5000, &value), 1);
+	EQ(arch_try_load(guest_own + 0x5000, &value), 1);
 }
 
 GUEST_TEST(vcpu_kernel_table_cannot_replace_mappings)
@@ -304,17 +304,17 @@ GUEST_TEST(vcpu_kernel_table_cannot_replace_mappings)
 	u64 value = 0, root = page_new(), page = page_new();
 
 	vcpu->kernel_root = root;
-	table_map(root, SHARED_VADDR, page, LEAF_KERNEL);
-	table_map(root, L4_GUEST_RAM_VADDR + GUEST_RAM, page, LEAF_KERNEL);
+	table_map(root, (u64)shared, page, LEAF_KERNEL);
+	table_map(root, guest_ram + GUEST_RAM, page, LEAF_KERNEL);
 	*(u64 *)gp(page) = 1;
 	shared[0] = 2;
-	EQ(arch_try_load(SHARED_VADDR, &value), 0);
+	EQ(arch_try_load((u64)shared, &value), 0);
 	EQ(value, 2);
-	ERR(SYS(L4_SYS_VCPU_FLUSH, 0, 0, SHARED_VADDR, SHARED_VADDR + L4_PAGE_SIZE), OK);
-	EQ(arch_try_load(SHARED_VADDR, &value), 0);
+	ERR(SYS(L4_SYS_VCPU_FLUSH, 0, 0, (u64)shared, (u64)shared + L4_PAGE_SIZE), OK);
+	EQ(arch_try_load((u64)shared, &value), 0);
 	EQ(value, 2);
 	ERR(SYS(L4_SYS_VCPU_FLUSH, 0, 0, 0, ALL_ONES), OK);
-	EQ(arch_try_load(SHARED_VADDR, &value), 0);
+	EQ(arch_try_load((u64)shared, &value), 0);
 	EQ(value, 2);
 }
 
@@ -409,7 +409,7 @@ GUEST_TEST(vcpu_enter_refuses_instruction_pointers_outside)
 static void without_entry(struct helper *self)
 {
 	vcpu->kernel_entry = 0;
-	*(volatile u64 *)NO_VADDR = 1;
+	*(volatile u64 *)guest_own = 1;
 }
 
 TEST(vcpu_fault_without_entry_goes_to_the_fault_endpoint)
@@ -429,7 +429,7 @@ static u64 bad_entry;
 static void with_bad_entry(struct helper *self)
 {
 	vcpu->kernel_entry = bad_entry;
-	*(volatile u64 *)NO_VADDR = 1;
+	*(volatile u64 *)guest_own = 1;
 }
 
 /* An upcall entry that cannot be executed is reported to the fault Endpoint. */

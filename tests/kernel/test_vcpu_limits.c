@@ -4,8 +4,8 @@
 
 static void with_unmapped_entry(struct helper *self)
 {
-	vcpu->kernel_entry = NO_VADDR + 0x1000;
-	*(volatile u64 *)NO_VADDR = 1;
+	vcpu->kernel_entry = guest_own + 0x1000;
+	*(volatile u64 *)guest_own = 1;
 }
 
 /* A fault in the upcall entry itself goes to the fault Endpoint: an upcall would fault again, for ever. */
@@ -32,7 +32,7 @@ GUEST_TEST(vcpu_faults_at_one_place_are_upcalls)
 
 	upcall.resolve = resolve_third;
 	for (int i = 0; i < 40; i++)
-		EQ(arch_try_load(NO_VADDR, &value), 1);
+		EQ(arch_try_load(guest_own, &value), 1);
 	upcall.resolve = 0;
 	CHECK(upcall.count >= 40);
 }

@@ -62,7 +62,7 @@ TEST(vspace_map_errors_change_nothing)
 	ERR(MAP(v, f, TEST_VADDR, L4_RIGHT_WRITE, 0), ARG);
 	ERR(MAP(v, f, TEST_VADDR, 16 | RW, 0), ARG);
 	ERR(MAP(v, f, TEST_VADDR, RW, 2), ARG);
-	ERR(INV(v, 3), OP);
+	ERR(INV(v, 4), OP);
 	ERR(INV(f, L4_FRAME_UNMAP), UNMAPPED);
 	EQ(INV(v, L4_VSPACE_INFO).m[0], INV(v, L4_VSPACE_INFO).m[1]);
 	ERR(MAP(v, f, TEST_VADDR, RW, 0), OK);

@@ -40,6 +40,11 @@ u64 arch_pa(const void *p)
 	return a >= KERNEL_VADDR ? a - KERNEL_VADDR + image_pa : a - KERNEL_DIRECT;
 }
 
+/* Mode beside needs nothing that other address spaces have not: a guest kernel has the addresses of user mode. */
+u32 arch_guest_modes(void) { return BIT(L4_GUEST_BESIDE); }
+error_t arch_vspace_guest(struct vspace *v, u32 mode) { return L4_ERR_OK; }
+void arch_space_join(u64 *table, u64 root, const struct vspace *v) {}
+
 /* ASID 0 is the empty root's. Tables that are neighbours in memory get different ASIDs. */
 u64 arch_root_init(u64 *table)
 {

@@ -89,6 +89,11 @@ void mmu_init(void)
 	protect();
 }
 
+/* Mode beside needs nothing that other address spaces have not: a guest kernel has the addresses of user mode. */
+u32 arch_guest_modes(void) { return BIT(L4_GUEST_BESIDE); }
+error_t arch_vspace_guest(struct vspace *v, u32 mode) { return L4_ERR_OK; }
+void arch_space_join(u64 *table, u64 root, const struct vspace *v) {}
+
 u64 arch_root_init(u64 *table)
 {
 	const u64 *from = arch_levels == 4 ? boot_sv48_root : boot_kernel_table;

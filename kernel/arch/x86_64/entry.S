@@ -95,7 +95,8 @@ arch_return_to_user:
 	jne return_iret
 	mov %rcx, %rax
 	shr $47, %rax
-	jnz return_bad_ip
+	jnz return_high_ip
+return_sysret:
 	mov %r11, %rax
 	and $~(FLAGS_USER | FLAGS_SET), %rax
 	jnz return_iret
@@ -128,7 +129,8 @@ return_iret:
 	mov L4_FRAME_OFF_ip(%rdi), %rcx
 	mov %rcx, %rax
 	shr $47, %rax
-	jnz return_bad_ip
+	jnz return_high_ip_iret
+return_iret_frame:
 	mov L4_FRAME_OFF_flags(%rdi), %rax
 	and $FLAGS_USER, %eax
 	or $FLAGS_SET, %eax
@@ -157,6 +159,18 @@ return_iret:
 	iretq
 	int3
 
+/* A guest kernel of mode beside may be in the upper half. Its user mode, and other threads, may not. */
+.macro HIGH_IP to
+	cmp $0x1ffff, %eax		/* ip >> 47 of a canonical address */
+	jne return_bad_ip
+	cmpb $ENTRY_GUEST_KERNEL, %gs:CPU_ENTRY
+	je \to
+.endm
+return_high_ip_iret:
+	HIGH_IP return_iret_frame
+	jmp return_bad_ip
+return_high_ip:
+	HIGH_IP return_sysret
 return_bad_ip:
 	mov %gs:CPU_STACK, %rsp
 	call x86_bad_ip
@@ -179,7 +193,8 @@ entry_guest_user:
 	mov L4_VCPU_PAGE_OFF_kernel_sp(%rax), %rsp
 	mov %rcx, %rdx
 	shr $47, %rdx
-	jnz guest_bad_entry
+	jnz guest_high_entry
+guest_enter:
 	xor %eax, %eax
 	xor %esi, %esi
 	xor %r8d, %r8d
@@ -191,7 +206,9 @@ entry_guest_user:
 	swapgs
 	sysretq
 	int3
-guest_bad_entry:
+guest_high_entry:
+	cmp $0x1ffff, %edx
+	je guest_enter
 	mov %gs:CPU_STACK, %rsp
 	call x86_guest_bad_entry
 	jmp arch_return_to_user

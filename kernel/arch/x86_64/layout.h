@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Where the kernel lives. All of it is in two entries of every root table; the lower half is the user's. */
+/*
+ * Where the kernel lives: in entry 256 of a root table, and in the last but one GiB, which is in entry 511. The lower
+ * half is the user's; what is left of the upper half may be a guest kernel's (arch/pte.h).
+ */
 #ifndef X86_LAYOUT_H
 #define X86_LAYOUT_H
 
 #define KERNEL_VADDR  0xffffffff80000000 /* physical address 0, first GiB: the kernel's image */
-#define KERNEL_WINDOW 0xffffffffc0000000 /* one page of a device's registers */
+#define KERNEL_WINDOW 0xffffffffbfe00000 /* one page of a device's registers, in the last large page of that GiB */
 #define KERNEL_DIRECT 0xffff800000000000 /* physical address 0, all RAM */
 #define KERNEL_PHYS   0x200000           /* where the image is loaded */
 

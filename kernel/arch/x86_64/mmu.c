@@ -6,10 +6,15 @@
  */
 #include <kernel/boot.h>
 #include <kernel/debug.h>
+#include <kernel/paging.h>
+#include <kernel/vspace.h>
 #include "x86.h"
 
 #define LARGE           BIT(L4_LARGE_PAGE_BITS)
 #define LOW_LARGE_PAGES 2048 /* boot_pd: 4 GiB */
+#define IMAGE_ENTRY     510  /* of the table that root[511] names */
+
+static u64 image_pd[TABLE_ENTRIES] __aligned(4096); /* the GiB of the kernel's image */
 
 void *arch_ptr(u64 pa) { return (void *)(pa + KERNEL_DIRECT); }
 
@@ -19,6 +24,29 @@ u64 arch_pa(const void *p)
 
 	return a >= KERNEL_VADDR ? a - KERNEL_VADDR : a - KERNEL_DIRECT;
 }
+
+u32 arch_guest_modes(void) { return BIT(L4_GUEST_BESIDE); }
+
+/* The root's entries of the guest's ranges get their tables now, so that its GuestSpaces' roots can have the same. */
+error_t arch_vspace_guest(struct vspace *v, u32 mode)
+{
+	u64 *table = NULL, at, end;
+
+	if (v->pool_free < ARCH_GUEST_RANGES)
+		return L4_ERR_MEMORY;
+	arch_root_destroy(v->root_reg);
+	for (u32 n = 0; n < ARCH_GUEST_RANGES; n++) {
+		arch_guest_range(n, &at, &end);
+		table = pool_take(v, NULL, at, ARCH_LEVELS - 2);
+		v->root[level_index(at, ARCH_LEVELS - 1)] = pte_table(arch_pa(table));
+	}
+	/* The last range shares its table with L4's image. Nothing in the table's descriptor tells of that entry. */
+	table[IMAGE_ENTRY] = boot_pdpt_kernel[IMAGE_ENTRY];
+	return L4_ERR_OK;
+}
+
+/* v NULL: it is nobody's again. */
+void arch_space_join(u64 *table, u64 root, const struct vspace *v) {}
 
 u64 arch_root_init(u64 *table)
 {
@@ -55,8 +83,7 @@ void arch_code_written(void *p, u64 size) {}
 /* After boot.S' mappings, when the image needs no more changes. The identity map cannot be executed any more. */
 void mmu_protect(void)
 {
-	static u64 image_pd[512] __aligned(4096), image_pt[512] __aligned(4096);
-	static u64 direct_pt[512] __aligned(4096);
+	static u64 image_pt[512] __aligned(4096), direct_pt[512] __aligned(4096);
 
 	for (u64 i = 0; i < 512; i++) {
 		u64 pa = KERNEL_PHYS + i * L4_PAGE_SIZE, vaddr = KERNEL_VADDR + pa;
@@ -70,7 +97,7 @@ void mmu_protect(void)
 	for (u64 i = 0; i < LOW_LARGE_PAGES; i++)
 		boot_pd[i] |= PTE_NX;
 	boot_pd[KERNEL_PHYS / LARGE] = arch_pa(direct_pt) | PTE_P | PTE_W;
-	boot_pdpt_kernel[510] = arch_pa(image_pd) | PTE_P | PTE_W;
+	boot_pdpt_kernel[IMAGE_ENTRY] = arch_pa(image_pd) | PTE_P | PTE_W;
 	write_cr3(arch_pa(boot_root));
 }
 
@@ -91,14 +118,13 @@ void mmu_map_direct(struct boot_machine *m, u64 start, u64 end, bool uncached)
 /* Accesses do not fault: without a device they read as ones. A Frame lies below the CPU's physical address limit. */
 bool arch_device_access(u64 pa, u64 width, bool store, u64 *value)
 {
-	static u64 pd[512] __aligned(4096), pt[512] __aligned(4096);
+	static u64 pt[512] __aligned(4096);
 	/* Accessed and dirty, so that the CPU does not change it. */
 	u64 entry = align_down(pa, L4_PAGE_SIZE) | PTE_P | PTE_W | PTE_A | PTE_D | PTE_NX | PTE_PCD | PTE_PWT;
 	void *at = (void *)(KERNEL_WINDOW + pa % L4_PAGE_SIZE);
 
 	if (pt[0] != entry) {
-		boot_pdpt_kernel[511] = arch_pa(pd) | PTE_P | PTE_W;
-		pd[0] = arch_pa(pt) | PTE_P | PTE_W;
+		image_pd[TABLE_ENTRIES - 1] = arch_pa(pt) | PTE_P | PTE_W;
 		pt[0] = entry;
 		arch_flush_page(KERNEL_WINDOW);
 	}

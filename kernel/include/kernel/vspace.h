@@ -9,6 +9,8 @@
 #define KERNEL_VSPACE_H
 
 #include <kernel/object.h>
+#include <kernel/paging.h>
+#include <arch/pte.h>
 
 #define VSPACE_VCPUS 64 /* most vCPUs of one VSpace, so that stopping all of them is bounded */
 
@@ -19,6 +21,7 @@ struct region {
 
 struct vspace {
 	struct object obj;
+	bool guest, above; /* a guest kernel's, by GUEST; of mode above */
 	u32 pool_pages, pool_free;
 	u64 *root;
 	u64 root_reg; /* as the CPU takes it: see arch_root_init() */
@@ -39,7 +42,32 @@ struct vspace {
 	u64 sweep_at;        /* how far the own tree has been cleared after a detach */
 };
 
-/* paging/map.c: Frames and the kernel's own pages (UTCB, vCPU page) in a VSpace's tree. */
+/*
+ * paging/map.c. Which addresses a VSpace may map: those of user mode, and if it is a guest kernel's, the ranges of the
+ * upper half that the CPU has for it. What is in the tables besides is L4's. The first two take addresses as the CPU
+ * does, the third table addresses: it changes what is mapped in [*at, end), and goes on at *at when it was preempted.
+ */
+bool vspace_upper_range(const struct vspace *v, u64 vaddr, u64 size);
+static inline bool vspace_has_range(const struct vspace *v, u64 vaddr, u64 size)
+{
+	if (likely(vaddr < ARCH_USER_TOP))
+		return size <= ARCH_USER_TOP - vaddr;
+	return ARCH_GUEST_RANGES && vspace_upper_range(v, vaddr, size);
+}
+bool vspace_change_ranges(struct vspace *v, u64 *at, u64 end, enum table_change how, struct work *work);
+static inline bool vspace_change(struct vspace *v, u64 *at, u64 end, enum table_change how, struct work *work)
+{
+	return ARCH_GUEST_RANGES ? vspace_change_ranges(v, at, end, how, work)
+	                         : table_change(v, v->root, at, min_u64(end, ARCH_USER_TOP), how, work);
+}
+
+/* In mode above a guest kernel's leaves are not for user mode. */
+static inline u64 vspace_leaf(const struct vspace *v, u64 at, u64 leaf)
+{
+	return ARCH_GUEST_RANGES && v->above && at >= ARCH_USER_TOP ? pte_supervisor(leaf) : leaf;
+}
+
+/* Frames and the kernel's own pages (UTCB, vCPU page) in a VSpace's tree, by table address. */
 error_t vspace_map_range(struct vspace *v, u64 vaddr, u64 pa, u64 size, u32 rights, bool uncached);
 error_t vspace_map_page(struct vspace *v, u64 vaddr, u64 pa, u32 rights);
 void vspace_unmap_page(struct vspace *v, u64 vaddr);

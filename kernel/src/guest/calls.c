@@ -197,10 +197,13 @@ noinline error_t vcpu_flush(struct thread *t)
 	l4_frame_get_words(thread_frame(t), words);
 	if (words[0] >= words[1])
 		return L4_ERR_OK;
-	done = table_change(t->vspace, t->vspace->root, &words[0], words[1], TABLE_CLEAR_FILLED, &work);
+	/* Canonical addresses and those of tables are in the same order. */
+	words[0] = arch_table_address(words[0]);
+	done = vspace_change(t->vspace, &words[0], arch_table_address(words[1] - 1) + 1, TABLE_CLEAR_FILLED, &work);
 	arch_root_flush(t->vspace->root_reg);
 	if (done)
 		return L4_ERR_OK;
+	words[0] = arch_canonical(words[0]);
 	l4_frame_set_words(thread_frame(t), words);
 	return repeat(t);
 }

@@ -43,7 +43,7 @@ static bool install(struct vspace *v, struct guestspace *g, u64 vaddr, u64 guest
 		return false;
 	if (unlikely(pte_valid(*e) && pte_addr(*e) != pa))
 		table_clear_leaf(e, g ? g->root_reg : v->root_reg);
-	*e = pte_make(pa, rights, false, level);
+	*e = vspace_leaf(v, vaddr, pte_make(pa, rights, false, level));
 	return true;
 }
 
@@ -90,7 +90,12 @@ bool guest_fill(struct vspace *v, struct guestspace *g, u64 guest_root, u64 vadd
 	int level;
 
 	*present = 0;
-	if (vaddr >= ARCH_USER_TOP || !aligned(guest_root, L4_PAGE_SIZE)) /* NEVER is not aligned */
+	if (unlikely(vaddr >= ARCH_USER_TOP)) {
+		if (g || !vspace_has_range(v, vaddr, 1))
+			return false;
+		vaddr = arch_table_address(vaddr);
+	}
+	if (!aligned(guest_root, L4_PAGE_SIZE)) /* NEVER is not aligned */
 		return false;
 	leaf = guest_walk(v, guest_root, vaddr, &e, &level);
 	if (!leaf)

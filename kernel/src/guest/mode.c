@@ -97,7 +97,7 @@ void mode_upcall(struct thread *t, u32 reason, u64 addr)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
 	u64 entry = READ_ONCE(p->kernel_entry), ip = l4_frame_ip(thread_frame(t));
-	bool none = entry - 1 >= ARCH_USER_TOP - 1;
+	bool none = entry - 1 >= ARCH_USER_TOP - 1 && !(entry && vspace_has_range(t->vspace, entry, 1));
 
 	if (none || (reason != L4_EXIT_EVENT && entry_faults(t->vcpu, ip))) {
 		ipc_fault(t, L4_FAULT_VCPU, reason, addr, ip, !none);

@@ -55,7 +55,7 @@ bool frame_release(struct slot *s, struct work *work)
 	if (s->use == FRAME_MAPPED)
 		table_clear_range(v, v->root, s->where, s->where + BIT(s->size_bits));
 	else
-		done = table_change(v, v->root, &v->sweep_at, ARCH_USER_TOP, TABLE_CLEAR_FILLED, work);
+		done = vspace_change(v, &v->sweep_at, NEVER, TABLE_CLEAR_FILLED, work);
 	arch_root_flush(v->root_reg);
 	if (!done)
 		return false;

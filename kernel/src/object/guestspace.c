@@ -40,6 +40,7 @@ static void leave(struct guestspace *g)
 	mode_leave_all(g->vspace, g, L4_ERR_CANCELLED);
 	guestspace_reset(g);
 	list_remove(&g->link);
+	arch_space_join(g->root, g->root_reg, NULL);
 	g->vspace = NULL;
 	g->epoch = 0;
 	g->guest_root = NEVER;
@@ -75,7 +76,7 @@ bool guestspace_flush(struct guestspace *g, u32 op, u64 *start, u64 end, struct 
 		return true;
 	}
 	if (g->tables)
-		done = table_change(g->vspace, g->root, start, end,
+		done = table_change(g->vspace, g->root, start, min_u64(end, ARCH_USER_TOP),
 		                    op == L4_FLUSH_PROTECT ? TABLE_PROTECT : TABLE_CLEAR, work);
 	arch_root_flush(g->root_reg);
 	return done;
@@ -104,6 +105,7 @@ error_t guestspace_invoke(struct invocation *i)
 		g->vspace = SLOT_OBJECT(cap, vspace);
 		g->epoch = g->vspace->epoch;
 		list_add_tail(&g->vspace->spaces, &g->link);
+		arch_space_join(g->root, g->root_reg, g->vspace);
 		return L4_ERR_OK;
 	}
 	if (!g->vspace)

@@ -134,14 +134,15 @@ static error_t configure(struct invocation *i, struct thread *t)
 		return L4_ERR_STATE;
 	if (!aligned(utcb, L4_PAGE_SIZE))
 		return L4_ERR_ALIGN;
-	if (utcb >= ARCH_USER_TOP - L4_PAGE_SIZE)
-		return L4_ERR_RANGE;
 	error = cap_lookup_type(i->caller, i->arg.thread_configure.cnode_cap, L4_TYPE_CNODE, L4_RIGHT_WRITE, &cnode);
 	if (error)
 		return error;
 	error = cap_lookup_type(i->caller, i->arg.thread_configure.vspace_cap, L4_TYPE_VSPACE, L4_RIGHT_WRITE, &vspace);
 	if (error)
 		return error;
+	if (!vspace_has_range(SLOT_OBJECT(vspace, vspace), utcb, L4_PAGE_SIZE))
+		return L4_ERR_RANGE;
+	utcb = arch_table_address(utcb);
 	if (i->arg.thread_configure.fault_cap) {
 		error = cap_lookup_type(i->caller, i->arg.thread_configure.fault_cap, L4_TYPE_ENDPOINT,
 		                        L4_RIGHT_WRITE | L4_RIGHT_GRANT, &fault);

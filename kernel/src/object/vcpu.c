@@ -32,8 +32,9 @@ error_t vcpu_bind(struct thread *t, struct vcpu *v, u64 vaddr)
 		return L4_ERR_UNBOUND;
 	if (!aligned(vaddr, L4_PAGE_SIZE))
 		return L4_ERR_ALIGN;
-	if (vaddr >= ARCH_USER_TOP - L4_PAGE_SIZE)
+	if (!vspace_has_range(t->vspace, vaddr, L4_PAGE_SIZE))
 		return L4_ERR_RANGE;
+	vaddr = arch_table_address(vaddr);
 	if (t->vspace->vcpu_count == VSPACE_VCPUS)
 		return L4_ERR_MEMORY;
 	error = vspace_map_page(t->vspace, vaddr, arch_pa(v->page), L4_RIGHT_READ | L4_RIGHT_WRITE);

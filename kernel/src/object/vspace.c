@@ -67,8 +67,9 @@ static error_t map(struct invocation *i, struct vspace *v)
 	size = BIT(frame->size_bits);
 	if (!aligned(vaddr, frame->size_bits >= L4_LARGE_PAGE_BITS ? BIT(L4_LARGE_PAGE_BITS) : L4_PAGE_SIZE))
 		return L4_ERR_ALIGN;
-	if (vaddr >= ARCH_USER_TOP || size > ARCH_USER_TOP - vaddr)
+	if (!vspace_has_range(v, vaddr, size))
 		return L4_ERR_RANGE;
+	vaddr = arch_table_address(vaddr);
 	if (frame->use != SLOT_UNUSED)
 		return L4_ERR_MAPPED;
 	error = vspace_map_range(v, vaddr, frame->object, size, rights, uncached);
@@ -99,11 +100,30 @@ static error_t attach(struct invocation *i, struct vspace *v)
 	return error;
 }
 
+/* GUEST: from now on it is a guest kernel's. */
+static error_t make_guest(struct invocation *i, struct vspace *v)
+{
+	u64 mode = i->arg.vspace_guest.guest_mode;
+	error_t error;
+
+	if (mode > L4_GUEST_ABOVE || !(arch_guest_modes() & BIT(mode)))
+		return L4_ERR_ARG;
+	if (v->guest || !list_empty(&v->frames) || !list_empty(&v->threads) || !list_empty(&v->spaces) ||
+	    !list_empty(&v->holders))
+		return L4_ERR_BUSY;
+	error = arch_vspace_guest(v, mode);
+	if (!error) {
+		v->guest = true;
+		v->above = mode == L4_GUEST_ABOVE;
+	}
+	return error;
+}
+
 error_t vspace_invoke(struct invocation *i)
 {
 	struct vspace *v = SLOT_OBJECT(i->slot, vspace);
 
-	if (i->op > L4_VSPACE_INFO)
+	if (i->op > L4_VSPACE_GUEST)
 		return L4_ERR_OP;
 	if (!(i->slot->rights & (i->op == L4_VSPACE_INFO ? L4_RIGHT_READ : L4_RIGHT_WRITE)))
 		return L4_ERR_RIGHTS;
@@ -112,6 +132,8 @@ error_t vspace_invoke(struct invocation *i)
 		return map(i, v);
 	case L4_VSPACE_ATTACH:
 		return attach(i, v);
+	case L4_VSPACE_GUEST:
+		return make_guest(i, v);
 	default:
 		i->result.vspace_info.pool_pages = v->pool_pages;
 		i->result.vspace_info.pool_free = v->pool_free;

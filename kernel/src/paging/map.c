@@ -8,6 +8,35 @@
 #include <kernel/paging.h>
 #include <kernel/vspace.h>
 
+bool vspace_upper_range(const struct vspace *v, u64 vaddr, u64 size)
+{
+	u64 at = arch_table_address(vaddr), start, end;
+
+	for (u32 n = 0; v->guest && arch_canonical(at) == vaddr && n < ARCH_GUEST_RANGES; n++) {
+		arch_guest_range(n, &start, &end);
+		if (at >= start && at < end)
+			return size <= end - at;
+	}
+	return false;
+}
+
+bool vspace_change_ranges(struct vspace *v, u64 *at, u64 end, enum table_change how, struct work *work)
+{
+	u64 first, last;
+
+	if (*at < ARCH_USER_TOP && !table_change(v, v->root, at, min_u64(end, ARCH_USER_TOP), how, work))
+		return false;
+	for (u32 n = 0; v->guest && n < ARCH_GUEST_RANGES; n++) {
+		arch_guest_range(n, &first, &last);
+		last = min_u64(last, end);
+		if (*at < first)
+			*at = first;
+		if (*at < last && !table_change(v, v->root, at, last, how, work))
+			return false;
+	}
+	return true;
+}
+
 /* Entry for a Frame's leaf. A larger leaf filled from a guest's table gives way. */
 static error_t leaf_for_map(struct vspace *v, u64 vaddr, int level, u64 **e)
 {
@@ -45,7 +74,8 @@ error_t vspace_map_range(struct vspace *v, u64 vaddr, u64 pa, u64 size, u32 righ
 			arch_root_flush(v->root_reg);
 			return error;
 		}
-		table_set_frame(v, e, pte_make(pa + done, rights, uncached, level), level);
+		table_set_frame(v, e, vspace_leaf(v, vaddr + done, pte_make(pa + done, rights, uncached, level)),
+		                level);
 	}
 	arch_filled(v->root_reg);
 	return L4_ERR_OK;

@@ -148,7 +148,6 @@ bool table_change(struct vspace *v, u64 *root, u64 *start, u64 end, enum table_c
 	u64 *table = root;
 	bool done;
 
-	end = min_u64(end, ARCH_USER_TOP);
 	if (s.at >= end)
 		return true;
 	/* Most ranges are small: down to the table that translates all of it. */

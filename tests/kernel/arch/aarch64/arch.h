@@ -16,6 +16,12 @@
 #define ARCH_NOBODY_PADDR    0x09800000UL /* no device is there */
 #define ARCH_NOBODY_ERROR    L4_ERR_RANGE
 
+/* A guest kernel has the addresses of user mode, and no way of its own between the two. */
+#define ARCH_GUEST_BASE 0
+#define ARCH_GUEST_RAM  L4_GUEST_RAM_VADDR
+#define ARCH_GUEST_OWN  0x3f00000000UL
+static inline void arch_guest_start(void) {}
+
 static inline void arch_relax(void) { asm volatile("yield" : : : "memory"); }
 
 /* Counts instructions under -icount. */

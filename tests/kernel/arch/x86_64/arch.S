@@ -158,4 +158,40 @@ arch_tls_get:
 	rdfsbase %rax
 	ret
 
+/*
+ * A guest kernel of mode above: a system call of its user mode comes here from the gate. rcx and r11 are its ip and
+ * flags, rsp is free. It does what L4 does beside: registers to the frame, and on at user_entry.
+ */
+	.global arch_guest_syscall, arch_guest_start
+arch_guest_syscall:
+	mov vcpu(%rip), %rsp
+	mov L4_VCPU_PAGE_OFF_frame_gpa(%rsp), %rsp
+	add guest_ram(%rip), %rsp
+	add $L4_FRAME_SIZE, %rsp
+	push $0x2b
+	push L4_GATE_USER_SP
+	push %r11
+	push $0x33
+	push %rcx
+	push %rax
+	.irp reg, rdi, rsi, rdx, rcx, rax, r8, r9, r10, r11, rbx, rbp, r12, r13, r14, r15
+	push %\reg
+	.endr
+	mov vcpu(%rip), %rax
+	movl $L4_EXIT_SYSCALL, L4_VCPU_PAGE_OFF_exit_reason(%rax)
+	mov L4_VCPU_PAGE_OFF_kernel_sp(%rax), %rsp
+	mov $L4_EXIT_SYSCALL, %edi
+	jmp *L4_VCPU_PAGE_OFF_user_entry(%rax)
+arch_guest_start:
+	mov $L4_SYS_VCPU_ENTRIES, %eax
+	lea arch_guest_syscall(%rip), %rdx
+	xor %r10d, %r10d
+	mov %rdx, %r8		/* an empty way out */
+	mov %rdx, %r9
+	push %r12
+	mov %rdx, %r12
+	syscall
+	pop %r12
+	ret
+
 	.section .note.GNU-stack, "", @progbits

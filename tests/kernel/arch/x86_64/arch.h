@@ -16,6 +16,12 @@
 #define ARCH_NOBODY_PADDR    0xfed80000UL /* no device is there: reads as ones */
 #define ARCH_NOBODY_ERROR    L4_ERR_OK
 
+/* Where a guest kernel in the upper half has its program, its RAM and its own table's pages. */
+#define ARCH_GUEST_BASE L4_GUEST_IMAGE_START
+#define ARCH_GUEST_RAM  L4_GUEST_LINEAR_START
+#define ARCH_GUEST_OWN  (L4_GUEST_DYNAMIC_START + 0x3f00000000UL)
+void arch_guest_start(void); /* of mode above: tells L4 the ways in */
+
 static inline void arch_relax(void) { asm volatile("pause" : : : "memory"); }
 
 /* Counts instructions under -icount. */

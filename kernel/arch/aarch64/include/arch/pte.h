@@ -9,6 +9,7 @@
 #define ARCH_LEVELS       4
 #define ARCH_ROOT_ENTRIES 512     /* that belong to user mode: all of TTBR0_EL1's */
 #define ARCH_PTE_FRAME    BIT(55) /* left to software */
+#define ARCH_GUEST_RANGES 0       /* a guest kernel has the addresses of user mode */
 
 #define PTE_V      BIT(0)
 #define PTE_TABLE  BIT(1)     /* table, or at the last level page; else block */
@@ -25,11 +26,17 @@
 /* The CPU ignores the top byte of a user address (TCR_EL1.TBI0; Arm ARM, D8.8). */
 static inline u64 arch_untagged(u64 addr) { return (u64)((long)(addr << 8) >> 8); }
 
+/* Trees are addressed by the addresses of user mode themselves, and have no other ranges. */
+static inline u64 arch_table_address(u64 vaddr) { return vaddr; }
+static inline u64 arch_canonical(u64 at) { return at; }
+static inline void arch_guest_range(u32 n, u64 *start, u64 *end) { *start = *end = 0; }
+
 static inline bool pte_valid(u64 e) { return e & PTE_V; }
 static inline bool pte_leaf(u64 e, int level) { return !level || !(e & PTE_TABLE); }
 static inline u64 pte_addr(u64 e) { return e & PTE_ADDR; }
 static inline u64 pte_table(u64 pa) { return pa | PTE_V | PTE_TABLE; }
 static inline u64 pte_read_only(u64 e) { return e | PTE_RO; }
+static inline u64 pte_supervisor(u64 e) { return e; } /* no guest kernel has more rights than its user mode */
 
 static inline u64 pte_make(u64 pa, u32 rights, bool uncached, int level)
 {

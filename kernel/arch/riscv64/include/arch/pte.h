@@ -15,6 +15,7 @@ extern int arch_levels;
 #define ARCH_LEVELS       arch_levels
 #define ARCH_ROOT_ENTRIES 256    /* that belong to user mode */
 #define ARCH_PTE_FRAME    BIT(8) /* ignored by the CPU */
+#define ARCH_GUEST_RANGES 0      /* a guest kernel has the addresses of user mode */
 
 #define PTE_V   BIT(0)
 #define PTE_R   BIT(1)
@@ -29,11 +30,17 @@ extern int arch_levels;
 /* The CPU looks at every bit of an address. */
 static inline u64 arch_untagged(u64 addr) { return addr; }
 
+/* Trees are addressed by the addresses of user mode themselves, and have no other ranges. */
+static inline u64 arch_table_address(u64 vaddr) { return vaddr; }
+static inline u64 arch_canonical(u64 at) { return at; }
+static inline void arch_guest_range(u32 n, u64 *start, u64 *end) { *start = *end = 0; }
+
 static inline bool pte_valid(u64 e) { return e & PTE_V; }
 static inline bool pte_leaf(u64 e, int level) { return e & (PTE_R | PTE_W | PTE_X); }
 static inline u64 pte_addr(u64 e) { return (e & PTE_PPN) << 2; }
 static inline u64 pte_table(u64 pa) { return pa >> 2 | PTE_V; }
 static inline u64 pte_read_only(u64 e) { return e & ~PTE_W; }
+static inline u64 pte_supervisor(u64 e) { return e; } /* no guest kernel has more rights than its user mode */
 
 /*
  * An entry without R, W and X would name a table, and W without R is reserved: so all but pure code can be read.

@@ -9,6 +9,7 @@
 #define ARCH_LEVELS       4
 #define ARCH_ROOT_ENTRIES 256    /* that belong to user mode */
 #define ARCH_PTE_FRAME    BIT(9) /* ignored by the CPU */
+#define ARCH_GUEST_RANGES 3      /* of the upper half, that a guest kernel's VSpace may map */
 
 #define PTE_P    BIT(0)
 #define PTE_W    BIT(1)
@@ -24,11 +25,31 @@
 /* The CPU looks at every bit of an address. */
 static inline u64 arch_untagged(u64 addr) { return addr; }
 
+/*
+ * Trees are addressed by the bits that the CPU translates: an address without its sign extension, so that the end of a
+ * range in the upper half is a number as well.
+ */
+static inline u64 arch_table_address(u64 vaddr) { return vaddr & (BIT(48) - 1); }
+static inline u64 arch_canonical(u64 at) { return (u64)((long)(at << 16) >> 16); }
+
+/*
+ * Range n in table addresses, in ascending order. L4's own entries of the upper half, root[256] and the entry for the
+ * GiB of its image in the table of root[511], are in none of them.
+ */
+static inline void arch_guest_range(u32 n, u64 *start, u64 *end)
+{
+	u64 first = n == 0 ? L4_GUEST_LINEAR_START : n == 1 ? L4_GUEST_DYNAMIC_START : L4_GUEST_IMAGE_START;
+
+	*start = arch_table_address(first);
+	*end = n == 2 ? arch_table_address(L4_GUEST_IMAGE_END) : *start + BIT(39);
+}
+
 static inline bool pte_valid(u64 e) { return e & PTE_P; }
 static inline bool pte_leaf(u64 e, int level) { return !level || (e & PTE_PS); }
 static inline u64 pte_addr(u64 e) { return e & PTE_ADDR; }
 static inline u64 pte_table(u64 pa) { return pa | PTE_P | PTE_W | PTE_U; }
 static inline u64 pte_read_only(u64 e) { return e & ~PTE_W; }
+static inline u64 pte_supervisor(u64 e) { return e & ~PTE_U; } /* also for ring 1 */
 
 static inline u64 pte_make(u64 pa, u32 rights, bool uncached, int level)
 {
