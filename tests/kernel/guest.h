@@ -58,7 +58,9 @@ enum guest_place { GUEST_LOW, GUEST_HIGH, GUEST_ABOVE };
 		helper_join(guest.helper);       \
 	}
 #if ARCH_GUEST_BASE
-#define GUEST_TEST_HIGH(id) GUEST_TEST_AT(id, id##_high, GUEST_HIGH)
+#define GUEST_TEST_HIGH(id)                      \
+	GUEST_TEST_AT(id, id##_high, GUEST_HIGH) \
+	GUEST_TEST_AT(id, id##_above, GUEST_ABOVE)
 #else
 #define GUEST_TEST_HIGH(id)
 #endif

@@ -144,7 +144,13 @@ void arch_cpu_id(u64 *id)
 
 bool arch_frame_valid(const struct l4_frame *f) { return true; }
 
-void arch_frame_sanitise(struct l4_frame *f) { f->pstate &= PSTATE_USER; }
+void arch_thread_forget(struct thread *t)
+{
+	if (this_cpu()->arch.fpu_owner == t)
+		this_cpu()->arch.fpu_owner = NULL;
+}
+
+void arch_frame_sanitise(struct l4_frame *f, bool above) { f->pstate &= PSTATE_USER; }
 
 void arch_halt(void)
 {

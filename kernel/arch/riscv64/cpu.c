@@ -61,7 +61,13 @@ void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 /* A bad pc faults in user mode like any other address. */
 bool arch_frame_valid(const struct l4_frame *f) { return true; }
 
-void arch_frame_sanitise(struct l4_frame *f) { f->status = ARCH_STATUS; }
+void arch_thread_forget(struct thread *t)
+{
+	if (this_cpu()->arch.fpu_owner == t)
+		this_cpu()->arch.fpu_owner = NULL;
+}
+
+void arch_frame_sanitise(struct l4_frame *f, bool above) { f->status = ARCH_STATUS; }
 
 void arch_halt(void)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* One CPU's set-up: descriptor tables, system-call registers, features, and switching between threads. */
+/* One CPU's set-up, its features, and switching between threads. gate.c has the tables of the CPU. */
 #include <kernel/debug.h>
 #include <kernel/vcpu.h>
 #include "x86.h"
@@ -7,98 +7,9 @@
 _Static_assert(offsetof(struct arch_cpu, self) == CPU_SELF, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, scratch) == CPU_SCRATCH, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, stack) == CPU_STACK, "entry.S");
-_Static_assert(offsetof(struct arch_cpu, entry) == CPU_ENTRY, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, frame_end) == CPU_FRAME_END, "entry.S");
 
-#define STUB_SIZE 16
-
 struct cpu boot_cpu;
-
-/* Exceptions that may come while the kernel's stack is in use or broken have stacks of their own (IST n + 1). */
-enum { IST_DEBUG, IST_NMI, IST_DF, IST_MC, IST_STACKS };
-static struct {
-	char guard[L4_PAGE_SIZE], stack[L4_PAGE_SIZE];
-} ist_stack[IST_STACKS] __aligned(L4_PAGE_SIZE);
-
-bool stack_guard(u64 vaddr)
-{
-	const char *const guards[] = { boot_stack_guard, ist_stack[IST_DEBUG].guard, ist_stack[IST_NMI].guard,
-	                               ist_stack[IST_DF].guard, ist_stack[IST_MC].guard };
-
-	for (u32 i = 0; i < sizeof(guards) / sizeof(*guards); i++)
-		if (vaddr - (u64)guards[i] < L4_PAGE_SIZE)
-			return true;
-	return false;
-}
-
-static struct {
-	u16 low, selector;
-	u8 ist, type;
-	u16 middle;
-	u32 high, reserved;
-} idt[256];
-
-struct pointer {
-	u16 limit;
-	u64 base;
-} __attribute__((packed));
-
-static void idt_init(void)
-{
-	struct pointer p = { sizeof(idt) - 1, (u64)idt };
-
-	for (u32 i = 0; i < 256; i++) {
-		u64 a = (u64)x86_stubs + i * STUB_SIZE;
-
-		idt[i].low = a;
-		idt[i].middle = a >> 16;
-		idt[i].high = a >> 32;
-		idt[i].selector = SEL_KERNEL_CODE;
-		idt[i].ist = i == VECTOR_DEBUG ? IST_DEBUG + 1
-		             : i == VECTOR_NMI ? IST_NMI + 1
-		             : i == VECTOR_DF  ? IST_DF + 1
-		             : i == VECTOR_MC  ? IST_MC + 1
-		                               : 0;
-		/* Breakpoint and overflow may be raised by software, as on Linux. */
-		idt[i].type = i == 3 || i == 4 ? 0xee : 0x8e;
-	}
-	__asm__ volatile("lidt %0" : : "m"(p));
-}
-
-static void gdt_init(struct arch_cpu *c)
-{
-	u64 tss = (u64)&c->tss;
-	struct pointer p = { sizeof(c->gdt) - 1, (u64)c->gdt };
-
-	c->gdt[2] = 0x00af9b000000ffff; /* kernel code */
-	c->gdt[3] = 0x00cf93000000ffff; /* kernel data */
-	/*
-	 * gdt[4] is the base that SYSRET counts from. It stays empty: there is no 32-bit user code, whose
-	 * SYSCALL would come in elsewhere.
-	 */
-	c->gdt[5] = 0x00cff3000000ffff; /* user data, 0x2b */
-	c->gdt[6] = 0x00affb000000ffff; /* user code, 0x33 */
-	c->gdt[7] = (sizeof(struct tss) - 1) | (tss & 0xffffff) << 16 | 0x89UL << 40 | (tss >> 24 & 0xff) << 56;
-	c->gdt[8] = tss >> 32;
-	c->tss.iomap = sizeof(struct tss);
-	c->tss.rsp0 = c->stack;
-	for (u32 i = 0; i < IST_STACKS; i++)
-		c->tss.ist[i] = (u64)(&ist_stack[i] + 1);
-	__asm__ volatile("lgdt %0\n\t"
-	                 "push %1\n\t"
-	                 "lea 1f(%%rip), %%rax\n\t"
-	                 "push %%rax\n\t"
-	                 "lretq\n"
-	                 "1:\tmov %2, %%ds\n\t"
-	                 "mov %2, %%es\n\t"
-	                 "mov %2, %%fs\n\t"
-	                 "mov %2, %%gs\n\t"
-	                 "mov %3, %%ss\n\t"
-	                 "ltr %w4"
-	                 :
-	                 : "m"(p), "i"(SEL_KERNEL_CODE), "r"(0), "r"(0x18), "r"(SEL_TSS)
-	                 : "rax", "memory");
-}
 
 static void features(void)
 {
@@ -128,14 +39,7 @@ void cpu_init(void)
 	mmu_load(&cpu->arch, arch_pa(boot_root));
 	cpu_init_common(cpu);
 
-	gdt_init(&cpu->arch);
-	idt_init();
-	wrmsr(MSR_GS_BASE, (u64)cpu);
-	wrmsr(MSR_KERNEL_GS, 0);
-	wrmsr(MSR_STAR, (u64)SEL_KERNEL_CODE << 32 | (u64)(SEL_USER_BASE | 3) << 48);
-	wrmsr(MSR_LSTAR, (u64)arch_syscall);
-	wrmsr(MSR_CSTAR, (u64)arch_syscall);
-	wrmsr(MSR_FMASK, 0x47700); /* AC NT IOPL DF IF TF */
+	gate_init(cpu);
 	features();
 }
 
@@ -151,21 +55,25 @@ void arch_thread_init(struct thread *t)
 	f[25] = 0x1f;
 }
 
-/* True if that loaded another address space. */
-static inline bool load_mode(struct arch_cpu *c, struct thread *t)
+static inline void load_root(struct arch_cpu *c, u64 root)
 {
-	u64 root = t->root;
-
-	c->frame_end = t->frame_end;
-	c->entry = t->entry;
-	if (unlikely(c->root == root))
-		return false;
+	if (unlikely(gate.root_k == root))
+		return;
 	event(EVENT_SPACE_SWITCH, root, 0);
 	mmu_load(c, root);
-	return true;
 }
 
-void arch_load_mode(struct thread *t) { load_mode(&this_cpu()->arch, t); }
+void arch_load_mode(struct thread *t)
+{
+	struct arch_cpu *c = &this_cpu()->arch;
+
+	c->frame_end = t->frame_end;
+	gate.entry = t->entry;
+	if (unlikely(t->entry == ENTRY_ABOVE))
+		gate_load(c, t);
+	else
+		load_root(c, t->root);
+}
 
 /* FS and GS bases of user mode: from's are saved, to's are loaded. */
 static inline void switch_bases(struct arch_thread *from, const struct arch_thread *to)
@@ -202,10 +110,20 @@ static noinline void switch_selectors(struct arch_thread *from, struct arch_thre
 	to->selectors_used = 0;
 }
 
-static noinline void switch_to_guest(struct arch_cpu *c, struct thread *to)
+/* From or to a thread with a vCPU. A thread of mode above leaves the root as it is: L4 has another than it. */
+static noinline void switch_guest(struct arch_cpu *c, struct thread *to)
 {
-	c->guest = to->vspace;
-	harden_guest_changed();
+	if (to->entry == ENTRY_ABOVE) {
+		gate_load(c, to);
+	} else {
+		if (c->above)
+			gate_unload(c);
+		load_root(c, to->root);
+	}
+	if (to->entry && c->guest != to->vspace) {
+		c->guest = to->vspace;
+		harden_guest_changed();
+	}
 }
 
 /*
@@ -217,8 +135,12 @@ void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 	struct arch_cpu *c = &cpu->arch;
 
 	switch_bases(&from->arch, &to->arch);
-	if (load_mode(c, to) && unlikely(to->entry && c->guest != to->vspace))
-		switch_to_guest(c, to);
+	c->frame_end = to->frame_end;
+	gate.entry = to->entry;
+	if (unlikely(to->entry | c->above))
+		switch_guest(c, to);
+	else
+		load_root(c, to->root);
 	if (unlikely(selectors_used() | to->arch.selectors_used))
 		switch_selectors(&from->arch, &to->arch);
 	if (unlikely(c->fpu_off != (c->fpu_owner != to)) && likely(to != &cpu->idle))
@@ -230,11 +152,11 @@ void arch_cpu_id(u64 *id) {}
 
 bool arch_frame_valid(const struct l4_frame *f) { return !(READ_ONCE(f->ip) >> 47); }
 
-void arch_frame_sanitise(struct l4_frame *f)
+void arch_frame_sanitise(struct l4_frame *f, bool above)
 {
 	f->flags = (f->flags & X86_FLAGS_USER) | 0x202;
-	f->cs = 0x33;
-	f->ss = 0x2b;
+	f->cs = above ? SEL_GUEST_CODE : USER_CS;
+	f->ss = above ? SEL_GUEST_DATA : USER_SS;
 }
 
 void arch_idle(void)

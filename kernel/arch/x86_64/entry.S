@@ -12,13 +12,9 @@
  */
 #include <abi.h>
 #include <arch/cpu.h>
+#include "entry.h"
+#include "gate.h"
 #include "layout.h"
-
-#define FRAME_SIZE	L4_FRAME_SIZE
-#define USER_CS		0x33
-#define USER_SS		0x2b
-#define FLAGS_USER	X86_FLAGS_USER
-#define FLAGS_SET	0x202
 
 /*
  * Room for an instruction that harden_init writes on CPUs that need it (harden.c): CLAC, VERW of a word at an absolute
@@ -69,15 +65,8 @@
 .endm
 
 	.text
-/* SYSCALL: rcx = ip, r11 = flags. Which of the three entries is the current thread's mode. */
-	.globl arch_syscall
-arch_syscall:
-	swapgs
-	cmpb $ENTRY_GUEST_KERNEL, %gs:CPU_ENTRY
-	ja entry_guest_user
-	jb entry_own
-	cmp $L4_SYS_VCPU_ENTER, %eax
-	je entry_vcpu_enter
+/* From the gate, with the kernel's GS base: a system call of a thread that is no vCPU's, or of a guest kernel. */
+	.globl entry_own
 entry_own:
 	SAVE_SYSCALL
 	mov %gs:CPU_SELF, %rdi
@@ -85,13 +74,14 @@ entry_own:
 	.globl arch_return_to_user
 arch_return_to_user:
 	mov %gs:CPU_FRAME_END, %rsp
-	sub $FRAME_SIZE, %rsp
+	cmpb $ENTRY_ABOVE, gate + GATE_ENTRY(%rip)
+	je return_above
 	/* SYSRET if rcx and r11 are ip and flags, as a system call left them. */
-	mov L4_FRAME_OFF_cx(%rsp), %rcx
-	mov L4_FRAME_OFF_r11(%rsp), %r11
-	cmp %rcx, L4_FRAME_OFF_ip(%rsp)
+	mov AT(cx)(%rsp), %rcx
+	mov AT(r11)(%rsp), %r11
+	cmp %rcx, AT(ip)(%rsp)
 	jne return_iret
-	cmp %r11, L4_FRAME_OFF_flags(%rsp)
+	cmp %r11, AT(flags)(%rsp)
 	jne return_iret
 	mov %rcx, %rax
 	shr $47, %rax
@@ -103,20 +93,20 @@ return_sysret:
 	test $0x100, %r11d		/* TF: SYSRET would trap before the first instruction */
 	jnz return_iret
 	or $FLAGS_SET, %r11
-	mov L4_FRAME_OFF_r15(%rsp), %r15
-	mov L4_FRAME_OFF_r14(%rsp), %r14
-	mov L4_FRAME_OFF_r13(%rsp), %r13
-	mov L4_FRAME_OFF_r12(%rsp), %r12
-	mov L4_FRAME_OFF_bp(%rsp), %rbp
-	mov L4_FRAME_OFF_bx(%rsp), %rbx
-	mov L4_FRAME_OFF_r10(%rsp), %r10
-	mov L4_FRAME_OFF_r9(%rsp), %r9
-	mov L4_FRAME_OFF_r8(%rsp), %r8
-	mov L4_FRAME_OFF_ax(%rsp), %rax
-	mov L4_FRAME_OFF_dx(%rsp), %rdx
-	mov L4_FRAME_OFF_si(%rsp), %rsi
-	mov L4_FRAME_OFF_di(%rsp), %rdi
-	mov L4_FRAME_OFF_sp(%rsp), %rsp
+	mov AT(r15)(%rsp), %r15
+	mov AT(r14)(%rsp), %r14
+	mov AT(r13)(%rsp), %r13
+	mov AT(r12)(%rsp), %r12
+	mov AT(bp)(%rsp), %rbp
+	mov AT(bx)(%rsp), %rbx
+	mov AT(r10)(%rsp), %r10
+	mov AT(r9)(%rsp), %r9
+	mov AT(r8)(%rsp), %r8
+	mov AT(ax)(%rsp), %rax
+	mov AT(dx)(%rsp), %rdx
+	mov AT(si)(%rsp), %rsi
+	mov AT(di)(%rsp), %rdi
+	mov AT(sp)(%rsp), %rsp
 	PATCH_CLEAR_BUFFERS
 	swapgs
 	sysretq
@@ -126,34 +116,34 @@ return_iret:
 	/* The CPU's own frame is built on the kernel's stack: nobody else can change it. */
 	mov %rsp, %rdi
 	mov %gs:CPU_STACK, %rsp
-	mov L4_FRAME_OFF_ip(%rdi), %rcx
+	mov AT(ip)(%rdi), %rcx
 	mov %rcx, %rax
 	shr $47, %rax
 	jnz return_high_ip_iret
 return_iret_frame:
-	mov L4_FRAME_OFF_flags(%rdi), %rax
+	mov AT(flags)(%rdi), %rax
 	and $FLAGS_USER, %eax
 	or $FLAGS_SET, %eax
 	push $USER_SS
-	push L4_FRAME_OFF_sp(%rdi)
+	push AT(sp)(%rdi)
 	push %rax
 	push $USER_CS
 	push %rcx
-	mov L4_FRAME_OFF_r15(%rdi), %r15
-	mov L4_FRAME_OFF_r14(%rdi), %r14
-	mov L4_FRAME_OFF_r13(%rdi), %r13
-	mov L4_FRAME_OFF_r12(%rdi), %r12
-	mov L4_FRAME_OFF_bp(%rdi), %rbp
-	mov L4_FRAME_OFF_bx(%rdi), %rbx
-	mov L4_FRAME_OFF_r11(%rdi), %r11
-	mov L4_FRAME_OFF_r10(%rdi), %r10
-	mov L4_FRAME_OFF_r9(%rdi), %r9
-	mov L4_FRAME_OFF_r8(%rdi), %r8
-	mov L4_FRAME_OFF_ax(%rdi), %rax
-	mov L4_FRAME_OFF_cx(%rdi), %rcx
-	mov L4_FRAME_OFF_dx(%rdi), %rdx
-	mov L4_FRAME_OFF_si(%rdi), %rsi
-	mov L4_FRAME_OFF_di(%rdi), %rdi
+	mov AT(r15)(%rdi), %r15
+	mov AT(r14)(%rdi), %r14
+	mov AT(r13)(%rdi), %r13
+	mov AT(r12)(%rdi), %r12
+	mov AT(bp)(%rdi), %rbp
+	mov AT(bx)(%rdi), %rbx
+	mov AT(r11)(%rdi), %r11
+	mov AT(r10)(%rdi), %r10
+	mov AT(r9)(%rdi), %r9
+	mov AT(r8)(%rdi), %r8
+	mov AT(ax)(%rdi), %rax
+	mov AT(cx)(%rdi), %rcx
+	mov AT(dx)(%rdi), %rdx
+	mov AT(si)(%rdi), %rsi
+	mov AT(di)(%rdi), %rdi
 	PATCH_CLEAR_BUFFERS
 	swapgs
 	iretq
@@ -163,7 +153,7 @@ return_iret_frame:
 .macro HIGH_IP to
 	cmp $0x1ffff, %eax		/* ip >> 47 of a canonical address */
 	jne return_bad_ip
-	cmpb $ENTRY_GUEST_KERNEL, %gs:CPU_ENTRY
+	cmpb $ENTRY_GUEST_KERNEL, gate + GATE_ENTRY(%rip)
 	je \to
 .endm
 return_high_ip_iret:
@@ -176,7 +166,81 @@ return_bad_ip:
 	call x86_bad_ip
 	jmp arch_return_to_user
 
+/*
+ * A thread of mode above, whose frame is always its own, so its cs is L4's: USER_CS, or else ring 1's. What IRETQ loads
+ * is where ring 1 cannot write it. An instruction pointer is of the half of its mode: IRETQ would fault at CPL 0 else.
+ */
+return_above:
+	mov AT(ip)(%rsp), %rcx
+	mov AT(flags)(%rsp), %rax
+	mov AT(sp)(%rsp), %rdx
+	and $FLAGS_USER, %eax
+	or $FLAGS_SET, %eax
+	mov %rcx, gate + GATE_EXIT_FRAME(%rip)
+	mov %rax, gate + GATE_EXIT_FRAME + 16(%rip)
+	mov %rdx, gate + GATE_EXIT_FRAME + 24(%rip)
+	sar $47, %rcx			/* 0: lower half, -1: upper half */
+	cmpl $USER_CS, AT(cs)(%rsp)
+	jne 1f
+	test %rcx, %rcx
+	jnz return_bad_ip
+	movq $USER_CS, gate + GATE_EXIT_FRAME + 8(%rip)
+	movq $USER_SS, gate + GATE_EXIT_FRAME + 32(%rip)
+	jmp 2f
+1:	inc %rcx
+	jnz return_bad_ip
+	movq $SEL_GUEST_CODE, gate + GATE_EXIT_FRAME + 8(%rip)
+	movq $SEL_GUEST_DATA, gate + GATE_EXIT_FRAME + 32(%rip)
+2:	mov AT(r15)(%rsp), %r15
+	mov AT(r14)(%rsp), %r14
+	mov AT(r13)(%rsp), %r13
+	mov AT(r12)(%rsp), %r12
+	mov AT(bp)(%rsp), %rbp
+	mov AT(bx)(%rsp), %rbx
+	mov AT(r11)(%rsp), %r11
+	mov AT(r10)(%rsp), %r10
+	mov AT(r9)(%rsp), %r9
+	mov AT(r8)(%rsp), %r8
+	mov AT(ax)(%rsp), %rax
+	mov AT(cx)(%rsp), %rcx
+	mov AT(dx)(%rsp), %rdx
+	mov AT(si)(%rsp), %rsi
+	mov AT(di)(%rsp), %rdi
+	PATCH_CLEAR_BUFFERS
+	jmp gate_exit
+	int3
+
+/*
+ * A system call of a guest kernel of mode above. The user's stack pointer is in the gate's page, which only this CPU's
+ * ring 1 could have changed.
+ */
+	.globl entry_above
+entry_above:
+	cmp $L4_SYS_VCPU_ENTER, %eax
+	je entry_above_enter
+	mov %gs:CPU_FRAME_END, %rsp
+	push $SEL_GUEST_DATA
+	push L4_GATE_USER_SP
+	push %r11
+	push $SEL_GUEST_CODE
+	push %rcx
+	push %rax
+	push %rdi
+	push %rsi
+	SAVE_REGS_AFTER_RSI
+	mov %gs:CPU_STACK, %rsp
+	mov %gs:CPU_SELF, %rdi
+	call x86_above_syscall
+	jmp arch_return_to_user
+entry_above_enter:
+	mov %gs:CPU_STACK, %rsp
+	mov %rdi, %rsi
+	mov %gs:CPU_SELF, %rdi
+	call x86_above_enter
+	jmp arch_return_to_user
+
 /* VCPU_ENTER keeps no register of the guest kernel, so none is saved. rdi = slot. */
+	.globl entry_vcpu_enter
 entry_vcpu_enter:
 	mov %gs:CPU_STACK, %rsp
 	mov %rdi, %rsi
@@ -185,6 +249,7 @@ entry_vcpu_enter:
 	jmp arch_return_to_user
 
 /* System call from guest user mode: the guest kernel is entered without loading a frame. */
+	.globl entry_guest_user
 entry_guest_user:
 	SAVE_SYSCALL
 	mov %gs:CPU_SELF, %rdi
@@ -214,12 +279,11 @@ guest_high_entry:
 	jmp arch_return_to_user
 
 /*
- * Interrupts and exceptions. On the kernel's stack, or on one of its own (IST), from the top down: ss, sp, flags, cs,
- * ip, error code or 0, rdi; edi = vector.
+ * Interrupts and exceptions of ring 1 and 3, from the gate. On the entry stack, or on one of their own (IST), from the
+ * top down: ss, sp, flags, cs, ip, error code or 0, rdi; edi = vector.
  */
-common:
-	testb $3, 24(%rsp)
-	jz from_kernel
+	.globl entry_trap
+entry_trap:
 	swapgs
 	lfence				/* no load by the user's GS base (CVE-2019-1125) */
 	PATCH_CLAC
@@ -242,12 +306,11 @@ common:
 	jmp arch_return_to_user
 
 /*
- * From the idle loop: an interrupt, for which the stack is given up. A debug exception is not L4's: it goes on, without
- * the trap flag. Everything else is a bug or the end, and may come where the GS base is still the user's.
+ * At CPL 0: an interrupt in the idle loop, for which the stack is given up. An exception is a bug or the end, and may
+ * come where the GS base is still the user's.
  */
-from_kernel:
-	cmp $VECTOR_DEBUG, %edi
-	je kernel_debug
+	.globl entry_kernel_trap
+entry_kernel_trap:
 	PATCH_CLAC
 	cld
 	lea 8(%rsp), %rsi
@@ -262,33 +325,5 @@ from_kernel:
 	wrmsr
 2:	call x86_kernel_trap		/* vector, error code and what the CPU pushed */
 	jmp arch_return_to_user
-
-kernel_debug:
-	andl $~0x100, 32(%rsp)
-	pop %rdi
-	add $8, %rsp
-	iretq
-	int3
-
-	.altmacro
-.macro STUB n
-	.balign 16
-	.if (\n == 8) || (\n >= 10 && \n <= 14) || (\n == 17) || (\n == 21) || (\n == 29) || (\n == 30)
-	.else
-	push $0
-	.endif
-	push %rdi
-	mov $\n, %edi
-	jmp common
-.endm
-
-	.balign 16
-	.globl x86_stubs
-x86_stubs:
-	.set n, 0
-	.rept 256
-	STUB %n
-	.set n, n + 1
-	.endr
 
 	.section .note.GNU-stack, "", @progbits

@@ -15,6 +15,7 @@
 #define PRED_CMD_IBPB  BIT(0)
 
 /* IA32_ARCH_CAPABILITIES. */
+#define CAP_RDCL_NO  BIT(0)
 #define CAP_IBRS_ALL BIT(1)
 /* Not affected by MDS, TAA, SBDR and SSDP, FBSDP, PSDP, RFDS: all that VERW is for. */
 #define CAP_NO_VERW (BIT(5) | BIT(8) | BIT(13) | BIT(14) | BIT(15) | BIT(27))
@@ -106,6 +107,25 @@ void harden_init(void)
 	       "IBPB %s, VERW %s\n",
 	       eager_fpu ? "eager" : "lazy", cr4 & CR4_SMEP ? "on" : "no", smap ? "on" : "no",
 	       cr4 & CR4_UMIP ? "on" : "no", ibrs ? "on" : "no", ibpb ? "on" : "no", verw ? "on" : "no");
+}
+
+/*
+ * Mode above: not where a process could read its guest kernel by Meltdown (CVE-2017-5754; CPUs do not report that they
+ * are affected, but that they are not). Not under a hypervisor but QEMU's emulation: KVM without VMX or SVM stops the
+ * machine where CPL 1 is entered, so that no attempt would be survived.
+ */
+bool harden_allows_above(void)
+{
+	u32 r[4], hypervisor[4];
+
+	cpuid(1, 0, r);
+	if (r[2] & BIT(31)) {
+		cpuid(0x40000000, 0, hypervisor);
+		if (hypervisor[1] != 0x54474354) /* "TCGT"CGTCGTCG */
+			return false;
+	}
+	cpuid(7, 0, r);
+	return !has_lazy_fp() || (r[3] & LEAF7_ARCH_CAP && rdmsr(MSR_ARCH_CAPABILITIES) & CAP_RDCL_NO);
 }
 
 bool harden_eager_fpu(void) { return eager_fpu; }

@@ -8,10 +8,15 @@
 
 #define KERNEL_VADDR  0xffffffff80000000 /* physical address 0, first GiB: the kernel's image */
 #define KERNEL_WINDOW 0xffffffffbfe00000 /* one page of a device's registers, in the last large page of that GiB */
+#define GATE_VADDR    0xffffffffbfe01000 /* behind it: the gate's page (gate.h) */
 #define KERNEL_DIRECT 0xffff800000000000 /* physical address 0, all RAM */
 #define KERNEL_PHYS   0x200000           /* where the image is loaded */
 
 #define VECTOR_DEBUG 1
+
+/* Selectors of ring 1, with its privilege level. */
+#define SEL_GUEST_CODE 0x49
+#define SEL_GUEST_DATA 0x51
 
 /* Instructions that harden.c writes where entry.S left room. */
 #define PATCH_SMAP 0

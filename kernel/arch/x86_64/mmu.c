@@ -12,9 +12,12 @@
 
 #define LARGE           BIT(L4_LARGE_PAGE_BITS)
 #define LOW_LARGE_PAGES 2048 /* boot_pd: 4 GiB */
+#define DIRECT_ENTRY    256  /* of a root: the direct map */
 #define IMAGE_ENTRY     510  /* of the table that root[511] names */
 
-static u64 image_pd[TABLE_ENTRIES] __aligned(4096); /* the GiB of the kernel's image */
+/* The GiB of the kernel's image, and its last large page; the same as a guest's root of mode above has them. */
+static u64 image_pd[TABLE_ENTRIES] __aligned(4096), window_pt[TABLE_ENTRIES] __aligned(4096);
+static u64 gate_pd[TABLE_ENTRIES] __aligned(4096), gate_window_pt[TABLE_ENTRIES] __aligned(4096);
 
 void *arch_ptr(u64 pa) { return (void *)(pa + KERNEL_DIRECT); }
 
@@ -25,9 +28,12 @@ u64 arch_pa(const void *p)
 	return a >= KERNEL_VADDR ? a - KERNEL_VADDR : a - KERNEL_DIRECT;
 }
 
-u32 arch_guest_modes(void) { return BIT(L4_GUEST_BESIDE); }
+u32 arch_guest_modes(void) { return BIT(L4_GUEST_BESIDE) | (harden_allows_above() ? BIT(L4_GUEST_ABOVE) : 0); }
 
-/* The root's entries of the guest's ranges get their tables now, so that its GuestSpaces' roots can have the same. */
+/*
+ * The root's entries of the guest's ranges get their tables now, so that its GuestSpaces' roots can have the same. In
+ * mode above they are all that a root has in the upper half, and its last GiB but one is the gate.
+ */
 error_t arch_vspace_guest(struct vspace *v, u32 mode)
 {
 	u64 *table = NULL, at, end;
@@ -41,17 +47,33 @@ error_t arch_vspace_guest(struct vspace *v, u32 mode)
 		v->root[level_index(at, ARCH_LEVELS - 1)] = pte_table(arch_pa(table));
 	}
 	/* The last range shares its table with L4's image. Nothing in the table's descriptor tells of that entry. */
-	table[IMAGE_ENTRY] = boot_pdpt_kernel[IMAGE_ENTRY];
+	table[IMAGE_ENTRY] = mode == L4_GUEST_ABOVE ? arch_pa(gate_pd) | PTE_P | PTE_W : boot_pdpt_kernel[IMAGE_ENTRY];
+	if (mode == L4_GUEST_ABOVE)
+		v->root[DIRECT_ENTRY] = 0;
 	return L4_ERR_OK;
 }
 
 /* v NULL: it is nobody's again. */
-void arch_space_join(u64 *table, u64 root, const struct vspace *v) {}
+void arch_space_join(u64 *table, u64 root, const struct vspace *v)
+{
+	u64 at, end;
+
+	/* L4 may have stayed in it since another thread of an earlier guest ran. */
+	arch_root_destroy(root);
+	for (u32 n = 0; n < ARCH_GUEST_RANGES; n++) {
+		arch_guest_range(n, &at, &end);
+		table[level_index(at, ARCH_LEVELS - 1)] = v && v->above ? v->root[level_index(at, ARCH_LEVELS - 1)] : 0;
+	}
+	if (v && v->above)
+		table[DIRECT_ENTRY] = 0;
+	else
+		arch_root_init(table);
+}
 
 u64 arch_root_init(u64 *table)
 {
-	table[256] = boot_root[256];
-	table[511] = boot_root[511];
+	table[DIRECT_ENTRY] = boot_root[DIRECT_ENTRY];
+	table[TABLE_ENTRIES - 1] = boot_root[TABLE_ENTRIES - 1];
 	return arch_pa(table);
 }
 
@@ -59,16 +81,16 @@ void arch_root_destroy(u64 root)
 {
 	struct cpu *cpu = this_cpu();
 
-	if (cpu->arch.root == root)
+	if (gate.root_k == root)
 		mmu_load(&cpu->arch, arch_pa(boot_root));
 	/* Another VSpace may come to be where this one was. */
 	cpu->arch.guest = NULL;
 }
 
-/* Translations are not tagged: those of a root that is not in use are gone already. */
+/* Translations are not tagged: those of a root that is not in use, as a guest's of mode above, are gone already. */
 void arch_root_flush(u64 root)
 {
-	if (this_cpu()->arch.root == root)
+	if (gate.root_k == root)
 		write_cr3(root);
 }
 
@@ -80,10 +102,20 @@ void arch_filled(u64 root) {}
 /* Stores are seen by instruction fetches (SDM vol. 3, 12.6). */
 void arch_code_written(void *p, u64 size) {}
 
+static bool is_in(u64 vaddr, const char *start, const char *end) { return vaddr >= (u64)start && vaddr < (u64)end; }
+
+/* The gate's part of the image's page that `leaf` maps, in the tables of guests' roots. */
+static u64 gate_leaf(u64 vaddr, u64 leaf)
+{
+	if (is_in(vaddr, gate_text, gate_text_end) || is_in(vaddr, gate_stacks, gate_stacks_end))
+		return leaf;
+	return is_in(vaddr, gate_ro, gate_ro_end) ? leaf & ~PTE_W : 0;
+}
+
 /* After boot.S' mappings, when the image needs no more changes. The identity map cannot be executed any more. */
 void mmu_protect(void)
 {
-	static u64 image_pt[512] __aligned(4096), direct_pt[512] __aligned(4096);
+	static u64 image_pt[512] __aligned(4096), direct_pt[512] __aligned(4096), gate_pt[512] __aligned(4096);
 
 	for (u64 i = 0; i < 512; i++) {
 		u64 pa = KERNEL_PHYS + i * L4_PAGE_SIZE, vaddr = KERNEL_VADDR + pa;
@@ -92,7 +124,13 @@ void mmu_protect(void)
 		direct_pt[i] = pa | PTE_P | PTE_NX | (constant ? 0 : PTE_W);
 		if (vaddr < (u64)kernel_end && !stack_guard(vaddr))
 			image_pt[i] = pa | PTE_P | (text ? 0 : PTE_NX) | (constant ? 0 : PTE_W);
+		gate_pt[i] = gate_leaf(vaddr, image_pt[i]);
 	}
+	window_pt[level_index(GATE_VADDR, 0)] = arch_pa(gate_page) | PTE_P | PTE_W | PTE_NX;
+	image_pd[TABLE_ENTRIES - 1] = arch_pa(window_pt) | PTE_P | PTE_W;
+	gate_window_pt[level_index(GATE_VADDR, 0)] = window_pt[level_index(GATE_VADDR, 0)];
+	gate_pd[TABLE_ENTRIES - 1] = arch_pa(gate_window_pt) | PTE_P | PTE_W;
+	gate_pd[KERNEL_PHYS / LARGE] = arch_pa(gate_pt) | PTE_P | PTE_W;
 	image_pd[KERNEL_PHYS / LARGE] = arch_pa(image_pt) | PTE_P | PTE_W;
 	for (u64 i = 0; i < LOW_LARGE_PAGES; i++)
 		boot_pd[i] |= PTE_NX;
@@ -118,14 +156,12 @@ void mmu_map_direct(struct boot_machine *m, u64 start, u64 end, bool uncached)
 /* Accesses do not fault: without a device they read as ones. A Frame lies below the CPU's physical address limit. */
 bool arch_device_access(u64 pa, u64 width, bool store, u64 *value)
 {
-	static u64 pt[512] __aligned(4096);
 	/* Accessed and dirty, so that the CPU does not change it. */
 	u64 entry = align_down(pa, L4_PAGE_SIZE) | PTE_P | PTE_W | PTE_A | PTE_D | PTE_NX | PTE_PCD | PTE_PWT;
 	void *at = (void *)(KERNEL_WINDOW + pa % L4_PAGE_SIZE);
 
-	if (pt[0] != entry) {
-		image_pd[TABLE_ENTRIES - 1] = arch_pa(pt) | PTE_P | PTE_W;
-		pt[0] = entry;
+	if (window_pt[0] != entry) {
+		window_pt[0] = entry;
 		arch_flush_page(KERNEL_WINDOW);
 	}
 	if (store && width == 1)

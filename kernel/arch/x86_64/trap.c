@@ -17,6 +17,19 @@ void x86_syscall(struct cpu *cpu) { trap_syscall(cpu); }
 
 void x86_vcpu_enter(struct cpu *cpu, u64 slot) { trap_vcpu_enter(cpu, slot); }
 
+/* Mode above: L4 was not asked when the guest kernel left for user mode and came back. */
+void x86_above_syscall(struct cpu *cpu)
+{
+	cpu->current->in_guest_user = false;
+	trap_syscall(cpu);
+}
+
+void x86_above_enter(struct cpu *cpu, u64 slot)
+{
+	cpu->current->in_guest_user = false;
+	trap_vcpu_enter(cpu, slot);
+}
+
 struct l4_vcpu_page *x86_guest_syscall(struct cpu *cpu) { return vcpu_syscall(cpu->current); }
 
 void x86_guest_bad_entry(void)
@@ -47,6 +60,8 @@ void x86_trap(u32 vector, u64 error)
 	struct thread *t = this_cpu()->current;
 
 	assert(!(read_flags() & FLAGS_NOT_OURS));
+	if (t->entry == ENTRY_ABOVE)
+		t->in_guest_user = thread_frame(t)->cs == USER_CS;
 
 	if (vector >= VECTOR_LINE) {
 		interrupt(vector);
@@ -71,7 +86,7 @@ void x86_kernel_trap(u32 vector, u64 *frame)
 {
 	if (vector == VECTOR_NMI)
 		panic("stopped by NMI at %p", (void *)frame[1]);
-	if (vector == VECTOR_DF && stack_guard(read_cr2()))
+	if ((vector == VECTOR_PF || vector == VECTOR_DF) && stack_guard(read_cr2()))
 		panic("kernel stack overflow at %p sp %p", (void *)frame[1], (void *)frame[4]);
 	if (vector < VECTOR_LINE)
 		panic("exception %u in the kernel: error %lx ip %p sp %p cr2 %p", vector, frame[0], (void *)frame[1],

@@ -7,6 +7,8 @@
 #include <kernel/arch.h>
 #include <kernel/boot.h>
 #include <kernel/uart.h>
+#include "gate.h"
+#include "entry.h"
 #include "layout.h"
 
 #define SEL_KERNEL_CODE 0x10
@@ -17,7 +19,6 @@
 #define VECTOR_DF       8
 #define VECTOR_MC       18
 #define VECTOR_NM       7
-#define VECTOR_PF       14
 #define VECTOR_LINE     32 /* interrupt controller's line 0 */
 #define LINES           24
 #define VECTOR_MSI      64
@@ -119,10 +120,15 @@ static inline void cpuid(u32 leaf, u32 sub, u32 out[4])
 	__asm__ volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3]) : "a"(leaf), "c"(sub));
 }
 
+/* gate.c */
+void gate_load(struct arch_cpu *c, struct thread *t);
+void gate_unload(struct arch_cpu *c); /* the current thread is not of mode above any more */
+extern struct cpu boot_cpu;
+
 /* The idle loop stays in whatever address space is in use: its root is kept equal. */
 static inline void mmu_load(struct arch_cpu *c, u64 root)
 {
-	c->root = root;
+	gate.root_k = root;
 	container_of(c, struct cpu, arch)->idle.root = root;
 	write_cr3(root);
 }
@@ -135,6 +141,7 @@ bool stack_guard(u64 vaddr); /* vaddr is in a page below a stack */
 void harden_init(void);
 void harden_guest_changed(void);
 bool harden_eager_fpu(void);
+bool harden_allows_above(void);
 void fpu_init(bool eager);
 void fpu_switch(struct thread *t);
 void fpu_trap(struct thread *t);
@@ -154,13 +161,15 @@ extern u64 apic_timer_hz;
 void x86_boot(u64 start_info);
 void x86_syscall(struct cpu *cpu);
 void x86_vcpu_enter(struct cpu *cpu, u64 slot);
+void x86_above_syscall(struct cpu *cpu);
+void x86_above_enter(struct cpu *cpu, u64 slot);
 struct l4_vcpu_page *x86_guest_syscall(struct cpu *cpu);
 void x86_guest_bad_entry(void);
 void x86_bad_ip(void);
 void x86_trap(u32 vector, u64 error);
 void x86_kernel_trap(u32 vector, u64 *frame);
 void arch_syscall(void);
-extern char x86_stubs[];
+extern char gate_stubs[];
 extern char kernel_start[], kernel_const[], kernel_data[], kernel_end[], boot_stack_top[];
 
 #endif

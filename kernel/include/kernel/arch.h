@@ -34,8 +34,9 @@ bool arch_device_access(u64 pa, u64 width, bool store, u64 *value);
 /* cpu.c: fill vcpu_page.cpu_id: what user mode under L4 may use of this CPU. */
 void arch_cpu_id(u64 *id);
 
-/* cpu.c: set initial values of t->arch, which is zero; struct arch_cpu.fpu_owner is what cpu_forget_thread() clears. */
+/* cpu.c: set initial values of t->arch, which is zero; and t is destroyed: nothing of it may be in the CPU's state. */
 void arch_thread_init(struct thread *t);
+void arch_thread_forget(struct thread *t);
 
 /* cpu.c: save from's CPU state outside its frame, load to's and its mode (frame_end, root, entry). to may be idle. */
 void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to);
@@ -46,8 +47,8 @@ void arch_load_mode(struct thread *t); /* of the current thread: frame_end, root
  * mode.
  */
 bool arch_frame_valid(const struct l4_frame *f);
-void arch_frame_sanitise(struct l4_frame *f);
-void arch_dump_frame(const struct l4_frame *f); /* printk() of all registers */
+void arch_frame_sanitise(struct l4_frame *f, bool above); /* above: of a guest kernel of that mode */
+void arch_dump_frame(const struct l4_frame *f);           /* printk() of all registers */
 
 /* cpu.c, entry.S: the ends of kernel execution. */
 void arch_idle(void) __noreturn;           /* wait for an interrupt, handle it, return to user mode or wait again */

@@ -35,7 +35,6 @@ struct cpu {
 
 /* sched/cpu.c: everything of a zeroed struct cpu but arch and the idle thread's root. */
 void cpu_init_common(struct cpu *cpu);
-void cpu_forget_thread(struct thread *t); /* it is destroyed: its FPU state is nobody's */
 
 /* Must trap_exit() come before user mode? For hot entries, where it seldom must. */
 static inline bool trap_exit_needed(const struct cpu *cpu) { return cpu->current->exit_work | cpu->need_resched; }

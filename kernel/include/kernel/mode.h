@@ -5,6 +5,7 @@
  *   own          registers in the thread's frame; a thread without a vCPU has no other mode
  *   guest kernel the same, with a vCPU: entry codes differ
  *   guest user   registers in the guest's memory, root of a GuestSpace
+ *   above        registers in the thread's frame, in guest kernel and guest user mode alike, and one root for both
  *
  *   guest kernel -> guest user: mode_enter_user()       guest user -> guest kernel: mode_leave_user(), vcpu_syscall()
  *   guest kernel -> guest kernel, at its kernel_entry: mode_upcall()                and back: mode_resume()
@@ -22,8 +23,9 @@ void mode_enter_user(struct thread *t, struct guestspace *g, struct l4_frame *f)
 void mode_leave_user(struct thread *t, u32 reason, u32 code);
 void mode_upcall(struct thread *t, u32 reason, u64 addr); /* addr: for a report to the thread's pager */
 void mode_resume(struct thread *t);
+void mode_leave_exit(struct thread *t); /* mode above: if it is on its way out to user mode, it looks for events first */
 
-/* All vCPUs of the VSpace that are in guest user mode, or those in space g, leave it. */
+/* All vCPUs of the VSpace that are in guest user mode, or those in space g, leave it; mode above: that have it loaded. */
 void mode_leave_all(struct vspace *v, const struct guestspace *g, u32 error);
 
 /* Called by the entry code for a system call of guest user mode: returns the page whose registers it loads. */

@@ -11,14 +11,18 @@
 
 struct guestspace;
 
+/* Addresses of a guest kernel of mode above, by VCPU_ENTRIES; 0: not set. The last three: see vcpu_exit_work(). */
+enum { VCPU_SYSCALL, VCPU_FAULT, VCPU_EXIT_START, VCPU_EXIT_END, VCPU_EXIT_EVENTS, VCPU_ENTRIES };
+
 struct vcpu {
 	struct object obj;
 	struct thread *thread;
 	struct l4_vcpu_page *page; /* second page of the object */
 	u64 page_vaddr;
-	struct guestspace *space; /* while in guest user mode */
-	struct list link;         /* VSpace's vCPUs, while bound */
-	u64 fault_ip;             /* of the last upcall for a fault, and how many came from there in a row */
+	struct guestspace *space; /* while in guest user mode; mode above: that is loaded, in either mode */
+	u64 entry[VCPU_ENTRIES];
+	struct list link; /* VSpace's vCPUs, while bound */
+	u64 fault_ip;     /* of the last upcall for a fault, and how many came from there in a row */
 	u32 fault_count;
 	struct timer timer;
 };
@@ -30,7 +34,7 @@ void vcpu_unbind(struct vcpu *v);
 
 /* guest/fault.c: the thread is about to run; or it cannot go on. */
 void vcpu_exit_work(struct thread *t);
-void vcpu_page_fault(struct thread *t, u64 addr, u32 access);
+void vcpu_page_fault(struct thread *t, u64 addr, u32 access, bool mapped); /* mapped: a right is missing */
 void vcpu_exception(struct thread *t, u32 vector, u64 error, u64 addr);
 
 /* guest/event.c */
@@ -43,5 +47,6 @@ error_t vcpu_resume(struct thread *t);
 error_t vcpu_wait(struct thread *t);
 error_t vcpu_timer(struct thread *t, u64 when);
 error_t vcpu_flush(struct thread *t);
+error_t vcpu_entries(struct thread *t);
 
 #endif

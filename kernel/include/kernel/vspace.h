@@ -61,10 +61,12 @@ static inline bool vspace_change(struct vspace *v, u64 *at, u64 end, enum table_
 	                         : table_change(v, v->root, at, min_u64(end, ARCH_USER_TOP), how, work);
 }
 
+static inline bool vspace_above(const struct vspace *v) { return ARCH_GUEST_RANGES && v->above; }
+
 /* In mode above a guest kernel's leaves are not for user mode. */
 static inline u64 vspace_leaf(const struct vspace *v, u64 at, u64 leaf)
 {
-	return ARCH_GUEST_RANGES && v->above && at >= ARCH_USER_TOP ? pte_supervisor(leaf) : leaf;
+	return vspace_above(v) && at >= ARCH_USER_TOP ? pte_supervisor(leaf) : leaf;
 }
 
 /* Frames and the kernel's own pages (UTCB, vCPU page) in a VSpace's tree, by table address. */

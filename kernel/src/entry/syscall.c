@@ -134,6 +134,8 @@ static error_t vcpu_call(struct thread *t, struct l4_frame *f, u64 number)
 		return vcpu_wait(t);
 	case L4_SYS_VCPU_TIMER:
 		return vcpu_timer(t, l4_frame_tag(f));
+	case L4_SYS_VCPU_ENTRIES:
+		return vcpu_entries(t);
 	default:
 		return vcpu_flush(t);
 	}
@@ -172,6 +174,7 @@ static error_t dispatch(struct thread *t, struct l4_frame *f, u64 number)
 	case L4_SYS_VCPU_WAIT:
 	case L4_SYS_VCPU_TIMER:
 	case L4_SYS_VCPU_FLUSH:
+	case L4_SYS_VCPU_ENTRIES:
 		return vcpu_call(t, f, number);
 	default:
 		return L4_ERR_SYSCALL;

@@ -13,7 +13,7 @@ void trap_page_fault(struct thread *t, u64 addr, u32 access, bool present)
 {
 	event(EVENT_PAGE_FAULT, addr, access);
 	if (t->vcpu)
-		vcpu_page_fault(t, addr, access);
+		vcpu_page_fault(t, addr, access, present);
 	else
 		ipc_fault(t, L4_FAULT_PAGE, arch_untagged(addr), access, l4_frame_ip(thread_frame(t)), present);
 	trap_exit();

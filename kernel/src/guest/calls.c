@@ -136,6 +136,8 @@ error_t vcpu_enter(struct thread *t, u64 slot)
 		return refuse(t, L4_EXIT_EXCEPTION, ARCH_VECTOR_BAD_IP);
 	}
 	guestspace_touch(t->vspace, g);
+	if (vspace_above(t->vspace))
+		p->space = slot;
 	mode_enter_user(t, g, f);
 	return L4_ERR_OK;
 }
@@ -179,6 +181,23 @@ error_t vcpu_timer(struct thread *t, u64 when)
 		timer_cancel(&t->vcpu->timer);
 	else
 		timer_set(&t->vcpu->timer, when);
+	return L4_ERR_OK;
+}
+
+/* Ways in and out of a guest kernel of mode above, which it takes without L4. */
+error_t vcpu_entries(struct thread *t)
+{
+	u64 words[L4_MSG_REG_WORDS];
+
+	if (!vspace_above(t->vspace))
+		return L4_ERR_STATE;
+	l4_frame_get_words(thread_frame(t), words);
+	for (u32 i = 0; i < VCPU_ENTRIES; i++)
+		if ((words[i] || i != VCPU_FAULT) &&
+		    (words[i] < ARCH_USER_TOP || !vspace_has_range(t->vspace, words[i], 1)))
+			return L4_ERR_RANGE;
+	memcpy(t->vcpu->entry, words, sizeof(t->vcpu->entry));
+	arch_load_mode(t);
 	return L4_ERR_OK;
 }
 

@@ -16,18 +16,41 @@ void vcpu_exit_work(struct thread *t)
 		mode_leave_user(t, L4_EXIT_EVENT, 0);
 	else if (READ_ONCE(p->irq_enabled))
 		mode_upcall(t, L4_EXIT_EVENT, 0);
+	else if (vspace_above(t->vspace))
+		mode_leave_exit(t);
+}
+
+/*
+ * A fault of mode above. The guest kernel reaches its user mode's memory too, through the same translations, where the
+ * CPU lets it: an access that it did not mean is reported to it.
+ */
+static bool fill_above(struct thread *t, u64 addr, u32 access, bool mapped, u32 *present)
+{
+	struct guestspace *g = t->vcpu->space;
+
+	*present = 0;
+	if (!t->in_guest_user) {
+		if (addr >= ARCH_USER_TOP)
+			return guest_fill(t->vspace, NULL, READ_ONCE(t->vcpu->page->kernel_root), addr, access,
+			                  present);
+		*present = mapped;
+		if (access == L4_RIGHT_EXEC || (mapped && !frame_reaches_user(thread_frame(t))))
+			return false;
+	}
+	return g && guest_fill(t->vspace, g, g->guest_root, addr, access, present);
 }
 
 /* The guest gets addr with the tag bits that the CPU ignores: it reports faults to its programs with them. */
-void vcpu_page_fault(struct thread *t, u64 addr, u32 access)
+void vcpu_page_fault(struct thread *t, u64 addr, u32 access, bool mapped)
 {
 	u64 place = arch_untagged(addr);
 	struct vcpu *v = t->vcpu;
 	struct l4_vcpu_page *p = v->page;
 	bool user = t->in_guest_user;
 	u32 present;
-	bool done = user ? guest_fill(t->vspace, v->space, v->space->guest_root, place, access, &present)
-	                 : guest_fill(t->vspace, NULL, READ_ONCE(p->kernel_root), place, access, &present);
+	bool done = vspace_above(t->vspace) ? fill_above(t, place, access, mapped, &present)
+	            : user ? guest_fill(t->vspace, v->space, v->space->guest_root, place, access, &present)
+	                   : guest_fill(t->vspace, NULL, READ_ONCE(p->kernel_root), place, access, &present);
 
 	if (likely(done)) {
 		arch_flush_page(place);

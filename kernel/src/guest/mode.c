@@ -18,13 +18,47 @@ void thread_set_own_mode(struct thread *t)
 	t->frame_end = (u64)(thread_frame(t) + 1);
 	t->root = t->vspace ? t->vspace->root_reg : 0;
 	t->entry = t->vcpu ? ENTRY_GUEST_KERNEL : ENTRY_OWN;
+	if (t->vspace && vspace_above(t->vspace)) {
+		t->entry = ENTRY_ABOVE;
+		if (t->vcpu && t->vcpu->space)
+			t->root = t->vcpu->space->root_reg;
+	}
 	if (t == this_cpu()->current)
 		arch_load_mode(t);
+}
+
+/* Mode above: the guest may change the frame at any time, so the thread gets a copy. */
+static void enter_user_above(struct thread *t, struct guestspace *g, const struct l4_frame *f)
+{
+	read_shared(thread_frame(t), f);
+	arch_frame_sanitise(thread_frame(t), false);
+	t->vcpu->space = g;
+	t->vcpu->fault_count = 0;
+	t->in_guest_user = true;
+	t->root = g->root_reg;
+	arch_load_mode(t);
+}
+
+/* Mode above: the user's registers to the guest's frame. False: there is none. */
+static bool save_user_frame(struct thread *t)
+{
+	struct l4_frame *f;
+
+	if (!t->in_guest_user)
+		return true;
+	f = guest_memory(t->vspace, READ_ONCE(t->vcpu->page->frame_gpa), sizeof(*f), NULL);
+	if (f)
+		*f = *thread_frame(t);
+	return f;
 }
 
 /* Guest kernel -> guest user. The guest kernel's own registers are not kept. */
 void mode_enter_user(struct thread *t, struct guestspace *g, struct l4_frame *f)
 {
+	if (vspace_above(t->vspace)) {
+		enter_user_above(t, g, f);
+		return;
+	}
 	t->vcpu->space = g;
 	t->vcpu->fault_count = 0;
 	t->in_guest_user = true;
@@ -39,13 +73,29 @@ void mode_leave_user(struct thread *t, u32 reason, u32 code)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
 
+	if (!vspace_above(t->vspace)) {
+		t->vcpu->space = NULL;
+	} else if (!save_user_frame(t)) {
+		reason = L4_EXIT_ERROR;
+		code = L4_ERR_RANGE;
+	}
 	p->irq_enabled = 0;
 	p->exit_reason = reason;
 	p->exit_code = code;
-	t->vcpu->space = NULL;
 	memset(thread_frame(t), 0, sizeof(struct l4_frame));
 	frame_start(thread_frame(t), READ_ONCE(p->user_entry), READ_ONCE(p->kernel_sp), reason, 0);
 	thread_set_own_mode(t);
+}
+
+/* Mode above: the space is no longer loaded, so that the guest kernel cannot leave to it either. */
+static void unload_space(struct thread *t, u32 error)
+{
+	t->vcpu->space = NULL;
+	t->vcpu->page->space = 0;
+	if (t->in_guest_user)
+		mode_leave_user(t, L4_EXIT_ERROR, error);
+	else
+		thread_set_own_mode(t);
 }
 
 void mode_leave_all(struct vspace *v, const struct guestspace *g, u32 error)
@@ -53,8 +103,12 @@ void mode_leave_all(struct vspace *v, const struct guestspace *g, u32 error)
 	for (struct list *l = v->vcpus.next; l != &v->vcpus; l = l->next) {
 		struct vcpu *c = container_of(l, struct vcpu, link);
 
-		if (c->thread->in_guest_user && (!g || c->space == g))
+		if (vspace_above(v)) {
+			if (c->space && (!g || c->space == g))
+				unload_space(c->thread, error);
+		} else if (c->thread->in_guest_user && (!g || c->space == g)) {
 			mode_leave_user(c->thread, L4_EXIT_ERROR, error);
+		}
 	}
 }
 
@@ -118,7 +172,21 @@ void mode_resume(struct thread *t)
 
 	t->vcpu->fault_count = 0;
 	read_shared(f, &t->vcpu->page->kernel_frame);
-	arch_frame_sanitise(f);
+	arch_frame_sanitise(f, t->entry == ENTRY_ABOVE);
+}
+
+/*
+ * Mode above: between the look for events and the instruction that goes to user mode the guest kernel is in a range of
+ * addresses that it has told. An event in it is as one before it: the guest goes on where it looks again. Its copy of the
+ * user's registers is whole until then.
+ */
+void mode_leave_exit(struct thread *t)
+{
+	const u64 *entry = t->vcpu->entry;
+	u64 ip = l4_frame_ip(thread_frame(t));
+
+	if (ip >= entry[VCPU_EXIT_START] && ip < entry[VCPU_EXIT_END])
+		frame_upcall(thread_frame(t), entry[VCPU_EXIT_EVENTS]);
 }
 
 /* Stop a thread. One in guest user mode leaves it first, so its registers are where its guest kernel expects them. */

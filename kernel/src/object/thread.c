@@ -119,7 +119,7 @@ bool thread_destroy(struct object *o)
 	leave_vspace(t);
 	slot_drop(&t->cnode_slot);
 	slot_drop(&t->fault_slot);
-	cpu_forget_thread(t);
+	arch_thread_forget(t);
 	return true;
 }
 
@@ -232,7 +232,7 @@ static error_t registers(struct invocation *i, struct thread *t, bool write)
 	if (write) {
 		t->restart = NULL;
 		read_shared(f, (const struct l4_frame *)mr);
-		arch_frame_sanitise(f);
+		arch_frame_sanitise(f, t->entry == ENTRY_ABOVE);
 	} else {
 		memcpy(mr, f, sizeof(*f));
 	}
@@ -241,7 +241,8 @@ static error_t registers(struct invocation *i, struct thread *t, bool write)
 
 static error_t resume(struct thread *t)
 {
-	if (!t->cnode || !t->vspace)
+	/* In mode above only a vCPU's thread has a way back to L4. */
+	if (!t->cnode || !t->vspace || (vspace_above(t->vspace) && !t->vcpu))
 		return L4_ERR_UNBOUND;
 	if (t->state == THREAD_STOPPED) {
 		t->fault_label = 0;

@@ -45,7 +45,11 @@ error_t vcpu_bind(struct thread *t, struct vcpu *v, u64 vaddr)
 	list_add_tail(&t->vspace->vcpus, &v->link);
 	t->vspace->vcpu_count++;
 	t->vcpu = v;
+	v->page->mode = vspace_above(t->vspace) ? L4_GUEST_ABOVE : L4_GUEST_BESIDE;
+	v->page->space = 0;
+	memset(v->entry, 0, sizeof(v->entry));
 	thread_set_own_mode(t);
+	arch_frame_sanitise(thread_frame(t), t->entry == ENTRY_ABOVE);
 	return L4_ERR_OK;
 }
 
@@ -63,6 +67,7 @@ void vcpu_unbind(struct vcpu *v)
 	list_remove(&v->link);
 	t->vspace->vcpu_count--;
 	t->vcpu = NULL;
+	v->space = NULL;
 	t->exit_work = false;
 	thread_set_own_mode(t);
 	v->thread = NULL;

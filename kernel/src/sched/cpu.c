@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Per-CPU data: the start of a CPU, and what a CPU keeps of a thread. */
+/* Per-CPU data: the start of a CPU. */
 #include <kernel/cpu.h>
 
 void cpu_init_common(struct cpu *cpu)
@@ -14,10 +14,4 @@ void cpu_init_common(struct cpu *cpu)
 	cpu->idle.priority = -1;
 	cpu->idle.entry = ENTRY_OWN;
 	cpu->idle.frame_end = (u64)(thread_frame(&cpu->idle) + 1);
-}
-
-void cpu_forget_thread(struct thread *t)
-{
-	if (this_cpu()->arch.fpu_owner == t)
-		this_cpu()->arch.fpu_owner = NULL;
 }

@@ -24,6 +24,9 @@ _Static_assert(sizeof(struct l4_frame) % 16 == 0, "frame end");
 /* Execute the system call instruction again: number and arguments are as they were. */
 static inline void frame_repeat_syscall(struct l4_frame *f) { f->pc -= L4_SYSCALL_BYTES; }
 
+/* Mode above, which this CPU has not. */
+static inline bool frame_reaches_user(const struct l4_frame *f) { return false; }
+
 static inline void frame_start(struct l4_frame *f, u64 ip, u64 sp, u64 arg0, u64 arg1)
 {
 	f->pc = ip;

@@ -13,6 +13,7 @@
 #define ENTRY_OWN          0
 #define ENTRY_GUEST_KERNEL 1
 #define ENTRY_GUEST_USER   2
+#define ENTRY_ABOVE        3 /* no guest has that mode on this CPU */
 
 #define ARCH_IOPORTS 0
 

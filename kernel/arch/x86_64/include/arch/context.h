@@ -6,7 +6,8 @@
 #include <abi_frame.h>
 #include <kernel/types.h>
 
-#define ARCH_FPU_SIZE 1024
+#define ARCH_FPU_SIZE   1024
+#define ARCH_GATE_WORDS 8
 
 /* The CPU aligns its interrupt stack to 16 bytes, so a frame must end aligned (SDM vol. 3, 6.14.2). */
 struct arch_thread {
@@ -15,6 +16,7 @@ struct arch_thread {
 	u64 gs_base;
 	u16 selectors[4]; /* DS, ES, FS, GS, if one of them is not 0 */
 	u32 selectors_used;
+	u64 gate[ARCH_GATE_WORDS]; /* mode above: its words of the gate's page, while another thread has the page */
 	u8 fpu[ARCH_FPU_SIZE] __attribute__((aligned(64)));
 } __attribute__((aligned(64)));
 _Static_assert((offsetof(struct arch_thread, frame) + sizeof(struct l4_frame)) % 16 == 0, "frame end");
@@ -29,6 +31,9 @@ static inline void frame_repeat_syscall(struct l4_frame *f)
 	f->ax = f->orig_ax;
 }
 
+/* Mode above: may the guest kernel access user mode's memory? The frame is the thread's own. */
+static inline bool frame_reaches_user(const struct l4_frame *f) { return f->flags & 0x40000; }
+
 static inline void frame_start(struct l4_frame *f, u64 ip, u64 sp, u64 arg0, u64 arg1)
 {
 	f->ip = ip;
@@ -38,11 +43,14 @@ static inline void frame_start(struct l4_frame *f, u64 ip, u64 sp, u64 arg0, u64
 	f->flags = 0x202;
 }
 
-/* An upcall leaves all registers but the instruction pointer; flags DF and TF as at a signal handler. */
+/*
+ * An upcall leaves all registers but the instruction pointer; flags DF and TF as at a signal handler, and AC, by which a
+ * guest kernel of mode above reaches user mode's memory.
+ */
 static inline void frame_upcall(struct l4_frame *f, u64 ip)
 {
 	f->ip = ip;
-	f->flags &= ~0x500UL;
+	f->flags &= ~0x40500UL;
 }
 
 #endif

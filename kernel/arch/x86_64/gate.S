@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The gate: all of L4 that runs while the root of a guest of mode above is loaded. docs/x86_64-gate.md has the argument
+ * for each instruction. Its text, the tables of the CPU and struct gate cannot be written there, not even by ring 1; the
+ * gate's page and the stacks can, so nothing is decided on what they hold. There is no use of a stack before the root is
+ * K's, but by the CPU itself, and for one register while the root is loaded.
+ */
+#include <abi.h>
+#include <arch/cpu.h>
+#include "entry.h"
+#include "gate.h"
+#include "layout.h"
+
+#define GATE(field) gate + GATE_##field(%rip)
+
+	.section .gate.text, "ax", @progbits
+/*
+ * SYSCALL: rcx = ip, r11 = flags, rsp = the caller's. ENTRY_* are such that one comparison tells all modes; SWAPGS keeps
+ * its flags.
+ */
+	.globl arch_syscall
+arch_syscall:
+	cmpb $ENTRY_GUEST_KERNEL, GATE(ENTRY)
+	js gate_syscall
+	swapgs
+	jb entry_own
+	ja entry_guest_user
+	cmp $L4_SYS_VCPU_ENTER, %eax
+	je entry_vcpu_enter
+	jmp entry_own
+	int3
+
+/* Mode above. Only ring 1 executes in the upper half, so the sign of rcx tells who calls. */
+gate_syscall:
+	mov %rsp, L4_GATE_USER_SP
+	test %rcx, %rcx
+	js gate_call
+	lea GATE(SYSCALL_FRAME), %rsp
+	iretq
+	int3
+gate_call:
+	mov GATE(ROOT_K), %rsp
+	mov %rsp, %cr3
+	swapgs
+	jmp entry_above
+	int3
+
+/* From return_above: all registers but rsp are loaded, GATE(EXIT_FRAME) is what IRETQ loads. */
+	.globl gate_exit
+gate_exit:
+	swapgs
+	mov GATE(ROOT_G), %rsp
+	mov %rsp, %cr3
+	lea GATE(EXIT_FRAME), %rsp
+	iretq
+	int3
+
+/* Interrupts and exceptions. On their stack, from the top down: ss, sp, flags, cs, ip, error code or 0, rdi. */
+gate_trap:
+	testb $3, 24(%rsp)
+	jz gate_from_kernel
+	cmpb $ENTRY_ABOVE, GATE(ENTRY)
+	jne entry_trap
+	push %rax
+	mov GATE(ROOT_K), %rax
+	mov %rax, %cr3
+	pop %rax
+	jmp entry_trap
+	int3
+
+/*
+ * At CPL 0: an interrupt comes in the idle loop only, where the root is K's. A debug exception is not L4's: it goes on,
+ * without the trap flag. Everything else is the end, of which the registers are given up.
+ */
+gate_from_kernel:
+	cmp $32, %edi
+	jae entry_kernel_trap
+	cmp $VECTOR_DEBUG, %edi
+	je gate_debug
+	mov GATE(ROOT_K), %rax
+	mov %rax, %cr3
+	jmp entry_kernel_trap
+	int3
+gate_debug:
+	andl $~0x100, 32(%rsp)
+	pop %rdi
+	add $8, %rsp
+	iretq
+	int3
+
+/*
+ * A page fault of ring 3 goes to the guest kernel first, if it has an entry for it. The CPU has stored what it tells of
+ * the fault at L4_GATE_FAULT_FRAME, the end of this exception's stack.
+ */
+gate_page_fault:
+	cmpb $ENTRY_ABOVE, GATE(ENTRY)
+	jne 1f
+	cmpq $0, GATE(FAULT_FRAME)
+	je 1f
+	testb $2, 16(%rsp)
+	jz 1f
+	push %rax
+	mov %cr2, %rax
+	mov %rax, L4_GATE_FAULT_ADDR
+	pop %rax
+	lea GATE(FAULT_FRAME), %rsp
+	iretq
+	int3
+1:	push %rdi
+	mov $VECTOR_PF, %edi
+	jmp gate_trap
+	int3
+
+	.altmacro
+.macro STUB n
+	.balign GATE_STUB_SIZE
+	.if \n == VECTOR_PF
+	jmp gate_page_fault
+	.else
+	.if (\n == 8) || (\n >= 10 && \n <= 14) || (\n == 17) || (\n == 21) || (\n == 29) || (\n == 30)
+	.else
+	push $0
+	.endif
+	push %rdi
+	mov $\n, %edi
+	jmp gate_trap
+	.endif
+.endm
+
+	.balign GATE_STUB_SIZE
+	.globl gate_stubs
+gate_stubs:
+	.set n, 0
+	.rept 256
+	STUB %n
+	.set n, n + 1
+	.endr
+
+	.section .note.GNU-stack, "", @progbits
