@@ -6,7 +6,8 @@ struct guest guest;
 struct upcall upcall;
 u64 user_root;
 volatile struct l4_vcpu_page *vcpu = (volatile struct l4_vcpu_page *)L4_GUEST_VCPU_VADDR;
-u64 guest_ram = L4_GUEST_RAM_VADDR, guest_own = NO_VADDR;
+u64 guest_ram, guest_own;
+enum guest_place guest_place;
 
 static void (*guest_body)(struct helper *);
 static u64 heap;
@@ -14,11 +15,8 @@ static u64 heap;
 static void guest_main(struct helper *self)
 {
 	guest.helper = self;
-	if (fork_base) {
+	if (fork_base)
 		vcpu = (volatile struct l4_vcpu_page *)(fork_base + L4_GUEST_VCPU_VADDR);
-		guest_ram = ARCH_GUEST_RAM;
-		guest_own = ARCH_GUEST_OWN;
-	}
 	guest_init();
 	((void (*)(struct helper *))((u64)guest_body + fork_base))(self);
 }
@@ -43,11 +41,13 @@ void guest_make_at(void (*body)(struct helper *), enum guest_place where)
 		guest.space[i] = obj_new(L4_TYPE_GUESTSPACE, 0);
 	fork_base = where == GUEST_LOW ? 0 : ARCH_GUEST_BASE;
 	fork_mode = where == GUEST_ABOVE ? L4_GUEST_ABOVE : L4_GUEST_BESIDE;
+	guest_ram = fork_base ? ARCH_GUEST_RAM : L4_GUEST_RAM_VADDR;
+	guest_own = fork_base ? ARCH_GUEST_OWN : NO_VADDR;
 	guest.helper = helper_fork(guest_main, 0, 100);
 
 	u64 vspace = guest.helper->vspace;
 
-	MUST(INV(vspace, L4_VSPACE_MAP, guest.mapped, fork_base ? ARCH_GUEST_RAM : L4_GUEST_RAM_VADDR, L4_RIGHT_ALL));
+	MUST(INV(vspace, L4_VSPACE_MAP, guest.mapped, guest_ram, L4_RIGHT_ALL));
 	MUST(INV(vspace, L4_VSPACE_ATTACH, guest.attached, 0));
 	for (int i = 0; i < GUEST_TEST_SPACES; i++)
 		MUST(INV(guest.space[i], L4_GUESTSPACE_CONFIGURE, vspace));
@@ -57,7 +57,13 @@ void guest_make_at(void (*body)(struct helper *), enum guest_place where)
 	fork_base = 0;
 }
 
-void guest_make(void (*body)(struct helper *)) { guest_make_at(body, GUEST_LOW); }
+void guest_make(void (*body)(struct helper *))
+{
+	enum guest_place where = guest_place;
+
+	guest_place = GUEST_LOW;
+	guest_make_at(body, where);
+}
 
 /* Called by arch_upcall_entry with events disabled. */
 void guest_upcall(void);

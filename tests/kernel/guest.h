@@ -75,6 +75,24 @@ enum guest_place { GUEST_LOW, GUEST_HIGH, GUEST_ABOVE };
 	GUEST_TEST_AT(id, id, GUEST_LOW)            \
 	static void id##_body(struct helper *self)
 
+/* A test in the root pager's place that makes a guest, in each place that this CPU has but GUEST_HIGH. */
+#define GUEST_SCENE(id)               \
+	static void id##_scene(void); \
+	TEST(id) { id##_scene(); }    \
+	GUEST_SCENE_HIGH(id)          \
+	static void id##_scene(void)
+#if ARCH_GUEST_BASE
+#define GUEST_SCENE_HIGH(id)               \
+	TEST(id##_above)                   \
+	{                                  \
+		guest_place = GUEST_ABOVE; \
+		id##_scene();              \
+	}
+#else
+#define GUEST_SCENE_HIGH(id)
+#endif
+extern enum guest_place guest_place; /* of the next guest; GUEST_LOW when it is made */
+
 /* Called by a test in the root pager's place. */
 void guest_make(void (*body)(struct helper *));
 void guest_make_at(void (*body)(struct helper *), enum guest_place where);

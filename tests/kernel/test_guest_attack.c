@@ -264,7 +264,7 @@ static void take_back(struct helper *self)
 }
 
 /* Detaches guest memory while user mode runs on it: after that the guest must not write it. */
-TEST(attack_detached_while_user_mode_runs)
+GUEST_SCENE(attack_detached_while_user_mode_runs)
 {
 	volatile u64 *view = (volatile u64 *)TEST_VADDR;
 	struct helper *h;
@@ -290,7 +290,7 @@ TEST(attack_detached_while_user_mode_runs)
 }
 
 /* The same by revoking the Untyped of the memory, which is then reused. */
-TEST(attack_revoked_while_user_mode_runs)
+GUEST_SCENE(attack_revoked_while_user_mode_runs)
 {
 	struct helper *h;
 	u64 memory = slot_new(), fresh;
@@ -304,7 +304,7 @@ TEST(attack_revoked_while_user_mode_runs)
 	MUST(retype(memory, L4_TYPE_FRAME, GUEST_RAM_BITS, guest.ram, 1));
 	guest.attached = cap_copy(guest.ram, L4_RIGHT_ALL);
 	guest.mapped = cap_copy(guest.ram, L4_RIGHT_ALL);
-	MUST(INV(guest.helper->vspace, L4_VSPACE_MAP, guest.mapped, L4_GUEST_RAM_VADDR, L4_RIGHT_ALL));
+	MUST(INV(guest.helper->vspace, L4_VSPACE_MAP, guest.mapped, guest_ram, L4_RIGHT_ALL));
 	MUST(INV(guest.helper->vspace, L4_VSPACE_ATTACH, guest.attached, 0));
 	helper_start(guest.helper);
 	h = helper_make(take_back, 0, 100);
@@ -345,7 +345,7 @@ static void detaches_data(struct helper *self)
 	CHECK(user_load(S0, CODE_VADDR, &value));
 }
 
-TEST(attack_detached_region_is_gone_from_all_tables)
+GUEST_SCENE(attack_detached_region_is_gone_from_all_tables)
 {
 	u64 page = obj_new(L4_TYPE_FRAME, L4_PAGE_BITS);
 
@@ -370,7 +370,7 @@ static void deletes_its_space(struct helper *self)
 	EQ(enter(guest.space[1]), L4_EXIT_SYSCALL);
 }
 
-TEST(attack_deleted_space_cannot_be_entered)
+GUEST_SCENE(attack_deleted_space_cannot_be_entered)
 {
 	guest_make(deletes_its_space);
 	helper_start(guest.helper);
@@ -403,13 +403,13 @@ static void delete_below(int what)
 	}
 }
 
-TEST(attack_space_deleted_below_user_mode) { delete_below(0); }
+GUEST_SCENE(attack_space_deleted_below_user_mode) { delete_below(0); }
 
-TEST(attack_vcpu_deleted_below_user_mode) { delete_below(1); }
+GUEST_SCENE(attack_vcpu_deleted_below_user_mode) { delete_below(1); }
 
-TEST(attack_vspace_deleted_below_user_mode) { delete_below(2); }
+GUEST_SCENE(attack_vspace_deleted_below_user_mode) { delete_below(2); }
 
-TEST(attack_sched_context_deleted_below_user_mode) { delete_below(3); }
+GUEST_SCENE(attack_sched_context_deleted_below_user_mode) { delete_below(3); }
 
 #define BAD_IP 0x8080000000000000 /* no address at all on any CPU */
 
@@ -518,7 +518,7 @@ TEST(attack_two_guests)
 /* What a guest writes to the log is marked as a guest's, so it cannot forge a line of the kernel or of the tests. */
 GUEST_TEST(attack_lines_of_others)
 {
-	static const char *const pieces[] = { "x\nBail out! forged\n", "Bail out! ", "\001Lforged\r\n" };
+	static const char pieces[][24] = { "x\nBail out! forged\n", "Bail out! ", "\001Lforged\r\n" };
 	static const char long_piece[] = "4-7 Bail out! is where a line is cut at 5 * 48+4";
 	u64 words[6], size;
 

@@ -106,7 +106,7 @@ static void run(void (*body)(struct helper *))
 	meter_stop();
 }
 
-TEST(latency_guest_flushes) { run(flushes); }
+GUEST_SCENE(latency_guest_flushes) { run(flushes); }
 
 static void fill_own(u64 root, u64 tables)
 {
@@ -140,7 +140,7 @@ static void own_flushes(struct helper *self)
 	METER_CHECK("of-evicting-own-tables");
 }
 
-TEST(latency_guest_own_space) { run(own_flushes); }
+GUEST_SCENE(latency_guest_own_space) { run(own_flushes); }
 
 /* Takes one page of its memory away, and then the rest. */
 static void is_detached(struct helper *self)
@@ -160,7 +160,7 @@ static void is_detached(struct helper *self)
 	shared[12] = 1;
 }
 
-TEST(latency_guest_detach)
+GUEST_SCENE(latency_guest_detach)
 {
 	u64 page = obj_new(L4_TYPE_FRAME, L4_PAGE_BITS);
 
@@ -219,7 +219,7 @@ static u64 device_gib(void)
 	return 0;
 }
 
-TEST(latency_guest_large_frame)
+GUEST_SCENE(latency_guest_large_frame)
 {
 	u64 frame = device_gib();
 
@@ -256,7 +256,7 @@ static void too_little_is_left(struct helper *self)
 	shared[12] = 1;
 }
 
-TEST(space_faults_when_the_pool_has_too_little)
+GUEST_SCENE(space_faults_when_the_pool_has_too_little)
 {
 	fork_bits = 17;
 	guest_make(too_little_is_left);

@@ -319,7 +319,7 @@ static void exhaust_pool(struct helper *self)
 	}
 }
 
-TEST(space_pool_is_never_exhausted)
+GUEST_SCENE(space_pool_is_never_exhausted)
 {
 	fork_bits = 17;
 	guest_make(exhaust_pool);
@@ -346,7 +346,7 @@ static void exhaust_own_pool(struct helper *self)
 	EQ(upcall.count, 0);
 }
 
-TEST(space_own_tables_share_the_pool)
+GUEST_SCENE(space_own_tables_share_the_pool)
 {
 	fork_bits = 17;
 	guest_make(exhaust_own_pool);

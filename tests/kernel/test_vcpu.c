@@ -175,7 +175,7 @@ static void ticker(struct helper *self)
 	}
 }
 
-TEST(vcpu_notification_becomes_an_event)
+GUEST_SCENE(vcpu_notification_becomes_an_event)
 {
 	struct helper *h;
 
@@ -412,7 +412,7 @@ static void without_entry(struct helper *self)
 	*(volatile u64 *)guest_own = 1;
 }
 
-TEST(vcpu_fault_without_entry_goes_to_the_fault_endpoint)
+GUEST_SCENE(vcpu_fault_without_entry_goes_to_the_fault_endpoint)
 {
 	struct sys r;
 
@@ -421,7 +421,7 @@ TEST(vcpu_fault_without_entry_goes_to_the_fault_endpoint)
 	r = helper_fault(guest.helper);
 	EQ(LABEL(r.tag), L4_FAULT_VCPU);
 	EQ(r.m[0], L4_EXIT_FAULT);
-	EQ(r.m[1], NO_VADDR);
+	EQ(r.m[1], guest_own);
 }
 
 static u64 bad_entry;
@@ -433,7 +433,7 @@ static void with_bad_entry(struct helper *self)
 }
 
 /* An upcall entry that cannot be executed is reported to the fault Endpoint. */
-TEST(vcpu_bad_entry_points_hurt_only_the_guest)
+GUEST_SCENE(vcpu_bad_entry_points_hurt_only_the_guest)
 {
 	bad_entry = 0xffffffff80000000;
 	guest_make(with_bad_entry);
@@ -450,7 +450,7 @@ static void bad_user_entry(struct helper *self)
 	SYS(L4_SYS_VCPU_ENTER, guest.space[0], 0);
 }
 
-TEST(vcpu_bad_user_entry_hurts_only_the_guest)
+GUEST_SCENE(vcpu_bad_user_entry_hurts_only_the_guest)
 {
 	guest_make(bad_user_entry);
 	helper_start(guest.helper);
@@ -499,7 +499,7 @@ TEST(vcpu_bind_errors)
 	helper_join(h);
 }
 
-TEST(vcpu_deleted_while_in_use)
+GUEST_SCENE(vcpu_deleted_while_in_use)
 {
 	guest_make(guest_driven_from_outside);
 	helper_start(guest.helper);
@@ -526,7 +526,7 @@ static void calls_root(struct helper *self)
 }
 
 /* An event that comes while the guest kernel waits for an answer is delivered after it, and changes no result. */
-TEST(vcpu_event_during_a_call)
+GUEST_SCENE(vcpu_event_during_a_call)
 {
 	u64 ep = obj_new(L4_TYPE_ENDPOINT, 0), reply = obj_new(L4_TYPE_REPLY, 0);
 	struct sys r;
@@ -561,7 +561,7 @@ static void waits_for_user_mode(struct helper *self)
 }
 
 /* SUSPEND of a thread in guest user mode saves the user's registers; the thread resumes in the guest kernel. */
-TEST(vcpu_suspended_in_user_mode)
+GUEST_SCENE(vcpu_suspended_in_user_mode)
 {
 	struct helper *h;
 

@@ -9,7 +9,7 @@ static void with_unmapped_entry(struct helper *self)
 }
 
 /* A fault in the upcall entry itself goes to the fault Endpoint: an upcall would fault again, for ever. */
-TEST(vcpu_entry_that_faults_goes_to_the_fault_endpoint)
+GUEST_SCENE(vcpu_entry_that_faults_goes_to_the_fault_endpoint)
 {
 	struct sys r;
 
@@ -18,8 +18,8 @@ TEST(vcpu_entry_that_faults_goes_to_the_fault_endpoint)
 	r = helper_fault(guest.helper);
 	EQ(LABEL(r.tag), L4_FAULT_VCPU);
 	EQ(r.m[0], L4_EXIT_FAULT);
-	EQ(r.m[1], NO_VADDR + 0x1000);
-	EQ(r.m[2], NO_VADDR + 0x1000);
+	EQ(r.m[1], guest_own + 0x1000);
+	EQ(r.m[2], guest_own + 0x1000);
 	EQ(r.m[3], 1);
 }
 

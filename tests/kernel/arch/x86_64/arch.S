@@ -158,6 +158,13 @@ arch_tls_get:
 	rdfsbase %rax
 	ret
 
+/* The same on a stack of its own, for tests that break theirs. */
+	.global arch_upcall_apart
+arch_upcall_apart:
+	lea upcall_stack_end(%rip), %rsp
+	call guest_upcall
+	ud2
+
 /*
  * A guest kernel of mode above: a system call of its user mode comes here from the gate. rcx and r11 are its ip and
  * flags, rsp is free. It does what L4 does beside: registers to the frame, and on at user_entry.
@@ -182,16 +189,158 @@ arch_guest_syscall:
 	mov L4_VCPU_PAGE_OFF_kernel_sp(%rax), %rsp
 	mov $L4_EXIT_SYSCALL, %edi
 	jmp *L4_VCPU_PAGE_OFF_user_entry(%rax)
+/* The same for a page fault of user mode, which rax is all that is free for. */
+	.global arch_guest_fault
+arch_guest_fault:
+	mov vcpu(%rip), %rsp
+	mov L4_VCPU_PAGE_OFF_frame_gpa(%rsp), %rsp
+	add guest_ram(%rip), %rsp
+	add $L4_FRAME_SIZE, %rsp
+	push L4_GATE_FAULT_FRAME + 40
+	push L4_GATE_FAULT_FRAME + 32
+	push L4_GATE_FAULT_FRAME + 24
+	push L4_GATE_FAULT_FRAME + 16
+	push L4_GATE_FAULT_FRAME + 8
+	push L4_GATE_FAULT_FRAME
+	.irp reg, rdi, rsi, rdx, rcx, rax, r8, r9, r10, r11, rbx, rbp, r12, r13, r14, r15
+	push %\reg
+	.endr
+	mov vcpu(%rip), %rax
+	mov L4_GATE_FAULT_ADDR, %rcx
+	mov %rcx, L4_VCPU_PAGE_OFF_fault_addr(%rax)
+	mov L4_GATE_FAULT_FRAME, %rcx
+	mov %ecx, L4_VCPU_PAGE_OFF_fault_present(%rax)
+	movl $L4_EXIT_FAULT, L4_VCPU_PAGE_OFF_exit_reason(%rax)
+	mov L4_VCPU_PAGE_OFF_kernel_sp(%rax), %rsp
+	mov $L4_EXIT_FAULT, %edi
+	jmp *L4_VCPU_PAGE_OFF_user_entry(%rax)
+
+/* The way out: a look for events, the registers from the frame, IRETQ. The frame is whole until then. */
+#define VCPU_PAGE L4_GUEST_IMAGE_START + L4_GUEST_VCPU_VADDR
+.macro STEP insn:vararg
+99:	\insn
+	.pushsection .rodata.steps, "a"
+	.byte 99b - arch_guest_exit
+	.popsection
+.endm
+	.pushsection .rodata.steps, "a"
+	.global arch_guest_steps
+arch_guest_steps:
+	.popsection
+	.global arch_guest_leave, arch_guest_exit, arch_guest_exit_end, arch_guest_events
+arch_guest_leave:
+	push %rbx
+	push %rbp
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	mov vcpu(%rip), %rdi
+	mov %rsp, L4_VCPU_PAGE_OFF_kernel_sp(%rdi)
+	lea 1f(%rip), %rax
+	mov %rax, L4_VCPU_PAGE_OFF_user_entry(%rdi)
+	mov L4_VCPU_PAGE_OFF_frame_gpa(%rdi), %rsp
+	add guest_ram(%rip), %rsp
+arch_guest_exit:
+	STEP cmpl $0, VCPU_PAGE + L4_VCPU_PAGE_OFF_pending
+	STEP jne arch_guest_events
+	.irp reg, r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi
+	STEP pop %\reg
+	.endr
+	STEP add $8, %rsp
+	STEP iretq
+arch_guest_exit_end:
+	.pushsection .rodata.steps, "a"
+	.global arch_guest_steps_end
+arch_guest_steps_end:
+	.popsection
+arch_guest_events:
+	mov vcpu(%rip), %rdi
+	incq guest_events(%rip)
+	movl $0, L4_VCPU_PAGE_OFF_pending(%rdi)
+	movq $0, L4_VCPU_PAGE_OFF_events(%rdi)
+	mov L4_VCPU_PAGE_OFF_frame_gpa(%rdi), %rsp
+	add guest_ram(%rip), %rsp
+	jmp arch_guest_exit
+1:	mov %rdi, %rax
+	pop %r15
+	pop %r14
+	pop %r13
+	pop %r12
+	pop %rbp
+	pop %rbx
+	ret
+
+/* rdi = Endpoint, rsi = tag: SEND there; goes on as arch_guest_leave does. */
+	.global arch_guest_park
+arch_guest_park:
+	push %rbx
+	push %rbp
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	mov vcpu(%rip), %rax
+	mov %rsp, L4_VCPU_PAGE_OFF_kernel_sp(%rax)
+	lea 1b(%rip), %rcx
+	mov %rcx, L4_VCPU_PAGE_OFF_user_entry(%rax)
+	mov $L4_SYS_SEND, %eax
+	syscall
+	mov $-1, %rdi
+	jmp 1b
+
 arch_guest_start:
 	mov $L4_SYS_VCPU_ENTRIES, %eax
 	lea arch_guest_syscall(%rip), %rdx
 	xor %r10d, %r10d
-	mov %rdx, %r8		/* an empty way out */
-	mov %rdx, %r9
+	lea arch_guest_exit(%rip), %r8
+	lea arch_guest_exit_end(%rip), %r9
 	push %r12
-	mov %rdx, %r12
+	lea arch_guest_events(%rip), %r12
 	syscall
 	pop %r12
 	ret
+
+	.global arch_try_code, arch_try_failed
+arch_try_code:
+	push %rbx
+	push %rbp
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	mov %rsp, try_sp(%rip)
+	mov %rdi, %rcx
+	mov %rsi, %rdi
+	mov %rdx, %rax
+	call 1f
+	mov %rax, try_result(%rip)
+	xor %eax, %eax
+	jmp 2f
+1:	push %rcx
+	xor %ecx, %ecx
+	xor %edx, %edx
+	ret
+arch_try_failed:
+	cld
+	mov $1, %eax
+2:	mov try_sp(%rip), %rsp
+	pop %r15
+	pop %r14
+	pop %r13
+	pop %r12
+	pop %rbp
+	pop %rbx
+	ret
+
+	.bss
+	.balign 8
+	.global try_result, guest_events
+try_sp:	.skip 8
+try_result: .skip 8
+guest_events: .skip 8
+	.balign 16
+	.skip 4096
+upcall_stack_end:
 
 	.section .note.GNU-stack, "", @progbits

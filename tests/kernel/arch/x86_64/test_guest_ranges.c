@@ -152,3 +152,4 @@ static void lose_memory(enum guest_place where)
 }
 
 TEST(x86_guest_loses_memory_in_all_ranges_beside) { lose_memory(GUEST_HIGH); }
+TEST(x86_guest_loses_memory_in_all_ranges_above) { lose_memory(GUEST_ABOVE); }
