@@ -219,7 +219,7 @@ static u64 device_gib(void)
 	return 0;
 }
 
-GUEST_SCENE(latency_guest_large_frame)
+TEST(latency_guest_large_frame)
 {
 	u64 frame = device_gib();
 

@@ -69,10 +69,16 @@ void arch_load_mode(struct thread *t)
 
 	c->frame_end = t->frame_end;
 	gate.entry = t->entry;
-	if (unlikely(t->entry == ENTRY_ABOVE))
-		gate_load(c, t);
-	else
-		load_root(c, t->root);
+	load_root(c, t->root);
+}
+
+void arch_load_above(struct thread *t)
+{
+	struct arch_cpu *c = &this_cpu()->arch;
+
+	c->frame_end = t->frame_end;
+	gate.entry = t->entry;
+	gate_load(c, t);
 }
 
 /* FS and GS bases of user mode: from's are saved, to's are loaded. */
@@ -110,9 +116,25 @@ static noinline void switch_selectors(struct arch_thread *from, struct arch_thre
 	to->selectors_used = 0;
 }
 
-/* From or to a thread with a vCPU. A thread of mode above leaves the root as it is: L4 has another than it. */
-static noinline void switch_guest(struct arch_cpu *c, struct thread *to)
+/* Selectors and FPU. */
+static inline void switch_rest(struct cpu *cpu, struct thread *from, struct thread *to)
 {
+	struct arch_cpu *c = &cpu->arch;
+
+	if (unlikely(selectors_used() | to->arch.selectors_used))
+		switch_selectors(&from->arch, &to->arch);
+	if (unlikely(c->fpu_off != (c->fpu_owner != to)) && likely(to != &cpu->idle))
+		fpu_switch(to);
+}
+
+/*
+ * From or to a thread with a vCPU. A thread of mode above leaves the root as it is: L4 has another than it. The last
+ * call of arch_switch, which spills nothing for it.
+ */
+static noinline void switch_guest(struct cpu *cpu, struct thread *from, struct thread *to)
+{
+	struct arch_cpu *c = &cpu->arch;
+
 	if (to->entry == ENTRY_ABOVE) {
 		gate_load(c, to);
 	} else {
@@ -124,6 +146,7 @@ static noinline void switch_guest(struct arch_cpu *c, struct thread *to)
 		c->guest = to->vspace;
 		harden_guest_changed();
 	}
+	switch_rest(cpu, from, to);
 }
 
 /*
@@ -137,14 +160,12 @@ void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 	switch_bases(&from->arch, &to->arch);
 	c->frame_end = to->frame_end;
 	gate.entry = to->entry;
-	if (unlikely(to->entry | c->above))
-		switch_guest(c, to);
-	else
-		load_root(c, to->root);
-	if (unlikely(selectors_used() | to->arch.selectors_used))
-		switch_selectors(&from->arch, &to->arch);
-	if (unlikely(c->fpu_off != (c->fpu_owner != to)) && likely(to != &cpu->idle))
-		fpu_switch(to);
+	if (unlikely(to->entry | c->above)) {
+		switch_guest(cpu, from, to);
+		return;
+	}
+	load_root(c, to->root);
+	switch_rest(cpu, from, to);
 }
 
 /* User mode reads CPUID itself. */

@@ -13,21 +13,21 @@
 /* User mode can set them: AC would turn SMAP off, DF the direction of string instructions. */
 #define FLAGS_NOT_OURS (BIT(18) | BIT(10))
 
-void x86_syscall(struct cpu *cpu) { trap_syscall(cpu); }
+noinline void x86_syscall(struct cpu *cpu) { trap_syscall(cpu); }
 
-void x86_vcpu_enter(struct cpu *cpu, u64 slot) { trap_vcpu_enter(cpu, slot); }
+noinline void x86_vcpu_enter(struct cpu *cpu, u64 slot) { trap_vcpu_enter(cpu, slot); }
 
 /* Mode above: L4 was not asked when the guest kernel left for user mode and came back. */
 void x86_above_syscall(struct cpu *cpu)
 {
 	cpu->current->in_guest_user = false;
-	trap_syscall(cpu);
+	x86_syscall(cpu);
 }
 
 void x86_above_enter(struct cpu *cpu, u64 slot)
 {
 	cpu->current->in_guest_user = false;
-	trap_vcpu_enter(cpu, slot);
+	x86_vcpu_enter(cpu, slot);
 }
 
 struct l4_vcpu_page *x86_guest_syscall(struct cpu *cpu) { return vcpu_syscall(cpu->current); }
@@ -60,7 +60,7 @@ void x86_trap(u32 vector, u64 error)
 	struct thread *t = this_cpu()->current;
 
 	assert(!(read_flags() & FLAGS_NOT_OURS));
-	if (t->entry == ENTRY_ABOVE)
+	if (unlikely(t->entry == ENTRY_ABOVE))
 		t->in_guest_user = thread_frame(t)->cs == USER_CS;
 
 	if (vector >= VECTOR_LINE) {

@@ -40,7 +40,8 @@ void arch_thread_forget(struct thread *t);
 
 /* cpu.c: save from's CPU state outside its frame, load to's and its mode (frame_end, root, entry). to may be idle. */
 void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to);
-void arch_load_mode(struct thread *t); /* of the current thread: frame_end, root or entry have changed */
+void arch_load_mode(struct thread *t);  /* of the current thread: frame_end, root or entry have changed */
+void arch_load_above(struct thread *t); /* the same, if it is of mode above */
 
 /*
  * cpu.c: is a frame that the guest may write to good enough to be loaded? And make one so that was copied from user

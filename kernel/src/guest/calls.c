@@ -136,9 +136,10 @@ error_t vcpu_enter(struct thread *t, u64 slot)
 		return refuse(t, L4_EXIT_EXCEPTION, ARCH_VECTOR_BAD_IP);
 	}
 	guestspace_touch(t->vspace, g);
-	if (vspace_above(t->vspace))
-		p->space = slot;
-	mode_enter_user(t, g, f);
+	if (unlikely(vspace_above(t->vspace)))
+		mode_enter_above(t, g, f, slot);
+	else
+		mode_enter_user(t, g, f);
 	return L4_ERR_OK;
 }
 
@@ -197,7 +198,7 @@ error_t vcpu_entries(struct thread *t)
 		    (words[i] < ARCH_USER_TOP || !vspace_has_range(t->vspace, words[i], 1)))
 			return L4_ERR_RANGE;
 	memcpy(t->vcpu->entry, words, sizeof(t->vcpu->entry));
-	arch_load_mode(t);
+	arch_load_above(t);
 	return L4_ERR_OK;
 }
 

@@ -24,7 +24,7 @@ void vcpu_exit_work(struct thread *t)
  * A fault of mode above. The guest kernel reaches its user mode's memory too, through the same translations, where the
  * CPU lets it: an access that it did not mean is reported to it.
  */
-static bool fill_above(struct thread *t, u64 addr, u32 access, bool mapped, u32 *present)
+static noinline bool fill_above(struct thread *t, u64 addr, u32 access, bool mapped, u32 *present)
 {
 	struct guestspace *g = t->vcpu->space;
 

@@ -18,29 +18,34 @@ void thread_set_own_mode(struct thread *t)
 	t->frame_end = (u64)(thread_frame(t) + 1);
 	t->root = t->vspace ? t->vspace->root_reg : 0;
 	t->entry = t->vcpu ? ENTRY_GUEST_KERNEL : ENTRY_OWN;
-	if (t->vspace && vspace_above(t->vspace)) {
+	if (t->vspace && unlikely(vspace_above(t->vspace))) {
 		t->entry = ENTRY_ABOVE;
 		if (t->vcpu && t->vcpu->space)
 			t->root = t->vcpu->space->root_reg;
 	}
-	if (t == this_cpu()->current)
+	if (t != this_cpu()->current)
+		return;
+	if (unlikely(t->entry == ENTRY_ABOVE))
+		arch_load_above(t);
+	else
 		arch_load_mode(t);
 }
 
 /* Mode above: the guest may change the frame at any time, so the thread gets a copy. */
-static void enter_user_above(struct thread *t, struct guestspace *g, const struct l4_frame *f)
+noinline void mode_enter_above(struct thread *t, struct guestspace *g, const struct l4_frame *f, u64 slot)
 {
+	t->vcpu->page->space = slot;
 	read_shared(thread_frame(t), f);
 	arch_frame_sanitise(thread_frame(t), false);
 	t->vcpu->space = g;
 	t->vcpu->fault_count = 0;
 	t->in_guest_user = true;
 	t->root = g->root_reg;
-	arch_load_mode(t);
+	arch_load_above(t);
 }
 
 /* Mode above: the user's registers to the guest's frame. False: there is none. */
-static bool save_user_frame(struct thread *t)
+static noinline bool save_user_frame(struct thread *t)
 {
 	struct l4_frame *f;
 
@@ -55,10 +60,6 @@ static bool save_user_frame(struct thread *t)
 /* Guest kernel -> guest user. The guest kernel's own registers are not kept. */
 void mode_enter_user(struct thread *t, struct guestspace *g, struct l4_frame *f)
 {
-	if (vspace_above(t->vspace)) {
-		enter_user_above(t, g, f);
-		return;
-	}
 	t->vcpu->space = g;
 	t->vcpu->fault_count = 0;
 	t->in_guest_user = true;
@@ -73,7 +74,7 @@ void mode_leave_user(struct thread *t, u32 reason, u32 code)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
 
-	if (!vspace_above(t->vspace)) {
+	if (likely(!vspace_above(t->vspace))) {
 		t->vcpu->space = NULL;
 	} else if (!save_user_frame(t)) {
 		reason = L4_EXIT_ERROR;
@@ -88,7 +89,7 @@ void mode_leave_user(struct thread *t, u32 reason, u32 code)
 }
 
 /* Mode above: the space is no longer loaded, so that the guest kernel cannot leave to it either. */
-static void unload_space(struct thread *t, u32 error)
+static noinline void unload_space(struct thread *t, u32 error)
 {
 	t->vcpu->space = NULL;
 	t->vcpu->page->space = 0;
