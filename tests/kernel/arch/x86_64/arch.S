@@ -159,8 +159,8 @@ arch_tls_get:
 	ret
 
 /* The same on a stack of its own, for tests that break theirs. */
-	.global arch_upcall_apart
-arch_upcall_apart:
+	.global x86_64_upcall_apart
+x86_64_upcall_apart:
 	lea upcall_stack_end(%rip), %rsp
 	call guest_upcall
 	ud2
@@ -169,8 +169,8 @@ arch_upcall_apart:
  * A guest kernel of mode above: a system call of its user mode comes here from the gate. rcx and r11 are its ip and
  * flags, rsp is free. It does what L4 does beside: registers to the frame, and on at user_entry.
  */
-	.global arch_guest_syscall, arch_guest_start
-arch_guest_syscall:
+	.global x86_64_guest_syscall, arch_guest_start
+x86_64_guest_syscall:
 	mov vcpu(%rip), %rsp
 	mov L4_VCPU_PAGE_OFF_frame_gpa(%rsp), %rsp
 	add guest_ram(%rip), %rsp
@@ -190,8 +190,8 @@ arch_guest_syscall:
 	mov $L4_EXIT_SYSCALL, %edi
 	jmp *L4_VCPU_PAGE_OFF_user_entry(%rax)
 /* The same for a page fault of user mode, which rax is all that is free for. */
-	.global arch_guest_fault
-arch_guest_fault:
+	.global x86_64_guest_fault
+x86_64_guest_fault:
 	mov vcpu(%rip), %rsp
 	mov L4_VCPU_PAGE_OFF_frame_gpa(%rsp), %rsp
 	add guest_ram(%rip), %rsp
@@ -220,15 +220,15 @@ arch_guest_fault:
 .macro STEP insn:vararg
 99:	\insn
 	.pushsection .rodata.steps, "a"
-	.byte 99b - arch_guest_exit
+	.byte 99b - x86_64_guest_exit
 	.popsection
 .endm
 	.pushsection .rodata.steps, "a"
-	.global arch_guest_steps
-arch_guest_steps:
+	.global x86_64_guest_steps
+x86_64_guest_steps:
 	.popsection
-	.global arch_guest_leave, arch_guest_exit, arch_guest_exit_end, arch_guest_events
-arch_guest_leave:
+	.global x86_64_guest_leave, x86_64_guest_exit, x86_64_guest_exit_end, x86_64_guest_events
+x86_64_guest_leave:
 	push %rbx
 	push %rbp
 	push %r12
@@ -241,27 +241,27 @@ arch_guest_leave:
 	mov %rax, L4_VCPU_PAGE_OFF_user_entry(%rdi)
 	mov L4_VCPU_PAGE_OFF_frame_gpa(%rdi), %rsp
 	add guest_ram(%rip), %rsp
-arch_guest_exit:
+x86_64_guest_exit:
 	STEP cmpl $0, VCPU_PAGE + L4_VCPU_PAGE_OFF_pending
-	STEP jne arch_guest_events
+	STEP jne x86_64_guest_events
 	.irp reg, r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi
 	STEP pop %\reg
 	.endr
 	STEP add $8, %rsp
 	STEP iretq
-arch_guest_exit_end:
+x86_64_guest_exit_end:
 	.pushsection .rodata.steps, "a"
-	.global arch_guest_steps_end
-arch_guest_steps_end:
+	.global x86_64_guest_steps_end
+x86_64_guest_steps_end:
 	.popsection
-arch_guest_events:
+x86_64_guest_events:
 	mov vcpu(%rip), %rdi
-	incq guest_events(%rip)
+	incq x86_64_events(%rip)
 	movl $0, L4_VCPU_PAGE_OFF_pending(%rdi)
 	movq $0, L4_VCPU_PAGE_OFF_events(%rdi)
 	mov L4_VCPU_PAGE_OFF_frame_gpa(%rdi), %rsp
 	add guest_ram(%rip), %rsp
-	jmp arch_guest_exit
+	jmp x86_64_guest_exit
 1:	mov %rdi, %rax
 	pop %r15
 	pop %r14
@@ -271,9 +271,9 @@ arch_guest_events:
 	pop %rbx
 	ret
 
-/* rdi = Endpoint, rsi = tag: SEND there; goes on as arch_guest_leave does. */
-	.global arch_guest_park
-arch_guest_park:
+/* rdi = Endpoint, rsi = tag: SEND there; goes on as x86_64_guest_leave does. */
+	.global x86_64_guest_park
+x86_64_guest_park:
 	push %rbx
 	push %rbp
 	push %r12
@@ -291,18 +291,18 @@ arch_guest_park:
 
 arch_guest_start:
 	mov $L4_SYS_VCPU_ENTRIES, %eax
-	lea arch_guest_syscall(%rip), %rdx
+	lea x86_64_guest_syscall(%rip), %rdx
 	xor %r10d, %r10d
-	lea arch_guest_exit(%rip), %r8
-	lea arch_guest_exit_end(%rip), %r9
+	lea x86_64_guest_exit(%rip), %r8
+	lea x86_64_guest_exit_end(%rip), %r9
 	push %r12
-	lea arch_guest_events(%rip), %r12
+	lea x86_64_guest_events(%rip), %r12
 	syscall
 	pop %r12
 	ret
 
-	.global arch_try_code, arch_try_failed
-arch_try_code:
+	.global x86_64_try_code, x86_64_try_failed
+x86_64_try_code:
 	push %rbx
 	push %rbp
 	push %r12
@@ -314,14 +314,14 @@ arch_try_code:
 	mov %rsi, %rdi
 	mov %rdx, %rax
 	call 1f
-	mov %rax, try_result(%rip)
+	mov %rax, x86_64_try_result(%rip)
 	xor %eax, %eax
 	jmp 2f
 1:	push %rcx
 	xor %ecx, %ecx
 	xor %edx, %edx
 	ret
-arch_try_failed:
+x86_64_try_failed:
 	cld
 	mov $1, %eax
 2:	mov try_sp(%rip), %rsp
@@ -335,10 +335,10 @@ arch_try_failed:
 
 	.bss
 	.balign 8
-	.global try_result, guest_events
+	.global x86_64_try_result, x86_64_events
 try_sp:	.skip 8
-try_result: .skip 8
-guest_events: .skip 8
+x86_64_try_result: .skip 8
+x86_64_events: .skip 8
 	.balign 16
 	.skip 4096
 upcall_stack_end:

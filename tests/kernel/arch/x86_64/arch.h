@@ -24,19 +24,19 @@ void arch_guest_start(void); /* of mode above: tells L4 the ways in */
 
 /*
  * Mode above: to user mode with the registers of guest_frame, by the guest kernel's own IRETQ, to the space that is
- * loaded; returns the exit reason, as VCPU_ENTER does here. arch_guest_events is where an event on the way out goes on.
+ * loaded; returns the exit reason, as VCPU_ENTER does here. x86_64_guest_events is where an event on the way out goes on.
  */
-u64 arch_guest_leave(void);
-u64 arch_guest_park(u64 endpoint, u64 tag); /* SEND, and then as if it had left; ALL_ONES if it returned */
-extern const char arch_guest_syscall[], arch_guest_fault[], arch_guest_exit[], arch_guest_exit_end[],
-	arch_guest_events[];
-extern const u8 arch_guest_steps[], arch_guest_steps_end[]; /* offset of each instruction of the way out */
-extern u64 guest_events;                                    /* taken there */
+u64 x86_64_guest_leave(void);
+u64 x86_64_guest_park(u64 endpoint, u64 tag); /* SEND, and then as if it had left; ALL_ONES if it returned */
+extern const char x86_64_guest_syscall[], x86_64_guest_fault[], x86_64_guest_exit[], x86_64_guest_exit_end[],
+	x86_64_guest_events[];
+extern const u8 x86_64_guest_steps[], x86_64_guest_steps_end[]; /* offset of each instruction of the way out */
+extern u64 x86_64_events;                                       /* taken there */
 
-/* Runs code at an address, with rdi and rax: 0, or 1 when it faulted. rax is kept in try_result. */
-u64 arch_try_code(const void *code, u64 rdi, u64 rax);
-extern const char arch_try_failed[], arch_upcall_apart[];
-extern u64 try_result;
+/* Runs code at an address, with rdi and rax: 0, or 1 when it faulted. rax is kept in x86_64_try_result. */
+u64 x86_64_try_code(const void *code, u64 rdi, u64 rax);
+extern const char x86_64_try_failed[], x86_64_upcall_apart[];
+extern u64 x86_64_try_result;
 
 static inline void arch_relax(void) { asm volatile("pause" : : : "memory"); }
 

@@ -30,7 +30,7 @@ static void round_trip_body(struct helper *self)
 		user_frame(PROGRAM(load), CODE_VADDR, i);
 		guest_frame->bx = 0xabc0 + i;
 		start = l4_counter();
-		EQ(arch_guest_leave(), L4_EXIT_SYSCALL);
+		EQ(x86_64_guest_leave(), L4_EXIT_SYSCALL);
 		start = l4_counter() - start;
 		least = start < least ? start : least;
 		EQ(guest_frame->bx, 0xabc0 + i);
@@ -58,7 +58,7 @@ static void round_trip_body(struct helper *self)
 	for (int i = 0; i < 20; i++) {
 		user_frame(PROGRAM(load), DATA_VADDR, i);
 		start = l4_counter();
-		EQ(arch_guest_leave(), L4_EXIT_FAULT);
+		EQ(x86_64_guest_leave(), L4_EXIT_FAULT);
 		start = l4_counter() - start;
 		least = !i || start < least ? start : least;
 	}
@@ -69,8 +69,8 @@ GUEST_TEST_AT(round_trip, x86_above_system_call_without_l4, GUEST_ABOVE)
 
 static void tell_entries(u64 fault)
 {
-	ERR(SYS(L4_SYS_VCPU_ENTRIES, 0, 0, (u64)arch_guest_syscall, fault, (u64)arch_guest_exit,
-	        (u64)arch_guest_exit_end, (u64)arch_guest_events),
+	ERR(SYS(L4_SYS_VCPU_ENTRIES, 0, 0, (u64)x86_64_guest_syscall, fault, (u64)x86_64_guest_exit,
+	        (u64)x86_64_guest_exit_end, (u64)x86_64_guest_events),
 	    OK);
 }
 
@@ -80,14 +80,14 @@ static void faults_first_body(struct helper *self)
 	u64 page = page_new(), least = ALL_ONES, start, value;
 
 	load_space(S0);
-	tell_entries((u64)arch_guest_fault);
+	tell_entries((u64)x86_64_guest_fault);
 	for (u64 i = 0; i < 20; i++) {
 		u64 at = DATA_VADDR + i * L4_PAGE_SIZE;
 
 		vcpu->fault_access = 99;
 		user_frame(PROGRAM(store), at + 8 * i, 77 + i);
 		start = l4_counter();
-		EQ(arch_guest_leave(), L4_EXIT_FAULT);
+		EQ(x86_64_guest_leave(), L4_EXIT_FAULT);
 		start = l4_counter() - start;
 		least = start < least ? start : least;
 		EQ(vcpu->fault_access, 99); /* L4 had no part in it */
@@ -133,7 +133,7 @@ static void entries_body(struct helper *self)
 	static const u64 bad[] = {
 		0x1000, 0x800000000000, 0xffff800000000000, 0xffffffff80200000, L4_GUEST_IMAGE_END, 0
 	};
-	u64 good = (u64)arch_guest_syscall;
+	u64 good = (u64)x86_64_guest_syscall;
 
 	for (u64 i = 0; i < sizeof(bad) / 8; i++)
 		for (u64 n = 0; n < 5; n++) {
@@ -149,7 +149,7 @@ static void entries_body(struct helper *self)
 	ERR(SYS(L4_SYS_VCPU_ENTRIES, 0, 0, guest_own + 0x10, 0, good, good, good), OK);
 	upcall.count = 0;
 	user_call(PROGRAM(load), CODE_VADDR, 0);
-	vcpu->kernel_entry = (u64)arch_guest_syscall; /* ends this enter as a system call would */
+	vcpu->kernel_entry = (u64)x86_64_guest_syscall; /* ends this enter as a system call would */
 	EQ(enter(S0), L4_EXIT_SYSCALL);
 	EQ(vcpu->fault_addr, guest_own + 0x10);
 	vcpu->kernel_entry = (u64)arch_upcall_entry;
@@ -190,7 +190,7 @@ static void user_memory_body(struct helper *self)
 
 static int leaves_code(void)
 {
-	*frame_ip((struct l4_frame *)&vcpu->kernel_frame) = (u64)arch_try_failed;
+	*frame_ip((struct l4_frame *)&vcpu->kernel_frame) = (u64)x86_64_try_failed;
 	return 1;
 }
 
@@ -198,7 +198,7 @@ static void smep_body(struct helper *self)
 {
 	load_space(S0);
 	upcall.resolve = leaves_code;
-	EQ(arch_try_code((void *)CODE_VADDR, 0, 0), 1);
+	EQ(x86_64_try_code((void *)CODE_VADDR, 0, 0), 1);
 	EQ(upcall.reason, L4_EXIT_FAULT);
 	EQ(upcall.access & L4_RIGHT_EXEC, L4_RIGHT_EXEC);
 }
@@ -218,7 +218,7 @@ static void detached_body(struct helper *self)
 	EQ(vcpu->space, 0);
 	/* by the way that L4 does not see: nothing of the space is there */
 	user_frame(PROGRAM(store), DATA_VADDR, 8);
-	EQ(arch_guest_leave(), L4_EXIT_FAULT);
+	EQ(x86_64_guest_leave(), L4_EXIT_FAULT);
 	EQ(vcpu->fault_addr, CODE_VADDR + PROGRAM(store));
 	asm volatile("pushf; orq %0, (%%rsp); popf" : : "i"(FLAG_AC) : "memory");
 	EQ(arch_try_load(DATA_VADDR, &value), 1);
@@ -230,7 +230,7 @@ static void detached_body(struct helper *self)
 	ERR(INV(L4_ROOT_SLOT_CNODE, L4_CNODE_DELETE, guest.space[1]), OK);
 	EQ(vcpu->space, 0);
 	user_frame(PROGRAM(load), CODE_VADDR, 0);
-	EQ(arch_guest_leave(), L4_EXIT_FAULT);
+	EQ(x86_64_guest_leave(), L4_EXIT_FAULT);
 	load_space(S0);
 	shared[12] = 1;
 }
@@ -271,7 +271,7 @@ TEST(x86_above_needs_a_vcpu)
 
 static void steps_body(struct helper *self)
 {
-	u64 count = arch_guest_steps_end - arch_guest_steps;
+	u64 count = x86_64_guest_steps_end - x86_64_guest_steps;
 
 	load_space(S0);
 	for (u64 i = 0; i < count; i++) {
@@ -282,12 +282,12 @@ static void steps_body(struct helper *self)
 			if (&((u64 *)guest_frame)[n] != &guest_frame->di)
 				((u64 *)guest_frame)[n] = 0xabcd0000 + n + (i << 8);
 		before = *guest_frame;
-		guest_events = 0;
-		shared[20] = (u64)arch_guest_exit + arch_guest_steps[i];
+		x86_64_events = 0;
+		shared[20] = (u64)x86_64_guest_exit + x86_64_guest_steps[i];
 		shared[21] = (u64)guest_frame + 8 * (i < 2 ? 0 : i - 2);
 		/* The parent does not let it return from this call. */
-		EQ(arch_guest_park(parent_endpoint, TAG(LABEL_STEP, 0, 0)), L4_EXIT_SYSCALL);
-		EQ(guest_events, 1);
+		EQ(x86_64_guest_park(parent_endpoint, TAG(LABEL_STEP, 0, 0)), L4_EXIT_SYSCALL);
+		EQ(x86_64_events, 1);
 		EQ(vcpu->pending, 0);
 		before.ax = *(u64 *)gp(CODE_GPA);
 		before.cx = guest_frame->cx;
@@ -341,7 +341,7 @@ static void turns_body(struct helper *self)
 	for (u64 i = 0; i < TURNS; i++) {
 		user_frame(PROGRAM(load), CODE_VADDR, i);
 		guest_frame->sp = sp + 8 * i;
-		if (arch_guest_leave() != L4_EXIT_SYSCALL || guest_frame->sp != sp + 8 * i || guest_frame->si != i) {
+		if (x86_64_guest_leave() != L4_EXIT_SYSCALL || guest_frame->sp != sp + 8 * i || guest_frame->si != i) {
 			failures++;
 			return;
 		}

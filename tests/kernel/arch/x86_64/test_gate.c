@@ -87,7 +87,7 @@ static void fail(const char *name, u64 ring, u64 got)
 
 static int leaves_code(void)
 {
-	*frame_ip((struct l4_frame *)&vcpu->kernel_frame) = (u64)arch_try_failed;
+	*frame_ip((struct l4_frame *)&vcpu->kernel_frame) = (u64)x86_64_try_failed;
 	return 1;
 }
 
@@ -100,7 +100,7 @@ static u64 try(const u8 *code, u64 length, u64 rdi, u64 rax)
 	memcpy(page, code, length);
 	page[length] = 0xc3;
 	upcall.resolve = leaves_code;
-	failed = arch_try_code(page, rdi, rax);
+	failed = x86_64_try_code(page, rdi, rax);
 	upcall.resolve = 0;
 	if (!failed)
 		return 0;
@@ -168,10 +168,10 @@ static void allowed_body(struct helper *self)
 	EQ(try(wrgsbase, sizeof(wrgsbase), 0, 0x1234), 0);
 	EQ(try(wrgsbase, sizeof(wrgsbase), 0, 0), 0);
 	EQ(try(popf, sizeof(popf), ~0x100UL & 0x3fffff, 0), 0);
-	EQ(try_result & 0x3200, 0x200); /* IF on, IOPL 0 */
-	EQ(try_result & FLAGS_FREE, FLAGS_FREE & ~0x100UL);
+	EQ(x86_64_try_result & 0x3200, 0x200); /* IF on, IOPL 0 */
+	EQ(x86_64_try_result & FLAGS_FREE, FLAGS_FREE & ~0x100UL);
 	EQ(try(popf, sizeof(popf), 0, 0), 0);
-	EQ(try_result & 0x3200, 0x200);
+	EQ(x86_64_try_result & 0x3200, 0x200);
 }
 
 GUEST_TEST_AT(allowed, x86_gate_flags_of_ring_1, GUEST_ABOVE)
@@ -201,13 +201,13 @@ static void iret_body(struct helper *self)
 	EQ(try(code, sizeof(code), CODE_VADDR, 0x33), VECTOR_GP);
 	code[4] = 0x2b; /* to user mode at an address that is L4's, or none: exits, that the guest hears of */
 	for (u64 i = 0; i < 2; i++) {
-		vcpu->user_entry = (u64)arch_try_failed;
+		vcpu->user_entry = (u64)x86_64_try_failed;
 		try(code, sizeof(code), i ? 0x800000000000 : IMAGE, 0x33);
 		EQ(ring(), 1);
 	}
 	/* to itself with flags of all kinds: IF is on, IOPL and VM are off */
 	EQ(try(here, sizeof(here), 0, 0), 0);
-	EQ(try_result & 0x23200, 0x200);
+	EQ(x86_64_try_result & 0x23200, 0x200);
 }
 
 GUEST_TEST_AT(iret, x86_gate_crafted_frames, GUEST_ABOVE)
@@ -305,7 +305,7 @@ static void stacks_body(struct helper *self)
 	static const u8 traps[] = { 0x48, 0x89, 0xfc, 0x0f, 0x0b };                    /* mov rdi, rsp; ud2 */
 	static const u8 calls[] = { 0x48, 0x89, 0xfc, 0xb8, 10, 0, 0, 0, 0x0f, 0x05 }; /* ; mov YIELD, eax; syscall */
 
-	vcpu->kernel_entry = (u64)arch_upcall_apart;
+	vcpu->kernel_entry = (u64)x86_64_upcall_apart;
 	for (u64 i = 0; i < sizeof(sp) / 8; i++) {
 		user_call(PROGRAM(load), CODE_VADDR, 0);
 		guest_frame->sp = sp[i];
@@ -367,10 +367,10 @@ static void gate_text_body(struct helper *self)
 		if (!arch_try_load(at, &value))
 			text = at;
 	CHECK(text);
-	vcpu->kernel_entry = (u64)arch_upcall_apart;
+	vcpu->kernel_entry = (u64)x86_64_upcall_apart;
 	for (u64 i = 0; i < 0x100; i++) {
 		/* from the start it is a system call's way into ring 1's entry, as IRETQ may go there: see user_entry */
-		vcpu->user_entry = (u64)arch_try_failed;
+		vcpu->user_entry = (u64)x86_64_try_failed;
 		vcpu->kernel_sp = (u64)gp(LARGE_GPA + 0x1000);
 		try(jump, sizeof(jump), text + i, 0);
 		if (!EQ(ring(), 1))
