@@ -75,9 +75,15 @@ def initrd_range(abi: Abi, guest_ram: int, size: int) -> range:
     return range(start, start + size)
 
 
+def image_base(abi: Abi, vaddr: int) -> int:
+    """Return where a guest kernel that is linked at an address has guest-physical address 0."""
+    base: int = abi.LINUX_IMAGE_VADDR if vaddr >= abi.LINUX_IMAGE_VADDR else abi.GUEST_RAM_VADDR
+    return base
+
+
 def check_initrd(abi: Abi, segments: Sequence[Segment], where: range) -> None:
     """Raise BuildError when an archive would lie on Linux, or on what is below it."""
-    end = max((segment.vaddr - abi.GUEST_RAM_VADDR + segment.mem_size for segment in segments
+    end = max((segment.vaddr - image_base(abi, segment.vaddr) + segment.mem_size for segment in segments
                if segment.program == LINUX), default=abi.GUEST_KERNEL_GPA)
     if where.start < end:
         raise BuildError(f"a root file system of {len(where) >> 20} MiB does not fit into the guest's memory beside "

@@ -178,9 +178,10 @@ def guest_memory(stub: Stub, regions: tuple[tuple[int, int, int], ...], gpa: int
 
 def translate(stub: Stub, abi: Abi, thread: Thread, vaddr: int) -> int | None:
     """Return the guest-physical address of a guest kernel's own: of its linear map, or by its page table."""
-    gpa = int(vaddr - abi.GUEST_RAM_VADDR)
-    if any(start <= gpa < start + size for start, size, _ in thread.regions):
-        return gpa
+    for base in (abi.GUEST_RAM_VADDR, abi.LINUX_RAM_VADDR, abi.LINUX_IMAGE_VADDR):
+        gpa = int(vaddr - base)
+        if any(start <= gpa < start + size for start, size, _ in thread.regions):
+            return gpa
     table, bits = thread.root, abi.PAGE_BITS
     for level in (3, 2, 1, 0):
         index = vaddr >> (bits + 9 * level) & 511

@@ -48,9 +48,9 @@ struct pieces {
 static void load_kernel(struct guest *guest, const struct l4_image_segment *segment, struct pieces *pieces)
 {
 	const char *name = guest->system->kernel;
-	u64 gpa = segment->vaddr - L4_GUEST_RAM_VADDR;
+	u64 gpa = segment->vaddr - guest->place.image;
 
-	if (segment->vaddr < L4_GUEST_RAM_VADDR)
+	if (segment->vaddr < guest->place.image)
 		fail("%s is linked outside of the guest's memory", name);
 	load_at(guest, gpa, segment->mem_size, image_data(segment), segment->file_size, name);
 	if (pieces->kernel_end < gpa + segment->mem_size)
@@ -91,6 +91,23 @@ static void load(struct guest *guest)
 		fail("boot image has no %s", pieces.have_kernel ? "device tree" : guest->system->kernel);
 }
 
+static const struct guest_place low_place = { L4_GUEST_RAM_VADDR, L4_GUEST_RAM_VADDR, L4_GUEST_VCPU_VADDR,
+	                                      L4_GUEST_UTCB_VADDR },
+				high_place = { L4_LINUX_RAM_VADDR, L4_LINUX_IMAGE_VADDR, L4_LINUX_VCPU_VADDR,
+	                                       L4_LINUX_UTCB_VADDR };
+
+/* The kernel tells by the addresses of its segments in which half of the address space it lives. */
+static void choose_place(struct guest *guest)
+{
+	u64 mode = boot_info->guest_modes >> L4_GUEST_ABOVE & 1 ? L4_GUEST_ABOVE : L4_GUEST_BESIDE;
+
+	guest->place = image_entry(guest->system->kernel) >= high_place.image ? high_place : low_place;
+	if (guest->place.image == low_place.image)
+		return;
+	check(l4_vspace_guest(guest->vspace, mode), "upper half for the guest's kernel");
+	say("%s runs %s its programs\n", guest->system->kernel, mode == L4_GUEST_ABOVE ? "above" : "beside");
+}
+
 /* Map and attach its RAM, and map it for the root pager while its pieces are loaded. */
 static void make_memory(struct guest *guest)
 {
@@ -101,8 +118,11 @@ static void make_memory(struct guest *guest)
 		const struct region *region = &guest->memory.region[i];
 
 		guest->mapped[i] = cap_copy(region->frame);
-		check(l4_vspace_map(guest->vspace, guest->mapped[i], L4_GUEST_RAM_VADDR + region->gpa, RIGHTS_RWX, 0),
+		check(l4_vspace_map(guest->vspace, guest->mapped[i], guest->place.ram + region->gpa, RIGHTS_RWX, 0),
 		      "map of guest RAM");
+		if (guest->place.image != guest->place.ram && !region->gpa)
+			check(l4_vspace_map(guest->vspace, cap_copy(region->frame), guest->place.image, RIGHTS_RWX, 0),
+			      "map of the guest kernel's image");
 		check(l4_vspace_attach(guest->vspace, cap_copy(region->frame), region->gpa), "attach of guest RAM");
 		loader[i] = cap_copy(region->frame);
 		check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, loader[i], GUEST_VADDR + region->gpa, RIGHTS_RW, 0),
@@ -134,14 +154,14 @@ static void make_thread(struct guest *guest)
 
 	guest->thread = object_alloc(L4_TYPE_THREAD, 0, 1);
 	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, sched, PERIOD_US, PERIOD_US), "time for the guest");
-	check(l4_thread_configure(guest->thread, guest->cnode, guest->vspace, L4_GUEST_UTCB_VADDR,
+	check(l4_thread_configure(guest->thread, guest->cnode, guest->vspace, guest->place.utcb,
 	                          messages_fault_handler(BADGE_GUEST_FAULT | guest->number)),
 	      "thread of the guest");
-	check(l4_thread_bind_vcpu(guest->thread, vcpu, L4_GUEST_VCPU_VADDR), "vCPU of the guest");
+	check(l4_thread_bind_vcpu(guest->thread, vcpu, guest->place.vcpu), "vCPU of the guest");
 	check(l4_thread_bind_notification(guest->thread, guest->notification), "events of the guest");
 	check(l4_thread_set_sched(guest->thread, sched, PRIORITY, PRIORITY), "priority of the guest");
-	l4_frame_init(&frame, image_entry(guest->system->kernel), 0, L4_GUEST_VCPU_VADDR,
-	              L4_GUEST_RAM_VADDR + L4_GUEST_DTB_GPA, platform_wallclock());
+	l4_frame_init(&frame, image_entry(guest->system->kernel), 0, guest->place.vcpu,
+	              guest->place.ram + L4_GUEST_DTB_GPA, platform_wallclock());
 	check(l4_thread_write_regs(guest->thread, l4_utcb, &frame), "registers of the guest");
 }
 
@@ -149,6 +169,7 @@ void guest_create(struct guest *guest)
 {
 	guest->vspace = object_alloc(L4_TYPE_VSPACE, VSPACE_BITS, 1);
 	guest->cnode = object_alloc(L4_TYPE_CNODE, CNODE_BITS, 1);
+	choose_place(guest);
 	make_memory(guest);
 	make_spaces(guest);
 	check(l4_cnode_copy(guest->cnode, L4_GUEST_SLOT_ROOT, L4_ROOT_SLOT_CNODE,

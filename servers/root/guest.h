@@ -6,10 +6,16 @@
 #include "guest_memory.h"
 #include "system.h"
 
+/* Addresses in the guest kernel's VSpace: guest-physical address 0 of its linear map and of its image; two pages. */
+struct guest_place {
+	u64 ram, image, vcpu, utcb;
+};
+
 struct guest {
 	const struct system_guest *system;
 	unsigned int number; /* in badges */
 	struct guest_memory memory;
+	struct guest_place place;
 	unsigned long notification; /* signalled by the servers, a bit for each front */
 	unsigned long vspace, cnode, thread;
 	unsigned long mapped[L4_GUEST_REGIONS]; /* capabilities by which its RAM is in its VSpace; 0: no more */

@@ -32,7 +32,7 @@ static void check_segment(const struct l4_image_segment *segment)
 	if (segment->program[sizeof(segment->program) - 1] || segment->offset % L4_PAGE_SIZE ||
 	    segment->offset > size || segment->file_size > size - segment->offset ||
 	    segment->file_size > segment->mem_size || segment->vaddr % L4_PAGE_SIZE ||
-	    segment->mem_size > L4_USER_TOP || segment->vaddr > L4_USER_TOP - segment->mem_size)
+	    segment->vaddr + segment->mem_size < segment->vaddr)
 		fail("boot image: segment %ld makes no sense", (long)(segment - segments));
 }
 
