@@ -182,7 +182,8 @@ GUEST_TEST(attack_random_vcpu_page)
 		}
 		vcpu->flush_count = round & 7 ? random64(&seed) & 7 : random64(&seed);
 		vcpu->hint_addr = random64(&seed) >> (random64(&seed) & 63);
-		vcpu->hint_count = random64(&seed);
+		vcpu->hint_count = random64(&seed) & 1 ? 1 : random64(&seed);
+		vcpu->hint_access = random64(&seed) & 1 ? random64(&seed) : 0;
 		vcpu->hint_space = random64(&seed) & 1 ? S0 : random64(&seed);
 		vcpu->frame_gpa = round & 1 ? good.frame_gpa : random64(&seed) >> (random64(&seed) & 63);
 		vcpu->exit_reason = random64(&seed);

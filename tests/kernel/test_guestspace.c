@@ -292,8 +292,55 @@ GUEST_TEST(space_hint)
 		vcpu->hint_space = i & 1 ? 0xffffffff : S0;
 		vcpu->hint_addr = bad[i];
 		vcpu->hint_count = 0xffffffff;
+		vcpu->hint_access = L4_RIGHT_READ; /* a wrong hint is dropped, whatever else it says */
 		CHECK(user_load(S0, DATA_VADDR, &value));
 		EQ(value, 8);
+	}
+}
+
+/* A fault that the guest kernel has seen first is filled as one that came to L4: rights checked, accessed and dirty set. */
+GUEST_TEST(space_hint_of_a_fault)
+{
+	static const struct {
+		u64 leaf, vaddr;
+		u32 access;
+		u64 exit, set;
+	} cases[] = {
+		{ LEAF_RW, DATA_VADDR, L4_RIGHT_READ, L4_EXIT_SYSCALL, L4_PTE_ACCESSED },
+		{ LEAF_RW, DATA_VADDR + 8, L4_RIGHT_WRITE, L4_EXIT_SYSCALL, L4_PTE_ACCESSED | L4_PTE_DIRTY },
+		{ LEAF_RW, DATA_VADDR, L4_RIGHT_EXEC, L4_EXIT_FAULT, 0 },
+		{ LEAF_RX, DATA_VADDR, L4_RIGHT_WRITE, L4_EXIT_FAULT, 0 },
+		{ LEAF_RX, DATA_VADDR, L4_RIGHT_EXEC, L4_EXIT_SYSCALL, L4_PTE_ACCESSED },
+		{ LEAF_RW & ~(u64)L4_PTE_USER, DATA_VADDR, L4_RIGHT_READ, L4_EXIT_FAULT, 0 },
+		{ LEAF_RW & ~(u64)L4_PTE_VALID, DATA_VADDR, L4_RIGHT_READ, L4_EXIT_FAULT, 0 },
+		{ LEAF_RW, DATA_VADDR, ~0U, L4_EXIT_FAULT, 0 },
+		{ LEAF_RW, L4_USER_TOP, L4_RIGHT_READ, L4_EXIT_FAULT, 0 },
+		{ LEAF_RW, ALL_ONES, L4_RIGHT_READ, L4_EXIT_FAULT, 0 },
+	};
+	u64 page = page_new();
+
+	for (u64 i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		u64 *leaf;
+
+		table_map(user_root, DATA_VADDR, page, cases[i].leaf);
+		flush(S0, L4_FLUSH_RANGE, DATA_VADDR, DATA_VADDR + L4_PAGE_SIZE);
+		leaf = table_entry(user_root, DATA_VADDR, 0);
+		user_call(PROGRAM(load), CODE_VADDR, 0);
+		vcpu->hint_space = S0;
+		vcpu->hint_addr = cases[i].vaddr;
+		vcpu->hint_count = 1;
+		vcpu->hint_access = cases[i].access;
+		EQ(enter(S0), cases[i].exit);
+		EQ(vcpu->hint_count, 0);
+		EQ(vcpu->hint_access, 0);
+		EQ(*leaf & (L4_PTE_ACCESSED | L4_PTE_DIRTY), cases[i].set);
+		if (cases[i].exit == L4_EXIT_SYSCALL)
+			continue;
+		EQ(vcpu->fault_addr, cases[i].vaddr);
+		EQ(vcpu->fault_access, cases[i].access & (L4_RIGHT_READ | L4_RIGHT_WRITE | L4_RIGHT_EXEC));
+		EQ(vcpu->fault_present, cases[i].vaddr == DATA_VADDR && cases[i].leaf & L4_PTE_VALID);
+		/* the registers of user mode are as they were */
+		EQ(enter(S0), L4_EXIT_SYSCALL);
 	}
 }
 

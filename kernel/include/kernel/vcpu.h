@@ -37,6 +37,13 @@ void vcpu_exit_work(struct thread *t);
 void vcpu_page_fault(struct thread *t, u64 addr, u32 access, bool mapped); /* mapped: a right is missing */
 void vcpu_exception(struct thread *t, u32 vector, u64 error, u64 addr);
 
+static inline void vcpu_note_fault(struct l4_vcpu_page *p, u64 addr, u32 access, u32 present)
+{
+	p->fault_addr = addr;
+	p->fault_access = access;
+	p->fault_present = present;
+}
+
 /* guest/event.c */
 void vcpu_event(struct thread *t, u64 bits);
 void vcpu_timer_fired(struct timer *t);

@@ -9,7 +9,8 @@
 #include <kernel/preempt.h>
 #include <kernel/sched.h>
 
-#define DRAIN_STEPS 256 /* what an entry of the flush queue counts for at least: see guestspace_reset() */
+#define FAULT_RIGHTS (L4_RIGHT_READ | L4_RIGHT_WRITE | L4_RIGHT_EXEC)
+#define DRAIN_STEPS  256 /* what an entry of the flush queue counts for at least: see guestspace_reset() */
 
 /* Cold paths are out of line so that the hot path spills nothing. */
 static noinline error_t stale_space(struct thread *t, struct guestspace *g)
@@ -86,20 +87,41 @@ static noinline error_t refuse(struct thread *t, u32 reason, u32 code)
 	return L4_ERR_OK;
 }
 
-/* Before an enter: the flush queue and the map hint. False: preempted before the queue was empty. */
-static noinline bool prepare(struct thread *t, struct l4_vcpu_page *p, u64 slot)
+/* A fault that the guest kernel has seen first, and has a valid entry for. False: L4 finds none, so it has to look again. */
+static noinline bool fill_by_hint(struct thread *t, struct l4_vcpu_page *p, struct guestspace *g, u32 access)
+{
+	u64 addr = READ_ONCE(p->hint_addr);
+	u32 present;
+
+	access &= FAULT_RIGHTS;
+	if (guest_fill(t->vspace, g, g->guest_root, addr, access, &present))
+		return true;
+	vcpu_note_fault(p, addr, access, present);
+	return false;
+}
+
+/* Before an enter: the flush queue and the map hint. False: the guest kernel has to go on, for *reason. */
+static noinline bool prepare(struct thread *t, struct l4_vcpu_page *p, u64 slot, u32 *reason)
 {
 	struct guestspace *g;
-	u32 hint;
+	u32 hint, access;
 
+	*reason = L4_EXIT_EVENT;
 	if (READ_ONCE(p->flush_count) && !drain_flushes(t, p))
 		return false;
 	hint = READ_ONCE(p->hint_count);
 	if (!hint || own_space(t, slot, &g))
 		return true;
+	access = READ_ONCE(p->hint_access);
 	p->hint_count = 0;
-	if (READ_ONCE(p->hint_space) == slot && hint <= L4_GUEST_HINT_MAX)
-		guest_hint(g, align_down(READ_ONCE(p->hint_addr), L4_PAGE_SIZE), hint);
+	p->hint_access = 0;
+	if (READ_ONCE(p->hint_space) != slot || hint > L4_GUEST_HINT_MAX)
+		return true;
+	if (unlikely(access)) {
+		*reason = L4_EXIT_FAULT;
+		return fill_by_hint(t, p, g, access);
+	}
+	guest_hint(g, align_down(READ_ONCE(p->hint_addr), L4_PAGE_SIZE), hint);
 	return true;
 }
 
@@ -110,10 +132,11 @@ error_t vcpu_enter(struct thread *t, u64 slot)
 	struct guestspace *g;
 	struct l4_frame *f;
 	struct slot *cap;
+	u32 reason;
 
 	event(EVENT_GUEST_ENTER, slot, p->frame_gpa);
-	if (unlikely(READ_ONCE(p->flush_count) | READ_ONCE(p->hint_count)) && !prepare(t, p, slot))
-		return refuse(t, L4_EXIT_EVENT, 0);
+	if (unlikely(READ_ONCE(p->flush_count) | READ_ONCE(p->hint_count)) && !prepare(t, p, slot, &reason))
+		return refuse(t, reason, 0);
 	cap = cap_find(t, slot, L4_TYPE_GUESTSPACE, L4_RIGHT_WRITE);
 	if (unlikely(!cap) || unlikely(SLOT_OBJECT(cap, guestspace)->epoch != t->vspace->epoch)) {
 		error_t error = own_space(t, slot, &g);

@@ -57,9 +57,7 @@ void vcpu_page_fault(struct thread *t, u64 addr, u32 access, bool mapped)
 		return;
 	}
 	event(EVENT_GUEST_FAULT, addr, access);
-	p->fault_addr = addr;
-	p->fault_access = access;
-	p->fault_present = present;
+	vcpu_note_fault(p, addr, access, present);
 	if (user)
 		mode_leave_user(t, L4_EXIT_FAULT, 0);
 	else
