@@ -20,14 +20,15 @@
 /* Not affected by MDS, TAA, SBDR and SSDP, FBSDP, PSDP, RFDS: all that VERW is for. */
 #define CAP_NO_VERW (BIT(5) | BIT(8) | BIT(13) | BIT(14) | BIT(15) | BIT(27))
 
-#define LEAF7_SMEP     BIT(7) /* EBX */
-#define LEAF7_SMAP     BIT(20)
-#define LEAF7_UMIP     BIT(2)  /* ECX */
-#define LEAF7_MD_CLEAR BIT(10) /* EDX */
-#define LEAF7_IBPB     BIT(26)
-#define LEAF7_ARCH_CAP BIT(29)
-#define AMD_IBPB       BIT(12) /* 0x80000008, EBX */
-#define AMD_AUTO_IBRS  BIT(8)  /* 0x80000021, EAX */
+#define LEAF1_HYPERVISOR BIT(31) /* ECX */
+#define LEAF7_SMEP       BIT(7)  /* EBX */
+#define LEAF7_SMAP       BIT(20)
+#define LEAF7_UMIP       BIT(2)  /* ECX */
+#define LEAF7_MD_CLEAR   BIT(10) /* EDX */
+#define LEAF7_IBPB       BIT(26)
+#define LEAF7_ARCH_CAP   BIT(29)
+#define AMD_IBPB         BIT(12) /* 0x80000008, EBX */
+#define AMD_AUTO_IBRS    BIT(8)  /* 0x80000021, EAX */
 
 #define CLAC_BYTES 3
 #define VERW_BYTES 8
@@ -40,7 +41,7 @@ extern const struct patch_site kernel_patch[], kernel_patch_end[];
 
 /* VERW reads a selector, of a segment that can be written (SDM vol. 2; "Microarchitectural data sampling"). */
 static const u16 verw_selector = 0x18;
-static bool ibpb, eager_fpu;
+static bool ibpb, eager_fpu, allows_above;
 
 /* Write the instructions of a feature where entry.S left room. Text is still writable. */
 static void patch(u64 feature)
@@ -83,11 +84,30 @@ static bool enable_ibrs(u64 capabilities)
 	return true;
 }
 
+/*
+ * Mode above: not where a process could read its guest kernel by Meltdown (CVE-2017-5754; CPUs do not report that they
+ * are affected, but that they are not). Not under a hypervisor but QEMU's emulation: KVM without VMX or SVM stops the
+ * machine where CPL 1 is entered, so that no attempt would be survived. Return why not, or NULL.
+ */
+static const char *why_not_above(u64 capabilities)
+{
+	u32 r[4];
+
+	cpuid(1, 0, r);
+	if (r[2] & LEAF1_HYPERVISOR) {
+		cpuid(0x40000000, 0, r);
+		if (r[1] != 0x54474354 || r[2] != 0x43544743 || r[3] != 0x47435447) /* "TCGTCGTCGTCG" */
+			return "this hypervisor is not known to run CPL 1";
+	}
+	return has_lazy_fp() && !(capabilities & CAP_RDCL_NO) ? "this CPU does not rule out Meltdown" : NULL;
+}
+
 void harden_init(void)
 {
 	u32 leaf[4], amd[4];
 	u64 cr4 = read_cr4(), capabilities;
 	bool smap, verw, ibrs;
+	const char *refused;
 
 	cpuid(7, 0, leaf);
 	cpuid(0x80000008, 0, amd);
@@ -107,26 +127,13 @@ void harden_init(void)
 	       "IBPB %s, VERW %s\n",
 	       eager_fpu ? "eager" : "lazy", cr4 & CR4_SMEP ? "on" : "no", smap ? "on" : "no",
 	       cr4 & CR4_UMIP ? "on" : "no", ibrs ? "on" : "no", ibpb ? "on" : "no", verw ? "on" : "no");
+	refused = why_not_above(capabilities);
+	allows_above = !refused;
+	if (refused)
+		printk("l4: no guest mode above: %s\n", refused);
 }
 
-/*
- * Mode above: not where a process could read its guest kernel by Meltdown (CVE-2017-5754; CPUs do not report that they
- * are affected, but that they are not). Not under a hypervisor but QEMU's emulation: KVM without VMX or SVM stops the
- * machine where CPL 1 is entered, so that no attempt would be survived.
- */
-bool harden_allows_above(void)
-{
-	u32 r[4], hypervisor[4];
-
-	cpuid(1, 0, r);
-	if (r[2] & BIT(31)) {
-		cpuid(0x40000000, 0, hypervisor);
-		if (hypervisor[1] != 0x54474354) /* "TCGT"CGTCGTCG */
-			return false;
-	}
-	cpuid(7, 0, r);
-	return !has_lazy_fp() || (r[3] & LEAF7_ARCH_CAP && rdmsr(MSR_ARCH_CAPABILITIES) & CAP_RDCL_NO);
-}
+bool harden_allows_above(void) { return allows_above; }
 
 bool harden_eager_fpu(void) { return eager_fpu; }
 

@@ -88,6 +88,7 @@ static void fail(const char *name, u64 ring, u64 got)
 static int leaves_code(void)
 {
 	*frame_ip((struct l4_frame *)&vcpu->kernel_frame) = (u64)x86_64_try_failed;
+	vcpu->kernel_frame.flags &= ~0x100UL; /* TF, which the code may have set */
 	return 1;
 }
 
