@@ -18,10 +18,10 @@ from orchestration.base.roots import TINY
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.base.tree import ROOT, describe
-from orchestration.bench.terms import GUEST, NATIVE, TRACED, XEN, Clock
+from orchestration.bench.terms import BESIDE, GUEST, NATIVE, TRACED, XEN, Clock
 from orchestration.build import flavours, linux, rootfs, userland
 from orchestration.machine import boot
-from orchestration.machine.description import DEFAULT_MEMORY, Description
+from orchestration.machine.description import DEFAULT_MEMORY, Description, GuestMode
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import MIB
 from orchestration.machine.session import Session
@@ -60,9 +60,10 @@ def counted(arch: Arch, clock: Clock) -> tuple[str, ...]:
     return ("-icount", "shift=0,sleep=off", "-cpu", arch.counted_cpu, *REPEATABLE)
 
 
-def guest(arch: Arch, cache: Cache, progress: Progress, root: str = TINY, *, trace: bool = False) -> Side:
-    """Build our system and return its side. root: the root file system of what it runs."""
-    description = Description(arch=arch.name, rootfs=root, trace=trace)
+def guest(arch: Arch, cache: Cache, progress: Progress, root: str = TINY, *, trace: bool = False,
+          mode: GuestMode | None = None) -> Side:
+    """Build our system and return its side. root: the root file system of what it runs; mode: its guest mode."""
+    description = Description(arch=arch.name, rootfs=root, trace=trace, guest_mode=mode)
     made = boot.artefacts(description, cache, progress)
 
     def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
@@ -72,12 +73,17 @@ def guest(arch: Arch, cache: Cache, progress: Progress, root: str = TINY, *, tra
         return boot.prepare_in_memory(description, made, archive, progress, run,
                                       counted(arch, Clock.INSTRUCTIONS), SEED)
 
-    return Side(TRACED if trace else GUEST, session, in_memory, made.linux / "config", made.linux / "modules.tar")
+    return Side(TRACED if trace else mode or GUEST, session, in_memory, made.linux / "config", made.linux / "modules.tar")
 
 
 def traced(arch: Arch, cache: Cache, progress: Progress, root: str = TINY) -> Side:
     """Return our system on the L4 that counts: its figures are a little higher, and it tells where they come from."""
     return guest(arch, cache, progress, root, trace=True)
+
+
+def beside(arch: Arch, cache: Cache, progress: Progress, root: str = TINY) -> Side:
+    """Return our system with the guest's kernel beside its programs, where it usually runs above them."""
+    return guest(arch, cache, progress, root, mode="beside")
 
 
 def native(arch: Arch, cache: Cache, progress: Progress, root: str = TINY) -> Side:
@@ -143,7 +149,8 @@ def hypervisor_of(arch: Arch, cache: Cache) -> Path:
     return cache.get("xen", key_of(XEN_PACKAGE, files=[archive]), make) / "xen"
 
 
-PEERS: dict[str, Callable[[Arch, Cache, Progress, str], Side]] = {NATIVE: native, XEN: xen, TRACED: traced}
+PEERS: dict[str, Callable[[Arch, Cache, Progress, str], Side]] = {NATIVE: native, XEN: xen, BESIDE: beside,
+                                                                       TRACED: traced}
 
 
 def options(config: Path) -> set[str]:

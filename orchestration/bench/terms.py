@@ -7,9 +7,10 @@ from enum import StrEnum
 
 KIND = "bench"
 MICRO = "micro"
-# The sides: our guest, our guest on the L4 that counts (what was counted, not how long it took), and the others.
-GUEST, TRACED, NATIVE, XEN, DISTRIBUTION = "guest", "traced", "native", "xen", "distribution"
-PEERS = (NATIVE, XEN, DISTRIBUTION, TRACED)
+# The sides: our guest, our guest on the L4 that counts (what was counted, not how long it took), and the others, one of
+# which is our guest in guest mode beside.
+GUEST, TRACED, NATIVE, XEN, DISTRIBUTION, BESIDE = "guest", "traced", "native", "xen", "distribution", "beside"
+PEERS = (NATIVE, XEN, DISTRIBUTION, BESIDE, TRACED)
 
 
 class Clock(StrEnum):

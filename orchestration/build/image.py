@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
-from orchestration.base.arch import Arch
+from orchestration.base.arch import GUEST_MODES, Arch
 from orchestration.base.errors import BuildError
 from orchestration.build import system
 
@@ -91,8 +91,10 @@ def check_initrd(abi: Abi, segments: Sequence[Segment], where: range) -> None:
 
 
 def pack(arch: Arch, abi: Abi, programs: Mapping[str, Path], blobs: Mapping[str, bytes], guest_ram: int,
-         servers: Sequence[system.Server] = system.SERVERS) -> bytes:
+         servers: Sequence[system.Server] = system.SERVERS, guest_mode: str | None = None) -> bytes:
     """Return the boot image of programs (by name) and blobs; guest_ram is in bytes.
+
+    guest_mode: the one that the guest's kernel is to run in, None for any that the machine has.
 
     The blob INITRD has its place in the guest's memory; raise BuildError when it does not fit. With Linux goes the
     description of the system, unless blobs have one.
@@ -115,8 +117,14 @@ def pack(arch: Arch, abi: Abi, programs: Mapping[str, Path], blobs: Mapping[str,
         table += SEGMENT.pack(segment.program.encode(), segment.vaddr, offset + len(body), len(segment.data),
                               segment.mem_size, segment.entry, segment.rights, segment.kind)
         body += segment.data + bytes(-len(segment.data) % page)
-    head = HEADER.pack(abi.IMAGE_MAGIC, abi.ABI_HASH, offset + len(body), len(segments), 0, guest_ram)
+    head = HEADER.pack(abi.IMAGE_MAGIC, abi.ABI_HASH, offset + len(body), len(segments), guest_modes(arch, guest_mode), guest_ram)
     return (head + table).ljust(offset, b"\0") + body
+
+
+def guest_modes(arch: Arch, wanted: str | None) -> int:
+    """Return the bit mask of the modes that a guest's kernel may run in: the one that is wanted, or all."""
+    return sum(1 << number for number, name in enumerate(GUEST_MODES)
+               if name in arch.guest_modes and wanted in (None, name))
 
 
 def servers_of(abi: Abi, packed: Path) -> tuple[system.Server, ...]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestration.base.arch import GUEST_MODES
 from orchestration.base.roots import ROOTS
 from orchestration.cli.group import one_of
 
@@ -47,6 +48,10 @@ OPTIONS: dict[str, Any] = {
     "name": Annotated[str | None, typer.Option(metavar="NAME", help="name of the machine, for ps, ssh, cp and others")],
     "accel": Annotated[str | None, typer.Option(autocompletion=one_of(ACCELERATORS), show_default=False,
                                                 help="tcg (default), or kvm where our probe runs under it")],
+    "guest_mode": Annotated[str | None, typer.Option("--guest-mode", autocompletion=one_of(GUEST_MODES),
+                                                     metavar="MODE", show_default=False, help=(
+        "privilege of the guest's kernel: beside (that of its programs), or above (x86_64; default where the machine "
+        "has it)"))],
     "rootfs": Annotated[str | None, typer.Option(autocompletion=root_names, show_default=False, metavar="NAME|FILE",
                                                  help="tiny (default), debian, or the file of one: tar or ext4")],
     "include": Annotated[list[str] | None, typer.Option(metavar="PACKAGE", show_default=False, help=(

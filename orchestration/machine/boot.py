@@ -153,7 +153,8 @@ def boot_image(description: Description, made: Artefacts, run: RunDirectory, boo
         blobs[image.INITRD] = archive
     programs = {name: made.bare / name for name in system.programs(servers)} | {image.LINUX: made.linux / "vmlinux"}
     packed = run.file("boot.img")
-    packed.write_bytes(image.pack(made.arch, made.abi, programs, blobs, description.memory, servers))
+    packed.write_bytes(image.pack(made.arch, made.abi, programs, blobs, description.memory, servers,
+                                  description.guest_mode))
     return packed
 
 

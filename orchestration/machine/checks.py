@@ -28,6 +28,7 @@ QCOW2 = b"QFI\xfb"
 
 def check(description: Description) -> None:
     """Raise UsageError that names the first thing which this host cannot give."""
+    check_guest_mode(description)
     check_memory(description.memory)
     check_count(description.target, len(description.disks), len(description.shares))
     for share in description.shares:
@@ -44,6 +45,19 @@ def check(description: Description) -> None:
         persistent.check(description.persist)
     if description.name is not None:
         registry.check_name(description.name)
+
+
+def check_guest_mode(description: Description) -> None:
+    """Raise UsageError for a guest mode that the machine certainly lacks."""
+    target, wanted = description.target, description.guest_mode
+    if wanted is None:
+        return
+    if wanted not in target.guest_modes:
+        raise UsageError(f"--guest-mode {wanted}: {target.name} has only {', '.join(target.guest_modes)}",
+                         "leave it out: the guest's kernel runs in the best mode that the machine has")
+    if wanted == "above" and description.accel != "tcg":
+        raise UsageError("--guest-mode above works under emulation only: L4 runs it under no other hypervisor",
+                         "leave out one of --guest-mode and --accel")
 
 
 def check_memory(size: int) -> None:

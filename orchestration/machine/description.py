@@ -173,6 +173,9 @@ Shares = Annotated[tuple[Annotated[sharing.Share, pydantic.PlainValidator(share)
 File = Annotated[Path, pydantic.BeforeValidator(place), pydantic.PlainSerializer(str)]
 
 
+GuestMode = Literal["beside", "above"]
+
+
 class Guest(pydantic.BaseModel):
     """What one guest is and has."""
 
@@ -214,6 +217,8 @@ class Description(Guest):
     """A machine with one guest."""
 
     arch: str
+    guest_mode: GuestMode | None = None
+    """Privilege of the guest's kernel (docs/guest-interface.md); None: above where the machine has it."""
     accel: Literal["tcg", "kvm"] = "tcg"
     """tcg: emulation; kvm: hardware virtualisation."""
     trace: bool = pydantic.Field(default=False, strict=True)

@@ -92,20 +92,42 @@ static void load(struct guest *guest)
 }
 
 static const struct guest_place low_place = { L4_GUEST_RAM_VADDR, L4_GUEST_RAM_VADDR, L4_GUEST_VCPU_VADDR,
-	                                      L4_GUEST_UTCB_VADDR },
+                                              L4_GUEST_UTCB_VADDR },
 				high_place = { L4_LINUX_RAM_VADDR, L4_LINUX_IMAGE_VADDR, L4_LINUX_VCPU_VADDR,
-	                                       L4_LINUX_UTCB_VADDR };
+				               L4_LINUX_UTCB_VADDR };
 
-/* The kernel tells by the addresses of its segments in which half of the address space it lives. */
-static void choose_place(struct guest *guest)
+/*
+ * Its kernel tells by its entry in which half of the address space it lives: only in the upper half it may run above its
+ * programs. Of the modes that the boot image allows it takes the highest that the machine has.
+ */
+static void choose_mode(struct guest *guest)
 {
-	u64 mode = boot_info->guest_modes >> L4_GUEST_ABOVE & 1 ? L4_GUEST_ABOVE : L4_GUEST_BESIDE;
+	const char *kernel = guest->system->kernel;
+	bool high = L4_LINUX_IMAGE_VADDR != L4_GUEST_RAM_VADDR && image_entry(kernel) >= L4_LINUX_IMAGE_VADDR;
+	u64 machine = boot_info->guest_modes, wanted = image_guest_modes();
+	u64 usable = wanted & machine & (high ? ~(u64)0 : 1UL << L4_GUEST_BESIDE);
+	u64 mode = usable >> L4_GUEST_ABOVE & 1 ? L4_GUEST_ABOVE : L4_GUEST_BESIDE;
 
-	guest->place = image_entry(guest->system->kernel) >= high_place.image ? high_place : low_place;
-	if (guest->place.image == low_place.image)
+	if (!usable)
+		fail("%s cannot run above its programs: %s", kernel,
+		     high ? "this machine has no such mode" : "it is not in the upper half");
+	guest->place = high ? high_place : low_place;
+	if (!high)
 		return;
 	check(l4_vspace_guest(guest->vspace, mode), "upper half for the guest's kernel");
-	say("%s runs %s its programs\n", guest->system->kernel, mode == L4_GUEST_ABOVE ? "above" : "beside");
+	say("%s runs %s its programs%s\n", kernel, mode == L4_GUEST_ABOVE ? "above" : "beside",
+	    mode == L4_GUEST_ABOVE         ? ""
+	    : wanted >> L4_GUEST_ABOVE & 1 ? ", since this machine has no mode above"
+	                                   : ", as the boot image says");
+}
+
+/* A region of RAM at an address of the guest kernel; return the capability by which it is mapped. */
+static unsigned long map_region(const struct guest *guest, const struct region *region, u64 vaddr)
+{
+	unsigned long cap = cap_copy(region->frame);
+
+	check(l4_vspace_map(guest->vspace, cap, vaddr, RIGHTS_RWX, 0), "map of guest RAM");
+	return cap;
 }
 
 /* Map and attach its RAM, and map it for the root pager while its pieces are loaded. */
@@ -117,12 +139,9 @@ static void make_memory(struct guest *guest)
 	for (i = 0; i < guest->memory.count; i++) {
 		const struct region *region = &guest->memory.region[i];
 
-		guest->mapped[i] = cap_copy(region->frame);
-		check(l4_vspace_map(guest->vspace, guest->mapped[i], guest->place.ram + region->gpa, RIGHTS_RWX, 0),
-		      "map of guest RAM");
+		guest->mapped[i] = map_region(guest, region, guest->place.ram + region->gpa);
 		if (guest->place.image != guest->place.ram && !region->gpa)
-			check(l4_vspace_map(guest->vspace, cap_copy(region->frame), guest->place.image, RIGHTS_RWX, 0),
-			      "map of the guest kernel's image");
+			guest->mapped_image = map_region(guest, region, guest->place.image);
 		check(l4_vspace_attach(guest->vspace, cap_copy(region->frame), region->gpa), "attach of guest RAM");
 		loader[i] = cap_copy(region->frame);
 		check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, loader[i], GUEST_VADDR + region->gpa, RIGHTS_RW, 0),
@@ -169,7 +188,7 @@ void guest_create(struct guest *guest)
 {
 	guest->vspace = object_alloc(L4_TYPE_VSPACE, VSPACE_BITS, 1);
 	guest->cnode = object_alloc(L4_TYPE_CNODE, CNODE_BITS, 1);
-	choose_place(guest);
+	choose_mode(guest);
 	make_memory(guest);
 	make_spaces(guest);
 	check(l4_cnode_copy(guest->cnode, L4_GUEST_SLOT_ROOT, L4_ROOT_SLOT_CNODE,
@@ -186,15 +205,20 @@ void guest_connect(struct guest *guest, unsigned int front, unsigned long kick)
 	      "kick of a device");
 }
 
+static void unmap(unsigned long *cap)
+{
+	if (*cap)
+		check(l4_cnode_delete(L4_ROOT_SLOT_CNODE, *cap), "unmap of guest RAM");
+	*cap = 0;
+}
+
 void guest_unmap_ram(struct guest *guest)
 {
 	unsigned int i;
 
-	for (i = 0; i < guest->memory.count; i++) {
-		if (guest->mapped[i])
-			check(l4_cnode_delete(L4_ROOT_SLOT_CNODE, guest->mapped[i]), "unmap of guest RAM");
-		guest->mapped[i] = 0;
-	}
+	for (i = 0; i < guest->memory.count; i++)
+		unmap(&guest->mapped[i]);
+	unmap(&guest->mapped_image);
 }
 
 void guest_start(struct guest *guest) { check(l4_thread_resume(guest->thread), "start of the guest"); }

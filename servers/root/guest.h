@@ -18,7 +18,8 @@ struct guest {
 	struct guest_place place;
 	unsigned long notification; /* signalled by the servers, a bit for each front */
 	unsigned long vspace, cnode, thread;
-	unsigned long mapped[L4_GUEST_REGIONS]; /* capabilities by which its RAM is in its VSpace; 0: no more */
+	/* Capabilities by which its RAM is in its VSpace, at the linear map's and the image's addresses; 0: no more. */
+	unsigned long mapped[L4_GUEST_REGIONS], mapped_image;
 };
 
 /* Take the guest's memory and its Notification: what servers need of it. */

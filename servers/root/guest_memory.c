@@ -7,6 +7,9 @@
 #include "memory.h"
 #include "report.h"
 
+/* The first Frame is mapped at the addresses of the kernel's image as well, where that has addresses of its own. */
+#define FIRST_MAX_BITS (L4_LINUX_IMAGE_VADDR == L4_LINUX_RAM_VADDR ? L4_FRAME_MAX_BITS : L4_LINUX_IMAGE_MAX_BITS)
+
 static unsigned long log2_floor(u64 value)
 {
 	unsigned long bits = 0;
@@ -26,6 +29,21 @@ static bool is_whole(unsigned int i)
 }
 
 /*
+ * The size of the next Frame of memory whose first byte is at gpa, and at `used` in its Untyped: aligned there, so that
+ * it starts where the last one ended.
+ */
+static unsigned long frame_bits(u64 bytes, u64 gpa, u64 used)
+{
+	unsigned long bits = log2_floor(bytes), most = gpa ? L4_FRAME_MAX_BITS : FIRST_MAX_BITS;
+
+	if (bits > most)
+		bits = most;
+	while (used & ((1UL << bits) - 1))
+		bits--;
+	return bits;
+}
+
+/*
  * Count the Frames that make `bytes` of contiguous memory from the start of Untyped i on; 0 if there is no such run.
  * Make them if memory is not NULL.
  */
@@ -41,10 +59,7 @@ static unsigned int plan_run(unsigned int i, u64 bytes, struct guest_memory *mem
 		    untyped[i].size_bits < L4_LARGE_PAGE_BITS || (!memory && !is_whole(i)))
 			return 0;
 		for (room = 1UL << untyped[i].size_bits; room && bytes; room -= 1UL << bits) {
-			/* Never larger than the one before in this Untyped, so each starts where the last ended. */
-			bits = log2_floor(bytes < room ? bytes : room);
-			if (bits > L4_FRAME_MAX_BITS)
-				bits = L4_FRAME_MAX_BITS;
+			bits = frame_bits(bytes < room ? bytes : room, end - start, end - untyped[i].paddr);
 			if (count++ == L4_GUEST_REGIONS)
 				return 0;
 			if (memory) {

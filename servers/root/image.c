@@ -54,11 +54,15 @@ void image_init(void)
 		fail("boot image is cut short");
 	if (!header->guest_ram || header->guest_ram % (1UL << L4_LARGE_PAGE_BITS))
 		fail("boot image: guest RAM of %lu bytes is no multiple of 2 MiB", header->guest_ram);
+	if (!header->guest_modes || header->guest_modes >> (L4_GUEST_ABOVE + 1))
+		fail("boot image: guest modes %x make no sense", header->guest_modes);
 	for (i = 0; i < header->segment_count; i++)
 		check_segment(&segments[i]);
 }
 
 u64 image_guest_ram(void) { return header->guest_ram; }
+
+u64 image_guest_modes(void) { return header->guest_modes; }
 
 const struct l4_image_segment *image_segment(unsigned int index)
 {

@@ -12,6 +12,9 @@ void image_init(void);
 /* Bytes of RAM for a guest. */
 u64 image_guest_ram(void);
 
+/* Bit mask of the modes that a guest's kernel may run in. */
+u64 image_guest_modes(void);
+
 /* Segment number `index`; NULL: there are no more. */
 const struct l4_image_segment *image_segment(unsigned int index);
 bool image_is(const struct l4_image_segment *segment, const char *program);

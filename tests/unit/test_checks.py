@@ -57,6 +57,18 @@ def test_a_disk_that_may_not_be_written_can_be_read(tmp_path: Path, monkeypatch:
     checks.check_disk(Disk(disk, read_only=True))
 
 
+def test_a_guest_mode_must_be_one_of_the_machine() -> None:
+    for mode in (None, "beside", "above"):
+        checks.check(described(guest_mode=mode))
+    for arch in ("riscv64", "aarch64"):
+        checks.check(Description(arch=arch, guest_mode="beside"))
+        with pytest.raises(UsageError, match=f"--guest-mode above: {arch} has only beside"):
+            checks.check(Description(arch=arch, guest_mode="above"))
+    with pytest.raises(UsageError, match="under emulation only"):
+        checks.check(described(guest_mode="above", accel="kvm"))
+    checks.check(described(guest_mode="beside", accel="kvm"))
+
+
 def test_one_file_is_one_disk(tmp_path: Path) -> None:
     disk, link = image(tmp_path / "disk"), tmp_path / "link"
     link.symlink_to(disk)

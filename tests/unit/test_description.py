@@ -54,6 +54,7 @@ def test_what_is_shown_is_a_file_that_gives_the_same_machine(
 @pytest.mark.parametrize(("text", "words"), [
     ('\n# a comment\naccell = "kvm"\n', ["quoll.toml:3: unknown key 'accell'", "accel, trace"]),
     ('append = """\naccell = 1\n"""\naccell = 1\n', ["quoll.toml:4", "accell"]),
+    ('guest_mode = "below"\n', ["quoll.toml:1: guest_mode:", "'beside' or 'above'", '"below"']),
     ('accel = "warp"\n', ["quoll.toml:1: accel:", "'tcg' or 'kvm'", '"warp"']),
     ('append = "x"\n\ntrace = "yes"\n', ["quoll.toml:3: trace:", "boolean", '"yes"']),
     ("append = [\n  1,\n]\n", ["quoll.toml:1: append:", "string", "[1]"]),

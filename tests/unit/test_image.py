@@ -42,8 +42,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_image(abi: Abi, program: Path) -> None:
     packed = image.pack(X86, abi, {"root": program}, {"dtb": b"tree"}, 64 << 20)
-    magic, abi_hash, size, count, flags, ram = image.HEADER.unpack_from(packed)
-    assert (magic, abi_hash, size, flags, ram) == (abi.IMAGE_MAGIC, abi.ABI_HASH, len(packed), 0, 64 << 20)
+    magic, abi_hash, size, count, modes, ram = image.HEADER.unpack_from(packed)
+    assert (magic, abi_hash, size, modes, ram) == (abi.IMAGE_MAGIC, abi.ABI_HASH, len(packed), 3, 64 << 20)
     assert packed[:8] == b"QUOLLIMG"
     segments = [image.SEGMENT.unpack_from(packed, image.HEADER.size + i * image.SEGMENT.size) for i in range(count)]
     for name, vaddr, offset, file_size, mem_size, entry, rights, kind in segments[:-1]:
@@ -58,6 +58,15 @@ def test_image(abi: Abi, program: Path) -> None:
     assert (name.rstrip(b"\0"), kind, packed[offset:offset + file_size]) == (b"dtb", abi.SEGMENT_BLOB, b"tree")
     assert any(segment[6] & abi.RIGHT_EXEC for segment in segments)
     assert any(segment[4] >= 100000 for segment in segments)
+
+
+def test_the_image_says_in_which_modes_the_guest_may_run(abi: Abi, program: Path) -> None:
+    both = 1 << abi.GUEST_BESIDE | 1 << abi.GUEST_ABOVE
+    for mode, mask in ((None, both), ("beside", 1 << abi.GUEST_BESIDE), ("above", 1 << abi.GUEST_ABOVE)):
+        packed = image.pack(X86, abi, {"root": program}, {}, 64 << 20, guest_mode=mode)
+        assert image.HEADER.unpack_from(packed)[4] == mask
+    for name in ("riscv64", "aarch64"):
+        assert image.guest_modes(ARCHES[name], None) == 1 << abi.GUEST_BESIDE
 
 
 def test_the_files_of_a_guest_lie_at_the_end_of_its_memory(abi: Abi, program: Path) -> None:
