@@ -73,7 +73,8 @@ def guest(arch: Arch, cache: Cache, progress: Progress, root: str = TINY, *, tra
         return boot.prepare_in_memory(description, made, archive, progress, run,
                                       counted(arch, Clock.INSTRUCTIONS), SEED)
 
-    return Side(TRACED if trace else mode or GUEST, session, in_memory, made.linux / "config", made.linux / "modules.tar")
+    name = TRACED if trace else mode or GUEST
+    return Side(name, session, in_memory, made.linux / "config", made.linux / "modules.tar")
 
 
 def traced(arch: Arch, cache: Cache, progress: Progress, root: str = TINY) -> Side:

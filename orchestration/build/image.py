@@ -117,7 +117,8 @@ def pack(arch: Arch, abi: Abi, programs: Mapping[str, Path], blobs: Mapping[str,
         table += SEGMENT.pack(segment.program.encode(), segment.vaddr, offset + len(body), len(segment.data),
                               segment.mem_size, segment.entry, segment.rights, segment.kind)
         body += segment.data + bytes(-len(segment.data) % page)
-    head = HEADER.pack(abi.IMAGE_MAGIC, abi.ABI_HASH, offset + len(body), len(segments), guest_modes(arch, guest_mode), guest_ram)
+    head = HEADER.pack(abi.IMAGE_MAGIC, abi.ABI_HASH, offset + len(body), len(segments),
+                       guest_modes(arch, guest_mode), guest_ram)
     return (head + table).ljust(offset, b"\0") + body
 
 

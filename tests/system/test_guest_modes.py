@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The privilege of the guest's kernel on x86_64: above its programs where the machine allows that, else beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from orchestration.base.errors import QuollError
+from orchestration.base.rundir import RunDirectory
+from orchestration.machine import boot
+from orchestration.machine.description import Description, GuestMode
+from orchestration.machine.progress import Progress
+from quoll import Guest
+
+pytestmark = pytest.mark.guest(arch="x86_64")
+BESIDE = "root: linux runs beside its programs"
+# QEMU's CPUs on which L4's probe finds a reason against mode above, and what it says.
+LACKING = {
+    "hypervisor": ("max,tcg-cpuid=off", "this hypervisor is not known to run CPL 1"),
+    "meltdown": ("max,vendor=GenuineIntel", "this CPU does not rule out Meltdown"),
+}
+# They go through all ways in and out of the guest's kernel: system calls, signals, faults, debug traps, registers.
+PROGRAMS = ("fork_exec", "signals", "registers", "threads", "memory", "trace", "page_rights", "arch/x86_64/steps",
+            "arch/x86_64/faults", "arch/x86_64/xstate_frames")
+
+
+def log(folder: Path) -> list[str]:
+    """Return the lines of L4's log."""
+    return (folder / "l4.log").read_text(errors="replace").splitlines()
+
+
+@pytest.fixture
+def booted(made: boot.Artefacts, progress: Progress, tmp_path: Path) -> Callable[..., AbstractContextManager[Guest]]:
+    """Boot a machine whose guest is to run in a mode, on one of QEMU's CPUs."""
+
+    @contextmanager
+    def booted(mode: GuestMode | None, cpu: str = "max") -> Iterator[Guest]:
+        description = Description(arch="x86_64").model_copy(update={"guest_mode": mode})
+        session = boot.prepare(description, made, progress, RunDirectory("modes", tmp_path), extra=("-cpu", cpu))
+        with session:
+            yield Guest(session)
+            session.power_off()
+
+    return booted
+
+
+def test_a_guest_runs_above_its_programs_where_the_machine_allows_it(
+        guest: Guest, request: pytest.FixtureRequest) -> None:
+    beside = request.config.getoption("--beside")
+    assert (f"{BESIDE}, as the boot image says" if beside else "root: linux runs above its programs") in \
+        log(guest.folder)
+
+
+def test_programs_run_in_mode_beside(booted: Callable[..., AbstractContextManager[Guest]],
+                                     compile_program: Callable[[str], Path], subtests: pytest.Subtests) -> None:
+    with booted("beside") as guest:
+        assert f"{BESIDE}, as the boot image says" in log(guest.folder)
+        for name in PROGRAMS:
+            with subtests.test(name):
+                place = f"/var/tmp/{Path(name).name}"
+                guest.push(compile_program(name), place)
+                done = guest.run([place], timeout=300)
+                assert (done.returncode, done.text) == (0, "ok"), done.stderr
+
+
+@pytest.mark.parametrize("lacking", LACKING)
+def test_a_machine_without_mode_above_says_so_and_runs(booted: Callable[..., AbstractContextManager[Guest]],
+                                                       lacking: str) -> None:
+    cpu, why = LACKING[lacking]
+    with booted(None, cpu) as guest:
+        said = log(guest.folder)
+        assert f"l4: no guest mode above: {why}" in said
+        assert f"{BESIDE}, since this machine has no mode above" in said
+        assert guest.run(["uname", "-m"]).text == "x86_64"
+
+
+def test_a_guest_that_must_run_above_is_refused_without_it(booted: Callable[..., AbstractContextManager[Guest]],
+                                                           tmp_path: Path) -> None:
+    with pytest.raises(QuollError), booted("above", LACKING["hypervisor"][0]):
+        pass
+    said = [line for path in tmp_path.rglob("l4.log") for line in log(path.parent)]
+    assert "root: error: linux cannot run above its programs: this machine has no such mode" in said
