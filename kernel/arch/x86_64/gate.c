@@ -60,7 +60,6 @@ struct stack {
 };
 static GATE_STACKS struct stack stacks[STACKS] __aligned(L4_PAGE_SIZE);
 static struct stack other_stacks[OTHERS] __aligned(L4_PAGE_SIZE);
-#define RESIDUE 256 /* more than L4 ever has on one of the gate's stacks */
 
 u64 gate_page[L4_PAGE_SIZE / 8] __aligned(L4_PAGE_SIZE);
 /* Of the page as a guest kernel sees it: the user's stack pointer, a fault's address and frame. */
@@ -154,20 +153,24 @@ void gate_init(struct cpu *cpu)
 	wrmsr(MSR_FMASK, 0x47700); /* AC NT IOPL DF IF TF */
 }
 
-/* What a guest kernel reads in the gate's page and on the gate's stacks is of its own thread alone. */
+/*
+ * All that ring 1 can write, and so read, becomes the thread's: what the CPU and the gate have stored for the last one,
+ * or its ring 1 has written, is no other guest's to see. Its words are kept for it.
+ */
 static void take_page(struct arch_cpu *c, struct thread *t)
 {
 	volatile u64 *words = (volatile u64 *)GATE_VADDR;
 
-	for (u32 i = 0; i < ARCH_GATE_WORDS; i++) {
-		volatile u64 *word = &words[i < GATE_WORDS ? i : FAULT_WORD + i - GATE_WORDS];
+	for (u32 i = 0; i < L4_PAGE_SIZE / 8; i++) {
+		u32 k = i < GATE_WORDS ? i : i - FAULT_WORD + GATE_WORDS;
+		bool kept = i < GATE_WORDS || i >= FAULT_WORD;
 
-		if (c->gate_owner)
-			((struct thread *)c->gate_owner)->arch.gate[i] = *word;
-		*word = t->arch.gate[i];
+		if (kept && c->gate_owner)
+			((struct thread *)c->gate_owner)->arch.gate[k] = words[i];
+		words[i] = kept ? t->arch.gate[k] : 0;
 	}
-	memset(stacks[STACK_ENTRY].stack + L4_PAGE_SIZE - RESIDUE, 0, RESIDUE);
-	memset(stacks[STACK_DEBUG].stack + L4_PAGE_SIZE - RESIDUE, 0, RESIDUE);
+	for (u32 i = 0; i < STACKS; i++)
+		memset(stacks[i].stack, 0, L4_PAGE_SIZE);
 	c->gate_owner = t;
 }
 

@@ -291,6 +291,51 @@ static void garbage_body(struct helper *self)
 
 GUEST_TEST_AT(garbage, x86_gate_garbage_in_all_that_ring_1_writes, GUEST_ABOVE)
 
+/* What a guest's ring 1 wrote, or the CPU pushed there for it, is not there for another guest's. */
+#define SECRET 0x5ec2e75000UL
+
+static void writer_body(struct helper *self)
+{
+	u64 value;
+
+	for (u64 at = IMAGE; at < IMAGE + IMAGE_SIZE; at += L4_PAGE_SIZE)
+		for (u64 i = 0; i < L4_PAGE_SIZE && !arch_try_load(at, &value) && !arch_try_store(at, value); i += 8)
+			*(volatile u64 *)(at + i) = SECRET;
+	for (u64 i = 0; i < L4_PAGE_SIZE; i += 8)
+		*(volatile u64 *)(L4_GATE_USER_SP + i) = SECRET;
+	/* rdi is the address: L4's entry for faults needs the register */
+	CHECK(!user_load(S0, SECRET, &value));
+	shared[1] = 1;
+}
+
+static void reader_body(struct helper *self)
+{
+	u64 value, pages = 0, found = 0;
+
+	for (u64 at = IMAGE; at < IMAGE + IMAGE_SIZE; at += L4_PAGE_SIZE) {
+		if (arch_try_load(at, &value))
+			continue;
+		pages++;
+		for (u64 i = 0; i < L4_PAGE_SIZE; i += 8)
+			found += *(volatile u64 *)(at + i) == SECRET;
+	}
+	for (u64 i = 0; i < L4_PAGE_SIZE; i += 8)
+		found += *(volatile u64 *)(L4_GATE_USER_SP + i) == SECRET;
+	CHECK(pages > STACKS);
+	EQ(found, 0);
+}
+
+TEST(x86_gate_has_nothing_of_another_guest)
+{
+	guest_make_at(writer_body, GUEST_ABOVE);
+	helper_start(guest.helper);
+	helper_join(guest.helper);
+	EQ(shared[1], 1);
+	guest_make_at(reader_body, GUEST_ABOVE);
+	helper_start(guest.helper);
+	helper_join(guest.helper);
+}
+
 /* Stack pointers of ring 3 and ring 1 that point anywhere: the gate uses none of them. */
 static void stacks_body(struct helper *self)
 {
