@@ -96,17 +96,27 @@ static const struct guest_place low_place = { L4_GUEST_RAM_VADDR, L4_GUEST_RAM_V
 				high_place = { L4_LINUX_RAM_VADDR, L4_LINUX_IMAGE_VADDR, L4_LINUX_VCPU_VADDR,
 				               L4_LINUX_UTCB_VADDR };
 
+/* Why the guest's kernel does not run above its programs. */
+static const char *why_beside(u64 wanted)
+{
+	if (!(wanted >> L4_GUEST_ABOVE & 1))
+		return "as the boot image says";
+	return boot_info->guest_modes >> L4_GUEST_ABOVE & 1 ? "since it could break out of mode above on this machine"
+	                                                    : "since this machine has no mode above";
+}
+
 /*
- * Its kernel tells by its entry in which half of the address space it lives: only in the upper half it may run above its
- * programs. Of the modes that the boot image allows it takes the highest that the machine has.
+ * The kernel tells by its entry in which half of the address space it lives: only in the upper half it may run above its
+ * programs. It gets the highest mode that the boot image allows and the machine has; one that it can break out of only
+ * where the boot image allows no other.
  */
 static void choose_mode(struct guest *guest)
 {
 	const char *kernel = guest->system->kernel;
 	bool high = L4_LINUX_IMAGE_VADDR != L4_GUEST_RAM_VADDR && image_entry(kernel) >= L4_LINUX_IMAGE_VADDR;
-	u64 machine = boot_info->guest_modes, wanted = image_guest_modes();
-	u64 usable = wanted & machine & (high ? ~(u64)0 : 1UL << L4_GUEST_BESIDE);
-	u64 mode = usable >> L4_GUEST_ABOVE & 1 ? L4_GUEST_ABOVE : L4_GUEST_BESIDE;
+	u64 wanted = image_guest_modes(), here = boot_info->guest_modes & (high ? ~(u64)0 : 1UL << L4_GUEST_BESIDE);
+	u64 usable = wanted & here, strong = usable & ~boot_info->weak_modes, choice = strong ? strong : usable;
+	u64 mode = choice >> L4_GUEST_ABOVE & 1 ? L4_GUEST_ABOVE : L4_GUEST_BESIDE;
 
 	if (!usable)
 		fail("%s cannot run above its programs: %s", kernel,
@@ -115,10 +125,11 @@ static void choose_mode(struct guest *guest)
 	if (!high)
 		return;
 	check(l4_vspace_guest(guest->vspace, mode), "upper half for the guest's kernel");
-	say("%s runs %s its programs%s\n", kernel, mode == L4_GUEST_ABOVE ? "above" : "beside",
-	    mode == L4_GUEST_ABOVE         ? ""
-	    : wanted >> L4_GUEST_ABOVE & 1 ? ", since this machine has no mode above"
-	                                   : ", as the boot image says");
+	if (mode == L4_GUEST_BESIDE)
+		say("%s runs beside its programs, %s\n", kernel, why_beside(wanted));
+	else
+		say("%s runs above its programs%s\n", kernel,
+		    strong ? "" : ", as the boot image says, and could break out on this machine");
 }
 
 /* A region of RAM at an address of the guest kernel; return the capability by which it is mapped. */

@@ -42,6 +42,8 @@ u64 arch_pa(const void *p)
 
 /* Mode beside needs nothing that other address spaces have not: a guest kernel has the addresses of user mode. */
 u32 arch_guest_modes(void) { return BIT(L4_GUEST_BESIDE); }
+
+u32 arch_weak_modes(void) { return 0; }
 error_t arch_vspace_guest(struct vspace *v, u32 mode) { return L4_ERR_OK; }
 void arch_space_join(u64 *table, u64 root, const struct vspace *v) {}
 

@@ -326,4 +326,35 @@ entry_kernel_trap:
 2:	call x86_kernel_trap		/* vector, error code and what the CPU pushed */
 	jmp arch_return_to_user
 
+/*
+ * At boot: in ring 1 loads SS with a null selector, which changes nothing on a CPU (SDM vol. 2, MOV), then tries what only
+ * ring 0 may. Returns 1 if that works: the privilege level was SS' DPL, which is 0 then. The exceptions lead to the two
+ * ends, on any stack.
+ */
+	.globl gate_probe, gate_probe_ring_0, gate_probe_ring_1
+gate_probe:
+	mov %rsp, %rdx
+	lea -256(%rsp), %rax
+	push $SEL_GUEST_DATA
+	push %rax
+	push $2
+	push $SEL_GUEST_CODE
+	lea 1f(%rip), %rax
+	push %rax
+	iretq
+1:	mov $1, %eax
+	mov %eax, %ss
+	mov %cr0, %rax
+	int3
+gate_probe_ring_0:
+	mov $1, %eax
+	jmp 2f
+gate_probe_ring_1:
+	xor %eax, %eax
+2:	mov %rdx, %rsp
+	mov $KERNEL_SS, %ecx
+	mov %ecx, %ss
+	ret
+	int3
+
 	.section .note.GNU-stack, "", @progbits

@@ -6,6 +6,7 @@
 #define FRAME_SIZE L4_FRAME_SIZE
 #define USER_CS    0x33
 #define USER_SS    0x2b
+#define KERNEL_SS  0x18
 #define FLAGS_USER X86_FLAGS_USER
 #define FLAGS_SET  0x202
 #define VECTOR_PF  14

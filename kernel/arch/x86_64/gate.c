@@ -81,16 +81,19 @@ struct pointer {
 	u64 base;
 } __attribute__((packed));
 
+static void set_handler(u32 vector, u64 handler)
+{
+	idt[vector].low = handler;
+	idt[vector].middle = handler >> 16;
+	idt[vector].high = handler >> 32;
+}
+
 static void idt_init(void)
 {
 	struct pointer p = { sizeof(idt) - 1, (u64)idt };
 
 	for (u32 i = 0; i < 256; i++) {
-		u64 a = (u64)gate_stubs + i * GATE_STUB_SIZE;
-
-		idt[i].low = a;
-		idt[i].middle = a >> 16;
-		idt[i].high = a >> 32;
+		set_handler(i, (u64)gate_stubs + i * GATE_STUB_SIZE);
 		idt[i].selector = SEL_KERNEL_CODE;
 		idt[i].ist = i == VECTOR_DEBUG ? STACK_DEBUG
 		             : i == VECTOR_NMI ? STACK_NMI
@@ -102,6 +105,18 @@ static void idt_init(void)
 		idt[i].type = i == 3 || i == 4 ? 0xee : 0x8e;
 	}
 	__asm__ volatile("lidt %0" : : "m"(p));
+}
+
+bool gate_holds(void)
+{
+	u64 ring_0;
+
+	set_handler(VECTOR_BP, (u64)gate_probe_ring_0);
+	set_handler(VECTOR_GP, (u64)gate_probe_ring_1);
+	ring_0 = gate_probe();
+	set_handler(VECTOR_BP, (u64)gate_stubs + VECTOR_BP * GATE_STUB_SIZE);
+	set_handler(VECTOR_GP, (u64)gate_stubs + VECTOR_GP * GATE_STUB_SIZE);
+	return !ring_0;
 }
 
 /* The stacks of mode above, or those of all other threads. */

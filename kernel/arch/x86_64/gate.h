@@ -40,6 +40,7 @@ extern char gate_ro[], gate_ro_end[];         /* there it can be read only */
 extern char gate_stacks[], gate_stacks_end[]; /* there it can be written */
 
 void gate_init(struct cpu *cpu);
+bool gate_holds(void); /* whether ring 1 stays ring 1; when the CPU can run it at all */
 
 #endif
 #endif

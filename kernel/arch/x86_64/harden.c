@@ -5,6 +5,7 @@
  * APM vol. 3, appendix E.
  */
 #include <kernel/debug.h>
+#include "gate.h"
 #include "x86.h"
 
 #define CR4_UMIP       BIT(11)
@@ -41,7 +42,7 @@ extern const struct patch_site kernel_patch[], kernel_patch_end[];
 
 /* VERW reads a selector, of a segment that can be written (SDM vol. 2; "Microarchitectural data sampling"). */
 static const u16 verw_selector = 0x18;
-static bool ibpb, eager_fpu, allows_above;
+static bool ibpb, eager_fpu, allows_above, above_holds;
 
 /* Write the instructions of a feature where entry.S left room. Text is still writable. */
 static void patch(u64 feature)
@@ -129,11 +130,16 @@ void harden_init(void)
 	       cr4 & CR4_UMIP ? "on" : "no", ibrs ? "on" : "no", ibpb ? "on" : "no", verw ? "on" : "no");
 	refused = why_not_above(capabilities);
 	allows_above = !refused;
+	above_holds = allows_above && gate_holds();
 	if (refused)
 		printk("l4: no guest mode above: %s\n", refused);
+	else if (!above_holds)
+		printk("l4: guest mode above does not hold: a null SS makes ring 1 ring 0 here, as in QEMU's emulation\n");
 }
 
 bool harden_allows_above(void) { return allows_above; }
+
+bool harden_above_holds(void) { return above_holds; }
 
 bool harden_eager_fpu(void) { return eager_fpu; }
 

@@ -30,6 +30,8 @@ u64 arch_pa(const void *p)
 
 u32 arch_guest_modes(void) { return BIT(L4_GUEST_BESIDE) | (harden_allows_above() ? BIT(L4_GUEST_ABOVE) : 0); }
 
+u32 arch_weak_modes(void) { return harden_above_holds() ? 0 : arch_guest_modes() & BIT(L4_GUEST_ABOVE); }
+
 /*
  * The root's entries of the guest's ranges get their tables now, so that its GuestSpaces' roots can have the same. In
  * mode above they are all that a root has in the upper half, and its last GiB but one is the gate.

@@ -16,7 +16,9 @@
 #define SEL_TSS         0x38
 
 #define VECTOR_NMI      2
+#define VECTOR_BP       3
 #define VECTOR_DF       8
+#define VECTOR_GP       13
 #define VECTOR_MC       18
 #define VECTOR_NM       7
 #define VECTOR_LINE     32 /* interrupt controller's line 0 */
@@ -142,6 +144,7 @@ void harden_init(void);
 void harden_guest_changed(void);
 bool harden_eager_fpu(void);
 bool harden_allows_above(void);
+bool harden_above_holds(void);
 void fpu_init(bool eager);
 void fpu_switch(struct thread *t);
 void fpu_trap(struct thread *t);
@@ -170,6 +173,8 @@ void x86_trap(u32 vector, u64 error);
 void x86_kernel_trap(u32 vector, u64 *frame);
 void arch_syscall(void);
 extern char gate_stubs[];
+u64 gate_probe(void); /* entry.S; its ends are the handlers of two exceptions */
+extern char gate_probe_ring_0[], gate_probe_ring_1[];
 extern char kernel_start[], kernel_const[], kernel_data[], kernel_end[], boot_stack_top[];
 
 #endif

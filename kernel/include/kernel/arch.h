@@ -22,6 +22,7 @@ u64 arch_root_init(u64 *table); /* fill the kernel's part of a zeroed root table
 error_t arch_vspace_guest(struct vspace *v, u32 mode);              /* make an unused VSpace a guest kernel's */
 void arch_space_join(u64 *table, u64 root, const struct vspace *v); /* an unused root is one of v's guest from now on */
 u32 arch_guest_modes(void);                                         /* bit mask of L4_GUEST_... */
+u32 arch_weak_modes(void);        /* of them, those that a guest kernel can break out of on this machine */
 void arch_root_destroy(u64 root); /* leave it if it is in use, and forget all its translations */
 void arch_root_flush(u64 root);   /* forget its translations: now if it is in use, else before it is the next time */
 void arch_flush_page(u64 vaddr);  /* of the root in use: forget one page, after an entry changed or became valid */

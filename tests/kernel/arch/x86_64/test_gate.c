@@ -336,6 +336,28 @@ TEST(x86_gate_has_nothing_of_another_guest)
 	helper_join(guest.helper);
 }
 
+/* Ring 1 with a null SS has the privileges that L4's probe found. */
+static u64 weak;
+
+static void null_stack_segment_body(struct helper *self)
+{
+	/* mov $1, %eax; mov %eax, %ss; mov %cr0, %rax; then IRETQ to ring 1 */
+	static const u8 code[] = { 0xb8, 1,    0,    0,    0,    0x8e, 0xd0, 0x0f, 0x20, 0xc0,
+	                           0x48, 0x89, 0xe1, 0x6a, 0x51, 0x51, 0x9c, 0x6a, 0x49, 0x48,
+	                           0x8d, 0x05, 3,    0,    0,    0,    0x50, 0x48, 0xcf };
+
+	EQ(try(code, sizeof(code), 0, 0), weak ? 0 : VECTOR_GP);
+}
+
+TEST(x86_gate_holds_as_the_probe_says)
+{
+	weak = boot_info->weak_modes >> L4_GUEST_ABOVE & 1;
+	print("# mode above %s\n", weak ? "does not hold" : "holds");
+	guest_make_at(null_stack_segment_body, GUEST_ABOVE);
+	helper_start(guest.helper);
+	helper_join(guest.helper);
+}
+
 /* Stack pointers of ring 3 and ring 1 that point anywhere: the gate uses none of them. */
 static void stacks_body(struct helper *self)
 {
