@@ -33,8 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--examples", type=int, help="random cases of the kernel's model; a few hundred when not given")
     parser.addoption("--arch", action="append", help="an architecture of the system tests; all when not given")
     parser.addoption("--nightly", action="store_true", help="run the tests marked nightly as well")
-    parser.addoption("--beside", action="store_true", help="boot all guests in guest mode beside, also where they run "
-                     "above their programs otherwise")
+    parser.addoption("--above", action="store_true", help="boot all guests in guest mode above, which x86_64 has")
     parser.addoption("--kernel-lines", type=Path, metavar="FOLDER", help="boot the kernel whose executed lines are "
                      "counted, and write a log of each boot there (./orchestrate coverage)")
 
@@ -42,9 +41,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[selection.ARCHES] = [arch.name for arch in chosen(config)]
     config.pluginmanager.register(selection, "quoll-selection")
-    if config.getoption("--beside"):
+    if config.getoption("--above"):
         # For every description that does not say more, wherever it is made.
-        Description.model_fields["guest_mode"].default = "beside"
+        Description.model_fields["guest_mode"].default = "above"
         Description.model_rebuild(force=True)
 
 

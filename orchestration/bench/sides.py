@@ -18,7 +18,7 @@ from orchestration.base.roots import TINY
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.base.tree import ROOT, describe
-from orchestration.bench.terms import BESIDE, GUEST, NATIVE, TRACED, XEN, Clock
+from orchestration.bench.terms import ABOVE, GUEST, NATIVE, TRACED, XEN, Clock
 from orchestration.build import flavours, linux, rootfs, userland
 from orchestration.machine import boot
 from orchestration.machine.description import DEFAULT_MEMORY, Description, GuestMode
@@ -82,9 +82,9 @@ def traced(arch: Arch, cache: Cache, progress: Progress, root: str = TINY) -> Si
     return guest(arch, cache, progress, root, trace=True)
 
 
-def beside(arch: Arch, cache: Cache, progress: Progress, root: str = TINY) -> Side:
-    """Return our system with the guest's kernel beside its programs, where it usually runs above them."""
-    return guest(arch, cache, progress, root, mode="beside")
+def above(arch: Arch, cache: Cache, progress: Progress, root: str = TINY) -> Side:
+    """Return our system with the guest's kernel above its programs, also where that does not hold it back."""
+    return guest(arch, cache, progress, root, mode="above")
 
 
 def native(arch: Arch, cache: Cache, progress: Progress, root: str = TINY) -> Side:
@@ -150,7 +150,7 @@ def hypervisor_of(arch: Arch, cache: Cache) -> Path:
     return cache.get("xen", key_of(XEN_PACKAGE, files=[archive]), make) / "xen"
 
 
-PEERS: dict[str, Callable[[Arch, Cache, Progress, str], Side]] = {NATIVE: native, XEN: xen, BESIDE: beside,
+PEERS: dict[str, Callable[[Arch, Cache, Progress, str], Side]] = {NATIVE: native, XEN: xen, ABOVE: above,
                                                                        TRACED: traced}
 
 

@@ -8,9 +8,9 @@ from enum import StrEnum
 KIND = "bench"
 MICRO = "micro"
 # The sides: our guest, our guest on the L4 that counts (what was counted, not how long it took), and the others, one of
-# which is our guest in guest mode beside.
-GUEST, TRACED, NATIVE, XEN, DISTRIBUTION, BESIDE = "guest", "traced", "native", "xen", "distribution", "beside"
-PEERS = (NATIVE, XEN, DISTRIBUTION, BESIDE, TRACED)
+# which is our guest in guest mode above.
+GUEST, TRACED, NATIVE, XEN, DISTRIBUTION, ABOVE = "guest", "traced", "native", "xen", "distribution", "above"
+PEERS = (NATIVE, XEN, DISTRIBUTION, ABOVE, TRACED)
 
 
 class Clock(StrEnum):

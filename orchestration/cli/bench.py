@@ -12,7 +12,7 @@ from orchestration.base import arch as arches
 from orchestration.base import doctor
 from orchestration.base.errors import InfrastructureError, RegressionError, UsageError
 from orchestration.base.roots import ROOTS, TINY
-from orchestration.bench.terms import BESIDE, DISTRIBUTION, KIND, MICRO, PEERS, XEN, Clock
+from orchestration.bench.terms import ABOVE, DISTRIBUTION, KIND, MICRO, PEERS, XEN, Clock
 from orchestration.cli.group import Command, Plain, one_of
 from orchestration.cli.words import ArchArgument, ArchesArgument
 
@@ -92,8 +92,8 @@ def run_command(
     check_words("--against", peers, [*PEERS, NOBODY])
     if NOBODY in peers:
         peers = []
-    if BESIDE in peers and len(target.guest_modes) == 1:
-        raise UsageError(f"on {target.name} our guest runs in mode beside anyway", "leave --against beside away")
+    if ABOVE in peers and ABOVE not in target.guest_modes:
+        raise UsageError(f"{target.name} has no guest mode above", "leave --against above away")
     if XEN in peers and target.name != "x86_64":
         raise UsageError(f"Xen PV exists on x86_64 only, not on {target.name}", "leave --against xen away")
     if DISTRIBUTION in peers:

@@ -50,8 +50,8 @@ OPTIONS: dict[str, Any] = {
                                                 help="tcg (default), or kvm where our probe runs under it")],
     "guest_mode": Annotated[str | None, typer.Option("--guest-mode", autocompletion=one_of(GUEST_MODES),
                                                      metavar="MODE", show_default=False, help=(
-        "privilege of the guest's kernel: beside (that of its programs), or above (x86_64; default where the machine "
-        "has it)"))],
+        "privilege of the guest's kernel: beside (that of its programs), or above (x86_64; default where "
+        "it holds the kernel back, which it does not under emulation)"))],
     "rootfs": Annotated[str | None, typer.Option(autocompletion=root_names, show_default=False, metavar="NAME|FILE",
                                                  help="tiny (default), debian, or the file of one: tar or ext4")],
     "include": Annotated[list[str] | None, typer.Option(metavar="PACKAGE", show_default=False, help=(

@@ -218,7 +218,7 @@ class Description(Guest):
 
     arch: str
     guest_mode: GuestMode | None = None
-    """Privilege of the guest's kernel (docs/guest-interface.md); None: above where the machine has it."""
+    """Privilege of the guest's kernel (docs/guest-interface.md); None: above where that holds it back."""
     accel: Literal["tcg", "kvm"] = "tcg"
     """tcg: emulation; kvm: hardware virtualisation."""
     trace: bool = pydantic.Field(default=False, strict=True)

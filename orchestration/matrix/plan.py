@@ -143,8 +143,8 @@ def cells(matrix: Matrix) -> list[Cell]:
             listed.append((f"run {name}", ["boot", arch, "--no-config", "--quiet", "--", "sh", "-c", command]))
         for path in matrix.tests:
             file, *options = path.split()
-            beside = " beside" if "--beside" in options else ""
-            listed.append((f"test {file.removeprefix('tests/').removesuffix('.py')}{beside}",
+            above = " above" if "--above" in options else ""
+            listed.append((f"test {file.removeprefix('tests/').removesuffix('.py')}{above}",
                            ["test", arch, file, "-n0", *options, "--junit-xml={folder}/junit.xml"]))
         for name in matrix.bench.workloads:
             clocks = [word for clock in matrix.bench.clocks for word in ("--clock", clock)]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +15,15 @@ from elftools.elf.sections import SymbolTableSection
 
 from orchestration.base.arch import Arch
 from orchestration.build import quoll
+from orchestration.inspect import debuginfo
 from orchestration.machine import boot
+from orchestration.machine.description import DEFAULT_MEMORY
 from orchestration.machine.session import Session
 from quoll import Guest
 
 PAGE = 4096
+# kernel/arch/x86_64/layout.h, GATE_VADDR.
+GATE_PAGE = 0xffffffffbfe01000
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,62 @@ def test_no_mapping_of_the_kernel_is_writable_and_executable(guest: Guest, made:
     guard = names[tables.guard]
     assert not [leaf for leaf in found if leaf.meets(guard, guard + PAGE)]
     assert [leaf for leaf in found if leaf.meets(guard + PAGE, guard + 2 * PAGE)]
+
+
+
+def canonical(vaddr: int) -> int:
+    """Return an address of 48 bits with its sign extended to 64."""
+    return vaddr | 0xffff << 48 if vaddr >> 47 else vaddr
+
+
+def read_physical(session: Session, pa: int, copy: Path) -> int:
+    """Return the 64-bit value at a physical address."""
+    assert session.machine.monitor is not None
+    session.machine.monitor.execute("pmemsave", val=pa, size=8, filename=str(copy))
+    return int.from_bytes(copy.read_bytes(), "little")
+
+
+@pytest.mark.guest(arch="x86_64", guest_mode="above")
+def test_a_guest_of_mode_above_has_of_l4_only_the_gate(guest: Guest, made: boot.Artefacts, arch: Arch,
+                                                       tmp_path: Path) -> None:
+    """Walk all of the root in which Linux and a program of its run."""
+    abi, names = quoll.abi(arch), symbols(made.bare / quoll.KERNEL)
+    load = TABLES["x86_64"].load - names["kernel_start"]
+    at = names["gate"] + debuginfo.read(made.bare / quoll.KERNEL).structs["gate"]["root_g"]
+    monitor = guest.session.machine.monitor
+    assert monitor is not None
+    guest.run("sleep 20 >/dev/null 2>&1 &")
+    monitor.execute("stop")
+    try:
+        root = read_physical(guest.session, at + load, tmp_path / "word")
+        whole = replace(TABLES["x86_64"], first=0, base=0)
+        found = [replace(leaf, vaddr=canonical(leaf.vaddr)) for leaf in leaves(guest.session, whole, root, tmp_path)]
+    finally:
+        monitor.execute("cont")
+    assert not [leaf for leaf in found if leaf.user != (leaf.vaddr < 1 << 47)]
+    gate = {name: range(names[name], names[f"{name}_end"]) for name in ("gate_text", "gate_ro", "gate_stacks")}
+    gate["page"] = range(GATE_PAGE, GATE_PAGE + PAGE)
+    rights = {"gate_text": (False, True), "gate_ro": (False, False), "gate_stacks": (True, False),
+              "page": (True, False)}
+    parts = {name: [leaf for leaf in found if leaf.vaddr in where] for name, where in gate.items()}
+    for name, part in parts.items():
+        assert part, name
+        assert {(leaf.writable, leaf.executable, leaf.size) for leaf in part} == {(*rights[name], PAGE)}, name
+    rest = [leaf for leaf in found if not any(leaf in part for part in parts.values())]
+    # Guest-physical memory is one piece of RAM: its addresses in the linear map tell where.
+    linear = [leaf for leaf in rest if 0 <= leaf.vaddr - abi.LINUX_RAM_VADDR < 1 << 39]
+    starts = {leaf.pa - (leaf.vaddr - abi.LINUX_RAM_VADDR) for leaf in linear}
+    assert len(starts) == 1
+    ram = range(min(starts), min(starts) + DEFAULT_MEMORY)
+    image = range(names["kernel_start"] + load, names["kernel_end"] + load)
+    assert image.stop <= ram.start or ram.stop <= image.start
+    objects = {abi.LINUX_VCPU_VADDR, abi.LINUX_UTCB_VADDR}
+    strangers = [leaf for leaf in rest if not (leaf.pa in ram and leaf.pa + leaf.size - 1 in ram)]
+    assert {leaf.vaddr for leaf in strangers} <= objects
+    assert not [leaf for leaf in strangers if leaf.executable or leaf.pa in image]
+    # What the CPU pushes into and reads is mapped once.
+    shared = {leaf.pa for part in parts.values() for leaf in part}
+    assert not [leaf for leaf in rest if leaf.pa in shared]
 
 # Instructions that branch to an address in a register or in memory, but for returns. riscv64 makes a far branch to a
 # constant address of AUIPC and JALR, which are not meant.
