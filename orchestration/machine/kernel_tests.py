@@ -42,7 +42,9 @@ def run(arch: Arch, bare: Path, accel: str = "tcg", limit: float = LIMIT, extra:
     """
     folder = RunDirectory(f"{program}-{arch.name}")
     initrd = folder.file("boot.img")
-    initrd.write_bytes(image.pack(arch, quoll.abi(arch), {"root": bare / program}, blobs or {}, GUEST_RAM))
+    # All modes are tested, those too that a guest kernel can break out of here.
+    initrd.write_bytes(image.pack(arch, quoll.abi(arch), {"root": bare / program}, blobs or {}, GUEST_RAM,
+                                  guest_mode=arch.guest_modes[-1]))
     kernel = bare / variant(arch.kernel)
     machine = Machine(arch, Config(kernel=kernel, initrd=initrd, network=False, accel=accel,
                                    extra=(*extra, *DEVICES.get((arch.name, program), ()))), folder)

@@ -101,8 +101,8 @@ static const char *why_beside(u64 wanted)
 {
 	if (!(wanted >> L4_GUEST_ABOVE & 1))
 		return "as the boot image says";
-	return boot_info->guest_modes >> L4_GUEST_ABOVE & 1 ? "since it could break out of mode above on this machine"
-	                                                    : "since this machine has no mode above";
+	return boot_info->weak_modes >> L4_GUEST_ABOVE & 1 ? "since it could break out of mode above on this machine"
+	                                                   : "since this machine has no mode above";
 }
 
 /*

@@ -55,8 +55,30 @@ def test_a_boot_image_that_is_no_good_is_refused(panic: Callable[..., list[str]]
                                                  damage: str) -> None:
     change, words = DAMAGES[damage]
     pack = image.pack
-    monkeypatch.setattr(image, "pack", lambda *arguments: change(pack(*arguments)))
+    monkeypatch.setattr(image, "pack", lambda *arguments, **options: change(pack(*arguments, **options)))
     assert any(line.startswith(f"l4: PANIC: {words}") for line in panic())
+
+
+class EnoughError(Exception):
+    """The test has seen what it waited for."""
+
+
+@pytest.mark.guest(arch="x86_64")
+def test_no_vspace_gets_a_mode_that_does_not_hold_unless_the_image_asks_for_it(
+        arch: Arch, bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's tests of mode above, under QEMU, from an image that allows mode beside as well."""
+    pack, seen = image.pack, []
+    both = {"guest_mode": None}
+    monkeypatch.setattr(image, "pack", lambda *arguments, **options: pack(*arguments, **(options | both)))
+
+    def on_line(line: str) -> None:
+        if re.search(r"ok \d+ x86_above_", line):
+            seen.append(line)
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        kernel_tests.run(arch, bare, on_line=on_line)
+    assert seen[0].startswith("not ok")
 
 
 def test_the_offsets_of_the_damages_are_those_of_the_abi(arch: Arch) -> None:

@@ -70,6 +70,7 @@ static inline u64 vspace_leaf(const struct vspace *v, u64 at, u64 leaf)
 }
 
 /* Frames and the kernel's own pages (UTCB, vCPU page) in a VSpace's tree, by table address. */
+u32 vspace_allow_modes(u32 wanted); /* at boot: by the boot image. Returns the guest modes that VSpaces may have */
 error_t vspace_map_range(struct vspace *v, u64 vaddr, u64 pa, u64 size, u32 rights, bool uncached);
 error_t vspace_map_page(struct vspace *v, u64 vaddr, u64 pa, u32 rights);
 void vspace_unmap_page(struct vspace *v, u64 vaddr);

@@ -156,7 +156,7 @@ void boot_root_pager(struct boot_machine *m)
 	info->firmware_table = m->firmware_table;
 	info->ram_size = m->ram_size;
 	info->kernel_size = m->kernel_size;
-	info->guest_modes = arch_guest_modes();
+	info->guest_modes = vspace_allow_modes(((const struct l4_image_header *)arch_ptr(m->image_pa))->guest_modes);
 	info->weak_modes = arch_weak_modes();
 	for (u32 kind = L4_MEM_RAM; kind <= L4_MEM_LOG; kind++)
 		for (u32 i = 0; i < m->ranges; i++)

@@ -100,13 +100,27 @@ static error_t attach(struct invocation *i, struct vspace *v)
 	return error;
 }
 
+static u32 guest_modes; /* that a VSpace may have here */
+
+/*
+ * Nobody gets a mode that a guest kernel can break out of, since that would give him the machine, unless the boot image
+ * asks for such a one: it allows none that holds.
+ */
+u32 vspace_allow_modes(u32 wanted)
+{
+	u32 all = arch_guest_modes(), strong = all & ~arch_weak_modes();
+
+	guest_modes = wanted & all && !(wanted & strong) ? all : strong;
+	return guest_modes;
+}
+
 /* GUEST: from now on it is a guest kernel's. */
 static error_t make_guest(struct invocation *i, struct vspace *v)
 {
 	u64 mode = i->arg.vspace_guest.guest_mode;
 	error_t error;
 
-	if (mode > L4_GUEST_ABOVE || !(arch_guest_modes() & BIT(mode)))
+	if (mode > L4_GUEST_ABOVE || !(guest_modes & BIT(mode)))
 		return L4_ERR_ARG;
 	if (v->guest || !list_empty(&v->frames) || !list_empty(&v->threads) || !list_empty(&v->spaces) ||
 	    !list_empty(&v->holders))
