@@ -8,6 +8,7 @@ _Static_assert(offsetof(struct arch_cpu, self) == CPU_SELF, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, scratch) == CPU_SCRATCH, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, stack) == CPU_STACK, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, frame_end) == CPU_FRAME_END, "entry.S");
+_Static_assert(offsetof(struct arch_cpu, guest_entry) == CPU_GUEST_ENTRY, "entry.S");
 
 struct cpu boot_cpu;
 
@@ -66,10 +67,11 @@ static inline void load_root(struct arch_cpu *c, u64 root)
 void arch_load_mode(struct thread *t)
 {
 	struct arch_cpu *c = &this_cpu()->arch;
+	u64 end = t->frame_end, entry = t->entry, root = t->root;
 
-	c->frame_end = t->frame_end;
-	gate.entry = t->entry;
-	load_root(c, t->root);
+	c->frame_end = end;
+	gate.entry = entry;
+	load_root(c, root);
 }
 
 void arch_load_above(struct thread *t)

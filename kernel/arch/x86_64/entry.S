@@ -256,11 +256,11 @@ entry_guest_user:
 	call x86_guest_syscall		/* returns the vCPU page */
 	mov L4_VCPU_PAGE_OFF_user_entry(%rax), %rcx
 	mov L4_VCPU_PAGE_OFF_kernel_sp(%rax), %rsp
-	mov %rcx, %rdx
-	shr $47, %rdx
-	jnz guest_high_entry
+	cmp %rcx, %gs:CPU_GUEST_ENTRY
+	jne guest_entry_changed
 guest_enter:
 	xor %eax, %eax
+	xor %edx, %edx
 	xor %esi, %esi
 	xor %r8d, %r8d
 	xor %r9d, %r9d
@@ -271,10 +271,16 @@ guest_enter:
 	swapgs
 	sysretq
 	int3
-guest_high_entry:
+/* The address that was canonical last is kept: SYSRET would fault at CPL 0 at another. */
+guest_entry_changed:
+	mov %rcx, %rdx
+	shr $47, %rdx
+	jz 1f
 	cmp $0x1ffff, %edx
-	je guest_enter
-	mov %gs:CPU_STACK, %rsp
+	jne 2f
+1:	mov %rcx, %gs:CPU_GUEST_ENTRY
+	jmp guest_enter
+2:	mov %gs:CPU_STACK, %rsp
 	call x86_guest_bad_entry
 	jmp arch_return_to_user
 

@@ -94,7 +94,7 @@ gate_debug:
  */
 gate_page_fault:
 	cmpb $ENTRY_ABOVE, GATE(ENTRY)
-	jne 1f
+	jne 2f
 	cmpq $0, GATE(FAULT_FRAME)
 	je 1f
 	testb $2, 16(%rsp)
@@ -109,6 +109,12 @@ gate_page_fault:
 1:	push %rdi
 	mov $VECTOR_PF, %edi
 	jmp gate_trap
+	int3
+2:	push %rdi			/* another thread: as from gate_trap */
+	mov $VECTOR_PF, %edi
+	testb $3, 24(%rsp)
+	jnz entry_trap
+	jmp gate_from_kernel
 	int3
 
 	.altmacro

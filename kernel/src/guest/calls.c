@@ -9,6 +9,7 @@
 #include <kernel/preempt.h>
 #include <kernel/sched.h>
 
+#define READY        ~0U /* no exit */
 #define FAULT_RIGHTS (L4_RIGHT_READ | L4_RIGHT_WRITE | L4_RIGHT_EXEC)
 #define DRAIN_STEPS  256 /* what an entry of the flush queue counts for at least: see guestspace_reset() */
 
@@ -100,29 +101,26 @@ static noinline bool fill_by_hint(struct thread *t, struct l4_vcpu_page *p, stru
 	return false;
 }
 
-/* Before an enter: the flush queue and the map hint. False: the guest kernel has to go on, for *reason. */
-static noinline bool prepare(struct thread *t, struct l4_vcpu_page *p, u64 slot, u32 *reason)
+/* Before an enter: the flush queue and the map hint. READY, or why the guest kernel has to go on. */
+static noinline u32 prepare(struct thread *t, struct l4_vcpu_page *p, u64 slot)
 {
 	struct guestspace *g;
 	u32 hint, access;
 
-	*reason = L4_EXIT_EVENT;
 	if (READ_ONCE(p->flush_count) && !drain_flushes(t, p))
-		return false;
+		return L4_EXIT_EVENT;
 	hint = READ_ONCE(p->hint_count);
 	if (!hint || own_space(t, slot, &g))
-		return true;
+		return READY;
 	access = READ_ONCE(p->hint_access);
 	p->hint_count = 0;
 	p->hint_access = 0;
 	if (READ_ONCE(p->hint_space) != slot || hint > L4_GUEST_HINT_MAX)
-		return true;
-	if (unlikely(access)) {
-		*reason = L4_EXIT_FAULT;
-		return fill_by_hint(t, p, g, access);
-	}
+		return READY;
+	if (unlikely(access))
+		return fill_by_hint(t, p, g, access) ? READY : L4_EXIT_FAULT;
 	guest_hint(g, align_down(READ_ONCE(p->hint_addr), L4_PAGE_SIZE), hint);
-	return true;
+	return READY;
 }
 
 /* Enter guest user mode. Never returns an error to the guest kernel: an error is an exit with a reason. */
@@ -132,11 +130,14 @@ error_t vcpu_enter(struct thread *t, u64 slot)
 	struct guestspace *g;
 	struct l4_frame *f;
 	struct slot *cap;
-	u32 reason;
 
 	event(EVENT_GUEST_ENTER, slot, p->frame_gpa);
-	if (unlikely(READ_ONCE(p->flush_count) | READ_ONCE(p->hint_count)) && !prepare(t, p, slot, &reason))
-		return refuse(t, reason, 0);
+	if (unlikely(READ_ONCE(p->flush_count) | READ_ONCE(p->hint_count))) {
+		u32 stop = prepare(t, p, slot);
+
+		if (stop != READY)
+			return refuse(t, stop, 0);
+	}
 	cap = cap_find(t, slot, L4_TYPE_GUESTSPACE, L4_RIGHT_WRITE);
 	if (unlikely(!cap) || unlikely(SLOT_OBJECT(cap, guestspace)->epoch != t->vspace->epoch)) {
 		error_t error = own_space(t, slot, &g);

@@ -69,12 +69,22 @@ void mode_enter_user(struct thread *t, struct guestspace *g, struct l4_frame *f)
 	arch_load_mode(t);
 }
 
+/* Mode beside: guest user mode -> guest kernel, but for what the CPU has loaded. */
+static inline void leave_to_kernel(struct thread *t)
+{
+	t->in_guest_user = false;
+	t->frame_end = (u64)(thread_frame(t) + 1);
+	t->root = t->vspace->root_reg;
+	t->entry = ENTRY_GUEST_KERNEL;
+}
+
 /* Guest user mode -> guest kernel at user_entry. The user's registers are in the guest's frame already. */
 void mode_leave_user(struct thread *t, u32 reason, u32 code)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
+	bool above = vspace_above(t->vspace);
 
-	if (likely(!vspace_above(t->vspace))) {
+	if (likely(!above)) {
 		t->vcpu->space = NULL;
 	} else if (!save_user_frame(t)) {
 		reason = L4_EXIT_ERROR;
@@ -85,7 +95,13 @@ void mode_leave_user(struct thread *t, u32 reason, u32 code)
 	p->exit_code = code;
 	memset(thread_frame(t), 0, sizeof(struct l4_frame));
 	frame_start(thread_frame(t), READ_ONCE(p->user_entry), READ_ONCE(p->kernel_sp), reason, 0);
-	thread_set_own_mode(t);
+	if (unlikely(above)) {
+		thread_set_own_mode(t);
+		return;
+	}
+	leave_to_kernel(t);
+	if (t == this_cpu()->current)
+		arch_load_mode(t);
 }
 
 /* Mode above: the space is no longer loaded, so that the guest kernel cannot leave to it either. */
@@ -124,10 +140,7 @@ struct l4_vcpu_page *vcpu_syscall(struct thread *t)
 	event(EVENT_GUEST_SYSCALL, (u64)t, 0);
 	p->irq_enabled = 0;
 	p->exit_reason = L4_EXIT_SYSCALL;
-	t->in_guest_user = false;
-	t->frame_end = (u64)(thread_frame(t) + 1);
-	t->root = t->vspace->root_reg;
-	t->entry = ENTRY_GUEST_KERNEL;
+	leave_to_kernel(t);
 	arch_load_mode(t);
 	return p;
 }

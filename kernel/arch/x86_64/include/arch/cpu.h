@@ -3,10 +3,11 @@
 #ifndef ARCH_CPU_H
 #define ARCH_CPU_H
 
-#define CPU_SELF      0
-#define CPU_SCRATCH   8
-#define CPU_STACK     16
-#define CPU_FRAME_END 24
+#define CPU_SELF        0
+#define CPU_SCRATCH     8
+#define CPU_STACK       16
+#define CPU_FRAME_END   24
+#define CPU_GUEST_ENTRY 32
 
 /* Values of struct thread.entry: the flags of a byte's comparison with ENTRY_GUEST_KERNEL tell them apart (gate.S). */
 #define ENTRY_OWN          0    /* CF */
@@ -24,6 +25,7 @@ struct arch_cpu {
 	u64 scratch;
 	u64 stack;
 	u64 frame_end;    /* of the register frame in use */
+	u64 guest_entry;  /* the last vcpu_page.user_entry that a system call went to: a canonical address */
 	bool fpu_off;     /* CR0.TS is set */
 	void *fpu_owner;  /* thread whose state is in the registers */
 	void *guest;      /* VSpace of the guest that ran last */
