@@ -95,7 +95,8 @@ void mode_leave_user(struct thread *t, u32 reason, u32 code)
 	p->exit_code = code;
 	memset(thread_frame(t), 0, sizeof(struct l4_frame));
 	frame_start(thread_frame(t), READ_ONCE(p->user_entry), READ_ONCE(p->kernel_sp), reason, 0);
-	if (unlikely(above)) {
+	/* Out of line, it spills nothing here. Where there are two modes, what it would ask for is known. */
+	if (!ARCH_GUEST_RANGES || unlikely(above)) {
 		thread_set_own_mode(t);
 		return;
 	}
