@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Linux, its kernel included, runs at the CPU's user privilege: samples of the registers of a busy guest."""
+"""The guest's kernel has the privilege of its guest mode: samples of the registers of a busy guest.
+
+Beside its programs it runs at their privilege, the CPU's user mode. Above them, on x86_64, it runs at CPL 1.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
+import pytest
 from elftools.elf.elffile import ELFFile
 
 from orchestration.base.arch import Arch
@@ -40,15 +44,17 @@ def user_page(mappings: str, address: int) -> bool:
     return False
 
 
-# Whether the CPU is in user mode, from the monitor's registers, or by asking the monitor about the instruction's page.
-USER_MODE: dict[str, Callable[[str, int, Callable[[str], str]], bool]] = {
-    "x86_64": lambda registers, address, ask: "CPL=3" in registers,
-    "riscv64": lambda registers, address, ask: user_page(ask("info mem"), address),
-    "aarch64": lambda registers, address, ask: "EL0t" in registers,
+# Whether the CPU has the privilege of a mode, from the monitor's registers, or by asking about the instruction's page.
+PRIVILEGE: dict[tuple[str, str], Callable[[str, int, Callable[[str], str]], bool]] = {
+    ("x86_64", "beside"): lambda registers, address, ask: "CPL=3" in registers,
+    ("x86_64", "above"): lambda registers, address, ask: "CPL=1" in registers,
+    ("riscv64", "beside"): lambda registers, address, ask: user_page(ask("info mem"), address),
+    ("aarch64", "beside"): lambda registers, address, ask: "EL0t" in registers,
 }
 
 
-def test_guest_kernel_code_runs_in_user_mode(guest: Guest, made: boot.Artefacts, arch: Arch) -> None:
+def check_privilege(guest: Guest, made: boot.Artefacts, arch: Arch, mode: str) -> None:
+    """Look at the privilege of the guest's kernel while it is busy."""
     monitor = guest.session.machine.monitor
     assert monitor is not None
     start, end = kernel_text(made)
@@ -66,9 +72,19 @@ def test_guest_kernel_code_runs_in_user_mode(guest: Guest, made: boot.Artefacts,
         assert found is not None
         address = int(found[1], 16)
         if start <= address < end:
-            inside.append(USER_MODE[arch.name](registers, address, monitor.human))
+            inside.append(PRIVILEGE[arch.name, mode](registers, address, monitor.human))
         monitor.execute("cont")
         time.sleep(BETWEEN)
     work.join(60)
     assert len(inside) >= 10, f"only {len(inside)} of {samples} samples hit the guest kernel"
     assert all(inside)
+
+
+@pytest.mark.guest(guest_mode="beside")
+def test_beside_its_programs_the_guest_kernel_runs_in_user_mode(guest: Guest, made: boot.Artefacts, arch: Arch) -> None:
+    check_privilege(guest, made, arch, "beside")
+
+
+@pytest.mark.guest(guest_mode="above", arch="x86_64")
+def test_above_its_programs_the_guest_kernel_runs_at_cpl_1(guest: Guest, made: boot.Artefacts, arch: Arch) -> None:
+    check_privilege(guest, made, arch, "above")
