@@ -35,8 +35,10 @@ u64 vspace_fork(void)
 	EQ(frame_map(frame, COPY_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE), L4_ERR_OK);
 	memcpy((void *)COPY_VADDR, (void *)IMAGE_VADDR, (u64)_end - IMAGE_VADDR);
 	MUST(INV(frame, L4_FRAME_UNMAP));
-	if (fork_base)
+	if (fork_base) {
+		need_guest_mode(fork_mode);
 		MUST(INV(vspace, L4_VSPACE_GUEST, fork_mode));
+	}
 	MUST(INV(vspace, L4_VSPACE_MAP, child, fork_base + IMAGE_VADDR, L4_RIGHT_ALL));
 	/* The shared page's Frame is the first object that run_body makes after the helpers' three. */
 	MUST(INV(L4_ROOT_SLOT_CNODE, L4_CNODE_COPY, page, L4_ROOT_SLOT_CNODE, fault_reply + 1,

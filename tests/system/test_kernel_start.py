@@ -78,7 +78,7 @@ def test_no_vspace_gets_a_mode_that_does_not_hold_unless_the_image_asks_for_it(
 
     with pytest.raises(EnoughError):
         kernel_tests.run(arch, bare, on_line=on_line)
-    assert seen[0].startswith("not ok")
+    assert "# SKIP this machine has no such guest mode" in seen[0]
 
 
 def test_the_offsets_of_the_damages_are_those_of_the_abi(arch: Arch) -> None:

@@ -255,6 +255,7 @@ TEST(x86_above_needs_a_vcpu)
 {
 	u64 v = obj_new(L4_TYPE_VSPACE, 18), t = obj_new(L4_TYPE_THREAD, 0), cpu = obj_new(L4_TYPE_VCPU, 0);
 
+	need_guest_mode(L4_GUEST_ABOVE);
 	MUST(INV(v, L4_VSPACE_GUEST, L4_GUEST_ABOVE));
 	MUST(INV(t, L4_THREAD_CONFIGURE, L4_ROOT_SLOT_CNODE, v, L4_GUEST_IMAGE_START, 0));
 	ERR(INV(t, L4_THREAD_RESUME), UNBOUND);
