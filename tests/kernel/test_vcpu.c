@@ -441,34 +441,6 @@ GUEST_SCENE(vcpu_bad_entry_points_hurt_only_the_guest)
 	CHECK(LABEL(helper_fault(guest.helper).tag) != 0);
 }
 
-/* In L4's half; in neither half, as no CPU's instruction pointer may be. */
-static u64 user_entry;
-
-static void bad_user_entry(struct helper *self)
-{
-	vcpu->kernel_entry = 0;
-	vcpu->user_entry = user_entry;
-	vcpu->kernel_sp = 0x1234;
-	user_call(PROGRAM(load), CODE_VADDR, 0);
-	SYS(L4_SYS_VCPU_ENTER, guest.space[0], 0);
-}
-
-GUEST_SCENE(vcpu_bad_user_entry_hurts_only_the_guest)
-{
-	user_entry = 0xffff800000001000;
-	guest_make(bad_user_entry);
-	helper_start(guest.helper);
-	CHECK(LABEL(helper_fault(guest.helper).tag) != 0);
-}
-
-GUEST_SCENE(vcpu_user_entry_in_no_half_hurts_only_the_guest)
-{
-	user_entry = 0x7fffffffffffffff;
-	guest_make(bad_user_entry);
-	helper_start(guest.helper);
-	CHECK(LABEL(helper_fault(guest.helper).tag) != 0);
-}
-
 /* binding; threads without a vCPU */
 
 static void idle(struct helper *self) {}

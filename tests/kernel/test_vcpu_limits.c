@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* vCPU: upcall entries that fault themselves, and how many vCPUs a VSpace has. */
+/* vCPU: entries that fault themselves or that no CPU can take, and how many vCPUs a VSpace has. */
 #include "guest.h"
 
 static void with_unmapped_entry(struct helper *self)
@@ -21,6 +21,34 @@ GUEST_SCENE(vcpu_entry_that_faults_goes_to_the_fault_endpoint)
 	EQ(r.m[1], guest_own + 0x1000);
 	EQ(r.m[2], guest_own + 0x1000);
 	EQ(r.m[3], 1);
+}
+
+/* In L4's half; in neither half, as no CPU's instruction pointer may be. */
+static u64 user_entry;
+
+static void bad_user_entry(struct helper *self)
+{
+	vcpu->kernel_entry = 0;
+	vcpu->user_entry = user_entry;
+	vcpu->kernel_sp = 0x1234;
+	user_call(PROGRAM(load), CODE_VADDR, 0);
+	SYS(L4_SYS_VCPU_ENTER, guest.space[0], 0);
+}
+
+GUEST_SCENE(vcpu_bad_user_entry_hurts_only_the_guest)
+{
+	user_entry = 0xffff800000001000;
+	guest_make(bad_user_entry);
+	helper_start(guest.helper);
+	CHECK(LABEL(helper_fault(guest.helper).tag) != 0);
+}
+
+GUEST_SCENE(vcpu_user_entry_in_no_half_hurts_only_the_guest)
+{
+	user_entry = 0x7fffffffffffffff;
+	guest_make(bad_user_entry);
+	helper_start(guest.helper);
+	CHECK(LABEL(helper_fault(guest.helper).tag) != 0);
 }
 
 static int resolve_third(void) { return upcall.count % 3 == 0; }
