@@ -45,12 +45,18 @@ def series() -> list[Path]:
     return patches
 
 
+def changes(patch: Path) -> str:
+    """Return what a patch does to a tree, without the message before it: words alone make nothing anew."""
+    text = patch.read_text()
+    return text[max(text.find("\ndiff --git "), 0):]
+
+
 def source_key(flavour: Flavour) -> str:
     """Return the key of an unpacked, patched tree."""
     if not TARBALL.exists():
         raise MissingError(f"{TARBALL} is missing", "run: ./orchestrate doctor --install")
     patches = series() if flavour.patched else []
-    ours = key_of("source", *(patch.name for patch in patches), files=[TARBALL, *patches])
+    ours = key_of("source", *(part for patch in patches for part in (patch.name, changes(patch))), files=[TARBALL])
     return key_of(ours, *map(hash_file, flavour.patches)) if flavour.patches else ours
 
 

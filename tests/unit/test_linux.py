@@ -43,6 +43,15 @@ def test_a_patch_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.
         linux.series()
 
 
+def test_the_message_of_a_patch_is_no_part_of_what_it_changes(tmp_path: Path) -> None:
+    patch = tmp_path / "0001-a.patch"
+    keys = []
+    for message, diff in [("old words", "+two"), ("new words", "+two"), ("new words", "+three")]:
+        patch.write_text(f"Subject: [PATCH] {message}\n---\n\ndiff --git a/f b/f\n{diff}\n")
+        keys.append(linux.changes(patch))
+    assert keys[0] == keys[1] != keys[2]
+
+
 def test_a_missing_program_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no-such-program") as caught:
         tools.run(["no-such-program"], tmp_path / "log", "it", 5)
