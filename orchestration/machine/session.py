@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -156,7 +157,9 @@ class Session(Follower):
         if self.machine.config.incoming is None:
             self.power_off()
         elif not self.ended and any(share.writable for share in self.machine.config.shares):
-            self.shell_run("sync", limit=POWER_OFF_LIMIT)
+            # What ran in the guest may have switched it off, which writes everything, too.
+            with suppress(ssh.SwitchedOff):
+                self.shell_run("sync", limit=POWER_OFF_LIMIT)
 
     @staticmethod
     def say_ready() -> int:

@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from orchestration.base.arch import ARCHES
-from orchestration.base.errors import InfrastructureError, PanicError
+from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError
 from orchestration.base.rundir import RunDirectory
-from orchestration.machine import follower, registry, terminal
+from orchestration.machine import follower, registry, ssh, terminal
 from orchestration.machine.console import Channel, Line
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import Config, Machine, Message
@@ -122,6 +122,24 @@ def test_a_machine_of_a_snapshot_is_ended_as_it_is(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(terminal, "serve", lambda *given, **more: 7)
     assert made.serve(["true"]) == 7
     assert ran == told + ["power off"] * (not incoming)
+
+
+def test_a_command_may_switch_a_machine_of_a_snapshot_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is on its way when its folders are to be written: the command's status counts. No other loss is hidden."""
+    made = session(tmp_path)
+    made.connection = object()
+    made.machine.config = replace(made.machine.config, incoming=tmp_path, shares=(Share(tmp_path, "/mnt/b", True),))
+    error: QuollError = ssh.SwitchedOff("the guest switched itself off before the command ended")
+
+    def shell_run(command: str, **more: object) -> None:
+        raise error
+
+    monkeypatch.setattr(made, "shell_run", shell_run)
+    monkeypatch.setattr(terminal, "serve", lambda *given, **more: 7)
+    assert made.serve(["true"]) == 7
+    for error in (InfrastructureError("QEMU ended"), HangError("sync")):
+        with pytest.raises(type(error), match=str(error)):
+            made.serve(["true"])
 
 
 def test_a_machine_that_is_off_before_it_is_up_is_no_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
