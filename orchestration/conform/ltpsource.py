@@ -45,7 +45,9 @@ def top(archive: Path) -> str | None:
         with tarfile.open(archive) as packed:
             names = {member.name.removeprefix("./") for member in packed}
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise UsageError(f"--ltp {archive}: it is neither a folder nor a tar file that can be read ({error})",
+        # What follows in tarfile's own words is a line for each way to pack.
+        why = str(error).partition("\n")[0].rstrip(":")
+        raise UsageError(f"--ltp {archive}: it is neither a folder nor a tar file that can be read ({why})",
                          "give LTP's release, its git checkout, or a folder where it is installed") from error
     tops = {name.removesuffix(MARKS[0]) for name in names if name.count("/") <= 1 and name.endswith(MARKS[0])}
     return next((one for one in sorted(tops) if all(f"{one}{name}" in names for name in MARKS)), None)

@@ -137,8 +137,9 @@ def test_files_that_are_no_source_are_named(source: Path, tmp_path: Path) -> Non
     cache = Cache(tmp_path / "cache")
     text = tmp_path / "text"
     text.write_text("no archive\n")
-    with pytest.raises(UsageError, match="neither a folder nor a tar file that can be read"):
+    with pytest.raises(UsageError, match="neither a folder nor a tar file that can be read") as caught:
         ltp.build(X86, cache, text)
+    assert "\n" not in caught.value.message
     whole = packed(source, "ltp", "gz").read_bytes()
     text.write_bytes(whole[:len(whole) // 2])
     with pytest.raises(UsageError, match="neither a folder nor a tar file that can be read"):
