@@ -42,6 +42,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[selection.ARCHES] = [arch.name for arch in chosen(config)]
     config.pluginmanager.register(selection, "quoll-selection")
     if config.getoption("--above"):
+        lacking = [arch.name for arch in chosen(config) if "above" not in arch.guest_modes]
+        if lacking:
+            raise pytest.UsageError(f"--above: no guest mode above on {', '.join(lacking)}; "
+                                    "run: ./orchestrate test x86_64 FILE --above")
         # For every description that does not say more, wherever it is made.
         Description.model_fields["guest_mode"].default = "above"
         Description.model_rebuild(force=True)

@@ -55,20 +55,39 @@ def test_slow():
 """
 
 
+def run(root: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest as it is installed, with this tree's options."""
+    command = [sys.executable, "-m", "pytest", f"--rootdir={root}", f"--confcutdir={root}", "-p", "conftest", "-c",
+               str(root / "pyproject.toml"), *words]
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{root}:{root / 'tests'}", "HOME": str(folder)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False,
+                          timeout=200)
+
+
+def test_mode_above_is_for_the_architectures_that_have_it(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_small.py").write_text("""
+def test_mode():
+    from orchestration.machine.description import Description
+    assert Description(arch="x86_64").guest_mode == "above"
+    assert Description(arch="x86_64", guest_mode="beside").guest_mode == "beside"
+""")
+    assert run(root, tmp_path, "-n0", "--above", "--arch=x86_64", str(tmp_path)).returncode == 0
+    for words in ([], ["--arch=riscv64"]):
+        done = run(root, tmp_path, "-n0", "--above", *words, str(tmp_path))
+        assert done.returncode == pytest.ExitCode.USAGE_ERROR
+        assert "no guest mode above on riscv64" in done.stderr
+
+
 def test_workers_and_the_nightly(root: Path, tmp_path: Path) -> None:
     """With pytest and its workers as they are installed: each machine has one, and the last lines tell what is left."""
     (tmp_path / "test_small.py").write_text(TESTS)
-    command = [sys.executable, "-m", "pytest", "-n2", "--arch=x86_64", "--arch=riscv64", f"--rootdir={root}",
-               f"--confcutdir={root}", "-p", "conftest", "-c", str(root / "pyproject.toml"), str(tmp_path)]
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{root}:{root / 'tests'}", "HOME": str(tmp_path)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
-                          timeout=200)
+    words = ["-n2", "--arch=x86_64", "--arch=riscv64"]
+    done = run(root, tmp_path, *words, str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 nightly test was left out" in done.stdout
     seen = (tmp_path / "log").read_text().split("\n")[:-1]
     assert len(seen) == 16
     assert len(set(seen)) == 2, seen
-    named = subprocess.run([*command[:-1], f"{tmp_path}/test_small.py::test_slow"], cwd=tmp_path, env=environment,
-                           capture_output=True, text=True, check=False, timeout=200)
+    named = run(root, tmp_path, *words, f"{tmp_path}/test_small.py::test_slow")
     assert named.returncode == 1
     assert "1 failed" in named.stdout
