@@ -11,9 +11,11 @@ import typer
 from orchestration.base import arch as arches
 from orchestration.base import doctor
 from orchestration.base.errors import InfrastructureError, RegressionError, UsageError
+from orchestration.bench.terms import DISTRIBUTION, NATIVE
+from orchestration.cli.group import one_of
 from orchestration.cli.words import ArchArgument
 
-PEERS = ("native", "distribution")
+PEERS = (NATIVE, DISTRIBUTION)
 
 
 def conform_command(
@@ -30,7 +32,10 @@ def conform_command(
                                                   "installed, with one folder for each ARCH")] = None,
     against: Annotated[str, typer.Option("--against", metavar="PEER",
                                          help="native: Linux of the same source and options; distribution: "
-                                              "Debian's own kernel, which is not built")] = "native",
+                                              "Debian's own kernel, which is not built")] = NATIVE,
+    guest_mode: Annotated[str | None, typer.Option("--guest-mode", autocompletion=one_of(arches.GUEST_MODES),
+                                                   metavar="MODE", show_default=False, help=(
+        "privilege of the guest's kernel, as for boot"))] = None,
     write: Annotated[bool, typer.Option("--write", help="write the tables into docs/conform.md")] = False,
     list_them: Annotated[bool, typer.Option("--list", help="list the suites")] = False,
 ) -> int:
@@ -39,6 +44,7 @@ def conform_command(
     from orchestration.build import distribution
     from orchestration.conform import compare, run, show, suites
     from orchestration.conform.suite import NotHereError
+    from orchestration.machine import checks, layers
     from orchestration.machine.progress import Progress
 
     if list_them:
@@ -47,12 +53,14 @@ def conform_command(
         return 0
     chosen = arches.find(arch)
     wanted = [suites.find(name, ltp) for name in suite or suites.known()]
+    machine = layers.resolve({"arch": arch} | ({"guest_mode": guest_mode} if guest_mode else {}), ()).description
+    checks.check_guest_mode(machine)
     if write and (quick or any(":" in name for name in test or ())):
         raise UsageError("--write wants whole suites or collections", "leave out --quick, and the tests of --test")
     if against not in PEERS:
         raise UsageError(f"unknown peer '{against}'; valid: {', '.join(PEERS)}")
     expected = compare.read(against=against)
-    debian = against == PEERS[1]
+    debian = against == DISTRIBUTION
     if debian:
         distribution.check(chosen)
         if quick or small:
@@ -76,7 +84,7 @@ def conform_command(
     run.check(listed, test or ())
     for one, folder in here:
         result = run.run(chosen, cache, progress, one, folder, expected, quick=quick, small=small,
-                         debian=debian, only=tuple(test or ()))
+                         debian=debian, mode=machine.guest_mode, only=tuple(test or ()))
         if result is None:
             continue
         print("\n".join(show.text(result)), flush=True)

@@ -16,6 +16,7 @@ from orchestration.conform.compare import Expected
 from orchestration.conform.runner import Side
 from orchestration.conform.show import Result, cell
 from orchestration.conform.suite import PACKED, Suite, Test
+from orchestration.machine.description import GuestMode
 from orchestration.machine.progress import Progress
 
 GUEST, NATIVE = "guest", "native"
@@ -41,11 +42,12 @@ def select(tests: list[Test], suite: Suite, quick: bool, only: tuple[str, ...]) 
 
 
 def run(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path, expected: Iterable[Expected], *,
-        quick: bool = False, small: bool = False, debian: bool = False, only: tuple[str, ...] = ()) -> Result | None:
+        quick: bool = False, small: bool = False, debian: bool = False, mode: GuestMode | None = None,
+        only: tuple[str, ...] = ()) -> Result | None:
     """Run a suite that is built in a folder; return its comparison, or None when none of its tests is wanted.
 
     quick: its quick tests only; small: with the small kernels, which quick tests always have; debian: native Linux is
-    Debian's own kernel, not one of our source and options.
+    Debian's own kernel, not one of our source and options; mode: the guest mode, None for the machine's choice.
     """
     tests = select(suite.tests(folder), suite, quick, only)
     if not tests:
@@ -53,7 +55,7 @@ def run(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path
     full = not (quick or small)
     with progress.step("native Linux"):
         peer = suites.debian_kernel(arch, cache) if debian else suites.native(arch, cache, full=full)
-    ours, other = suites.machines(arch, cache, progress, suite, folder, peer, full=full)
+    ours, other = suites.machines(arch, cache, progress, suite, folder, peer, full=full, mode=mode)
     packed = folder / PACKED
     sides = [Side(name, prepare, suite, packed if packed.exists() else None)
              for name, prepare in ((GUEST, ours), (NATIVE, other))]
@@ -69,4 +71,4 @@ def run(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path
     runner.run(sides, tests, tell)
     found = compare.rows(arch.name, suite.name, tests, sides[0].outcomes, sides[1].outcomes, expected)
     return Result(arch.name, suite.name, suite.what, suites.versions(arch, suite.release(folder), peer),
-                  time.strftime("%Y-%m-%d"), found, only, small, debian)
+                  time.strftime("%Y-%m-%d"), found, only, small, debian, mode)

@@ -52,12 +52,15 @@ class Result:
     """With the small kernels."""
     debian: bool = False
     """With Debian's own kernel on the bare machine."""
+    mode: str | None = None
+    """The guest mode that was asked for."""
 
     @property
     def title(self) -> str:
         """Return what the section is called."""
         return (" ".join([f"{self.arch}:", self.suite, *self.only]) + (", small kernels" if self.small else "")
-                + (", against Debian's kernel" if self.debian else ""))
+                + (", against Debian's kernel" if self.debian else "")
+                + (f", mode {self.mode}" if self.mode else ""))
 
     @property
     def command(self) -> str:
@@ -65,7 +68,8 @@ class Result:
         chosen = [word for name in self.only for word in ("--test", name)]
         return " ".join(["./orchestrate conform", self.arch, "--suite", self.suite, *chosen,
                          *(["--small"] if self.small else []),
-                         *(["--against distribution"] if self.debian else [])])
+                         *(["--against distribution"] if self.debian else []),
+                         *([f"--guest-mode {self.mode}"] if self.mode else [])])
 
     @property
     def unexplained(self) -> int:

@@ -17,7 +17,7 @@ from orchestration.build import distribution, flavours, linux, quoll, rootfs, us
 from orchestration.conform import ltp, perl, python, selftests
 from orchestration.conform.suite import DISK, Suite
 from orchestration.machine import boot
-from orchestration.machine.description import Description, Disk
+from orchestration.machine.description import Description, Disk, GuestMode
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import MIB
 from orchestration.machine.session import Session
@@ -66,14 +66,14 @@ def debian_kernel(arch: Arch, cache: Cache) -> Peer:
 
 
 def machines(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path, peer: Peer, *,
-             full: bool) -> tuple[Callable[[], Session], Callable[[], Session]]:
+             full: bool, mode: GuestMode | None = None) -> tuple[Callable[[], Session], Callable[[], Session]]:
     """Build the guest's side; return what makes a session of the guest, and what makes one of its peer.
 
     The root file system has the same files on both but for modules, and the memory the same size. full: with the
-    kernel that has all that a suite asks for, or with the small one, which is built in minutes.
+    kernel that has all that a suite asks for, or with the small one, which is built in minutes. mode: the guest mode.
     """
     disks = (Disk(folder / DISK, read_only=True),) if (folder / DISK).exists() else ()
-    description = Description(arch=arch.name, memory=MEMORY, disks=disks)
+    description = Description(arch=arch.name, memory=MEMORY, disks=disks, guest_mode=mode)
     spec = rootfs.Spec(extra=suite.packages)
     with progress.step("L4, servers"):
         bare = quoll.bare(arch, cache)

@@ -22,43 +22,49 @@ def conform(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
                           text=True, timeout=7200, check=False)
 
 
+@pytest.fixture
+def mode(request: pytest.FixtureRequest) -> list[str]:
+    """Options of --above for the command, whose process makes the descriptions of its machines itself."""
+    return ["--guest-mode", "above"] if request.config.getoption("--above") else []
+
+
 @pytest.mark.parametrize("arch", ["x86_64"])
 @pytest.mark.timeout(7200)
-def test_the_quick_tests_of_the_kernel(root: Path, arch: str) -> None:
-    done = conform(root, arch, "--suite", "kselftest", "--quick")
+def test_the_quick_tests_of_the_kernel(root: Path, arch: str, mode: list[str]) -> None:
+    done = conform(root, arch, "--suite", "kselftest", "--quick", *mode)
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(PASSES_ON_BOTH.findall(done.stdout)) == set(selftests.SUITE.quick)
 
 
-def differs_nowhere(root: Path, arch: Arch, suite: str) -> None:
-    done = conform(root, arch.name, "--suite", suite)
+def differs_nowhere(root: Path, arch: Arch, suite: str, mode: list[str]) -> None:
+    done = conform(root, arch.name, "--suite", suite, *mode)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 # One function a suite: each is a cell of ci/nightly.yaml, which has a limit of its own.
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
-def test_all_of_kselftest(root: Path, arch: Arch) -> None:
-    differs_nowhere(root, arch, "kselftest")
+def test_all_of_kselftest(root: Path, arch: Arch, mode: list[str]) -> None:
+    differs_nowhere(root, arch, "kselftest", mode)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
-def test_all_of_python(root: Path, arch: Arch) -> None:
-    differs_nowhere(root, arch, "python")
+def test_all_of_python(root: Path, arch: Arch, mode: list[str]) -> None:
+    differs_nowhere(root, arch, "python", mode)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
-def test_all_of_perl(root: Path, arch: Arch) -> None:
-    differs_nowhere(root, arch, "perl")
+def test_all_of_perl(root: Path, arch: Arch, mode: list[str]) -> None:
+    differs_nowhere(root, arch, "perl", mode)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
 @pytest.mark.skipif("QUOLL_LTP" not in os.environ, reason="QUOLL_LTP names no LTP")
-def test_all_of_ltp(root: Path, arch: Arch) -> None:
-    differs_nowhere(root, arch, "ltp")
+def test_all_of_ltp(root: Path, arch: Arch, mode: list[str]) -> None:
+    differs_nowhere(root, arch, "ltp", mode)
 
 
 @pytest.mark.parametrize(("words", "said"), [
@@ -66,6 +72,8 @@ def test_all_of_ltp(root: Path, arch: Arch) -> None:
     (("x86_64", "--against", "xen"), "unknown peer 'xen'; valid: native, distribution"),
     (("riscv64", "--against", "distribution"), "Debian's own kernel is run on x86_64 only, not on riscv64"),
     (("x86_64", "--against", "distribution", "--quick"), "Debian's own kernel is compared with the full one"),
+    (("x86_64", "--guest-mode", "below"), "--guest-mode: input should be 'beside' or 'above', not \"below\""),
+    (("aarch64", "--guest-mode", "above"), "--guest-mode above: aarch64 has only beside"),
     (("vax",), "unknown architecture 'vax'"),
     (("x86_64", "--quick", "--write"), "--write wants whole suites or collections")])
 def test_wrong_words_are_named(root: Path, words: tuple[str, ...], said: str) -> None:

@@ -210,6 +210,9 @@ def test_the_table_and_the_page(tmp_path: Path) -> None:
     show.write([replace(result, debian=True)], page)
     assert "## x86_64: s, against Debian's kernel\n" in page.read_text()
     assert "by `./orchestrate conform x86_64 --suite s --against distribution` on 2026-11-26" in page.read_text()
+    show.write([replace(result, mode="above")], page)
+    assert "## x86_64: s, mode above\n" in page.read_text()
+    assert "by `./orchestrate conform x86_64 --suite s --guest-mode above` on 2026-11-26" in page.read_text()
 
 
 def suite(tmp_path: Path) -> Suite:
