@@ -138,7 +138,8 @@ class Dossier:
         server = self.space(stub)
         if server in names and (name := names[server].name(pc)):
             return server, name
-        if "Linux" in names and pc < 1 << 63 and (name := names["Linux"].name(pc)):
+        # On x86_64 it is in the upper half, as L4 is; elsewhere among the addresses of programs.
+        if "Linux" in names and (name := names["Linux"].name(pc)):
             return "Linux", name
         return "guest program" if pc < 1 << 63 else "?", f"{pc:#x}"
 

@@ -178,7 +178,11 @@ def guest_memory(stub: Stub, regions: tuple[tuple[int, int, int], ...], gpa: int
 
 def translate(stub: Stub, abi: Abi, thread: Thread, vaddr: int) -> int | None:
     """Return the guest-physical address of a guest kernel's own: of its linear map, or by its page table."""
-    for base in (abi.GUEST_RAM_VADDR, abi.LINUX_RAM_VADDR, abi.LINUX_IMAGE_VADDR):
+    bases = [abi.GUEST_RAM_VADDR, abi.LINUX_RAM_VADDR]
+    if vaddr - abi.LINUX_IMAGE_VADDR < 1 << abi.LINUX_IMAGE_MAX_BITS:
+        # Behind what is mapped there lie modules.
+        bases.append(abi.LINUX_IMAGE_VADDR)
+    for base in bases:
         gpa = int(vaddr - base)
         if any(start <= gpa < start + size for start, size, _ in thread.regions):
             return gpa

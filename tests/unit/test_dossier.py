@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Whose code an address is, and where a guest kernel's address is in the guest's memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestration.base.arch import ARCHES
+from orchestration.build import quoll
+from orchestration.inspect.dossier import Dossier
+from orchestration.inspect.kernel_objects import Thread, translate
+
+GIB = 1 << 30
+
+
+class Text:
+    """Symbols of one function."""
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+
+    def name(self, address: int) -> str:
+        return f"function+{address - self.start:#x}" if 0 <= address - self.start < 4096 else ""
+
+
+class Nothing:
+    """A stub in whose machine no server runs and all of the guest's memory is 0."""
+
+    def read(self, address: int, size: int) -> None:
+        return None
+
+    def read_physical(self, address: int, size: int) -> bytes:
+        return bytes(size)
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_linux_is_told_from_l4_and_from_programs(arch: str) -> None:
+    abi = quoll.abi(ARCHES[arch])
+    made: Any = Dossier(None, None, None, abi)  # type: ignore[arg-type]
+    made.servers = ()
+    linux, l4 = abi.LINUX_IMAGE_VADDR + (2 << 20), 0xffffffff80100000
+    names = {"L4": Text(l4), "Linux": Text(linux)}
+    for pc, said in ((linux + 16, ("Linux", "function+0x10")), (l4 + 16, ("L4", "function+0x10")),
+                     (0x1234, ("guest program", "0x1234")), (l4 - 16, ("?", f"{l4 - 16:#x}"))):
+        assert made.where(Nothing(), names, pc) == said
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_the_image_of_linux_ends_where_its_modules_begin(arch: str) -> None:
+    abi, stub = quoll.abi(ARCHES[arch]), Nothing()
+    guest: Any = Thread(0, "guest", "run", 0, 0, False, False, False, 0, 0, {}, ((0, GIB, 0), (GIB, GIB, 8 * GIB)))
+    for gpa in (0, GIB - 1, GIB):
+        assert translate(stub, abi, guest, abi.LINUX_RAM_VADDR + gpa) == gpa  # type: ignore[arg-type]
+    assert translate(stub, abi, guest, abi.LINUX_RAM_VADDR + 2 * GIB) is None  # type: ignore[arg-type]
+    if abi.LINUX_IMAGE_VADDR != abi.LINUX_RAM_VADDR:
+        end = 1 << abi.LINUX_IMAGE_MAX_BITS
+        assert translate(stub, abi, guest, abi.LINUX_IMAGE_VADDR + end - 1) == end - 1  # type: ignore[arg-type]
+        assert translate(stub, abi, guest, abi.LINUX_IMAGE_VADDR + end) is None  # type: ignore[arg-type]
