@@ -125,13 +125,14 @@ def build(arch: Arch, cache: Cache, folder: Path | None) -> Path:
         raise NotHereError("LTP is not on this machine", "name its source, or a folder where it is installed: --ltp")
     if folder.is_file() or ltpsource.is_source(folder):
         ltpsource.check(folder)
+        known = ltpsource.key(folder, arch)
 
         def make(entry: Path) -> None:
-            with ltpsource.built(arch, cache, folder) as (made, release):
+            with ltpsource.built(arch, cache, folder, known) as (made, release):
                 pack(installed(made, arch), entry, cache, arch)
                 (entry / RELEASE).write_text(release)
 
-        return cache.get(NAME, key_of(ltpsource.key(folder, arch), recipe(Path(__file__))), make)
+        return cache.get(NAME, key_of(known, recipe(Path(__file__))), make)
     source = installed(folder, arch)
     lists = runtests(source)
     if not lists:

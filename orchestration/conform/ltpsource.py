@@ -116,8 +116,11 @@ def libraries(arch: Arch, cache: Cache, root: Path, log: Path) -> None:
 
 
 @contextmanager
-def built(arch: Arch, cache: Cache, source: Path) -> Iterator[tuple[Path, str]]:
-    """Build and install LTP into a folder that is there for the block; give that folder and LTP's release."""
+def built(arch: Arch, cache: Cache, source: Path, known: str) -> Iterator[tuple[Path, str]]:
+    """Build and install LTP into a folder that is there for the block; give that folder and LTP's release.
+
+    known: the source's key. The copy is of what has it, or UsageError is raised.
+    """
     linux.check_path(cache.root)
     log = cache.root / "build" / f"ltp-{arch.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -129,6 +132,8 @@ def built(arch: Arch, cache: Cache, source: Path) -> Iterator[tuple[Path, str]]:
         folder.mkdir()
         try:
             tree = copy(source, folder / "source", log)
+            if key(source, arch) != known:
+                raise UsageError(f"--ltp {source}: somebody has changed it meanwhile", "run the command again")
             libraries(arch, cache, folder / "root", log)
             make(arch, cache, tree, folder, log)
             release = (tree / VERSION).read_text().strip() if (tree / VERSION).exists() else ""

@@ -116,6 +116,21 @@ def test_a_source_without_a_program_is_a_failure(source: Path, tmp_path: Path) -
     assert not list((tmp_path / "cache/ltp").glob("*"))
 
 
+def test_a_source_that_changes_while_it_is_copied_is_no_build(source: Path, tmp_path: Path,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the programs of a later content would be found under the earlier one's key."""
+    copy = ltpsource.copy
+
+    def change(given: Path, tree: Path, log: Path) -> Path:
+        (given / "testcases/kernel/syscalls/fork01.c").write_text("int changed;\n")
+        return copy(given, tree, log)
+
+    monkeypatch.setattr(ltpsource, "copy", change)
+    with pytest.raises(UsageError, match="somebody has changed it meanwhile"):
+        ltp.build(X86, Cache(tmp_path / "cache"), source)
+    assert not list((tmp_path / "cache/ltp").glob("*"))
+
+
 def test_a_configured_source_is_refused(source: Path, tmp_path: Path) -> None:
     (source / ltpsource.CONFIGURED).touch()
     with pytest.raises(UsageError, match="it was configured there") as caught:
