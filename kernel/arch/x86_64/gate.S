@@ -70,9 +70,12 @@ gate_trap:
 
 /*
  * At CPL 0: an interrupt comes in the idle loop only, where the root is K's. A debug exception is not L4's: it goes on,
- * without the trap flag. Everything else is the end, of which the registers are given up.
+ * without the trap flag. Everything else is the end, of which the registers are given up. QEMU lets ring 3 have VM, with
+ * which cs may be anything: what is left of it is ring 3.
  */
 gate_from_kernel:
+	testl $FLAGS_VM, 32(%rsp)
+	jnz gate_vm86
 	cmp $32, %edi
 	jae entry_kernel_trap
 	cmp $VECTOR_DEBUG, %edi
@@ -80,6 +83,10 @@ gate_from_kernel:
 	mov GATE(ROOT_K), %rax
 	mov %rax, %cr3
 	jmp entry_kernel_trap
+	int3
+gate_vm86:
+	movq $USER_CS, 24(%rsp)
+	jmp gate_trap
 	int3
 gate_debug:
 	andl $~0x100, 32(%rsp)

@@ -165,7 +165,7 @@ void gate_init(struct cpu *cpu)
 	wrmsr(MSR_STAR, (u64)SEL_KERNEL_CODE << 32 | (u64)(SEL_USER_BASE | 3) << 48);
 	wrmsr(MSR_LSTAR, (u64)arch_syscall);
 	wrmsr(MSR_CSTAR, (u64)arch_syscall);
-	wrmsr(MSR_FMASK, 0x47700); /* AC NT IOPL DF IF TF */
+	wrmsr(MSR_FMASK, 0x67700); /* AC VM NT IOPL DF IF TF */
 }
 
 /*

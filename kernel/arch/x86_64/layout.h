@@ -24,5 +24,6 @@
 
 /* Flags that are user mode's own: ID AC NT OF DF TF SF ZF AF PF CF. */
 #define X86_FLAGS_USER 0x244dd5
+#define FLAGS_VM       0x20000
 
 #endif

@@ -60,8 +60,13 @@ void x86_trap(u32 vector, u64 error)
 	struct thread *t = this_cpu()->current;
 
 	assert(!(read_flags() & FLAGS_NOT_OURS));
-	if (unlikely(t->entry == ENTRY_ABOVE))
-		t->in_guest_user = thread_frame(t)->cs == USER_CS;
+	if (unlikely(t->entry == ENTRY_ABOVE)) {
+		struct l4_frame *f = thread_frame(t);
+
+		if (unlikely(f->flags & FLAGS_VM)) /* see gate_from_kernel */
+			f->cs = USER_CS;
+		t->in_guest_user = f->cs == USER_CS;
+	}
 
 	if (vector >= VECTOR_LINE) {
 		interrupt(vector);

@@ -213,6 +213,33 @@ static void iret_body(struct helper *self)
 
 GUEST_TEST_AT(iret, x86_gate_crafted_frames, GUEST_ABOVE)
 
+/* Virtual 8086 mode from ring 1, as x86_virtual_8086_mode from ring 3: it ends as user mode, whatever cs is. */
+static void virtual_8086_body(struct helper *self)
+{
+	static const u8 iret[] = { 0x9c, 0x81, 0x0c, 0x24, 0, 0, 4, 0, 0x9d, /* pushf; or AC, (rsp); popf */
+	                           0x48, 0x89, 0xfc, 0xcf };                 /* mov rdi, rsp; iretl */
+	u64 page = page_new();
+	u8 *code = gp(page);
+
+	table_map(user_root, 0x8000, page, LEAF_RX);
+	memset(code, 0x90, L4_PAGE_SIZE / 2);
+	memcpy(code + L4_PAGE_SIZE / 2, "\x0f\x0b", 2);
+	for (u32 k = 0; k < 3 * 8; k++) {
+		static const u16 selectors[] = { 0x10, 0x49, 0x33, 0x12, 0, 1, 2, 3 };
+		u32 frame[9] = { 0x8000, selectors[k % 8], k < 8 ? 0x20202 : k < 16 ? 0x20302 : 0x23202, 0x8000, 0x18 };
+
+		memcpy(code + 0xf00, frame, sizeof(frame));
+		user_call(0x8000 + L4_PAGE_SIZE / 2 - CODE_VADDR, 0, 0);
+		EQ(enter(S0), L4_EXIT_EXCEPTION);
+		vcpu->user_entry = (u64)x86_64_try_failed;
+		try(iret, sizeof(iret), 0x8f00, 0);
+		EQ(ring(), 1);
+		EQ(vcpu->exit_reason, L4_EXIT_EXCEPTION);
+	}
+}
+
+GUEST_TEST_AT(virtual_8086, x86_gate_virtual_8086_mode, GUEST_ABOVE)
+
 /* All pages of the image, its neighbours and the direct map, from ring 1 and from ring 3. */
 static void memory_body(struct helper *self)
 {

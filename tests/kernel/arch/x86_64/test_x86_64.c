@@ -356,3 +356,47 @@ GUEST_TEST(x86_syscall_numbers_are_64_bits)
 	ERR(SYS((1UL << 32) + L4_SYS_YIELD, 0, 0), SYSCALL);
 	ERR(SYS((1UL << 32) + L4_SYS_VCPU_WAIT, 0, 0), SYSCALL);
 }
+
+/*
+ * IRET of 32 bits with VM in the flags: a CPU ignores VM, and most of the selectors raise #GP. QEMU (7.2, and the sources of 10) goes to
+ * virtual 8086 mode with any selector, from ring 3 and in 64-bit mode: L4's own in cs does not tell that L4 was
+ * interrupted. QEMU before 9 does so without SMAP only; with it the instruction faults until the timer ends it.
+ */
+#define LOW_CODE  0x8000UL /* what eip of 16 bits reaches */
+#define LOW_FRAME 0x6000UL
+
+static void fill_code(u64 gpa, const char *instruction)
+{
+	for (u32 i = 0; i < L4_PAGE_SIZE; i += 2)
+		memcpy((u8 *)gp(gpa) + i, instruction, 2);
+}
+
+GUEST_TEST(x86_virtual_8086_mode)
+{
+	static const u8 iret[] = { 0x48, 0x89, 0xfc, 0xcf };                              /* mov rdi, rsp; iretl */
+	static const char code[][3] = { "\x0f\x0b", "\x0f\x05", "\x90\x90", "\xeb\xfe" }; /* ud2, syscall, nop, jmp . */
+	static const u32 flags[] = { 0x20202, 0x20302, 0x23202 };                         /* VM and IF; TF; IOPL */
+	u64 page = page_new(), stack = page_new();
+
+	table_map(user_root, LOW_CODE, page, LEAF_RX);
+	table_map(user_root, LOW_FRAME, stack, LEAF_RW);
+	for (u32 k = 0; k < 4 * 3 * 4; k++) {
+		u32 frame[9] = { LOW_CODE, 0x10 + k % 4, flags[k / 4 % 3], LOW_FRAME, 0x18 };
+
+		/* both pages are filled, so that the first exception is the one that is meant */
+		fill_code(page, "\x0f\x0b");
+		user_call(LOW_CODE - CODE_VADDR, 0, 0);
+		EQ(enter(guest.space[0]), L4_EXIT_EXCEPTION);
+		user_call(PROGRAM(store), LOW_FRAME + 64, 0);
+		EQ(enter(guest.space[0]), L4_EXIT_SYSCALL);
+		fill_code(page, code[k / 12]);
+		memcpy(gp(stack), frame, sizeof(frame));
+		ERR(SYS(L4_SYS_VCPU_TIMER, 0, l4_counter() + vcpu->counter_hz / 2000), OK);
+		user_call(program(iret, sizeof(iret)), LOW_FRAME, 0);
+		enter(guest.space[0]);
+		CHECK(guest_frame->cs & 3);
+		ERR(SYS(L4_SYS_VCPU_TIMER, 0, ALL_ONES), OK);
+		vcpu->pending = 0;
+		vcpu->events.word[0] = 0;
+	}
+}
