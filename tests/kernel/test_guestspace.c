@@ -314,6 +314,8 @@ GUEST_TEST(space_hint_of_a_fault)
 		{ LEAF_RW & ~(u64)L4_PTE_USER, DATA_VADDR, L4_RIGHT_READ, L4_EXIT_FAULT, 0 },
 		{ LEAF_RW & ~(u64)L4_PTE_VALID, DATA_VADDR, L4_RIGHT_READ, L4_EXIT_FAULT, 0 },
 		{ LEAF_RW, DATA_VADDR, ~0U, L4_EXIT_FAULT, 0 },
+		/* no right at all is a hint of pages, which a leaf without rights is not filled by */
+		{ L4_PTE_VALID | L4_PTE_LEAF | L4_PTE_USER, DATA_VADDR, L4_RIGHT_GRANT, L4_EXIT_SYSCALL, 0 },
 		{ LEAF_RW, L4_USER_TOP, L4_RIGHT_READ, L4_EXIT_FAULT, 0 },
 		{ LEAF_RW, ALL_ONES, L4_RIGHT_READ, L4_EXIT_FAULT, 0 },
 	};

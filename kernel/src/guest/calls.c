@@ -94,7 +94,6 @@ static noinline bool fill_by_hint(struct thread *t, struct l4_vcpu_page *p, stru
 	u64 addr = READ_ONCE(p->hint_addr);
 	u32 present;
 
-	access &= FAULT_RIGHTS;
 	if (guest_fill(t->vspace, g, g->guest_root, addr, access, &present))
 		return true;
 	vcpu_note_fault(p, addr, access, present);
@@ -112,7 +111,7 @@ static noinline u32 prepare(struct thread *t, struct l4_vcpu_page *p, u64 slot)
 	hint = READ_ONCE(p->hint_count);
 	if (!hint || own_space(t, slot, &g))
 		return READY;
-	access = READ_ONCE(p->hint_access);
+	access = READ_ONCE(p->hint_access) & FAULT_RIGHTS;
 	p->hint_count = 0;
 	p->hint_access = 0;
 	if (READ_ONCE(p->hint_space) != slot || hint > L4_GUEST_HINT_MAX)
