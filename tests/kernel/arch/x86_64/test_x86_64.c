@@ -358,7 +358,7 @@ GUEST_TEST(x86_syscall_numbers_are_64_bits)
 }
 
 /*
- * IRET of 32 bits with VM in the flags: a CPU ignores VM, and most of the selectors raise #GP. QEMU (7.2, and the sources of 10) goes to
+ * IRET of 32 bits with VM in the flags: a CPU ignores VM, and most of the selectors raise #GP. QEMU goes to
  * virtual 8086 mode with any selector, from ring 3 and in 64-bit mode: L4's own in cs does not tell that L4 was
  * interrupted. QEMU before 9 does so without SMAP only; with it the instruction faults until the timer ends it.
  */
