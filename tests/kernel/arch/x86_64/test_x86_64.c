@@ -358,9 +358,9 @@ GUEST_TEST(x86_syscall_numbers_are_64_bits)
 }
 
 /*
- * IRET of 32 bits with VM in the flags: a CPU ignores VM, and most of the selectors raise #GP. QEMU goes to
- * virtual 8086 mode with any selector, from ring 3 and in 64-bit mode: L4's own in cs does not tell that L4 was
- * interrupted. QEMU before 9 does so without SMAP only; with it the instruction faults until the timer ends it.
+ * IRET of 32 bits with VM in the flags: a CPU ignores VM, and most of the selectors raise #GP. QEMU goes to virtual
+ * 8086 mode with any selector, from ring 3 and in 64-bit mode: L4's own in cs does not tell that L4 was interrupted.
+ * QEMU before 9 does so without SMAP only; with it the instruction faults until the timer ends it.
  */
 #define LOW_CODE  0x8000UL /* what eip of 16 bits reaches */
 #define LOW_FRAME 0x6000UL
