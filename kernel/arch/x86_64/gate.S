@@ -96,8 +96,8 @@ gate_debug:
 	int3
 
 /*
- * A page fault of ring 3 goes to the guest kernel first, if it has an entry for it. The CPU has stored what it tells of
- * the fault at L4_GATE_FAULT_FRAME, the end of this exception's stack.
+ * A page fault of ring 3 goes to the guest kernel first, if it has an entry for it. What the CPU has pushed moves to
+ * L4_GATE_FAULT_FRAME, where this exception's stack begins: the fetch of that entry may fault itself, and is pushed here.
  */
 gate_page_fault:
 	cmpb $ENTRY_ABOVE, GATE(ENTRY)
@@ -110,6 +110,9 @@ gate_page_fault:
 	mov %cr2, %rax
 	mov %rax, L4_GATE_FAULT_ADDR
 	pop %rax
+	.rept 6
+	pop 40(%rsp)			/* 40 from rsp as it is after the pop: 48 from where the word was */
+	.endr
 	lea GATE(FAULT_FRAME), %rsp
 	iretq
 	int3

@@ -49,9 +49,9 @@ static GATE_RO u64 gdt[11] = {
 
 /*
  * Where the CPU pushes: from ring 1 and 3 on the first; exceptions that may come while another stack is in use or broken
- * have one each. In mode above page faults have the end of the gate's page, where a guest kernel finds what the CPU
- * pushed. A guest kernel of mode above can read and write its stacks, so other threads have others: on the gate's there
- * is never anything of them.
+ * have one each. In mode above page faults have the gate's page, below the place to which the gate moves what the CPU
+ * pushed for user mode. A guest kernel of mode above can read and write its stacks, so other threads have others: on the
+ * gate's there is never anything of them.
  */
 enum { STACK_ENTRY, STACK_DEBUG, STACK_PF, STACK_NMI, STACK_DF, STACK_MC, STACKS };
 #define OTHERS (STACK_PF + 1)
@@ -126,7 +126,7 @@ static void use_stacks(struct arch_cpu *c, bool above)
 
 	tss.rsp0 = (u64)(&s[STACK_ENTRY] + 1);
 	tss.ist[STACK_DEBUG - 1] = (u64)(&s[STACK_DEBUG] + 1);
-	tss.ist[STACK_PF - 1] = above ? GATE_VADDR + L4_PAGE_SIZE : (u64)(&s[STACK_PF] + 1);
+	tss.ist[STACK_PF - 1] = above ? L4_GATE_FAULT_FRAME : (u64)(&s[STACK_PF] + 1);
 	c->above = above;
 }
 

@@ -128,6 +128,34 @@ static void faults_first_body(struct helper *self)
 
 GUEST_TEST_AT(faults_first, x86_above_page_faults_to_ring_1_first, GUEST_ABOVE)
 
+/* L4 may forget the translation of the entry itself: the fault of its fetch does not hide that of user mode. */
+static void entry_faults_body(struct helper *self)
+{
+	static const u8 jump[] = { 0xff, 0x25, 0, 0, 0, 0 }; /* jmp to the address behind it */
+	u64 root = page_new(), page = page_new(), to = (u64)x86_64_guest_fault;
+
+	memcpy(gp(page), jump, sizeof(jump));
+	memcpy(gp(page + sizeof(jump)), &to, sizeof(to));
+	table_map(root, guest_own, page, LEAF_KERNEL | L4_PTE_EXEC);
+	vcpu->kernel_root = root;
+	load_space(S0);
+	tell_entries(guest_own);
+	for (u64 i = 0; i < 3; i++) {
+		ERR(SYS(L4_SYS_VCPU_FLUSH, 0, 0, guest_own, guest_own + L4_PAGE_SIZE), OK);
+		user_frame(PROGRAM(store), DATA_VADDR + 8 * i, 5);
+		EQ(x86_64_guest_leave(), L4_EXIT_FAULT);
+		EQ(vcpu->fault_addr, DATA_VADDR + 8 * i);
+		EQ(vcpu->fault_present, 6);
+		EQ(guest_frame->ip, CODE_VADDR + PROGRAM(store));
+		EQ(guest_frame->sp, USER_STACK - 8);
+		EQ(guest_frame->cs, 0x33);
+		EQ(guest_frame->ss, 0x2b);
+	}
+	EQ(upcall.count, 0);
+}
+
+GUEST_TEST_AT(entry_faults, x86_above_fault_entry_that_faults, GUEST_ABOVE)
+
 static void entries_body(struct helper *self)
 {
 	static const u64 bad[] = {

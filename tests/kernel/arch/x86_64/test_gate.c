@@ -455,7 +455,8 @@ GUEST_TEST_AT(hole, x86_gate_system_call_below_the_hole, GUEST_ABOVE)
 /* The gate's own instructions, executed by ring 1, have its privilege: jumps to every byte of its first part. */
 static void gate_text_body(struct helper *self)
 {
-	static const u8 jump[] = { 0xff, 0xe7 };
+	/* mov rax, rsp; jmp *rdi: on a stack on which nothing is, as the gate's code moves what it finds there */
+	static const u8 jump[] = { 0x48, 0x89, 0xc4, 0xff, 0xe7 };
 	u64 text = 0, value;
 
 	for (u64 at = IMAGE; at < IMAGE + IMAGE_SIZE && !text; at += L4_PAGE_SIZE)
@@ -467,7 +468,7 @@ static void gate_text_body(struct helper *self)
 		/* from the start it is a system call's way into ring 1's entry, as IRETQ may go there: see user_entry */
 		vcpu->user_entry = (u64)x86_64_try_failed;
 		vcpu->kernel_sp = (u64)gp(LARGE_GPA + 0x1000);
-		try(jump, sizeof(jump), text + i, 0);
+		try(jump, sizeof(jump), text + i, (u64)gp(LARGE_GPA + 0x800));
 		if (!EQ(ring(), 1))
 			return;
 	}
