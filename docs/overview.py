@@ -68,7 +68,8 @@ def overview() -> drawsvg.Drawing:
     drawing.append(drawsvg.Line(20, 268, WIDTH - 20, 268, class_="border"))
     box(drawing, "kernel", LEFT, 292, COLUMN, 92, "Quoll, the L4 microkernel",
         "messages, capabilities, address spaces, scheduling,", "virtual CPUs for guest kernels")
-    note(drawing, 322, "The only code with privilege:", "about 7,000 lines without comments", "for each architecture")
+    note(drawing, 322, "The only code with privilege:", "7,000 to 7,700 lines without comments",
+         "for each architecture")
     box(drawing, "machine", LEFT, 404, COLUMN, 76, "x86_64, riscv64 or aarch64", "emulated by QEMU")
     for top, lines in ((136, ("user mode", "of the CPU")), (332, ("privileged", "mode"))):
         for at, line in enumerate(lines):
