@@ -7,11 +7,13 @@ Standard library only: doctor asks for packages by it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from orchestration.base.errors import UsageError
 
-GUEST_MODES = ("beside", "above")
+GuestMode = Literal["beside", "above"]
 """Privileges that a guest kernel can have on some CPU, in the order of their numbers in the ABI."""
+GUEST_MODES: tuple[GuestMode, ...] = get_args(GuestMode)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Arch:
     loops, and panics when the emulator had no time to make one."""
     large_low: int | None = None
     """Bytes of a large machine's memory that lie there, where the rest lies at 4 GiB."""
-    guest_modes: tuple[str, ...] = GUEST_MODES[:1]
+    guest_modes: tuple[GuestMode, ...] = GUEST_MODES[:1]
     """Privileges that a guest kernel may have (docs/guest-interface.md)."""
 
     @property

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestration.base.arch import Arch
+from orchestration.base.arch import Arch, GuestMode
 from orchestration.base.cache import Cache, key_of
 from orchestration.base.errors import MissingError, UsageError
 from orchestration.base.roots import TINY
@@ -21,7 +21,7 @@ from orchestration.base.tree import ROOT, describe
 from orchestration.bench.terms import ABOVE, GUEST, NATIVE, TRACED, XEN, Clock
 from orchestration.build import flavours, linux, rootfs, userland
 from orchestration.machine import boot
-from orchestration.machine.description import DEFAULT_MEMORY, Description, GuestMode
+from orchestration.machine.description import DEFAULT_MEMORY, Description
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import MIB
 from orchestration.machine.session import Session

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
-from orchestration.base.arch import GUEST_MODES, Arch
+from orchestration.base.arch import GUEST_MODES, Arch, GuestMode
 from orchestration.base.errors import BuildError
 from orchestration.build import system
 
@@ -91,7 +91,7 @@ def check_initrd(abi: Abi, segments: Sequence[Segment], where: range) -> None:
 
 
 def pack(arch: Arch, abi: Abi, programs: Mapping[str, Path], blobs: Mapping[str, bytes], guest_ram: int,
-         servers: Sequence[system.Server] = system.SERVERS, guest_mode: str | None = None) -> bytes:
+         servers: Sequence[system.Server] = system.SERVERS, guest_mode: GuestMode | None = None) -> bytes:
     """Return the boot image of programs (by name) and blobs; guest_ram is in bytes.
 
     guest_mode: the one that the guest's kernel is to run in, None for any that the machine has.
@@ -122,8 +122,10 @@ def pack(arch: Arch, abi: Abi, programs: Mapping[str, Path], blobs: Mapping[str,
     return (head + table).ljust(offset, b"\0") + body
 
 
-def guest_modes(arch: Arch, wanted: str | None) -> int:
-    """Return the bit mask of the modes that a guest's kernel may run in: the one that is wanted, or all."""
+def guest_modes(arch: Arch, wanted: GuestMode | None) -> int:
+    """Return the bit mask of the modes that a guest's kernel may run in: the one that is wanted, or all of the CPU."""
+    if wanted is not None and wanted not in arch.guest_modes:
+        raise BuildError(f"{arch.name} has no guest mode {wanted}", f"it has {', '.join(arch.guest_modes)}")
     return sum(1 << number for number, name in enumerate(GUEST_MODES)
                if name in arch.guest_modes and wanted in (None, name))
 

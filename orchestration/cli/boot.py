@@ -105,9 +105,11 @@ def build_command(wanted: Wanted, arch: Annotated[list[str] | None, typer.Argume
     names: list[str | None] = [*arch] if arch else [None]
     descriptions = [wanted.resolve(name).description for name in names]
     from orchestration.base.cache import Cache
-    from orchestration.machine import boot
+    from orchestration.machine import boot, checks
     from orchestration.machine.progress import Progress
 
+    for one in descriptions:
+        checks.check_guest_mode(one)
     doctor.ensure([one.target for one in descriptions])
     doctor.check_space()
     progress = Progress()

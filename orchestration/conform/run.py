@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from orchestration.base.arch import Arch
+from orchestration.base.arch import Arch, GuestMode
 from orchestration.base.cache import Cache
 from orchestration.base.errors import UsageError
 from orchestration.conform import compare, runner, suites
@@ -16,7 +16,6 @@ from orchestration.conform.compare import Expected
 from orchestration.conform.runner import Side
 from orchestration.conform.show import Result, cell
 from orchestration.conform.suite import PACKED, Suite, Test
-from orchestration.machine.description import GuestMode
 from orchestration.machine.progress import Progress
 
 GUEST, NATIVE = "guest", "native"

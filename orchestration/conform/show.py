@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestration.base.arch import GuestMode
 from orchestration.base.errors import printable
 from orchestration.base.tree import ROOT
 from orchestration.conform.compare import Row
@@ -52,7 +53,7 @@ class Result:
     """With the small kernels."""
     debian: bool = False
     """With Debian's own kernel on the bare machine."""
-    mode: str | None = None
+    mode: GuestMode | None = None
     """The guest mode that was asked for."""
 
     @property

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.base.arch import Arch
+from orchestration.base.arch import Arch, GuestMode
 from orchestration.base.cache import Cache
 from orchestration.base.errors import UsageError
 from orchestration.base.rundir import RunDirectory
@@ -17,7 +17,7 @@ from orchestration.build import distribution, flavours, linux, quoll, rootfs, us
 from orchestration.conform import ltp, perl, python, selftests
 from orchestration.conform.suite import DISK, Suite
 from orchestration.machine import boot
-from orchestration.machine.description import Description, Disk, GuestMode
+from orchestration.machine.description import Description, Disk
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import MIB
 from orchestration.machine.session import Session

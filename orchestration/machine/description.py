@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from orchestration.base import arch as arches
-from orchestration.base.arch import Arch
+from orchestration.base.arch import Arch, GuestMode
 from orchestration.base.errors import UsageError
 from orchestration.base.roots import ROOTS, TINY
 from orchestration.machine import shares as sharing
@@ -171,9 +171,6 @@ Ports = Annotated[tuple[Annotated[Port, pydantic.PlainValidator(port), pydantic.
 Shares = Annotated[tuple[Annotated[sharing.Share, pydantic.PlainValidator(share), pydantic.PlainSerializer(str)], ...],
                    pydantic.AfterValidator(sharing.apart)]
 File = Annotated[Path, pydantic.BeforeValidator(place), pydantic.PlainSerializer(str)]
-
-
-GuestMode = Literal["beside", "above"]
 
 
 class Guest(pydantic.BaseModel):

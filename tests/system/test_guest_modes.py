@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.base.arch import GuestMode
 from orchestration.base.errors import QuollError
 from orchestration.base.rundir import RunDirectory
 from orchestration.machine import boot
-from orchestration.machine.description import Description, GuestMode
+from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
 from quoll import Guest
 

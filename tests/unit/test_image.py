@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import fdt
 import pytest
 
-from orchestration.base.arch import ARCHES
+from orchestration.base.arch import ARCHES, GuestMode
 from orchestration.base.errors import BuildError, UsageError
 from orchestration.base.rundir import RunDirectory
 from orchestration.build import dtb, image, quoll, system
@@ -62,11 +62,14 @@ def test_image(abi: Abi, program: Path) -> None:
 
 def test_the_image_says_in_which_modes_the_guest_may_run(abi: Abi, program: Path) -> None:
     both = 1 << abi.GUEST_BESIDE | 1 << abi.GUEST_ABOVE
-    for mode, mask in ((None, both), ("beside", 1 << abi.GUEST_BESIDE), ("above", 1 << abi.GUEST_ABOVE)):
+    masks: dict[GuestMode | None, int] = {None: both, "beside": 1 << abi.GUEST_BESIDE, "above": 1 << abi.GUEST_ABOVE}
+    for mode, mask in masks.items():
         packed = image.pack(X86, abi, {"root": program}, {}, 64 << 20, guest_mode=mode)
         assert image.HEADER.unpack_from(packed)[4] == mask
     for name in ("riscv64", "aarch64"):
         assert image.guest_modes(ARCHES[name], None) == 1 << abi.GUEST_BESIDE
+        with pytest.raises(BuildError, match=f"{name} has no guest mode above"):
+            image.guest_modes(ARCHES[name], "above")
 
 
 def test_the_files_of_a_guest_lie_at_the_end_of_its_memory(abi: Abi, program: Path) -> None:
