@@ -6,6 +6,7 @@ Headers and libraries are those of the guest's Debian, not the host's: every hos
 
 from __future__ import annotations
 
+import lzma
 import os
 import shutil
 import tarfile
@@ -44,7 +45,7 @@ def top(archive: Path) -> str | None:
     try:
         with tarfile.open(archive) as packed:
             names = {member.name.removeprefix("./") for member in packed}
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, lzma.LZMAError) as error:
         # What follows in tarfile's own words is a line for each way to pack.
         why = str(error).partition("\n")[0].rstrip(":")
         raise UsageError(f"--ltp {archive}: it is neither a folder nor a tar file that can be read ({why})",

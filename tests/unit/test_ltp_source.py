@@ -159,6 +159,13 @@ def test_files_that_are_no_source_are_named(source: Path, tmp_path: Path) -> Non
     text.write_bytes(whole[:len(whole) // 2])
     with pytest.raises(UsageError, match="neither a folder nor a tar file that can be read"):
         ltp.build(X86, cache, text)
+    (source / "numbers").write_text("\n".join(map(str, range(100000))))
+    broken = packed(source, "ltp")
+    whole = broken.read_bytes()
+    middle = len(whole) // 2
+    broken.write_bytes(whole[:middle] + bytes(200) + whole[middle + 200:])
+    with pytest.raises(UsageError, match=r"neither a folder nor a tar file that can be read \(Corrupt input data\)"):
+        ltp.build(X86, cache, broken)
     (source / "include/tst_test.h").unlink()
     with pytest.raises(UsageError, match="the tar file is not LTP's source"):
         ltp.build(X86, cache, packed(source, "ltp"))
