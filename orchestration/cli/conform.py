@@ -12,7 +12,7 @@ from orchestration.base import arch as arches
 from orchestration.base import doctor
 from orchestration.base.errors import InfrastructureError, RegressionError, UsageError
 from orchestration.bench.terms import DISTRIBUTION, NATIVE
-from orchestration.cli.group import one_of
+from orchestration.cli.options import GuestModeOption
 from orchestration.cli.words import ArchArgument
 
 PEERS = (NATIVE, DISTRIBUTION)
@@ -33,9 +33,7 @@ def conform_command(
     against: Annotated[str, typer.Option("--against", metavar="PEER",
                                          help="native: Linux of the same source and options; distribution: "
                                               "Debian's own kernel, which is not built")] = NATIVE,
-    guest_mode: Annotated[str | None, typer.Option("--guest-mode", autocompletion=one_of(arches.GUEST_MODES),
-                                                   metavar="MODE", show_default=False, help=(
-        "privilege of the guest's kernel, as for boot"))] = None,
+    guest_mode: GuestModeOption = None,
     write: Annotated[bool, typer.Option("--write", help="write the tables into docs/conform.md")] = False,
     list_them: Annotated[bool, typer.Option("--list", help="list the suites")] = False,
 ) -> int:

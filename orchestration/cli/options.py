@@ -31,6 +31,10 @@ def root_names(incomplete: str) -> list[str]:
     return [*one_of(ROOTS)(incomplete), *(f"{place}{path.name}{'/' * path.is_dir()}" for path in found)]
 
 ACCELERATORS = ("tcg", "kvm")
+GuestModeOption = Annotated[str | None, typer.Option("--guest-mode", autocompletion=one_of(GUEST_MODES),
+                                                     metavar="MODE", show_default=False, help=(
+    "privilege of the guest's kernel: beside (that of its programs), or above (x86_64; default where "
+    "it holds the kernel back, which it does not under emulation)"))]
 # Field of orchestration.machine.description.Description: its option. None, or an empty list, is "not given".
 OPTIONS: dict[str, Any] = {
     "memory": Annotated[str | None, typer.Option(metavar="SIZE", help="memory of the guest, such as 2G; 512M if not "
@@ -48,10 +52,7 @@ OPTIONS: dict[str, Any] = {
     "name": Annotated[str | None, typer.Option(metavar="NAME", help="name of the machine, for ps, ssh, cp and others")],
     "accel": Annotated[str | None, typer.Option(autocompletion=one_of(ACCELERATORS), show_default=False,
                                                 help="tcg (default), or kvm where our probe runs under it")],
-    "guest_mode": Annotated[str | None, typer.Option("--guest-mode", autocompletion=one_of(GUEST_MODES),
-                                                     metavar="MODE", show_default=False, help=(
-        "privilege of the guest's kernel: beside (that of its programs), or above (x86_64; default where "
-        "it holds the kernel back, which it does not under emulation)"))],
+    "guest_mode": GuestModeOption,
     "rootfs": Annotated[str | None, typer.Option(autocompletion=root_names, show_default=False, metavar="NAME|FILE",
                                                  help="tiny (default), debian, or the file of one: tar or ext4")],
     "include": Annotated[list[str] | None, typer.Option(metavar="PACKAGE", show_default=False, help=(
