@@ -49,19 +49,54 @@
 	push %r15
 .endm
 
-.macro SAVE_SYSCALL
-	mov %rsp, %gs:CPU_SCRATCH
+/* What a system call left in the registers, to the frame; on with the kernel's stack. */
+.macro SAVE_SYSCALL_OF ss, sp, cs
 	mov %gs:CPU_FRAME_END, %rsp
-	push $USER_SS
-	push %gs:CPU_SCRATCH
+	push $\ss
+	push \sp
 	push %r11
-	push $USER_CS
+	push $\cs
 	push %rcx
 	push %rax
 	push %rdi
 	push %rsi
 	SAVE_REGS_AFTER_RSI
 	mov %gs:CPU_STACK, %rsp
+.endm
+.macro SAVE_SYSCALL
+	mov %rsp, %gs:CPU_SCRATCH
+	SAVE_SYSCALL_OF USER_SS, %gs:CPU_SCRATCH, USER_CS
+.endm
+
+/* VCPU_ENTER keeps no register of the guest kernel, so none is saved. rdi = slot. */
+.macro VCPU_ENTER function
+	mov %gs:CPU_STACK, %rsp
+	mov %rdi, %rsi
+	mov %gs:CPU_SELF, %rdi
+	call \function
+	jmp arch_return_to_user
+.endm
+
+/* All registers that IRETQ does not load, from the frame that ends at one of them, or but those that SYSRET uses. */
+.macro LOAD_REGS end
+	mov AT(r11)(\end), %r11
+	mov AT(cx)(\end), %rcx
+	LOAD_REGS_OF_SYSRET \end
+.endm
+.macro LOAD_REGS_OF_SYSRET end
+	mov AT(r15)(\end), %r15
+	mov AT(r14)(\end), %r14
+	mov AT(r13)(\end), %r13
+	mov AT(r12)(\end), %r12
+	mov AT(bp)(\end), %rbp
+	mov AT(bx)(\end), %rbx
+	mov AT(r10)(\end), %r10
+	mov AT(r9)(\end), %r9
+	mov AT(r8)(\end), %r8
+	mov AT(ax)(\end), %rax
+	mov AT(dx)(\end), %rdx
+	mov AT(si)(\end), %rsi
+	mov AT(di)(\end), %rdi
 .endm
 
 	.text
@@ -93,19 +128,7 @@ return_sysret:
 	test $0x100, %r11d		/* TF: SYSRET would trap before the first instruction */
 	jnz return_iret
 	or $FLAGS_SET, %r11
-	mov AT(r15)(%rsp), %r15
-	mov AT(r14)(%rsp), %r14
-	mov AT(r13)(%rsp), %r13
-	mov AT(r12)(%rsp), %r12
-	mov AT(bp)(%rsp), %rbp
-	mov AT(bx)(%rsp), %rbx
-	mov AT(r10)(%rsp), %r10
-	mov AT(r9)(%rsp), %r9
-	mov AT(r8)(%rsp), %r8
-	mov AT(ax)(%rsp), %rax
-	mov AT(dx)(%rsp), %rdx
-	mov AT(si)(%rsp), %rsi
-	mov AT(di)(%rsp), %rdi
+	LOAD_REGS_OF_SYSRET %rsp
 	mov AT(sp)(%rsp), %rsp
 	PATCH_CLEAR_BUFFERS
 	swapgs
@@ -129,21 +152,7 @@ return_iret_frame:
 	push %rax
 	push $USER_CS
 	push %rcx
-	mov AT(r15)(%rdi), %r15
-	mov AT(r14)(%rdi), %r14
-	mov AT(r13)(%rdi), %r13
-	mov AT(r12)(%rdi), %r12
-	mov AT(bp)(%rdi), %rbp
-	mov AT(bx)(%rdi), %rbx
-	mov AT(r11)(%rdi), %r11
-	mov AT(r10)(%rdi), %r10
-	mov AT(r9)(%rdi), %r9
-	mov AT(r8)(%rdi), %r8
-	mov AT(ax)(%rdi), %rax
-	mov AT(cx)(%rdi), %rcx
-	mov AT(dx)(%rdi), %rdx
-	mov AT(si)(%rdi), %rsi
-	mov AT(di)(%rdi), %rdi
+	LOAD_REGS %rdi
 	PATCH_CLEAR_BUFFERS
 	swapgs
 	iretq
@@ -191,21 +200,7 @@ return_above:
 	jnz return_bad_ip
 	movq $SEL_GUEST_CODE, gate + GATE_EXIT_FRAME + 8(%rip)
 	movq $SEL_GUEST_DATA, gate + GATE_EXIT_FRAME + 32(%rip)
-2:	mov AT(r15)(%rsp), %r15
-	mov AT(r14)(%rsp), %r14
-	mov AT(r13)(%rsp), %r13
-	mov AT(r12)(%rsp), %r12
-	mov AT(bp)(%rsp), %rbp
-	mov AT(bx)(%rsp), %rbx
-	mov AT(r11)(%rsp), %r11
-	mov AT(r10)(%rsp), %r10
-	mov AT(r9)(%rsp), %r9
-	mov AT(r8)(%rsp), %r8
-	mov AT(ax)(%rsp), %rax
-	mov AT(cx)(%rsp), %rcx
-	mov AT(dx)(%rsp), %rdx
-	mov AT(si)(%rsp), %rsi
-	mov AT(di)(%rsp), %rdi
+2:	LOAD_REGS %rsp
 	PATCH_CLEAR_BUFFERS
 	jmp gate_exit
 	int3
@@ -218,35 +213,16 @@ return_above:
 entry_above:
 	cmp $L4_SYS_VCPU_ENTER, %eax
 	je entry_above_enter
-	mov %gs:CPU_FRAME_END, %rsp
-	push $SEL_GUEST_DATA
-	push L4_GATE_USER_SP
-	push %r11
-	push $SEL_GUEST_CODE
-	push %rcx
-	push %rax
-	push %rdi
-	push %rsi
-	SAVE_REGS_AFTER_RSI
-	mov %gs:CPU_STACK, %rsp
+	SAVE_SYSCALL_OF SEL_GUEST_DATA, L4_GATE_USER_SP, SEL_GUEST_CODE
 	mov %gs:CPU_SELF, %rdi
 	call x86_above_syscall
 	jmp arch_return_to_user
 entry_above_enter:
-	mov %gs:CPU_STACK, %rsp
-	mov %rdi, %rsi
-	mov %gs:CPU_SELF, %rdi
-	call x86_above_enter
-	jmp arch_return_to_user
+	VCPU_ENTER x86_above_enter
 
-/* VCPU_ENTER keeps no register of the guest kernel, so none is saved. rdi = slot. */
 	.globl entry_vcpu_enter
 entry_vcpu_enter:
-	mov %gs:CPU_STACK, %rsp
-	mov %rdi, %rsi
-	mov %gs:CPU_SELF, %rdi
-	call x86_vcpu_enter
-	jmp arch_return_to_user
+	VCPU_ENTER x86_vcpu_enter
 
 /* System call from guest user mode: the guest kernel is entered without loading a frame. */
 	.globl entry_guest_user
