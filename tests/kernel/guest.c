@@ -65,6 +65,20 @@ void guest_make(void (*body)(struct helper *))
 	guest_make_at(body, where);
 }
 
+void guest_run(void)
+{
+	helper_start(guest.helper);
+	helper_join(guest.helper);
+}
+
+void guest_run_losing(u64 page)
+{
+	MUST(INV(guest.helper->vspace, L4_VSPACE_ATTACH, page, GUEST_RAM));
+	shared[11] = page;
+	guest_run();
+	EQ(shared[12], 1);
+}
+
 /* Called by arch_upcall_entry with events disabled. */
 void guest_upcall(void);
 void guest_upcall(void)

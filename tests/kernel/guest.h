@@ -54,8 +54,7 @@ enum guest_place { GUEST_LOW, GUEST_HIGH, GUEST_ABOVE };
 	TEST(name)                               \
 	{                                        \
 		guest_make_at(id##_body, where); \
-		helper_start(guest.helper);      \
-		helper_join(guest.helper);       \
+		guest_run();                     \
 	}
 #if ARCH_GUEST_BASE
 #define GUEST_TEST_HIGH(id)                      \
@@ -96,6 +95,9 @@ extern enum guest_place guest_place; /* of the next guest; GUEST_LOW when it is 
 /* Called by a test in the root pager's place. */
 void guest_make(void (*body)(struct helper *));
 void guest_make_at(void (*body)(struct helper *), enum guest_place where);
+void guest_run(void); /* the one made last, to its end */
+/* The same with a page at GUEST_RAM, of which the body sees the loss, by L4_FRAME_UNMAP of shared[11]; shared[12] = 1. */
+void guest_run_losing(u64 page);
 
 /* Called in the guest. */
 static inline void *gp(u64 gpa) { return (void *)(guest_ram + gpa); }

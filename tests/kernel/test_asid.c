@@ -38,8 +38,7 @@ TEST(asid_more_spaces_than_asids)
 	for (u64 i = 0; i < SPACES; i++)
 		MUST(INV(spaces + i, L4_GUESTSPACE_CONFIGURE, guest.helper->vspace));
 	shared[4] = spaces;
-	helper_start(guest.helper);
-	helper_join(guest.helper);
+	guest_run();
 	EQ(shared[1], 1);
 }
 

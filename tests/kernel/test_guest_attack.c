@@ -353,8 +353,7 @@ GUEST_SCENE(attack_detached_region_is_gone_from_all_tables)
 	guest_make(detaches_data);
 	MUST(INV(guest.helper->vspace, L4_VSPACE_ATTACH, page, GUEST_RAM));
 	shared[1] = page;
-	helper_start(guest.helper);
-	helper_join(guest.helper);
+	guest_run();
 }
 
 static void deletes_its_space(struct helper *self)
@@ -374,8 +373,7 @@ static void deletes_its_space(struct helper *self)
 GUEST_SCENE(attack_deleted_space_cannot_be_entered)
 {
 	guest_make(deletes_its_space);
-	helper_start(guest.helper);
-	helper_join(guest.helper);
+	guest_run();
 }
 
 /* Deletes the GuestSpace, the vCPU or the VSpace while user mode runs in it. */

@@ -101,8 +101,7 @@ static void run(void (*body)(struct helper *))
 	fork_bits = POOL;
 	meter_start();
 	guest_make(body);
-	helper_start(guest.helper);
-	helper_join(guest.helper);
+	guest_run();
 	meter_stop();
 }
 
@@ -167,11 +166,7 @@ GUEST_SCENE(latency_guest_detach)
 	fork_bits = POOL;
 	meter_start();
 	guest_make(is_detached);
-	MUST(INV(guest.helper->vspace, L4_VSPACE_ATTACH, page, GUEST_RAM));
-	shared[11] = page;
-	helper_start(guest.helper);
-	helper_join(guest.helper);
-	EQ(shared[12], 1);
+	guest_run_losing(page);
 	ERR(INV(guest.attached, L4_FRAME_UNMAP), OK);
 	METER_CHECK("of-detaching-all");
 	ERR(slot_delete(guest.helper->vspace), OK);
@@ -229,8 +224,7 @@ TEST(latency_guest_large_frame)
 	guest_make(makes_way);
 	shared[11] = frame;
 	shared[12] = guest.helper->vspace;
-	helper_start(guest.helper);
-	helper_join(guest.helper);
+	guest_run();
 	ERR(slot_delete(frame), OK);
 }
 
@@ -260,7 +254,6 @@ GUEST_SCENE(space_faults_when_the_pool_has_too_little)
 {
 	fork_bits = 17;
 	guest_make(too_little_is_left);
-	helper_start(guest.helper);
-	helper_join(guest.helper);
+	guest_run();
 	EQ(shared[12], 1);
 }

@@ -373,8 +373,7 @@ GUEST_SCENE(space_pool_is_never_exhausted)
 	fork_bits = 17;
 	guest_make(exhaust_pool);
 	CHECK(INV(guest.helper->vspace, L4_VSPACE_INFO).m[0] < 96);
-	helper_start(guest.helper);
-	helper_join(guest.helper);
+	guest_run();
 }
 
 /* Tables of the guest kernel's own space come from the same pool, and may be evicted as well. */
@@ -399,8 +398,7 @@ GUEST_SCENE(space_own_tables_share_the_pool)
 {
 	fork_bits = 17;
 	guest_make(exhaust_own_pool);
-	helper_start(guest.helper);
-	helper_join(guest.helper);
+	guest_run();
 }
 
 TEST(space_configure_errors)

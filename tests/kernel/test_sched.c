@@ -299,6 +299,5 @@ TEST(sched_urgent_thread_before_guest_user_mode)
 	bell = obj_new(L4_TYPE_NOTIFICATION, 0);
 	guest_make(enters_with_queued_signal);
 	helper_start(urgent);
-	helper_start(guest.helper);
-	helper_join(guest.helper);
+	guest_run();
 }

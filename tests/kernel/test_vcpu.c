@@ -556,8 +556,7 @@ GUEST_SCENE(vcpu_suspended_in_user_mode)
 	helper_join(h);
 	ERR(INV(guest.helper->thread, L4_THREAD_SUSPEND), OK);
 	EQ(shared[1], 1);
-	helper_start(guest.helper);
-	helper_join(guest.helper);
+	guest_run();
 	EQ(shared[1], 2);
 }
 

@@ -31,6 +31,18 @@ PROGRAM(arch_user_count)
 	jmp 1b
 END(arch_user_count)
 
+/* The registers that a function keeps. */
+.macro PUSH_SAVED
+	.irp reg, rbx, rbp, r12, r13, r14, r15
+	push %\reg
+	.endr
+.endm
+.macro POP_SAVED
+	.irp reg, r15, r14, r13, r12, rbp, rbx
+	pop %\reg
+	.endr
+.endm
+
 	.text
 	.global arch_try_load, arch_try_store, arch_try_trap, arch_fixup
 arch_try_load:
@@ -53,12 +65,7 @@ arch_fixup:
 /* rdi = vCPU page, rsi = slot of the GuestSpace. */
 	.global arch_vcpu_enter
 arch_vcpu_enter:
-	push %rbx
-	push %rbp
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	PUSH_SAVED
 	mov %rsp, L4_VCPU_PAGE_OFF_kernel_sp(%rdi)
 	lea 1f(%rip), %rax
 	mov %rax, L4_VCPU_PAGE_OFF_user_entry(%rdi)
@@ -67,12 +74,7 @@ arch_vcpu_enter:
 	syscall
 	lea 0x1000(%rax), %rdi
 1:	mov %rdi, %rax
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %rbp
-	pop %rbx
+	POP_SAVED
 	ret
 
 /* The interrupted registers are all in the vCPU page: only its stack must stay, with the red zone. */
@@ -89,12 +91,7 @@ arch_upcall_entry:
  */
 	.global arch_spin_until
 arch_spin_until:
-	push %rbx
-	push %rbp
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	PUSH_SAVED
 	mov $0x1111111111111111, %rax
 	lea 1(%rax), %rbx
 	lea 2(%rax), %rcx
@@ -123,12 +120,7 @@ arch_spin_until:
 	mov $1, %eax
 	jmp 8f
 9:	xor %eax, %eax
-8:	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %rbp
-	pop %rbx
+8:	POP_SAVED
 	ret
 
 	.global arch_fpu_fill, arch_fpu_differ
@@ -165,55 +157,60 @@ x86_64_upcall_apart:
 	call guest_upcall
 	ud2
 
+/* Steps of a guest kernel of mode above: rsp to its frame, or to its end; registers there, rax to the vCPU page; on. */
+.macro TO_FRAME page
+	mov L4_VCPU_PAGE_OFF_frame_gpa(\page), %rsp
+	add guest_ram(%rip), %rsp
+.endm
+.macro TO_FRAME_END
+	mov vcpu(%rip), %rsp
+	TO_FRAME %rsp
+	add $L4_FRAME_SIZE, %rsp
+.endm
+.macro PUSH_REGS
+	.irp reg, rdi, rsi, rdx, rcx, rax, r8, r9, r10, r11, rbx, rbp, r12, r13, r14, r15
+	push %\reg
+	.endr
+	mov vcpu(%rip), %rax
+.endm
+.macro GO_ON_BY reason
+	movl $\reason, L4_VCPU_PAGE_OFF_exit_reason(%rax)
+	mov L4_VCPU_PAGE_OFF_kernel_sp(%rax), %rsp
+	mov $\reason, %edi
+	jmp *L4_VCPU_PAGE_OFF_user_entry(%rax)
+.endm
+
 /*
  * A guest kernel of mode above: a system call of its user mode comes here from the gate. rcx and r11 are its ip and
  * flags, rsp is free. It does what L4 does beside: registers to the frame, and on at user_entry.
  */
 	.global x86_64_guest_syscall, arch_guest_start
 x86_64_guest_syscall:
-	mov vcpu(%rip), %rsp
-	mov L4_VCPU_PAGE_OFF_frame_gpa(%rsp), %rsp
-	add guest_ram(%rip), %rsp
-	add $L4_FRAME_SIZE, %rsp
+	TO_FRAME_END
 	push $0x2b
 	push L4_GATE_USER_SP
 	push %r11
 	push $0x33
 	push %rcx
 	push %rax
-	.irp reg, rdi, rsi, rdx, rcx, rax, r8, r9, r10, r11, rbx, rbp, r12, r13, r14, r15
-	push %\reg
-	.endr
-	mov vcpu(%rip), %rax
-	movl $L4_EXIT_SYSCALL, L4_VCPU_PAGE_OFF_exit_reason(%rax)
-	mov L4_VCPU_PAGE_OFF_kernel_sp(%rax), %rsp
-	mov $L4_EXIT_SYSCALL, %edi
-	jmp *L4_VCPU_PAGE_OFF_user_entry(%rax)
+	PUSH_REGS
+	GO_ON_BY L4_EXIT_SYSCALL
 /* The same for a page fault of user mode, which rax is all that is free for. */
 	.global x86_64_guest_fault
 x86_64_guest_fault:
-	mov vcpu(%rip), %rsp
-	mov L4_VCPU_PAGE_OFF_frame_gpa(%rsp), %rsp
-	add guest_ram(%rip), %rsp
-	add $L4_FRAME_SIZE, %rsp
+	TO_FRAME_END
 	push L4_GATE_FAULT_FRAME + 40
 	push L4_GATE_FAULT_FRAME + 32
 	push L4_GATE_FAULT_FRAME + 24
 	push L4_GATE_FAULT_FRAME + 16
 	push L4_GATE_FAULT_FRAME + 8
 	push L4_GATE_FAULT_FRAME
-	.irp reg, rdi, rsi, rdx, rcx, rax, r8, r9, r10, r11, rbx, rbp, r12, r13, r14, r15
-	push %\reg
-	.endr
-	mov vcpu(%rip), %rax
+	PUSH_REGS
 	mov L4_GATE_FAULT_ADDR, %rcx
 	mov %rcx, L4_VCPU_PAGE_OFF_fault_addr(%rax)
 	mov L4_GATE_FAULT_FRAME, %rcx
 	mov %ecx, L4_VCPU_PAGE_OFF_fault_present(%rax)
-	movl $L4_EXIT_FAULT, L4_VCPU_PAGE_OFF_exit_reason(%rax)
-	mov L4_VCPU_PAGE_OFF_kernel_sp(%rax), %rsp
-	mov $L4_EXIT_FAULT, %edi
-	jmp *L4_VCPU_PAGE_OFF_user_entry(%rax)
+	GO_ON_BY L4_EXIT_FAULT
 
 /* The way out: a look for events, the registers from the frame, IRETQ. The frame is whole until then. */
 #define VCPU_PAGE L4_GUEST_IMAGE_START + L4_GUEST_VCPU_VADDR
@@ -229,18 +226,12 @@ x86_64_guest_steps:
 	.popsection
 	.global x86_64_guest_leave, x86_64_guest_exit, x86_64_guest_exit_end, x86_64_guest_events
 x86_64_guest_leave:
-	push %rbx
-	push %rbp
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	PUSH_SAVED
 	mov vcpu(%rip), %rdi
 	mov %rsp, L4_VCPU_PAGE_OFF_kernel_sp(%rdi)
 	lea 1f(%rip), %rax
 	mov %rax, L4_VCPU_PAGE_OFF_user_entry(%rdi)
-	mov L4_VCPU_PAGE_OFF_frame_gpa(%rdi), %rsp
-	add guest_ram(%rip), %rsp
+	TO_FRAME %rdi
 x86_64_guest_exit:
 	STEP cmpl $0, VCPU_PAGE + L4_VCPU_PAGE_OFF_pending
 	STEP jne x86_64_guest_events
@@ -259,27 +250,16 @@ x86_64_guest_events:
 	incq x86_64_events(%rip)
 	movl $0, L4_VCPU_PAGE_OFF_pending(%rdi)
 	movq $0, L4_VCPU_PAGE_OFF_events(%rdi)
-	mov L4_VCPU_PAGE_OFF_frame_gpa(%rdi), %rsp
-	add guest_ram(%rip), %rsp
+	TO_FRAME %rdi
 	jmp x86_64_guest_exit
 1:	mov %rdi, %rax
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %rbp
-	pop %rbx
+	POP_SAVED
 	ret
 
 /* rdi = Endpoint, rsi = tag: SEND there; goes on as x86_64_guest_leave does. */
 	.global x86_64_guest_park
 x86_64_guest_park:
-	push %rbx
-	push %rbp
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	PUSH_SAVED
 	mov vcpu(%rip), %rax
 	mov %rsp, L4_VCPU_PAGE_OFF_kernel_sp(%rax)
 	lea 1b(%rip), %rcx
@@ -303,12 +283,7 @@ arch_guest_start:
 
 	.global x86_64_try_code, x86_64_try_failed
 x86_64_try_code:
-	push %rbx
-	push %rbp
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	PUSH_SAVED
 	mov %rsp, try_sp(%rip)
 	mov %rdi, %rcx
 	mov %rsi, %rdi
@@ -325,12 +300,17 @@ x86_64_try_failed:
 	cld
 	mov $1, %eax
 2:	mov try_sp(%rip), %rsp
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %rbp
-	pop %rbx
+	POP_SAVED
+	ret
+
+/* For upcall.resolve: on at x86_64_try_failed, with none of the flags that the code may have set. */
+	.global x86_64_leave_code
+x86_64_leave_code:
+	mov vcpu(%rip), %rcx
+	lea x86_64_try_failed(%rip), %rax
+	mov %rax, L4_VCPU_PAGE_OFF_kernel_frame + L4_FRAME_OFF_ip(%rcx)
+	movq $0x202, L4_VCPU_PAGE_OFF_kernel_frame + L4_FRAME_OFF_flags(%rcx)
+	mov $1, %eax
 	ret
 
 	.bss

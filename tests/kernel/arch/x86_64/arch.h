@@ -33,8 +33,12 @@ extern const char x86_64_guest_syscall[], x86_64_guest_fault[], x86_64_guest_exi
 extern const u8 x86_64_guest_steps[], x86_64_guest_steps_end[]; /* offset of each instruction of the way out */
 extern u64 x86_64_events;                                       /* taken there */
 
-/* Runs code at an address, with rdi and rax: 0, or 1 when it faulted. rax is kept in x86_64_try_result. */
+/*
+ * Runs code at an address, with rdi and rax: 0, or 1 when it ended at x86_64_try_failed. rax is kept in
+ * x86_64_try_result.
+ */
 u64 x86_64_try_code(const void *code, u64 rdi, u64 rax);
+int x86_64_leave_code(void); /* as upcall.resolve: ends the code */
 extern const char x86_64_try_failed[], x86_64_upcall_apart[];
 extern u64 x86_64_try_result;
 

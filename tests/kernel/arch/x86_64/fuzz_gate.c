@@ -163,13 +163,6 @@ static u64 build(u8 *code, u64 *state)
 	return at - code;
 }
 
-static int leaves_code(void)
-{
-	*frame_ip((struct l4_frame *)&vcpu->kernel_frame) = (u64)x86_64_try_failed;
-	vcpu->kernel_frame.flags = 0x202;
-	return 1;
-}
-
 /* Where the emulator gives ring 1 ring 0 for a null SS (boot_info.weak_modes), that is not tried again. */
 static void leave_out_stack_segment(u8 *code, const u8 *end)
 {
@@ -184,7 +177,7 @@ static void try(u8 *end, u64 rdi, u64 rax)
 
 	*end = 0xc3;
 	leave_out_stack_segment(gp(LARGE_GPA), end);
-	upcall.resolve = leaves_code;
+	upcall.resolve = x86_64_leave_code;
 	failed = x86_64_try_code(gp(LARGE_GPA), rdi, rax);
 	asm volatile("cld");
 	shared[failed ? STOPPED : RETURNED]++;

@@ -85,13 +85,6 @@ static void fail(const char *name, u64 ring, u64 got)
 	failures++;
 }
 
-static int leaves_code(void)
-{
-	*frame_ip((struct l4_frame *)&vcpu->kernel_frame) = (u64)x86_64_try_failed;
-	vcpu->kernel_frame.flags &= ~0x100UL; /* TF, which the code may have set */
-	return 1;
-}
-
 /* In ring 1: 0 if the code returned, else the vector; a page fault is 14. */
 static u64 try(const u8 *code, u64 length, u64 rdi, u64 rax)
 {
@@ -100,7 +93,7 @@ static u64 try(const u8 *code, u64 length, u64 rdi, u64 rax)
 
 	memcpy(page, code, length);
 	page[length] = 0xc3;
-	upcall.resolve = leaves_code;
+	upcall.resolve = x86_64_leave_code;
 	failed = x86_64_try_code(page, rdi, rax);
 	upcall.resolve = 0;
 	if (!failed)
@@ -355,12 +348,10 @@ static void reader_body(struct helper *self)
 TEST(x86_gate_has_nothing_of_another_guest)
 {
 	guest_make_at(writer_body, GUEST_ABOVE);
-	helper_start(guest.helper);
-	helper_join(guest.helper);
+	guest_run();
 	EQ(shared[1], 1);
 	guest_make_at(reader_body, GUEST_ABOVE);
-	helper_start(guest.helper);
-	helper_join(guest.helper);
+	guest_run();
 }
 
 /* Ring 1 with a null SS has the privileges that L4's probe found. */
@@ -381,8 +372,7 @@ TEST(x86_gate_holds_as_the_probe_says)
 	weak = boot_info->weak_modes >> L4_GUEST_ABOVE & 1;
 	print("# mode above %s\n", weak ? "does not hold" : "holds");
 	guest_make_at(null_stack_segment_body, GUEST_ABOVE);
-	helper_start(guest.helper);
-	helper_join(guest.helper);
+	guest_run();
 }
 
 /* Stack pointers of ring 3 and ring 1 that point anywhere: the gate uses none of them. */

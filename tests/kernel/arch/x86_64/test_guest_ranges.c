@@ -144,11 +144,7 @@ static void lose_memory(enum guest_place where)
 	u64 page = obj_new(L4_TYPE_FRAME, L4_PAGE_BITS);
 
 	guest_make_at(loses_memory, where);
-	MUST(INV(guest.helper->vspace, L4_VSPACE_ATTACH, page, GUEST_RAM));
-	shared[11] = page;
-	helper_start(guest.helper);
-	helper_join(guest.helper);
-	EQ(shared[12], 1);
+	guest_run_losing(page);
 }
 
 TEST(x86_guest_loses_memory_in_all_ranges_beside) { lose_memory(GUEST_HIGH); }
