@@ -96,6 +96,8 @@ void guest_upcall(void)
 		vcpu->pending = 0;
 		for (int i = 0; i < L4_GUEST_EVENT_WORDS; i++)
 			upcall.events |= __atomic_exchange_n(&vcpu->events.word[i], 0, __ATOMIC_SEQ_CST);
+		if (upcall.event)
+			upcall.event();
 	} else if (!upcall.resolve || !upcall.resolve()) {
 		*frame_ip(frame) = (u64)arch_fixup;
 	}

@@ -39,6 +39,7 @@ struct upcall {
 	volatile u64 count, events;
 	u64 reason, code, address, access, present, irq;
 	int (*resolve)(void); /* makes a fault go away: 1 to try again */
+	int (*event)(void);   /* changes where to go on after an event; its result does not matter */
 };
 
 extern struct guest guest;

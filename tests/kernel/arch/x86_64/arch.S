@@ -281,6 +281,7 @@ arch_guest_start:
 	pop %r12
 	ret
 
+/* Events are disabled when it ends. */
 	.global x86_64_try_code, x86_64_try_failed
 x86_64_try_code:
 	PUSH_SAVED
@@ -299,11 +300,13 @@ x86_64_try_code:
 x86_64_try_failed:
 	cld
 	mov $1, %eax
-2:	mov try_sp(%rip), %rsp
+2:	mov vcpu(%rip), %rcx
+	movl $0, L4_VCPU_PAGE_OFF_irq_enabled(%rcx)
+	mov try_sp(%rip), %rsp
 	POP_SAVED
 	ret
 
-/* For upcall.resolve: on at x86_64_try_failed, with none of the flags that the code may have set. */
+/* For upcall.resolve and upcall.event: on at x86_64_try_failed, with none of the flags that the code may have set. */
 	.global x86_64_leave_code
 x86_64_leave_code:
 	mov vcpu(%rip), %rcx
@@ -312,6 +315,33 @@ x86_64_leave_code:
 	movq $0x202, L4_VCPU_PAGE_OFF_kernel_frame + L4_FRAME_OFF_flags(%rcx)
 	mov $1, %eax
 	ret
+
+/*
+ * Code for x86_64_try_code: goes to rdi on the stack rax with no other register set, and with an event of the vCPU's
+ * timer coming, whatever is there. This call of L4 is the last: where the gate's own exit goes to is here.
+ */
+	.global x86_64_jump
+x86_64_jump:
+	push %rax
+	push %rdi
+	mov vcpu(%rip), %rdi
+	movl $1, L4_VCPU_PAGE_OFF_irq_enabled(%rdi)
+	mov L4_VCPU_PAGE_OFF_counter_hz(%rdi), %rsi
+	shr $10, %rsi
+	rdtsc
+	shl $32, %rdx
+	add %rdx, %rsi
+	add %rax, %rsi
+	xor %edi, %edi
+	mov $L4_SYS_VCPU_TIMER, %eax
+	syscall
+	pop %rdi
+	pop %rax
+	mov %rax, %rsp
+	.irp reg, rbx, rcx, rdx, rsi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+	xor %\reg, %\reg
+	.endr
+	jmp *%rdi
 
 	.bss
 	.balign 8

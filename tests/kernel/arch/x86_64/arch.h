@@ -35,11 +35,11 @@ extern u64 x86_64_events;                                       /* taken there *
 
 /*
  * Runs code at an address, with rdi and rax: 0, or 1 when it ended at x86_64_try_failed. rax is kept in
- * x86_64_try_result.
+ * x86_64_try_result. The code x86_64_jump goes on at rdi, on the stack rax, until an event of the vCPU's timer.
  */
 u64 x86_64_try_code(const void *code, u64 rdi, u64 rax);
-int x86_64_leave_code(void); /* as upcall.resolve: ends the code */
-extern const char x86_64_try_failed[], x86_64_upcall_apart[];
+int x86_64_leave_code(void); /* as upcall.resolve or upcall.event: ends the code */
+extern const char x86_64_try_failed[], x86_64_jump[], x86_64_upcall_apart[];
 extern u64 x86_64_try_result;
 
 static inline void arch_relax(void) { asm volatile("pause" : : : "memory"); }

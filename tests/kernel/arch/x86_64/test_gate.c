@@ -442,11 +442,30 @@ static void hole_body(struct helper *self)
 
 GUEST_TEST_AT(hole, x86_gate_system_call_below_the_hole, GUEST_ABOVE)
 
-/* The gate's own instructions, executed by ring 1, have its privilege: jumps to every byte of its first part. */
+/* Goes to an address on a stack on which nothing is. Ends at an exception, an exit or an event. */
+static void jump_to(u64 at)
+{
+	u8 *stack = gp(LARGE_GPA);
+
+	memset(stack, 0, L4_PAGE_SIZE);
+	/* The gate's first part is a system call's way into ring 1's entry, which goes on there. */
+	vcpu->user_entry = (u64)x86_64_try_failed;
+	vcpu->kernel_sp = (u64)stack + L4_PAGE_SIZE;
+	/* A try before may have ended first: none of its event comes into this one. */
+	SYS(L4_SYS_VCPU_TIMER, 0, ALL_ONES);
+	vcpu->pending = 0;
+	upcall.reason = ALL_ONES;
+	upcall.resolve = upcall.event = x86_64_leave_code;
+	EQ(x86_64_try_code(x86_64_jump, at, (u64)stack + L4_PAGE_SIZE / 2), 1);
+	upcall.resolve = upcall.event = 0;
+}
+
+/*
+ * The gate's own instructions, executed by ring 1, have its privilege: jumps to every byte of its first part. In the
+ * middle of an instruction there may be a loop.
+ */
 static void gate_text_body(struct helper *self)
 {
-	/* mov rax, rsp; jmp *rdi: on a stack on which nothing is, as the gate's code moves what it finds there */
-	static const u8 jump[] = { 0x48, 0x89, 0xc4, 0xff, 0xe7 };
 	u64 text = 0, value;
 
 	for (u64 at = IMAGE; at < IMAGE + IMAGE_SIZE && !text; at += L4_PAGE_SIZE)
@@ -454,11 +473,11 @@ static void gate_text_body(struct helper *self)
 			text = at;
 	CHECK(text);
 	vcpu->kernel_entry = (u64)x86_64_upcall_apart;
+	memcpy(gp(CODE_GPA + 0x800), "\xeb\xfe", 2); /* jmp to itself */
+	jump_to((u64)gp(CODE_GPA + 0x800));
+	EQ(upcall.reason, L4_EXIT_EVENT);
 	for (u64 i = 0; i < 0x100; i++) {
-		/* from the start it is a system call's way into ring 1's entry, as IRETQ may go there: see user_entry */
-		vcpu->user_entry = (u64)x86_64_try_failed;
-		vcpu->kernel_sp = (u64)gp(LARGE_GPA + 0x1000);
-		try(jump, sizeof(jump), text + i, (u64)gp(LARGE_GPA + 0x800));
+		jump_to(text + i);
 		if (!EQ(ring(), 1))
 			return;
 	}
