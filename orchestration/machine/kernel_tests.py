@@ -38,7 +38,8 @@ def run(arch: Arch, bare: Path, accel: str = "tcg", limit: float = LIMIT, extra:
     variant: name of the kernel to boot, of the usual one's: quoll.traced, quoll.checked. blobs: of the boot image, by
     name. on_line gets each line of the log when it comes, and started the machine before the first one.
 
-    Raises PanicError or HangError when it does not come to an end by itself within limit seconds (scaled).
+    Raises PanicError, or HangError when it does not come to an end by itself within limit seconds (scaled), or says
+    nothing for SILENCE_LIMIT of them.
     """
     folder = RunDirectory(f"{program}-{arch.name}")
     initrd = folder.file("boot.img")
@@ -55,12 +56,13 @@ def run(arch: Arch, bare: Path, accel: str = "tcg", limit: float = LIMIT, extra:
     try:
         started(machine)
         while True:
+            left, silence = deadline - time.monotonic(), SILENCE_LIMIT * scale
             try:
-                left = min(deadline - time.monotonic(), SILENCE_LIMIT * scale)
-                message = machine.messages.get(timeout=max(0.01, left))
+                message = machine.messages.get(timeout=max(0.01, min(left, silence)))
             except queue.Empty:
-                raise HangError(f"{program} hangs, or did not end in {limit * scale:.0f} s",
-                                f"the run's logs are in {folder.path}", machine.last_lines()) from None
+                why = f"says nothing for {silence:.0f} s" if silence < left else f"did not end in {limit * scale:.0f} s"
+                raise HangError(f"{program} {why}", f"the run's logs are in {folder.path}",
+                                machine.last_lines()) from None
             if message.ended:
                 break
             if message.line is not None and message.line.channel is Channel.LOG:
