@@ -194,12 +194,13 @@ static void serve(void)
 /*
  * The device declares itself broken by a request that it cannot decode, or by a stray store of ours. So this life ends,
  * and the next starts the device anew. If it gives up again before that life answers a ping, the guest's requests are
- * why, and the guest is told to reset its device.
+ * why, and the guest is told to reset its device. The first life has none before it, so it always ends.
  */
 static void check_device(void)
 {
 	if (!running || driver_runs())
 		return;
+	backend.settled |= !info->restarts;
 	backend_break(&backend, "real device gave up on its requests");
 	stop();
 }
