@@ -19,7 +19,7 @@ from quoll import CommandTimeout, Guest
 
 GUEST_PROGRAMS = Path(__file__).parent / "guest"
 PROGRAMS = ("fork_exec", "signals", "registers", "threads", "memory", "trace", "clocks", "sockets", "user_end",
-            "page_age", "page_rights", "pointer_tags", "barriers", "notify")
+            "user_pages", "page_age", "page_rights", "pointer_tags", "barriers", "notify")
 
 
 def test_it_is_linux_6_12(guest: Guest, arch: Arch) -> None:
