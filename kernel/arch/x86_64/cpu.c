@@ -101,12 +101,22 @@ static inline u32 selectors_used(void)
 	return ds | es | fs | gs;
 }
 
+/* A selector that can be loaded, or else null: QEMU's virtual 8086 mode (see gate_from_kernel) has any. */
+static u16 loadable(u16 selector)
+{
+	bool readable;
+
+	__asm__("verr %1" : "=@ccz"(readable) : "r"(selector));
+	return readable || selector < 4 ? selector : 0;
+}
+
 /* Loading FS and GS changes their bases, so to's are loaded anew. While a thread runs, its own selectors_used is 0. */
 static noinline void switch_selectors(struct arch_thread *from, struct arch_thread *to)
 {
-	static const u16 none[4];
-	const u16 *s = to->selectors_used ? to->selectors : none;
+	u16 s[4] = { 0 };
 
+	for (u32 i = 0; to->selectors_used && i < sizeof(s) / sizeof(*s); i++)
+		s[i] = loadable(to->selectors[i]);
 	from->selectors_used = selectors_used();
 	__asm__ volatile("mov %%ds, %0\n\tmov %%es, %1\n\tmov %%fs, %2\n\tmov %%gs, %3"
 	                 : "=m"(from->selectors[0]), "=m"(from->selectors[1]), "=m"(from->selectors[2]),

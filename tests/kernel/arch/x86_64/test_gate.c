@@ -236,7 +236,10 @@ static void virtual_8086_body(struct helper *self)
 	for (u32 k = 0; k < 3 * 8; k++) {
 		static const u16 selectors[] = { 0x10, 0x49, 0x33, 0x12, 0, 1, 2, 3 };
 		u32 frame[9] = { 0x8000, selectors[k % 8], k < 8 ? 0x20202 : k < 16 ? 0x20302 : 0x23202, 0x8000, 0x18 };
+		u32 ds;
 
+		for (u32 n = 5; n < 9; n++)
+			frame[n] = 0x70d8; /* es, ds, fs, gs */
 		memcpy(code + 0xf00, frame, sizeof(frame));
 		user_call(0x8000 + L4_PAGE_SIZE / 2 - CODE_VADDR, 0, 0);
 		EQ(enter(S0), L4_EXIT_EXCEPTION);
@@ -245,6 +248,13 @@ static void virtual_8086_body(struct helper *self)
 		try(iret, sizeof(iret), 0x8f00, 0);
 		EQ(ring(), 1);
 		EQ(vcpu->exit_reason, L4_EXIT_EXCEPTION);
+		/* ds, es, fs and gs are left as they were there; L4 cannot load them when this thread runs again */
+		ERR(SYS(L4_SYS_VCPU_TIMER, 0, l4_counter() + vcpu->counter_hz / 2000), OK);
+		ERR(SYS(L4_SYS_VCPU_WAIT, 0, 0), OK);
+		vcpu->pending = 0;
+		vcpu->events.word[0] = 0;
+		asm volatile("mov %%ds, %0" : "=r"(ds));
+		EQ(ds, 0);
 	}
 }
 
