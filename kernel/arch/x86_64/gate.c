@@ -150,6 +150,7 @@ static void gdt_init(void)
 	                 "mov %2, %%fs\n\t"
 	                 "mov %2, %%gs\n\t"
 	                 "mov %3, %%ss\n\t"
+	                 "lldt %w2\n\t" /* none: after reset it is the first 64 KiB of addresses, user mode's memory */
 	                 "ltr %w4"
 	                 :
 	                 : "m"(p), "i"(SEL_KERNEL_CODE), "r"(0), "r"(0x18), "r"(SEL_TSS)

@@ -260,6 +260,39 @@ static void virtual_8086_body(struct helper *self)
 
 GUEST_TEST_AT(virtual_8086, x86_gate_virtual_8086_mode, GUEST_ABOVE)
 
+/*
+ * There is no local descriptor table. Reset leaves one at address 0, of 64 KiB: memory of user mode, in which each ring
+ * could have a call gate to ring 0. AC lets QEMU read it for ring 1 where SMAP is on.
+ */
+static void local_descriptors_body(struct helper *self)
+{
+	static const u8 load[] = { 0x9c, 0x81, 0x0c, 0x24, 0, 0, 4, 0, 0x9d, 0x8e, 0xd8 }; /* AC; mov eax, ds */
+	static const u8 call[] = {
+		0x9c, 0x81, 0x0c, 0x24, 0,    0,    4,    0,    0x9d, /* AC */
+		0x50, 0x57, 0x48, 0xff, 0x1c, 0x24, 0x48, 0x83, 0xc4, 0x10
+	}; /* push; far call; add */
+	u64 page = page_new(), *table = gp(page), code = (u64)gp(CODE_GPA + 0xc00);
+
+	table_map(user_root, 0x8000, page, LEAF_RW);
+	table[0] = 0x00cff3000000ffff;
+	table[2] = (code & 0xffff) | 0x10UL << 16 | 0xec00UL << 32 | (code >> 16 & 0xffff) << 48;
+	table[3] = code >> 32;
+	memcpy((void *)code, "\x48\xcb", 2); /* far return */
+	user_stack();
+	user_call(PROGRAM(load), 0x8000, 0);
+	EQ(enter(S0), L4_EXIT_SYSCALL);
+	vcpu->user_entry = (u64)x86_64_try_failed;
+	for (u32 level = 0; level < 4; level++) {
+		EQ(try(load, sizeof(load), 0, 0x8004 | level), VECTOR_GP);
+		EQ(try(call, sizeof(call), 0, 0x8014 | level), VECTOR_GP);
+		EQ(ring(), 1);
+		EQ(try_user(load, sizeof(load), 0, 0x8004 | level), VECTOR_GP);
+		EQ(try_user(call, sizeof(call), 0, 0x8014 | level), VECTOR_GP);
+	}
+}
+
+GUEST_TEST_AT(local_descriptors, x86_gate_no_local_descriptors, GUEST_ABOVE)
+
 /* All pages of the image, its neighbours and the direct map, from ring 1 and from ring 3. */
 static void memory_body(struct helper *self)
 {
