@@ -2,8 +2,19 @@
 /* Mode above: ways between ring 1 and ring 3 that L4 does not see, and what it has to end under them. */
 #include "guest.h"
 
-#define S0      guest.space[0]
-#define FLAG_AC 0x40000UL
+#define S0         guest.space[0]
+#define FLAG_AC    0x40000UL
+#define LEAF7_SMEP 7
+#define LEAF7_SMAP 20
+
+/* Whether the CPU has what a bit of EBX of CPUID's leaf 7 tells; L4 switches it on then. */
+static u64 cpu_has(u32 bit)
+{
+	u32 eax = 7, ebx, ecx = 0, edx;
+
+	asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	return ebx >> bit & 1;
+}
 
 static void user_frame(u64 program, u64 arg0, u64 arg1)
 {
@@ -184,16 +195,16 @@ GUEST_TEST_LOW(x86_entries_are_for_mode_above)
 /* Ring 1 reaches user mode's memory with AC set, through what user mode's translations allow. */
 static void user_memory_body(struct helper *self)
 {
-	u64 page = page_new(), value = 0;
+	u64 page = page_new(), value = 0, smap = cpu_has(LEAF7_SMAP);
 
 	load_space(S0);
 	table_map(user_root, DATA_VADDR, page, LEAF_RW);
 	table_map(user_root, DATA_VADDR + 0x1000, page, LEAF_RW & ~(u64)L4_PTE_WRITE);
 	*(u64 *)gp(page) = 5;
-	/* without AC: the guest kernel did not mean it (SMAP) */
-	EQ(arch_try_load(DATA_VADDR, &value), 1);
-	EQ(upcall.reason, L4_EXIT_FAULT);
-	EQ(upcall.present, 1);
+	/* without AC: the guest kernel did not mean it, which a CPU with SMAP tells */
+	EQ(arch_try_load(DATA_VADDR, &value), smap);
+	EQ(upcall.reason, smap ? L4_EXIT_FAULT : 0);
+	EQ(upcall.present, smap);
 	asm volatile("pushf; orq %0, (%%rsp); popf" : : "i"(FLAG_AC) : "memory");
 	EQ(arch_try_load(DATA_VADDR, &value), 0);
 	EQ(arch_try_store(DATA_VADDR, 6), 0); /* the first write: L4 sees that the page becomes dirty */
@@ -205,13 +216,17 @@ static void user_memory_body(struct helper *self)
 	CHECK(*table_entry(user_root, DATA_VADDR, 0) & L4_PTE_DIRTY);
 }
 
+/* Without SMEP the program runs, and faults at its load of address 0. */
 static void smep_body(struct helper *self)
 {
+	u64 smep = cpu_has(LEAF7_SMEP);
+
 	load_space(S0);
 	upcall.resolve = x86_64_leave_code;
 	EQ(x86_64_try_code((void *)CODE_VADDR, 0, 0), 1);
 	EQ(upcall.reason, L4_EXIT_FAULT);
-	EQ(upcall.access & L4_RIGHT_EXEC, L4_RIGHT_EXEC);
+	EQ(upcall.address, smep ? CODE_VADDR : 0);
+	EQ(upcall.access & L4_RIGHT_EXEC, smep ? L4_RIGHT_EXEC : 0);
 }
 
 GUEST_TEST_AT(user_memory, x86_above_reaches_user_memory, GUEST_ABOVE)
