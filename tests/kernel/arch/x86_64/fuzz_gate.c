@@ -16,6 +16,9 @@
 #define PATIENCE 1500
 #define CODE_MAX 96
 
+#define LOW_CODE 0x8000UL /* what an eip of 16 bits reaches */
+#define VM_FRAME 0x9000UL /* not executable */
+
 enum word { DONE, STATE, BROKEN, LIVES, RETURNED, STOPPED };
 
 /* First bytes of instructions that change privilege, or the state that decides on it; random ones follow. */
@@ -69,6 +72,7 @@ static const struct {
 };
 
 static u64 weak;
+static u64 low_page, frame_page; /* guest-physical addresses of what user mode has at LOW_CODE and VM_FRAME */
 
 static u64 address(u64 *state)
 {
@@ -128,12 +132,34 @@ static u8 *put_call(u8 *at, u64 *state)
 	return put(at, "\x0f\x05", 2);
 }
 
+/*
+ * IRET of 32 bits with VM, which QEMU obeys in any ring: to ring 3 with whatever is in cs. It reads its frame below 4 GiB,
+ * where ring 1 needs AC. The code that it goes to is random; not so with IOPL 3, where it could clear IF, which nothing
+ * undoes (docs/limits.md).
+ */
+static u8 *put_virtual_8086(u8 *at, u64 *state)
+{
+	static const u8 set_ac[] = { 0x9c, 0x81, 0x0c, 0x24, 0, 0, 4, 0, 0x9d }; /* pushf; or AC, (rsp); popf */
+	static const u16 instructions[] = { 0x0b0f, 0x050f, 0x9090, 0xfeeb, 0x80cd, 0xf4f4 };
+	u64 r = random64(state), *page = gp(low_page), one = instructions[(r >> 32) % 6] * 0x0001000100010001UL;
+	u32 flags = 0x20202 | (r & 0x47dd5), frame[9] = { LOW_CODE | (r >> 52 & ~1UL), 0, flags, LOW_CODE };
+
+	for (u64 i = 0; i < L4_PAGE_SIZE / 8; i++)
+		page[i] = (flags & 0x3000) == 0x3000 ? one : random64(state);
+	frame[1] = (flags & 0x3000) == 0x3000 ? random64(state) % 0x60 : selector(state);
+	for (u64 i = 4; i < 9; i++)
+		frame[i] = selector(state);
+	memcpy(gp(frame_page), frame, sizeof(frame));
+	at = put_mov(put(at, set_ac, sizeof(set_ac)), 4, VM_FRAME);
+	return put(at, "\xcf", 1);
+}
+
 static u64 build(u8 *code, u64 *state)
 {
 	u64 r = random64(state), kind = (r >> 8) % (sizeof(starts) / sizeof(starts[0]));
 	u8 *at = code;
 
-	switch (r % 8) {
+	switch (r % 9) {
 	case 0:
 	case 1:
 	case 2:
@@ -156,6 +182,9 @@ static u64 build(u8 *code, u64 *state)
 		break;
 	case 6:
 		at = put_call(at, state);
+		break;
+	case 7:
+		at = put_virtual_8086(at, state);
 		break;
 	default: /* anything, on what a register names */
 		at = put_random(put_random(put_mov(at, 6, address(state)), state, 8), state, 7);
@@ -239,6 +268,10 @@ static void breaker(struct helper *self)
 	u64 state = shared[STATE];
 
 	table_map(user_root, DATA_VADDR, page_new(), LEAF_RW);
+	low_page = page_new();
+	frame_page = page_new();
+	table_map(user_root, LOW_CODE, low_page, LEAF_RX);
+	table_map(user_root, VM_FRAME, frame_page, LEAF_RW);
 	vcpu->kernel_entry = (u64)x86_64_upcall_apart;
 	while (shared[DONE] < ROUNDS) {
 		u64 r = random64(&state);
