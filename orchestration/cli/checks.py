@@ -26,7 +26,7 @@ def pytest_command(words: Annotated[list[str] | None, typer.Argument(
 ) -> int:
     """Run the linters and the tests, on every architecture or on those named first; what follows goes to pytest."""
     chosen, rest = leading_architectures(words or [])
-    if rest and not rest[0].startswith("-") and not (ROOT / rest[0].split("::")[0]).exists():
+    if rest and not rest[0].startswith("-") and not (rest[0] and (ROOT / rest[0].split("::")[0]).exists()):
         raise UsageError(f"'{rest[0]}' is no architecture and no path to tests; valid: {', '.join(arches.ARCHES)}")
     doctor.ensure(chosen or arches.ARCHES.values(), tests=True)
     doctor.check_space()

@@ -38,6 +38,7 @@ from orchestration.cli import main as cli
     (["build"], ["ARCH", *ARCHES]),
     (["test", "vax"], ["vax", *ARCHES]),
     (["test", "riscv64", "tests/none"], ["tests/none", *ARCHES]),
+    (["test", ""], ["no path to tests", *ARCHES]),
 ])
 def test_wrong_use(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(arguments) == 2
