@@ -26,6 +26,8 @@ MESSAGE_SIZE = 1 << 17
 MOUNT_OPTIONS = f"trans=virtio,version=9p2000.L,msize={MESSAGE_SIZE},cache=mmap,nosuid,nodev"
 FAILED = 64
 MODES = {"ro": False, "rw": True}
+# Places of the guest's own, which a folder would hide.
+TAKEN = ("/", "/dev", "/proc", "/run", "/sys")
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Share:
 def guest_folder(target: str) -> str:
     """Return an absolute path of the guest without detours; raise ValueError where no folder can be put."""
     plain = posixpath.normpath("/" + target.lstrip("/"))
-    if ".." in target.split("/") or plain == "/" or "\0" in target or "\n" in target:
+    if ".." in target.split("/") or plain in TAKEN or "\0" in target or "\n" in target:
         raise ValueError(f"'{target}' is no place in the guest for a folder")
     return plain
 

@@ -55,7 +55,8 @@ def test_the_name_of_the_current_folder_may_be_no_place(tmp_path: Path, monkeypa
 @pytest.mark.parametrize(("texts", "words"), [
     ([""], "names no folder"), ([":rw"], "names no folder"), ([":/mnt"], "names no folder"),
     (["x:mnt"], "'mnt' is none"), (["x:rw:mnt"], "'mnt' is none"), (["x:RW"], "'RW' is none"),
-    (["x:/"], "no place"), (["x:/a/../../etc"], "no place"), (["x:/a\nb"], "no place"), (["/"], "needs a folder"),
+    (["x:/"], "no place"), (["x:/a/../../etc"], "no place"), (["x:/a\nb"], "no place"), (["x:/proc/"], "no place"),
+    (["/"], "needs a folder"),
     (["a:/m", "b:/m/"], "two folders are to be /m"), (["p/x", "q/x"], "two folders are to be /mnt/x")])
 def test_a_share_that_means_nothing_is_refused(texts: list[str], words: str) -> None:
     with pytest.raises(UsageError) as caught:
