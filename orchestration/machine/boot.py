@@ -78,13 +78,15 @@ def artefacts(description: Description, cache: Cache, progress: Progress) -> Art
     Of a machine that starts from a snapshot the root disk is not read: it has one of its own (snapshot.prepare()).
     """
     arch = description.target
+    # Looks at the user's files, so it comes before all that takes long.
+    flavour = chosen_linux(description)
     known = root_disk.known(description)
     if known is None:
         disk.check(arch, description.rootfs, description.include)
     with progress.step("L4, servers"):
         bare = quoll.bare(arch, cache)
     with progress.step("build Linux"):
-        port = linux.linux(arch, cache, chosen_linux(description))
+        port = linux.linux(arch, cache, flavour)
     with progress.step("root disk"):
         made = known or disk.find(arch, cache, description.rootfs, description.include, port / "modules.tar",
                                   compare=not description.snapshot)

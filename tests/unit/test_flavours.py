@@ -15,6 +15,7 @@ from orchestration.build import flavours, linux, quoll
 from orchestration.cli import main as cli
 from orchestration.machine import boot
 from orchestration.machine.description import Description
+from orchestration.machine.progress import Progress
 
 X86 = ARCHES["x86_64"]
 
@@ -110,6 +111,15 @@ def test_full_kernel_wants_what_programs_ask_for(one: Arch) -> None:
     assert [name for name in ABSENT if found.get(f"CONFIG_{name}", "n") != "n"] == []
     assert set(ABSENT) - asked == set()
     assert [name for name, reason in ABSENT.items() if len(reason) < len("see X")] == []
+
+
+@pytest.mark.parametrize("option", ["kernel_config", "patches"])
+def test_a_file_that_is_missing_is_told_before_anything_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                                 option: str) -> None:
+    monkeypatch.setattr(quoll, "bare", lambda *_: pytest.fail("L4 is built"))
+    wanted = Description.model_validate({"arch": "x86_64", option: (tmp_path / "gone",)})
+    with pytest.raises(UsageError, match="gone: No such file"):
+        boot.artefacts(wanted, Cache(tmp_path / "cache"), Progress(quiet=True))
 
 
 @pytest.mark.parametrize("one", ARCHES.values(), ids=lambda arch: arch.name)
