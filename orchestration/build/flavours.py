@@ -62,10 +62,17 @@ def guest(arch: Arch, *, full: bool = False, debug: Iterable[str] = (), fragment
                    "vmlinux", ("vmlinux", "modules"), tuple(fragments), tuple(patches))
 
 
-def native(arch: Arch, *, full: bool = False) -> Flavour:
-    """Return the flavour that runs on the bare machine: beside the small kernel, or beside the full one."""
+def native(arch: Arch, *, full: bool = False, suites: bool = False) -> Flavour:
+    """Return the flavour that runs on the bare machine: beside the small kernel, or beside the full one.
+
+    suites: beside the small one, with all that it has and figures are not compared of.
+    """
     own = (NATIVE_CONFIGS / "native.config", NATIVE_CONFIGS / f"native-{arch.name}.config")
     image = Path(arch.linux_image).name
+    if suites and not full:
+        return Flavour(f"native-{arch.name}-suites", False, arch.linux_arch,
+                       (*own, NATIVE_CONFIGS / "native-suites.config"), "allnoconfig", arch.linux_image,
+                       (image, "modules"))
     if not full:
         return Flavour(f"native-{arch.name}", False, arch.linux_arch, own, "allnoconfig", arch.linux_image, (image,))
     # What serves to compare figures stands in native.config and is off there; full.config wins over it.

@@ -23,7 +23,7 @@ def conform_command(
     suite: Annotated[list[str] | None, typer.Option("--suite", metavar="NAME", help="only this suite; may be "
                                                                                     "repeated")] = None,
     test: Annotated[list[str] | None, typer.Option("--test", metavar="COLLECTION[:TEST]",
-                                                   help="only these tests; may be repeated")] = None,
+                                                   help="only these tests, * for any text; may be repeated")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="the tests that ./orchestrate test runs")] = False,
     small: Annotated[bool, typer.Option("--small", help="with the small kernels, as --quick has them; many tests are "
                                                        "skipped on both sides then")] = False,
@@ -34,6 +34,12 @@ def conform_command(
                                          help="native: Linux of the same source and options; distribution: "
                                               "Debian's own kernel, which is not built")] = NATIVE,
     guest_mode: GuestModeOption = None,
+    resume: Annotated[bool, typer.Option("--resume", help="take the results that earlier runs have kept of the same "
+                                                          "kernels, and run the rest")] = False,
+    minutes: Annotated[float | None, typer.Option("--minutes", min=0, help="start no test of a suite after so many; "
+                                                                           "0 shows what --resume finds")] = None,
+    in_turn: Annotated[bool, typer.Option("--in-turn", help="first native Linux, then the guest: one machine at a "
+                                                            "time")] = False,
     write: Annotated[bool, typer.Option("--write", help="write the tables into docs/conform.md")] = False,
     list_them: Annotated[bool, typer.Option("--list", help="list the suites")] = False,
 ) -> int:
@@ -65,6 +71,7 @@ def conform_command(
             raise UsageError("Debian's own kernel is compared with the full one", "leave out --quick and --small")
     doctor.ensure([chosen])
     doctor.check_space()
+    choice = run.Choice(tuple(test or ()), quick, small, debian, machine.guest_mode, resume, minutes, in_turn)
     progress = Progress()
     cache = Cache(say=progress.say)
     here, results = [], []
@@ -81,8 +88,7 @@ def conform_command(
     listed = [test for one, folder in here for test in one.tests(folder)]
     run.check(listed, test or ())
     for one, folder in here:
-        result = run.run(chosen, cache, progress, one, folder, expected, quick=quick, small=small,
-                         debian=debian, mode=machine.guest_mode, only=tuple(test or ()))
+        result = run.run(chosen, cache, progress, one, folder, expected, choice)
         if result is None:
             continue
         print("\n".join(show.text(result)), flush=True)

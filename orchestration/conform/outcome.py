@@ -11,6 +11,8 @@ from enum import Enum
 # A line of KTAP; a number may be missing, as in what older selftests print.
 RESULT = re.compile(r"(not )?ok\b(?:\s+(\d+))?(?:\s+-)?\s*(.*?)\s*"
                     r"(?:#\s*(SKIP|TODO|XFAIL|TIMEOUT|exit=\d+)?\b\s*(.*))?$", re.IGNORECASE)
+# A line of nolibc's tests, which print no KTAP: its number, its name, what came of it.
+NOLIBC = re.compile(r"\d+ (\w+).*\[(OK|FAIL|SKIPPED)\]\s*$")
 # The line of TAP that tells how many results there are; 0: the whole is skipped.
 PLAN = re.compile(r"^1\.\.(\d+)\s*(?:#\s*(?:skip\b)?)?(.*)$", re.MULTILINE | re.IGNORECASE)
 # unittest -v: test_name (module.Class.test_name) ... ok; what it does may stand on a second line.
@@ -29,6 +31,10 @@ class Status(Enum):
     SKIP = "skip"
     ABSENT = "absent"
     """It did not report: its program ended before, or it is not there."""
+
+
+# The words of NOLIBC.
+WORDS = {"OK": Status.PASS, "FAIL": Status.FAIL, "SKIPPED": Status.SKIP}
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,8 @@ def kselftest(text: str) -> Outcome:
         inner = line.removeprefix("# ")
         match = RESULT.match(inner)
         if match is None:
+            if inner != line and (other := NOLIBC.match(inner)):
+                parts.append((other[1], WORDS[other[2]]))
             continue
         status = status_of(bool(match[1]), match[4] or "")
         if inner != line:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.base.arch import Arch, GuestMode
@@ -13,6 +15,7 @@ from orchestration.base.cache import Cache
 from orchestration.base.errors import UsageError
 from orchestration.conform import compare, runner, suites
 from orchestration.conform.compare import Expected
+from orchestration.conform.kept import Kept
 from orchestration.conform.runner import Side
 from orchestration.conform.show import Result, cell
 from orchestration.conform.suite import PACKED, Suite, Test
@@ -21,12 +24,40 @@ from orchestration.machine.progress import Progress
 GUEST, NATIVE = "guest", "native"
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What of a suite runs, and how."""
+
+    only: tuple[str, ...] = ()
+    """Collections, or tests in full; * stands for any text. Nothing: all."""
+    quick: bool = False
+    """The quick tests only, with the small kernels."""
+    small: bool = False
+    """With the small kernels."""
+    debian: bool = False
+    """Native Linux is Debian's own kernel, not one of our source and options."""
+    mode: GuestMode | None = None
+    """The guest mode, None for the machine's choice."""
+    resume: bool = False
+    """What has a result of these kernels does not run again."""
+    minutes: float | None = None
+    """No test starts later."""
+    in_turn: bool = False
+    """Native Linux first, then the guest; not both at the same time."""
+
+
+def matches(pattern: str, test: Test) -> bool:
+    """Tell whether a pattern of --test means a test: by its collection, or by its whole name."""
+    means = re.compile(".*".join(re.escape(part) for part in pattern.split("*")))
+    return any(means.fullmatch(name) for name in (test.collection, test.name))
+
+
 def check(tests: Iterable[Test], only: Iterable[str]) -> None:
     """Raise UsageError that lists what is valid when a name is that of no collection and of no test."""
     listed = list(tests)
     collections = sorted({test.collection for test in listed})
     for name in only:
-        if name in collections or any(name == test.name for test in listed):
+        if any(matches(name, test) for test in listed):
             continue
         collection = name.partition(":")[0]
         inside = [test.name for test in listed if test.collection == collection]
@@ -34,40 +65,45 @@ def check(tests: Iterable[Test], only: Iterable[str]) -> None:
                          f"valid: {', '.join(inside)}" if inside else f"collections: {', '.join(collections)}")
 
 
-def select(tests: list[Test], suite: Suite, quick: bool, only: tuple[str, ...]) -> list[Test]:
-    """Return the tests that are wanted: all, those of the quick run, those named by collection or in full."""
-    return [test for test in tests if (not quick or test.collection in suite.quick)
-            and (not only or test.name in only or test.collection in only)]
+def select(tests: list[Test], suite: Suite, choice: Choice) -> list[Test]:
+    """Return the tests that are wanted."""
+    return [test for test in tests if (not choice.quick or test.collection in suite.quick)
+            and (not choice.only or any(matches(name, test) for name in choice.only))]
 
 
-def run(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path, expected: Iterable[Expected], *,
-        quick: bool = False, small: bool = False, debian: bool = False, mode: GuestMode | None = None,
-        only: tuple[str, ...] = ()) -> Result | None:
-    """Run a suite that is built in a folder; return its comparison, or None when none of its tests is wanted.
-
-    quick: its quick tests only; small: with the small kernels, which quick tests always have; debian: native Linux is
-    Debian's own kernel, not one of our source and options; mode: the guest mode, None for the machine's choice.
-    """
-    tests = select(suite.tests(folder), suite, quick, only)
+def run(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path, expected: Iterable[Expected],
+        choice: Choice) -> Result | None:
+    """Run a suite that is built in a folder; return its comparison, or None when none of its tests is wanted."""
+    begun = time.monotonic()
+    tests = select(suite.tests(folder), suite, choice)
     if not tests:
         return None
-    full = not (quick or small)
+    full = not (choice.quick or choice.small)
     with progress.step("native Linux"):
-        peer = suites.debian_kernel(arch, cache) if debian else suites.native(arch, cache, full=full)
-    ours, other = suites.machines(arch, cache, progress, suite, folder, peer, full=full, mode=mode)
+        peer = (suites.debian_kernel(arch, cache) if choice.debian
+                else suites.native(arch, cache, full=full, quick=choice.quick))
+    made = suites.machines(arch, cache, progress, suite, folder, peer, full=full, mode=choice.mode)
     packed = folder / PACKED
-    sides = [Side(name, prepare, suite, packed if packed.exists() else None)
-             for name, prepare in ((GUEST, ours), (NATIVE, other))]
+    sides = []
+    for name, one in zip((GUEST, NATIVE), made, strict=True):
+        kept = Kept.find(cache, arch, suite, folder, name, one.runs_with)
+        side = Side(name, one.prepare, suite, packed if packed.exists() else None, kept)
+        if choice.minutes is not None:
+            side.until = begun + choice.minutes * 60
+        if choice.resume:
+            side.outcomes = kept.read(tests)
+        sides.append(side)
     lock = threading.Lock()
-    done = {side.name: 0 for side in sides}
 
     def tell(side: Side, test: Test) -> None:
         with lock:
-            done[side.name] += 1
-            progress.say(f"{side.name:6} {done[side.name]:4}/{len(tests)}  {test.name}: "
+            progress.say(f"{side.name:6} {len(side.outcomes):4}/{len(tests)}  {test.name}: "
                          f"{cell(side.outcomes[test.name])}")
 
-    runner.run(sides, tests, tell)
+    for together in [[side] for side in reversed(sides)] if choice.in_turn else [sides]:
+        runner.run(together, tests, tell)
     found = compare.rows(arch.name, suite.name, tests, sides[0].outcomes, sides[1].outcomes, expected)
+    days = {day for side in sides if side.kept is not None for day in side.kept.days}
     return Result(arch.name, suite.name, suite.what, suites.versions(arch, suite.release(folder), peer),
-                  time.strftime("%Y-%m-%d"), found, only, small, debian, mode)
+                  " to ".join(sorted({min(days), max(days)})) if days else "", found, choice.only, choice.small,
+                  choice.debian, choice.mode, len(tests) - len(found))

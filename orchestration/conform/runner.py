@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError, printable
+from orchestration.conform.kept import Kept
 from orchestration.conform.outcome import Outcome, Status
 from orchestration.conform.suite import Suite, Test
 from orchestration.machine import boot, ssh, streams
@@ -44,6 +46,10 @@ class Side:
     suite: Suite
     packed: Path | None
     """The suite's files, to be unpacked in the guest."""
+    kept: Kept | None = None
+    """Where results go as they come."""
+    until: float = math.inf
+    """By time.monotonic(): no test starts later."""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     session: Session | None = None
     boots: int = 0
@@ -52,10 +58,17 @@ class Side:
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def run(self, tests: Iterable[Test], tell: Callable[[Side, Test], None]) -> None:
-        """Run tests; tell is called after each."""
+        """Run the tests that have no outcome yet; tell is called after each."""
         try:
             for test in tests:
+                if test.name in self.outcomes:
+                    continue
+                begun = time.monotonic()
+                if begun >= self.until:
+                    break
                 self.outcomes[test.name] = self.outcome(test)
+                if self.kept is not None:
+                    self.kept.note(test, self.outcomes[test.name], time.monotonic() - begun)
                 tell(self, test)
         except QuollError as error:
             if self.stopped.is_set():

@@ -55,6 +55,8 @@ class Result:
     """With Debian's own kernel on the bare machine."""
     mode: GuestMode | None = None
     """The guest mode that was asked for."""
+    left: int = 0
+    """Tests that were wanted and have not run on both sides."""
 
     @property
     def title(self) -> str:
@@ -114,7 +116,8 @@ def summary(result: Result) -> str:
     return (f"{result.suite} on {result.arch}: {len(result.rows)} tests; "
             f"{both[Status.PASS, Status.PASS]} pass on both, "
             f"{both[Status.SKIP, Status.SKIP]} are skipped on both, {both[Status.FAIL, Status.FAIL]} fail on both; "
-            f"differences: {explained} explained, {result.unexplained} not")
+            f"differences: {explained} explained, {result.unexplained} not"
+            + (f"; {result.left} more have not run on both sides" if result.left else ""))
 
 
 def plain(value: str, room: int = 60) -> str:
@@ -127,7 +130,8 @@ def section(result: Result) -> str:
     """Return a section of the page: a table by collections, then each difference, then what passes nowhere."""
     lines = [f"## {result.title}", "",
              *wrapped(f"{result.what[:1].upper()}{result.what[1:]}, by `{result.command}` on {result.date}. "
-                      f"{result.versions}.", ""),
+                      f"{result.versions}."
+                      + (f" {result.left} more tests have not run." if result.left else ""), ""),
              "", "| collection | tests | pass on both | skipped on both | fail on both | other | differences |",
              "|---|---|---|---|---|---|---|"]
     by_name: dict[str, list[Row]] = {}

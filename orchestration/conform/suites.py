@@ -14,7 +14,7 @@ from orchestration.base.errors import UsageError
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.build import distribution, flavours, linux, quoll, rootfs, userland
-from orchestration.conform import ltp, perl, python, selftests
+from orchestration.conform import kept, ltp, perl, python, selftests
 from orchestration.conform.suite import DISK, Suite
 from orchestration.machine import boot
 from orchestration.machine.description import Description, Disk
@@ -51,11 +51,11 @@ class Peer:
     """What it calls itself, where that is not the guest's."""
 
 
-def native(arch: Arch, cache: Cache, *, full: bool) -> Peer:
-    """Build Linux of the guest's source, with the same options."""
-    flavour = flavours.native(arch, full=full)
+def native(arch: Arch, cache: Cache, *, full: bool, quick: bool = False) -> Peer:
+    """Build Linux of the guest's source, with the same options. The quick tests do with what figures compare."""
+    flavour = flavours.native(arch, full=full, suites=not quick)
     built = linux.linux(arch, cache, flavour)
-    return Peer(built / flavour.image.rpartition("/")[2], built / "modules.tar" if full else None)
+    return Peer(built / flavour.image.rpartition("/")[2], None if quick else built / "modules.tar")
 
 
 def debian_kernel(arch: Arch, cache: Cache) -> Peer:
@@ -65,9 +65,17 @@ def debian_kernel(arch: Arch, cache: Cache) -> Peer:
     return Peer(made / distribution.KERNEL, made / distribution.MODULES, extra, distribution.release(made))
 
 
+@dataclass(frozen=True)
+class Made:
+    """One side: what makes a session of it, and hashes of what that runs with."""
+
+    prepare: Callable[[], Session]
+    runs_with: tuple[str, ...]
+
+
 def machines(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path, peer: Peer, *,
-             full: bool, mode: GuestMode | None = None) -> tuple[Callable[[], Session], Callable[[], Session]]:
-    """Build the guest's side; return what makes a session of the guest, and what makes one of its peer.
+             full: bool, mode: GuestMode | None = None) -> tuple[Made, Made]:
+    """Build the guest's side; return it and that of its peer.
 
     The root file system has the same files on both but for modules, and the memory the same size. full: with the
     kernel that has all that a suite asks for, or with the small one, which is built in minutes. mode: the guest mode.
@@ -92,14 +100,22 @@ def machines(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder:
         return boot.prepare_native(arch, peer.image, other_disk, quiet, RunDirectory(f"conform-native-{arch.name}"),
                                    peer.extra, f"mem={description.memory // MIB}M {arch.busy_bootargs}", disks=disks)
 
-    return guest, other
+    common = (emulator(arch), str(MEMORY))
+    return (Made(guest, (*common, kept.content(bare), kept.content(port), kept.content(disk.parent), str(mode))),
+            Made(other, (*common, kept.content(peer.image.parent), peer.image.name, kept.content(other_disk.parent),
+                         arch.busy_bootargs)))
+
+
+def emulator(arch: Arch) -> str:
+    """Return what QEMU calls its release."""
+    done = subprocess.run([program(arch.qemu), "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[0].split("(")[0].strip()
 
 
 def versions(arch: Arch, release: str, peer: Peer) -> str:
     """Return which release of a suite, Linux and QEMU a comparison is of."""
-    emulator = subprocess.run([program(arch.qemu), "--version"], capture_output=True, text=True, check=True)
     base = (flavours.PATCHES / "BASE").read_text().split()
     ours = f"Linux {base[-1] if base else '6.12'}"
     words = [release, f"{ours} on L4, Debian's {peer.release} on the bare machine" if peer.release else ours,
-             emulator.stdout.splitlines()[0].split("(")[0].strip()]
+             emulator(arch)]
     return ", ".join(filter(None, words))

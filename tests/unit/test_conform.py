@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from orchestration.base.errors import HangError, InfrastructureError, PanicError, UsageError
 from orchestration.conform import compare, outcome, run, runner, show, suites
+from orchestration.conform.kept import Kept
 from orchestration.conform.outcome import Outcome, Status
 from orchestration.conform.suite import Suite, Test
 from orchestration.machine import boot, ssh
@@ -44,6 +47,14 @@ def test_the_kernels_runner_is_read() -> None:
 def test_the_line_of_a_test_decides(line: str, status: Status, why: str) -> None:
     found = outcome.kselftest(f"# ok 1 part\n{line}\n")
     assert (found.status, found.why, found.late) == (status, why, why.startswith("TIMEOUT"))
+
+
+def test_the_parts_of_nolibcs_tests_are_read() -> None:
+    text = ("# Running test 'syscall'\n# 3 getpid = 71                [OK]\n# 4 chroot_exe = -1 ENOTDIR  [FAIL]\n"
+            "# 5 chown_self = 0 != (-1 EPERM)  [SKIPPED]\n# Errors during this test: 1\n"
+            "not ok 1 selftests: nolibc: nolibc-test # exit=1\n")
+    found = outcome.kselftest(text)
+    assert (found.status, found.parts) == (FAIL, {"getpid": PASS, "chroot_exe": FAIL, "chown_self": SKIP})
 
 
 @pytest.mark.parametrize("text", ["", KSELFTEST.rpartition("not ok")[0], "ok 1 something: else\n"])
@@ -210,6 +221,9 @@ def test_the_table_and_the_page(tmp_path: Path) -> None:
     show.write([replace(result, debian=True)], page)
     assert "## x86_64: s, against Debian's kernel\n" in page.read_text()
     assert "by `./orchestrate conform x86_64 --suite s --against distribution` on 2026-11-26" in page.read_text()
+    show.write([replace(result, left=7)], page)
+    assert "Linux 6.12, QEMU 7. 7 more tests have not run." in " ".join(page.read_text().split())
+    assert show.summary(replace(result, left=7)).endswith("1 not; 7 more have not run on both sides")
     show.write([replace(result, mode="above")], page)
     assert "## x86_64: s, mode above\n" in page.read_text()
     assert "by `./orchestrate conform x86_64 --suite s --guest-mode above` on 2026-11-26" in page.read_text()
@@ -223,11 +237,14 @@ def suite(tmp_path: Path) -> Suite:
 def test_which_tests_run(tmp_path: Path) -> None:
     tests = [Test(name, "true", 1.0) for name in ("exec:one", "exec:two", "mm:one")]
     def names(quick: bool, *only: str) -> list[str]:
-        return [test.name for test in run.select(tests, suite(tmp_path), quick, only)]
+        return [test.name for test in run.select(tests, suite(tmp_path), run.Choice(only, quick))]
     assert names(False) == ["exec:one", "exec:two", "mm:one"]
     assert names(True) == ["exec:one", "exec:two"]
     assert names(False, "mm", "exec:two") == ["exec:two", "mm:one"]
     assert not names(True, "mm")
+    assert names(False, "exec:t*", "m*") == ["exec:two", "mm:one"]
+    assert names(False, "*:one") == ["exec:one", "mm:one"]
+    assert not names(False, "xec*", "exec:[nt]*")
 
 
 class Machine:
@@ -282,6 +299,64 @@ def test_a_machine_that_a_test_lost_is_booted_again(tmp_path: Path, monkeypatch:
     assert [name for name, found in one.outcomes.items() if found.late] == ["exec:late"]
     assert ended == ["PanicError", "NoneType", "NoneType"]
     assert one.boots == 3
+
+
+def test_results_are_kept_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is cut off in its third test goes on there; what has a result does not run again."""
+    one = side(tmp_path, monkeypatch, [])
+    one.kept = Kept(tmp_path / "kept/side.jsonl")
+    tests = [Test(f"exec:{word}", word, 5.0) for word in ("true", "panic", "wait", "fail")]
+    ran: list[str] = []
+
+    def tell(side: runner.Side, test: Test) -> None:
+        ran.append(test.name)
+        if test.name == "exec:panic":
+            one.stopped.set()
+
+    with pytest.raises(runner.Stopped):
+        one.run(tests, tell)
+    again = side(tmp_path, monkeypatch, [])
+    again.kept = Kept(one.kept.path)
+    again.outcomes = again.kept.read(tests)
+    assert again.outcomes == {"exec:true": Outcome(PASS),
+                              "exec:panic": Outcome(FAIL, "lost the machine: Linux gave up", lost=True)}
+    again.run([test for test in tests if test.name != "exec:wait"], tell)
+    assert ran == ["exec:true", "exec:panic", "exec:fail"]
+    assert {name: one.status for name, one in again.kept.read(tests).items()} == {
+        "exec:true": PASS, "exec:panic": FAIL, "exec:fail": FAIL}
+
+
+def test_a_result_is_of_one_command(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "kept.jsonl")
+    one, other = Test("a:one", "true", 5.0), Test("a:two", "true", 5.0)
+    kept.note(one, Outcome(FAIL, "exit=1", {"x": PASS, "y": SKIP}, late=True), 1.0)
+    kept.note(other, Outcome(PASS), 1.0)
+    kept.note(other, Outcome(ABSENT, "lost before"), 1.0)
+    assert kept.read([one, other]) == {"a:one": Outcome(FAIL, "exit=1", {"x": PASS, "y": SKIP}, late=True),
+                                       "a:two": Outcome(PASS)}
+    assert not kept.read([replace(one, command="false"), replace(other, limit=6.0)])
+    # A later result wins; what was cut off in the middle is none, and hides none.
+    kept.path.write_text(kept.path.read_text()[:-20])
+    assert list(kept.read([one, other])) == ["a:one"]
+    kept.note(one, Outcome(PASS), 1.0)
+    assert kept.read([one, other]) == {"a:one": Outcome(PASS)}
+
+
+def test_results_of_old_kernels_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestration.conform.kept.FILES_MAX", 2)
+    for number in range(3):
+        path = tmp_path / f"{number}.jsonl"
+        Kept(path).note(Test("a:one", "true", 5.0), Outcome(PASS), 1.0)
+        os.utime(path, (number, number))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.jsonl", "2.jsonl"]
+
+
+def test_no_test_starts_after_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = side(tmp_path, monkeypatch, [])
+    one.until = time.monotonic() - 1
+    runner.run([one], [Test("exec:true", "true", 5.0)], lambda side, test: None)
+    assert not one.outcomes
+    assert not one.boots
 
 
 def test_a_machine_that_is_lost_again_and_again_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from orchestration.base import arch as arches
 from orchestration.base.cache import Cache
 from orchestration.base.errors import UsageError
 from orchestration.build import userland
-from orchestration.conform import ltp, outcome, perl, run, suites
+from orchestration.conform import ltp, ltpdisk, outcome, perl, run, suites
 from orchestration.conform.outcome import Status
 from orchestration.conform.suite import NotHereError, Test
 
@@ -115,18 +115,18 @@ def test_a_folder_without_ltp_is_named(tmp_path: Path) -> None:
     for folder, said in ((tmp_path / "empty", "no LTP is there, neither its source nor an installed one"),
                          (tmp_path / "none", "there is no such folder and no such file")):
         with pytest.raises(UsageError, match=said):
-            ltp.build(X86, cache, folder)
+            ltpdisk.build(X86, cache, folder)
     source = install(tmp_path / "arm", "aarch64")
     with pytest.raises(UsageError, match="its programs are for aarch64, not for x86_64"):
-        ltp.build(X86, cache, source)
-    assert ltp.build(ARM, cache, source).exists()
+        ltpdisk.build(X86, cache, source)
+    assert ltpdisk.build(ARM, cache, source).exists()
     (source / "testcases/bin/fork01").unlink()
     with pytest.raises(UsageError, match="testcases/bin has no program"):
-        ltp.build(ARM, cache, source)
+        ltpdisk.build(ARM, cache, source)
     install(tmp_path / "lists", "x86_64")
     (tmp_path / "lists/runtest/syscalls").unlink()
     with pytest.raises(UsageError, match="runtest has none of syscalls, mm"):
-        ltp.build(X86, cache, tmp_path / "lists")
+        ltpdisk.build(X86, cache, tmp_path / "lists")
 
 
 def test_without_a_folder_ltp_is_not_here(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from orchestration.base import arch as arches
 from orchestration.base.cache import Cache
 from orchestration.base.errors import BuildError, MissingError, UsageError
 from orchestration.build import rootfs, userland
-from orchestration.conform import ltp, ltpsource, suites
+from orchestration.conform import ltpdisk, ltpsource, suites
 
 X86 = arches.find("x86_64")
 CONFIGURE = """\
@@ -112,7 +112,7 @@ def test_an_architecture_may_have_one_folder_of_libraries(source: Path, tmp_path
 def test_a_source_without_a_program_is_a_failure(source: Path, tmp_path: Path) -> None:
     (source / "testcases/kernel/syscalls/fork01.c").write_text("#error\n")
     with pytest.raises(BuildError, match="no test of LTP was built"):
-        ltp.build(X86, Cache(tmp_path / "cache"), source)
+        ltpdisk.build(X86, Cache(tmp_path / "cache"), source)
     assert not list((tmp_path / "cache/ltp").glob("*"))
 
 
@@ -127,14 +127,14 @@ def test_a_source_that_changes_while_it_is_copied_is_no_build(source: Path, tmp_
 
     monkeypatch.setattr(ltpsource, "copy", change)
     with pytest.raises(UsageError, match="somebody has changed it meanwhile"):
-        ltp.build(X86, Cache(tmp_path / "cache"), source)
+        ltpdisk.build(X86, Cache(tmp_path / "cache"), source)
     assert not list((tmp_path / "cache/ltp").glob("*"))
 
 
 def test_a_configured_source_is_refused(source: Path, tmp_path: Path) -> None:
     (source / ltpsource.CONFIGURED).touch()
     with pytest.raises(UsageError, match="it was configured there") as caught:
-        ltp.build(X86, Cache(tmp_path / "cache"), source)
+        ltpdisk.build(X86, Cache(tmp_path / "cache"), source)
     assert "make distclean" in caught.value.hint
 
 
@@ -145,7 +145,7 @@ def test_what_makes_configure_is_named_when_it_is_missing(source: Path, tmp_path
     given = source if kind == "folder" else packed(source, "ltp")
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "automake" else name)
     with pytest.raises(MissingError, match="it has no configure, and automake is missing"):
-        ltp.build(X86, Cache(tmp_path / "cache"), given)
+        ltpdisk.build(X86, Cache(tmp_path / "cache"), given)
 
 
 def test_files_that_are_no_source_are_named(source: Path, tmp_path: Path) -> None:
@@ -153,21 +153,21 @@ def test_files_that_are_no_source_are_named(source: Path, tmp_path: Path) -> Non
     text = tmp_path / "text"
     text.write_text("no archive\n")
     with pytest.raises(UsageError, match="neither a folder nor a tar file that can be read") as caught:
-        ltp.build(X86, cache, text)
+        ltpdisk.build(X86, cache, text)
     assert "\n" not in caught.value.message
     whole = packed(source, "ltp", "gz").read_bytes()
     text.write_bytes(whole[:len(whole) // 2])
     with pytest.raises(UsageError, match="neither a folder nor a tar file that can be read"):
-        ltp.build(X86, cache, text)
+        ltpdisk.build(X86, cache, text)
     (source / "numbers").write_text("\n".join(map(str, range(100000))))
     broken = packed(source, "ltp")
     whole = broken.read_bytes()
     middle = len(whole) // 2
     broken.write_bytes(whole[:middle] + bytes(200) + whole[middle + 200:])
     with pytest.raises(UsageError, match=r"neither a folder nor a tar file that can be read \(Corrupt input data\)"):
-        ltp.build(X86, cache, broken)
+        ltpdisk.build(X86, cache, broken)
     (source / "include/tst_test.h").unlink()
     with pytest.raises(UsageError, match="the tar file is not LTP's source"):
-        ltp.build(X86, cache, packed(source, "ltp"))
+        ltpdisk.build(X86, cache, packed(source, "ltp"))
     with pytest.raises(UsageError, match="no LTP is there, neither its source nor an installed one"):
-        ltp.build(X86, cache, source)
+        ltpdisk.build(X86, cache, source)
