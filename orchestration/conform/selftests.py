@@ -27,14 +27,39 @@ LEFT_OUT = {
 }
 # Seconds that a test may take under emulation, whatever its own settings say, and what the runner adds.
 TEST_LIMIT, SLACK = 90, 60
+# A script that runs all programs of memory management one after the other, as long as they take. Here each is a test;
+# the script runs the groups of those that want arguments, and huge pages reserved, which it needs for any of them.
+# Left out are those that want modules of the kernel's own tests, several nodes of memory, or all of the memory.
+MEMORY, MEMORY_LIMIT = "mm:run_vmtests.sh", 300
+GROUPS = ("gup_test", "hugetlb", "ksm", "pkey", "thp", "userfaultfd")
+PROGRAMS = ("compaction_test", "cow", "droppable", "gup_longterm", "ksm_functional_tests", "madv_populate",
+            "map_fixed_noreplace", "map_populate", "mdwe_test", "memfd_secret", "migration", "mkdirty",
+            "mlock-random-test", "mlock2-tests", "mrelease_test", "mremap_dontunmap", "mremap_test", "mseal_test",
+            "on-fault-limit", "pagemap_ioctl", "seal_elf", "soft-dirty", "uffd-unit-tests")
 PLACE = "/opt/kselftest"
+
+
+def command(name: str, limit: int) -> str:
+    """Return how the kernel's runner is called for a test of its list."""
+    return f"cd {PLACE} && ./run_kselftest.sh -o {limit} -t {name}"
+
+
+def memory() -> list[Test]:
+    """Return the tests of memory management: programs that are in no list, by the functions of the runner; groups."""
+    runner = f"cd {PLACE}/mm && BASE_DIR={PLACE} && . ../kselftest/runner.sh"
+    commands = {name: f"{runner} && kselftest_override_timeout={MEMORY_LIMIT} && run_many ./{name}"
+                for name in PROGRAMS}
+    commands |= {group: f"export KSELFTEST_RUN_VMTESTS_SH_ARGS='-t {group}' && {command(MEMORY, MEMORY_LIMIT)}"
+                 for group in GROUPS}
+    return [Test(f"mm:{name}", words, MEMORY_LIMIT + SLACK) for name, words in commands.items()]
 
 
 def tests(folder: Path) -> list[Test]:
     """Return the tests of a built suite."""
-    names = [line.strip() for line in (folder / "kselftest-list.txt").read_text().splitlines() if line.strip()]
-    return [Test(name, f"cd {PLACE} && ./run_kselftest.sh -o {TEST_LIMIT} -t {name}", TEST_LIMIT + SLACK)
-            for name in names if name not in LEFT_OUT]
+    names = (folder / "kselftest-list.txt").read_text().split()
+    found = [Test(name, command(name, TEST_LIMIT), TEST_LIMIT + SLACK)
+             for name in names if name not in LEFT_OUT and name != MEMORY]
+    return found + (memory() if MEMORY in names else [])
 
 
 def read(output: bytes, status: int) -> outcome.Outcome:

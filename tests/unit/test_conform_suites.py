@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from orchestration.base import arch as arches
 from orchestration.base.cache import Cache
 from orchestration.base.errors import UsageError
 from orchestration.build import userland
-from orchestration.conform import ltp, ltpdisk, outcome, perl, run, suites
+from orchestration.conform import ltp, ltpdisk, outcome, perl, run, selftests, suites
 from orchestration.conform.outcome import Status
 from orchestration.conform.suite import NotHereError, Test
 
@@ -133,6 +134,27 @@ def test_without_a_folder_ltp_is_not_here(tmp_path: Path) -> None:
     with pytest.raises(NotHereError) as caught:
         suites.find("ltp").build(X86, Cache(tmp_path))
     assert "--ltp" in caught.value.hint
+
+
+def test_the_groups_of_a_large_script_are_tests(tmp_path: Path) -> None:
+    (tmp_path / "kselftest-list.txt").write_text("exec:execveat\nmm:run_vmtests.sh\ntimers:mqueue-lat\n")
+    found = {test.name: test.command for test in selftests.tests(tmp_path)}
+    assert list(found) == ["exec:execveat", *(f"mm:{name}" for name in (*selftests.PROGRAMS, *selftests.GROUPS))]
+    assert found["exec:execveat"] == "cd /opt/kselftest && ./run_kselftest.sh -o 90 -t exec:execveat"
+    assert found["mm:thp"] == ("export KSELFTEST_RUN_VMTESTS_SH_ARGS='-t thp' && cd /opt/kselftest && "
+                               "./run_kselftest.sh -o 300 -t mm:run_vmtests.sh")
+
+
+def test_the_runner_of_the_kernel_runs_a_program_of_no_list(tmp_path: Path) -> None:
+    """With a runner that has the two names which are used, and this host's shell."""
+    (tmp_path / "kselftest").mkdir()
+    (tmp_path / "mm").mkdir()
+    (tmp_path / "kselftest/runner.sh").write_text(
+        'run_many() { echo "${PWD#$BASE_DIR/} $kselftest_override_timeout $1"; }\n')
+    one = next(test for test in selftests.memory() if test.name == "mm:cow")
+    done = subprocess.run(["sh", "-c", one.command.replace(selftests.PLACE, str(tmp_path))], capture_output=True,
+                          text=True, check=True)
+    assert done.stdout == "mm 300 ./cow\n"
 
 
 def test_the_tests_of_perl_are_found(tmp_path: Path) -> None:
