@@ -56,12 +56,13 @@ class Kept:
         for line in self.path.read_text().splitlines() if self.path.exists() else ():
             try:
                 one = json.loads(line)
-            except ValueError:
+                if commands.get(one["test"]) == one["command"]:
+                    parts = {name: Status(status) for name, status in one["parts"].items()}
+                    found[one["test"]] = Outcome(Status(one["status"]), one["why"], parts, one["lost"], one["late"])
+                    self.days.add(one["day"])
+            # Cut off, or of another version.
+            except (ValueError, LookupError, TypeError, AttributeError):
                 continue
-            if commands.get(one["test"]) == one["command"]:
-                parts = {name: Status(status) for name, status in one["parts"].items()}
-                found[one["test"]] = Outcome(Status(one["status"]), one["why"], parts, one["lost"], one["late"])
-                self.days.add(one["day"])
         return found
 
     def note(self, test: Test, came_to: Outcome, seconds: float) -> None:

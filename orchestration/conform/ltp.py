@@ -21,10 +21,11 @@ import libkirk.results
 
 from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache
-from orchestration.conform import ltpdisk, outcome
+from orchestration.base.errors import MissingError
+from orchestration.conform import ltpclone, ltpdisk, outcome
 from orchestration.conform.ltpdisk import COLLECTIONS, LIST, NAME, PLACE
 from orchestration.conform.outcome import Status
-from orchestration.conform.suite import Suite, Test
+from orchestration.conform.suite import NotHereError, Suite, Test
 
 # What its tests and their scripts call, and the libraries that they may be linked with.
 PACKAGES = ("bash", "bc", "coreutils", "e2fsprogs", "gawk", "iproute2", "keyutils", "kmod", "libacl1", "libaio1t64",
@@ -122,8 +123,19 @@ LEFT_OUT = {
 }
 
 
+def build(arch: Arch, cache: Cache, folder: Path | None) -> Path:
+    """Return a folder with what ltpdisk.build() makes of a user's LTP, or of the release that is cloned."""
+    if folder is not None:
+        return ltpdisk.build(arch, cache, folder)
+    source = ltpclone.archive(cache)
+    try:
+        return ltpdisk.build(arch, cache, source)
+    except MissingError as error:
+        raise NotHereError(error.message, error.hint) from error
+
+
 def suite(folder: Path | None) -> Suite:
-    """Return the suite of an LTP, its source or an installed one; None: there is none, and build() says so."""
-    made: Callable[[Arch, Cache], Path] = partial(ltpdisk.build, folder=folder)
+    """Return the suite of an LTP, its source or an installed one; None: the release that is cloned."""
+    made: Callable[[Arch, Cache], Path] = partial(build, folder=folder)
     return Suite(NAME, "the Linux Test Project", PACKAGES, PLACE, made, tests, read, quick=(), setup=SETUP,
                  release=ltpdisk.release)

@@ -16,7 +16,7 @@ from orchestration.base.arch import ARCHES, Arch
 from orchestration.base.cache import Cache, files_below, key_of, recipe
 from orchestration.base.errors import UsageError
 from orchestration.conform import ltpsource
-from orchestration.conform.suite import DISK, NotHereError
+from orchestration.conform.suite import DISK
 
 NAME, PLACE = "ltp", ltpsource.PLACE
 # Files of its folder runtest, each a list of tests.
@@ -57,10 +57,8 @@ def elf_machine(path: Path) -> str | None:
         return None
 
 
-def build(arch: Arch, cache: Cache, folder: Path | None) -> Path:
+def build(arch: Arch, cache: Cache, folder: Path) -> Path:
     """Return a folder with a disk of the programs and the lists of tests; of a source, built if need be."""
-    if folder is None:
-        raise NotHereError("LTP is not on this machine", "name its source, or a folder where it is installed: --ltp")
     if folder.is_file() or ltpsource.is_source(folder):
         ltpsource.check(folder)
         known = ltpsource.key(folder, arch)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -13,7 +14,7 @@ import pytest
 
 from orchestration.base.errors import HangError, InfrastructureError, PanicError, UsageError
 from orchestration.conform import compare, outcome, run, runner, show, suites
-from orchestration.conform.kept import Kept
+from orchestration.conform.kept import Kept, command_key
 from orchestration.conform.outcome import Outcome, Status
 from orchestration.conform.suite import Suite, Test
 from orchestration.machine import boot, ssh
@@ -338,6 +339,8 @@ def test_a_result_is_of_one_command(tmp_path: Path) -> None:
     # A later result wins; what was cut off in the middle is none, and hides none.
     kept.path.write_text(kept.path.read_text()[:-20])
     assert list(kept.read([one, other])) == ["a:one"]
+    with kept.path.open("a") as stream:
+        stream.write("\n5\n{}\n[]\n" + json.dumps({"test": "a:one", "command": command_key(one), "parts": 1}) + "\n")
     kept.note(one, Outcome(PASS), 1.0)
     assert kept.read([one, other]) == {"a:one": Outcome(PASS)}
 

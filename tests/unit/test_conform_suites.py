@@ -15,7 +15,7 @@ from orchestration.base.errors import UsageError
 from orchestration.build import userland
 from orchestration.conform import ltp, ltpdisk, outcome, perl, run, selftests, suites
 from orchestration.conform.outcome import Status
-from orchestration.conform.suite import NotHereError, Test
+from orchestration.conform.suite import Test
 
 PASS, FAIL, SKIP = Status.PASS, Status.FAIL, Status.SKIP
 X86, ARM = arches.find("x86_64"), arches.find("aarch64")
@@ -128,12 +128,6 @@ def test_a_folder_without_ltp_is_named(tmp_path: Path) -> None:
     (tmp_path / "lists/runtest/syscalls").unlink()
     with pytest.raises(UsageError, match="runtest has none of syscalls, mm"):
         ltpdisk.build(X86, cache, tmp_path / "lists")
-
-
-def test_without_a_folder_ltp_is_not_here(tmp_path: Path) -> None:
-    with pytest.raises(NotHereError) as caught:
-        suites.find("ltp").build(X86, Cache(tmp_path))
-    assert "--ltp" in caught.value.hint
 
 
 def test_the_groups_of_a_large_script_are_tests(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from orchestration.base import arch as arches
 from orchestration.base.cache import Cache
 from orchestration.base.errors import BuildError, MissingError, UsageError
 from orchestration.build import rootfs, userland
-from orchestration.conform import ltpdisk, ltpsource, suites
+from orchestration.conform import ltpclone, ltpdisk, ltpsource, suites
+from orchestration.conform.suite import NotHereError
 
 X86 = arches.find("x86_64")
 CONFIGURE = """\
@@ -171,3 +173,59 @@ def test_files_that_are_no_source_are_named(source: Path, tmp_path: Path) -> Non
         ltpdisk.build(X86, cache, packed(source, "ltp"))
     with pytest.raises(UsageError, match="no LTP is there, neither its source nor an installed one"):
         ltpdisk.build(X86, cache, source)
+
+
+def git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", str(folder), "-c", "user.name=n", "-c", "user.email=n@example.org", *words],
+                          capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture
+def published(source: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository in the place of LTP's own."""
+    shutil.rmtree(source / ".git")
+    git(source, "init", "--quiet")
+    git(source, "add", ".")
+    git(source, "commit", "--quiet", "-m", "a release")
+    git(source, "tag", "-a", "-m", "a release", ltpclone.TAG)
+    monkeypatch.setattr(ltpclone, "URL", f"file://{source}")
+    monkeypatch.setattr(ltpclone, "COMMIT", git(source, "rev-parse", "HEAD"))
+    return source
+
+
+def test_without_a_source_the_release_is_cloned(tmp_path: Path, published: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    suite = suites.find("ltp")
+    built = suite.build(X86, cache)
+    assert [test.name for test in suite.tests(built)] == ["syscalls:fork01", "syscalls:broken01"]
+    assert suite.release(built) == "LTP 20260101"
+    # It is fetched once.
+    shutil.rmtree(published)
+    assert suite.build(X86, cache) == built
+
+
+def test_another_content_under_the_releases_name_is_refused(tmp_path: Path, published: Path) -> None:
+    (published / "runtest/syscalls").write_text("evil01 evil01\n")
+    git(published, "commit", "--quiet", "-a", "-m", "the same release")
+    git(published, "tag", "-f", "-a", "-m", "the same release", ltpclone.TAG)
+    with pytest.raises(NotHereError, match=f"has another content for {ltpclone.TAG}"):
+        suites.find("ltp").build(X86, Cache(tmp_path / "cache"))
+    assert not list((tmp_path / "cache/ltp-source").glob("[0-9a-f]*"))
+
+
+def test_a_release_that_cannot_be_cloned_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ltpclone, "URL", f"file://{tmp_path}/nowhere")
+    with pytest.raises(NotHereError) as caught:
+        suites.find("ltp").build(X86, Cache(tmp_path / "cache"))
+    assert "cannot be cloned" in caught.value.message
+    assert "--ltp" in caught.value.hint
+
+
+def test_a_release_that_cannot_be_built_here_is_not_here(tmp_path: Path, published: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*ignored: object) -> None:
+        raise MissingError("autoconf is missing", "install it")
+
+    monkeypatch.setattr(ltpsource, "check", missing)
+    with pytest.raises(NotHereError, match="autoconf is missing"):
+        suites.find("ltp").build(X86, Cache(tmp_path / "cache"))
