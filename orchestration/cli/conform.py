@@ -63,7 +63,7 @@ def conform_command(
         raise UsageError("--write wants whole suites or collections", "leave out --quick, and the tests of --test")
     if against not in PEERS:
         raise UsageError(f"unknown peer '{against}'; valid: {', '.join(PEERS)}")
-    expected = compare.read(against=against)
+    expected = compare.read(against=against, kernels="small" if quick or small else "full")
     debian = against == DISTRIBUTION
     if debian:
         distribution.check(chosen)

@@ -38,6 +38,8 @@ class Expected(pydantic.BaseModel):
     reason: Text
     against: Literal["native", "distribution"] | None = None
     """Only where this is the peer: Debian's kernel has options that the guest's has not."""
+    kernels: Literal["small", "full"] | None = None
+    """Only with these kernels: a CPU's native Linux has options that the guest's small one has not."""
 
     @pydantic.field_validator("architectures")
     @classmethod
@@ -70,11 +72,14 @@ class File(pydantic.BaseModel):
     expected: tuple[Expected, ...] = ()
 
 
-def read(path: Path = EXPECTED, against: str = "native") -> tuple[Expected, ...]:
-    """Return the differences from a peer that have a reason; raise UsageError that names what is wrong in the file."""
+def read(path: Path = EXPECTED, against: str = "native", kernels: str = "full") -> tuple[Expected, ...]:
+    """Return the differences from a peer, with the small or the full kernels, that have a reason.
+
+    Raises UsageError that names what is wrong in the file.
+    """
     try:
         listed = File.model_validate(tomllib.loads(path.read_text())).expected
-        return tuple(one for one in listed if one.against in (None, against))
+        return tuple(one for one in listed if one.against in (None, against) and one.kernels in (None, kernels))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"cannot read {path}: {error}") from error
     except pydantic.ValidationError as error:

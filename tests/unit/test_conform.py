@@ -148,7 +148,7 @@ def test_a_reason_covers_a_test_and_its_parts_on_its_architectures(tmp_path: Pat
 @pytest.mark.parametrize(("text", "said"), [
     (GOOD.replace("reason", "why"), "expected.0"), (GOOD.replace("L4 keeps the selectors", " "), "expected.0.reason"),
     (GOOD.replace("L4 keeps the selectors", "Not done yet"), "'Not done yet' is no reason"),
-    (GOOD + 'against = "xen"\n', "expected.0.against"),
+    (GOOD + 'against = "xen"\n', "expected.0.against"), (GOOD + 'kernels = "tiny"\n', "expected.0.kernels"),
     (GOOD.replace("x86_64", "vax"), "unknown architecture 'vax'; valid: x86_64, riscv64, aarch64"),
     (GOOD.replace('["x86_64"]', "[]"), "architectures"), (GOOD.replace("]]", "]"), "expected"), ("[[", "cannot read"),
     ("other = 1", "other")])
@@ -166,9 +166,17 @@ def test_a_reason_may_be_of_one_peer(tmp_path: Path) -> None:
     assert [one.test for one in compare.read(path, "distribution")] == ["s/x86:fs*", "s/x86:all"]
 
 
+def test_a_reason_may_be_of_small_kernels(tmp_path: Path) -> None:
+    path = tmp_path / "expected.toml"
+    path.write_text(GOOD + 'kernels = "small"\n' + GOOD.replace("fs*", "all"))
+    assert [one.test for one in compare.read(path)] == ["s/x86:all"]
+    assert [one.test for one in compare.read(path, kernels="small")] == ["s/x86:fs*", "s/x86:all"]
+
+
 def test_the_file_of_the_tree_is_right() -> None:
     """Each line is about a suite that exists."""
-    listed = [*compare.read(), *compare.read(against="distribution")]
+    listed = [one for against in ("native", "distribution") for kernels in ("small", "full")
+              for one in compare.read(against=against, kernels=kernels)]
     assert all(one.test.partition("/")[0] in suites.known() for one in listed)
 
 
