@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Local APIC (SDM vol. 3, chapter 11), I/O APIC (82093AA) and the masked 8259. */
+#include <kernel/debug.h>
 #include <kernel/irq.h>
 #include <kernel/irqchip.h>
 #include <x86.h>
@@ -85,38 +86,60 @@ bool apic_pending(void)
 
 void apic_timer(u64 ticks) { lapic_write(INITIAL, ticks > 0xffffffff ? 0xffffffff : ticks ? ticks : 1); }
 
+/* One measure of the counter and of the APIC timer. */
+struct clock_sample {
+	u64 counter, apic; /* ticks */
+	u64 error;         /* how many ticks of the counter the time may have been longer or shorter */
+};
+
+#define PIT_HZ    1193182
+#define PIT_LATCH (PIT_HZ / 50)
+
 /*
- * Rates of the counter and of the APIC timer, against the PIT's channel 2 (8254, 1193182 Hz) over 20 ms. The
- * least of a few tries: being interrupted by the host only makes a try longer.
+ * Measure 20 ms of the PIT's channel 2 (8254, mode 0). The host may take the CPU away between any two instructions: the
+ * PIT starts somewhere in the first bracket of counter reads, and ends somewhere in the last, whose lengths are the error.
  */
+static struct clock_sample clock_sample(void)
+{
+	struct clock_sample s;
+	u64 before, started, last, now;
+
+	outb(0x61, (inb(0x61) & ~2) | 1); /* gate on, speaker off */
+	outb(0x43, 0xb0);                 /* channel 2, both bytes, mode 0 */
+	outb(0x42, PIT_LATCH & 0xff);
+	lapic_write(INITIAL, 0xffffffff);
+	before = arch_counter();
+	outb(0x42, PIT_LATCH >> 8);
+	s.apic = lapic_read(CURRENT);
+	now = started = arch_counter();
+	do {
+		last = now;
+		now = arch_counter();
+	} while (!(inb(0x61) & 0x20));
+	s.apic -= lapic_read(CURRENT);
+	now = arch_counter();
+	s.counter = now - started;
+	s.error = (started - before) + (now - last);
+	return s;
+}
+
+/* Rates of the counter and of the APIC timer: the first measure with an error below 1/1024, or the best of 50. */
 u64 clock_calibrate(void)
 {
-	const u32 pit_hz = 1193182, latch = pit_hz / 50;
-	u64 best = NEVER, best_apic = 0;
+	struct clock_sample best = clock_sample();
 
-	for (u32 n = 0; n < 3; n++) {
-		u64 start, counter;
-		u32 apic;
+	for (u32 n = 1; n < 50 && best.error > best.counter >> 10; n++) {
+		struct clock_sample s = clock_sample();
 
-		outb(0x61, (inb(0x61) & ~2) | 1); /* gate on, speaker off */
-		outb(0x43, 0xb0);                 /* channel 2, both bytes, mode 0 */
-		outb(0x42, latch & 0xff);
-		lapic_write(INITIAL, 0xffffffff);
-		outb(0x42, latch >> 8);
-		start = arch_counter();
-		apic = lapic_read(CURRENT);
-		while (!(inb(0x61) & 0x20))
-			;
-		counter = arch_counter() - start;
-		apic -= lapic_read(CURRENT);
-		if (counter < best) {
-			best = counter;
-			best_apic = apic;
-		}
+		/* s.error / s.counter < best.error / best.counter */
+		if (s.error * best.counter < best.error * s.counter)
+			best = s;
 	}
+	if (best.error > best.counter >> 6)
+		printk("l4: the clock's rate is uncertain: %lu ticks of %lu\n", best.error, best.counter);
 	lapic_write(INITIAL, 0);
-	apic_timer_hz = best_apic * pit_hz / latch;
-	return best * pit_hz / latch;
+	apic_timer_hz = best.apic * PIT_HZ / PIT_LATCH;
+	return best.counter * PIT_HZ / PIT_LATCH;
 }
 
 error_t irqchip_line(u64 line, bool level, u64 *irq)
