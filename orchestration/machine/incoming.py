@@ -143,7 +143,13 @@ def start_timer(stub: Stub) -> None:
 
 
 def deliver(machine: Machine, page: int, magic: bytes, seed: bytes, script: str) -> None:
-    """Write the message into the guest's page of a machine that stands, and let the machine run."""
+    """Write the message into the guest's page of a machine that stands, and let the machine run.
+
+    The monitor starts it first: QEMU 10 takes its disks over then, not when a debugger lets a machine run. The guest's
+    program spins until it has the message.
+    """
+    assert machine.monitor is not None
+    machine.monitor.execute("cont")
     address = address_of(machine.arch, machine.config.memory, page)
     with Stub(machine) as stub:
         if stub.read_physical(address, BODY_AT) != magic + PHASE.pack(SPINS):
