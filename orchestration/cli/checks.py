@@ -17,6 +17,11 @@ from orchestration.cli.group import one_of
 from orchestration.cli.words import ArchesArgument, leading_architectures
 
 
+def is_in_tree(path: str) -> bool:
+    """Say whether a path names something in our tree, from its top."""
+    return path != "" and (ROOT / path).exists() and (ROOT / path).resolve().is_relative_to(ROOT.resolve())
+
+
 def pytest_command(words: Annotated[list[str] | None, typer.Argument(
         metavar="[ARCH...] [PYTEST ARGUMENT...]", autocompletion=one_of(arches.ARCHES),
         help="architectures, then what goes to pytest: paths and options")] = None,
@@ -26,7 +31,7 @@ def pytest_command(words: Annotated[list[str] | None, typer.Argument(
 ) -> int:
     """Run the linters and the tests, on every architecture or on those named first; what follows goes to pytest."""
     chosen, rest = leading_architectures(words or [])
-    if rest and not rest[0].startswith("-") and not (rest[0] and (ROOT / rest[0].split("::")[0]).exists()):
+    if rest and not rest[0].startswith("-") and not is_in_tree(rest[0].split("::")[0]):
         raise UsageError(f"'{rest[0]}' is no architecture and no path to tests; valid: {', '.join(arches.ARCHES)}")
     doctor.ensure(chosen or arches.ARCHES.values(), tests=True)
     doctor.check_space()

@@ -50,6 +50,12 @@ def faults_command(
     chosen = arches.find(arch)
     drivers = words("--driver", driver, plans.DRIVERS, plans.USUAL_DRIVERS)
     kinds = words("--kind", kind, plans.KINDS, plans.USUAL)
+    if output is not None:
+        # Before trials that may take hours.
+        try:
+            output.touch()
+        except OSError as error:
+            raise UsageError(f"--json: cannot write {output}: {error.strerror}") from error
     doctor.ensure([chosen])
     doctor.check_space()
     progress = Progress(quiet)

@@ -39,6 +39,8 @@ from orchestration.cli import main as cli
     (["test", "vax"], ["vax", *ARCHES]),
     (["test", "riscv64", "tests/none"], ["tests/none", *ARCHES]),
     (["test", ""], ["no path to tests", *ARCHES]),
+    (["test", "x86_64", "/etc/passwd"], ["/etc/passwd", "no path to tests"]),
+    (["faults", "x86_64", "--json", "/none/results"], ["--json", "/none/results", "No such file"]),
 ])
 def test_wrong_use(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(arguments) == 2
