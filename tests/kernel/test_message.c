@@ -89,6 +89,38 @@ TEST(message_registers_beyond_the_length_stay)
 	}
 }
 
+static void calls_and_keeps(struct helper *self)
+{
+	for (u64 n = 0; n <= 7; n++)
+		EQ(arch_syscall_keeps(L4_SYS_CALL, ep, TAG(n, n, 0), 0x77), L4_ERR_OK);
+	EQ(arch_syscall_keeps(L4_SYS_CALL, reply, 0, 0x77), L4_ERR_TYPE);
+	EQ(arch_syscall_keeps(L4_SYS_CALL, 0, 0, 0x77), L4_ERR_CAP);
+}
+
+static void answers_and_keeps(struct helper *self)
+{
+	ERR(recv(ep, reply), OK);
+	for (u64 n = 0; n <= 7; n++)
+		EQ(arch_syscall_keeps(n < 7 ? L4_SYS_REPLY_RECV : L4_SYS_SEND, n < 7 ? ep : reply, TAG(n, n, 0), reply),
+		   L4_ERR_OK);
+}
+
+/* Registers that are no result of a system call stay, whichever path a call or an answer takes. */
+TEST(message_keeps_all_other_registers)
+{
+	for (u64 k = 0; k < 2; k++) {
+		struct helper *from, *to;
+
+		fixture();
+		from = helper_fork(calls_and_keeps, 0, 100);
+		to = helper_fork(answers_and_keeps, 0, k ? 90 : 110);
+		helper_start(to);
+		helper_start(from);
+		helper_join(from);
+		helper_join(to);
+	}
+}
+
 TEST(message_malformed_tags)
 {
 	fixture();

@@ -218,3 +218,38 @@ def test_the_kernel_has_no_indirect_branch(made: boot.Artefacts, arch: Arch, ker
                 found.append(f"{function}: {line.strip()}")
     assert instructions > 5000
     assert not found
+
+
+FAST = {"ipc_fast_call", "ipc_fast_reply_recv"}
+"""Functions in which a message is in its registers (kernel/src/ipc/fast.c)."""
+
+
+def named(arch: Arch, register: str) -> str:
+    """Return a pattern of the names that a register of a message has in assembler."""
+    if arch.name == "aarch64":
+        return f"[wx]{register[1:]}"
+    if arch.name == "x86_64":
+        return f"%{register}[dwb]?" if register[1:].isdigit() else f"%(?:[re]?{register[1:]}|{register[1]}[lh])"
+    return register
+
+
+@pytest.mark.parametrize("kernel", [quoll.KERNEL, quoll.traced(quoll.KERNEL)])
+def test_a_message_stays_in_its_registers(made: boot.Artefacts, arch: Arch, kernel: str) -> None:
+    """The fast paths use no register of a message, and call only functions that leave them as they are."""
+    words = re.findall(r'#define L4_REG_WORD\d +"(\w+)"', quoll.abi_headers(arch)["abi_call.h"])
+    assert len(words) == quoll.abi(arch).MSG_REG_WORDS
+    message = re.compile("|".join(rf"(?<!\w){named(arch, word)}\b" for word in words))
+    done = subprocess.run([OBJDUMP[arch.name], "-d", "-j", ".text", "--no-show-raw-insn", str(made.bare / kernel)],
+                          capture_output=True, text=True, check=True, timeout=60)
+    function, seen, found = "", set(), []
+    for line in done.stdout.splitlines():
+        if line.endswith(">:"):
+            function = line.split("<")[1].rstrip(">:")
+        elif "\t" in line and function in FAST:
+            seen.add(function)
+            text = line.split("\t", 1)[1].split("#")[0].split("//")[0]
+            called = re.match(r"(?:call|bl|jal)\s.*<(\w+)", text)
+            if message.search(text) or (called and called.group(1) not in {"fpu_switch_live", "event_call"}):
+                found.append(f"{function}: {text}")
+    assert seen == FAST
+    assert not found

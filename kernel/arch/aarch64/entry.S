@@ -54,18 +54,58 @@
 	SAVE_REST
 .endm
 
+/* What a system call keeps: x8 and x10 on; with x9, a word of the message. */
+.macro SAVE_KEPT
+	stp	x8, x9, [sp, #64]
+	stp	x10, x11, [sp, #80]
+	stp	x12, x13, [sp, #96]
+	stp	x14, x15, [sp, #112]
+	stp	x16, x17, [sp, #128]
+	stp	x18, x19, [sp, #144]
+	stp	x20, x21, [sp, #160]
+	stp	x22, x23, [sp, #176]
+	stp	x24, x25, [sp, #192]
+	stp	x26, x27, [sp, #208]
+	stp	x28, x29, [sp, #224]
+	mrs	x10, sp_el0
+	mrs	x11, elr_el1
+	mrs	x12, spsr_el1
+	stp	x30, x10, [sp, #L4_FRAME_OFF_x30]
+	stp	x11, x12, [sp, #L4_FRAME_OFF_pc]
+.endm
+
+/*
+ * A message to a waiting thread stays in its registers: what the sender keeps is saved, and ipc/fast.c decides. It is
+ * jumped to and jumps, as it goes on with another thread.
+ */
+.macro MESSAGE to
+	SAVE_KEPT
+	ldr	x1, [sp, #L4_FRAME_OFF_x1]
+	mov	sp, x0
+	b	\to
+.endm
+
+/* A message has fewer words than n, which x8 has: the register of the n-th becomes 0. */
+.macro ZERO_FROM n, reg
+	cmp	x8, #\n
+	b.hs	1b
+	mov	\reg, xzr
+.endm
+
 	.text
 /* SVC: which of the three entries is the current thread's mode. Here: x0 = struct cpu, x0 and x1 are saved. */
 entry_svc:
 	ldr	x1, [x0, #CPU_ENTRY]
-	cmp	x1, #ENTRY_GUEST_KERNEL
-	b.hi	entry_guest_user
-	b.lo	entry_own
-	cmp	x8, #L4_SYS_VCPU_ENTER
-	b.eq	entry_vcpu_enter
-entry_own:
+	tbnz	x1, #0, entry_guest_user
+	tbnz	x1, #1, entry_guest_kernel
+	cmp	x8, #L4_SYS_CALL
+	b.eq	entry_call
+	cmp	x8, #L4_SYS_REPLY_RECV
+	b.eq	entry_reply_recv
+entry_syscall:
 	SAVE_REST
 	mov	sp, x0
+call_syscall:
 	bl	arm_syscall
 return_to_user:				/* here: sp = struct cpu */
 	ldr	x0, [sp, #CPU_FRAME]
@@ -110,8 +150,60 @@ arch_return_to_user:
 	mov	sp, x0
 	b	return_to_user
 
+entry_call:
+	MESSAGE	ipc_fast_call
+entry_reply_recv:
+	MESSAGE	ipc_fast_reply_recv
+
+/* ipc/fast.c did nothing: save the rest. x0 and x1 are in the frame already. */
+	.globl	entry_message
+entry_message:
+	mrs	x0, tpidr_el1
+	mov	sp, x0			/* its own stack frame is given up */
+	ldr	x8, [x0, #CPU_FRAME]
+	stp	x2, x3, [x8, #16]
+	stp	x4, x5, [x8, #32]
+	stp	x6, x7, [x8, #48]
+	b	call_syscall
+
+/*
+ * From ipc/fast.c: to a thread that waited in a system call of its own mode, so pstate is what the CPU saved; it is not
+ * stepped. x0 = its frame, x1 = badge, x2 = tag, x8 = its words. Registers beyond the message become 0.
+ */
+	.globl	return_message
+return_message:
+	cbnz	x8, 2f
+	.irp	reg, x3, x4, x5, x6, x7, x9
+	mov	\reg, xzr
+	.endr
+1:	mov	sp, x0
+	ldp	x10, x11, [sp, #L4_FRAME_OFF_pc]
+	ldp	x30, x12, [sp, #L4_FRAME_OFF_x30]
+	msr	elr_el1, x10
+	msr	spsr_el1, x11
+	msr	sp_el0, x12
+	ldp	x28, x29, [sp, #224]
+	ldp	x26, x27, [sp, #208]
+	ldp	x24, x25, [sp, #192]
+	ldp	x22, x23, [sp, #176]
+	ldp	x20, x21, [sp, #160]
+	ldp	x18, x19, [sp, #144]
+	ldp	x16, x17, [sp, #128]
+	ldp	x14, x15, [sp, #112]
+	ldp	x12, x13, [sp, #96]
+	ldp	x10, x11, [sp, #80]
+	ldr	x8, [sp, #64]
+	mov	x0, xzr
+	EXCEPTION_RETURN
+2:	.irp	beyond, "6, x9", "5, x7", "4, x6", "3, x5", "2, x4"
+	ZERO_FROM \beyond
+	.endr
+	b	1b
+
 /* VCPU_ENTER keeps no register of the guest kernel, so no more are saved. */
-entry_vcpu_enter:
+entry_guest_kernel:
+	cmp	x8, #L4_SYS_VCPU_ENTER
+	b.ne	entry_syscall
 	ldr	x1, [sp, #L4_FRAME_OFF_x1]
 	mov	sp, x0
 	bl	arm_vcpu_enter		/* cpu, slot */
@@ -278,5 +370,25 @@ arm_stepping_vectors:
 	.rept	4
 	VECTOR	kernel_trap
 	.endr
+
+	/* Functions that ipc/fast.c may call, as they leave the registers of a message as they are. */
+	.macro	LIVE name, to
+	.globl	\name
+\name:
+	stp	x3, x4, [sp, #-64]!
+	stp	x5, x6, [sp, #16]
+	stp	x7, x9, [sp, #32]
+	str	x30, [sp, #48]
+	bl	\to
+	ldr	x30, [sp, #48]
+	ldp	x7, x9, [sp, #32]
+	ldp	x5, x6, [sp, #16]
+	ldp	x3, x4, [sp], #64
+	ret
+	.endm
+	LIVE	fpu_switch_live, fpu_switch
+#ifdef KERNEL_TRACE
+	LIVE	event_call, event_take
+#endif
 
 	.section .note.GNU-stack, "", @progbits

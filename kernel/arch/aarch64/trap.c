@@ -22,7 +22,7 @@
 #define FSC(esr)       ((esr) >> 2 & 15)
 #define FSC_PERMISSION 3
 
-void arm_syscall(struct cpu *cpu) { trap_syscall(cpu); }
+void arm_syscall(struct cpu *cpu) { trap_syscall(cpu->current); }
 
 void arm_vcpu_enter(struct cpu *cpu, u64 slot) { trap_vcpu_enter(cpu, slot); }
 

@@ -43,8 +43,11 @@ static inline void load_mode(struct arch_cpu *c, struct thread *t)
 void arch_load_mode(struct thread *t) { load_mode(&this_cpu()->arch, t); }
 void arch_load_above(struct thread *t) { arch_load_mode(t); } /* no thread is of mode above */
 
-/* The idle thread has no root, so it leaves the address space as it is. */
-void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
+/*
+ * The idle thread has no root, so it leaves the address space as it is. Out of line, it lets its callers be one function
+ * each.
+ */
+noinline void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 {
 	struct arch_cpu *c = &this_cpu()->arch;
 

@@ -70,6 +70,55 @@
 	sd t3, FRAME(status)
 .endm
 
+/* What a system call keeps, but sp and tp. */
+.macro EACH_KEPT op
+	\op ra, FRAME(ra)
+	\op gp, FRAME(gp)
+	\op t2, FRAME(t2)
+	\op s0, FRAME(s0)
+	\op s1, FRAME(s1)
+	\op a7, FRAME(a7)
+	\op s2, FRAME(s2)
+	\op s3, FRAME(s3)
+	\op s4, FRAME(s4)
+	\op s5, FRAME(s5)
+	\op s6, FRAME(s6)
+	\op s7, FRAME(s7)
+	\op s8, FRAME(s8)
+	\op s9, FRAME(s9)
+	\op s10, FRAME(s10)
+	\op s11, FRAME(s11)
+	\op t3, FRAME(t3)
+	\op t4, FRAME(t4)
+	\op t5, FRAME(t5)
+	\op t6, FRAME(t6)
+.endm
+
+/* A message has fewer words than n, which t2 has: the register of the n-th becomes 0. */
+.macro ZERO_FROM n, reg
+	addi t3, t2, -\n
+	bgez t3, 1b
+	li \reg, 0
+.endm
+
+/*
+ * A message to a waiting thread stays in its registers: what the sender keeps is saved, and ipc/fast.c decides. It is
+ * jumped to and jumps, as it goes on with another thread.
+ */
+.macro MESSAGE to
+	ld sp, CPU_FRAME(tp)
+	EACH_KEPT sd
+	ld t3, CPU_SCRATCH(tp)
+	csrrw t4, sscratch, tp
+	csrr t5, sepc
+	addi t5, t5, L4_SYSCALL_BYTES
+	sd t3, FRAME(sp)
+	sd t4, FRAME(tp)
+	sd t5, FRAME(pc)
+	ld sp, CPU_STACK(tp)
+	j \to
+.endm
+
 	.text
 	.balign 4
 	.globl riscv_entry
@@ -81,15 +130,16 @@ riscv_entry:
 	bnez sp, trap
 	/* ECALL: which of the three entries is the current thread's mode. */
 	ld sp, CPU_ENTRY(tp)
-	beqz sp, entry_own
-	addi sp, sp, -ENTRY_GUEST_KERNEL
-	bnez sp, entry_guest_user
-	addi sp, a7, -L4_SYS_VCPU_ENTER
-	beqz sp, entry_vcpu_enter
+	bnez sp, entry_guest
+	addi sp, a7, -L4_SYS_CALL
+	beqz sp, entry_call
+	addi sp, sp, L4_SYS_CALL - L4_SYS_REPLY_RECV
+	beqz sp, entry_reply_recv
 /* a0 will be the result, and the status of its own mode does not change. */
-entry_own:
+entry_syscall:
 	SAVE L4_SYSCALL_BYTES
 	ld sp, CPU_STACK(tp)
+call_syscall:
 	call riscv_syscall
 	.globl arch_return_to_user
 arch_return_to_user:
@@ -107,8 +157,55 @@ return:
 	ld sp, FRAME(sp)
 	sret
 
+entry_call:
+	MESSAGE ipc_fast_call
+entry_reply_recv:
+	MESSAGE ipc_fast_reply_recv
+
+/* ipc/fast.c did nothing: save the rest. */
+	.globl entry_message
+entry_message:
+	ld sp, CPU_FRAME(tp)
+	sd a1, FRAME(a1)
+	sd a2, FRAME(a2)
+	sd a3, FRAME(a3)
+	sd a4, FRAME(a4)
+	sd a5, FRAME(a5)
+	sd a6, FRAME(a6)
+	sd t0, FRAME(t0)
+	sd t1, FRAME(t1)
+	ld sp, CPU_STACK(tp)
+	j call_syscall
+
+/*
+ * From ipc/fast.c: to a thread that waited in a system call of its own mode. a0 = its frame, a1 = badge, a2 = tag,
+ * t2 = its words. Registers beyond the message become 0.
+ */
+	.globl return_message
+return_message:
+	bnez t2, 2f
+	.irp reg, a3, a4, a5, a6, t0, t1
+	li \reg, 0
+	.endr
+1:	mv sp, a0
+	ld t2, FRAME(pc)
+	csrw sepc, t2
+	sc.d zero, t2, (sp)		/* see return */
+	EACH_KEPT ld
+	li a0, 0
+	ld tp, FRAME(tp)
+	ld sp, FRAME(sp)
+	sret
+2:	.irp beyond, "6, t1", "5, t0", "4, a6", "3, a5", "2, a4"
+	ZERO_FROM \beyond
+	.endr
+	j 1b
+
+entry_guest:
+	bltz sp, entry_guest_user
+	addi sp, a7, -L4_SYS_VCPU_ENTER
+	bnez sp, entry_syscall
 /* VCPU_ENTER keeps no register of the guest kernel, so none is saved. a1 = slot. */
-entry_vcpu_enter:
 	csrw sscratch, tp
 	ld sp, CPU_STACK(tp)
 	mv a0, a1
@@ -200,5 +297,29 @@ arch_idle:
 	.balign 8
 status_of_user_mode:
 	.quad SSTATUS_SPIE | SSTATUS_UXL_64
+
+	/* Functions that ipc/fast.c may call, as they leave the registers of a message as they are. */
+.macro EACH_LIVE op
+	\op ra, (sp)
+	\op a3, 8(sp)
+	\op a4, 16(sp)
+	\op a5, 24(sp)
+	\op a6, 32(sp)
+	\op t0, 40(sp)
+	\op t1, 48(sp)
+.endm
+.macro LIVE name, to
+	.globl \name
+\name:
+	addi sp, sp, -64
+	EACH_LIVE sd
+	call \to
+	EACH_LIVE ld
+	addi sp, sp, 64
+	ret
+.endm
+#ifdef KERNEL_TRACE
+	LIVE event_call, event_take
+#endif
 
 	.section .note.GNU-stack, "", @progbits

@@ -7,7 +7,7 @@
 #include <kernel/paging.h>
 #include "riscv.h"
 
-void riscv_syscall(void) { trap_syscall(this_cpu()); }
+void riscv_syscall(void) { trap_syscall(this_cpu()->current); }
 
 void riscv_vcpu_enter(u64 slot) { trap_vcpu_enter(this_cpu(), slot); }
 

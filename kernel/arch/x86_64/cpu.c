@@ -83,24 +83,6 @@ void arch_load_above(struct thread *t)
 	gate_load(c, t);
 }
 
-/* FS and GS bases of user mode: from's are saved, to's are loaded. */
-static inline void switch_bases(struct arch_thread *from, const struct arch_thread *to)
-{
-	__asm__ volatile("rdfsbase %0\n\twrfsbase %2\n\tswapgs\n\trdgsbase %1\n\twrgsbase %3\n\tswapgs"
-	                 : "=&r"(from->fs_base), "=&r"(from->gs_base)
-	                 : "r"(to->fs_base), "r"(to->gs_base));
-}
-
-/* DS, ES, FS, GS: 0 unless user mode loaded others: null selectors up to 3, or those of its own segments. */
-static inline u32 selectors_used(void)
-{
-	u32 ds, es, fs, gs;
-
-	__asm__ volatile("mov %%ds, %0\n\tmov %%es, %1\n\tmov %%fs, %2\n\tmov %%gs, %3"
-	                 : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
-	return ds | es | fs | gs;
-}
-
 /* A selector that can be loaded, or else null: QEMU's virtual 8086 mode (see gate_from_kernel) has any. */
 static u16 loadable(u16 selector)
 {

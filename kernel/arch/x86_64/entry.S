@@ -99,11 +99,52 @@
 	mov AT(di)(\end), %rdi
 .endm
 
+/*
+ * A message to a waiting thread stays in its registers: what the sender keeps is saved, and ipc/fast.c decides. It is
+ * jumped to and jumps, as it goes on with another thread.
+ */
+.macro MESSAGE to
+	mov %gs:CPU_FRAME_END, %rax
+	mov %rdi, AT(di)(%rax)
+	mov %rsp, AT(sp)(%rax)
+	mov %rcx, AT(ip)(%rax)
+	mov %r11, AT(flags)(%rax)
+	mov %rcx, AT(cx)(%rax)
+	mov %r11, AT(r11)(%rax)
+	mov %rbx, AT(bx)(%rax)
+	mov %rbp, AT(bp)(%rax)
+	mov %r14, AT(r14)(%rax)
+	mov %r15, AT(r15)(%rax)
+	mov %gs:CPU_STACK, %rsp
+	jmp \to
+	int3
+.endm
+
+/* A message has fewer words than n: the register of the n-th becomes 0. */
+.macro ZERO_FROM n, reg
+	cmp $\n, %sil
+	jae 1b
+	xor %\reg\()d, %\reg\()d
+.endm
+
 	.text
-/* From the gate, with the kernel's GS base: a system call of a thread that is no vCPU's, or of a guest kernel. */
+entry_call:
+	MESSAGE ipc_fast_call
+entry_reply_recv:
+	MESSAGE ipc_fast_reply_recv
+
+/* From the gate, with the kernel's GS base: a system call of a thread that is no vCPU's. */
 	.globl entry_own
 entry_own:
+	cmp $L4_SYS_CALL, %rax
+	je entry_call
+	cmp $L4_SYS_REPLY_RECV, %rax
+	je entry_reply_recv
+/* The same of a guest kernel. */
+	.globl entry_syscall
+entry_syscall:
 	SAVE_SYSCALL
+call_syscall:
 	mov %gs:CPU_SELF, %rdi
 	call x86_syscall
 	.globl arch_return_to_user
@@ -125,7 +166,7 @@ return_sysret:
 	mov %r11, %rax
 	and $~(FLAGS_USER | FLAGS_SET), %rax
 	jnz return_iret
-	test $0x100, %r11d		/* TF: SYSRET would trap before the first instruction */
+	test $FLAGS_TF, %r11d		/* SYSRET would trap before the first instruction */
 	jnz return_iret
 	or $FLAGS_SET, %r11
 	LOAD_REGS_OF_SYSRET %rsp
@@ -133,6 +174,56 @@ return_sysret:
 	PATCH_CLEAR_BUFFERS
 	swapgs
 	sysretq
+	int3
+
+/* ipc/fast.c did nothing: save the rest. rax = number; ip and flags are in the frame. */
+	.globl entry_message
+entry_message:
+	mov %gs:CPU_FRAME_END, %rsp
+	mov %rax, AT(orig_ax)(%rsp)
+	mov %rax, AT(ax)(%rsp)
+	mov %rsi, AT(si)(%rsp)
+	mov %rdx, AT(dx)(%rsp)
+	mov %r8, AT(r8)(%rsp)
+	mov %r9, AT(r9)(%rsp)
+	mov %r10, AT(r10)(%rsp)
+	mov %r12, AT(r12)(%rsp)
+	mov %r13, AT(r13)(%rsp)
+	mov %gs:CPU_STACK, %rsp
+	jmp call_syscall
+	int3
+
+/*
+ * From ipc/fast.c: to a thread that waited in a system call of its own mode, so ip is canonical (user mode has not the
+ * last page of its half) and flags were looked at. rax = end of its frame, rdi = badge, rsi = tag. Registers beyond the
+ * message become 0.
+ */
+	.globl return_message
+return_message:
+	test $0xff, %sil
+	jnz 2f
+	xor %edx, %edx
+	xor %r10d, %r10d
+	xor %r8d, %r8d
+	xor %r9d, %r9d
+	xor %r12d, %r12d
+	xor %r13d, %r13d
+1:	mov AT(r15)(%rax), %r15
+	mov AT(r14)(%rax), %r14
+	mov AT(bp)(%rax), %rbp
+	mov AT(bx)(%rax), %rbx
+	mov AT(flags)(%rax), %r11
+	mov AT(ip)(%rax), %rcx
+	mov AT(sp)(%rax), %rsp
+	xor %eax, %eax
+	PATCH_CLEAR_BUFFERS
+	swapgs
+	sysretq
+	int3
+2:	.irp beyond, "6, r13", "5, r12", "4, r9", "3, r8", "2, r10"
+	ZERO_FROM \beyond
+	.endr
+	jmp 1b
 	int3
 
 return_iret:
@@ -338,5 +429,24 @@ gate_probe_ring_1:
 	mov %ecx, %ss
 	ret
 	int3
+
+	/* Functions that ipc/fast.c may call, as they leave the registers of a message as they are. */
+.macro LIVE name, to
+	.globl \name
+\name:
+	.irp reg, rdx, r8, r9, r10
+	push %\reg
+	.endr
+	call \to
+	.irp reg, r10, r9, r8, rdx
+	pop %\reg
+	.endr
+	ret
+	int3
+.endm
+	LIVE fpu_switch_live, fpu_switch
+#ifdef KERNEL_TRACE
+	LIVE event_call, event_take
+#endif
 
 	.section .note.GNU-stack, "", @progbits

@@ -9,6 +9,7 @@
 #define KERNEL_SS  0x18
 #define FLAGS_USER X86_FLAGS_USER
 #define FLAGS_SET  0x202
+#define FLAGS_TF   0x100
 #define VECTOR_PF  14
 
 /* A register of the frame that ends at a place. */

@@ -27,7 +27,7 @@ arch_syscall:
 	ja entry_guest_user
 	cmp $L4_SYS_VCPU_ENTER, %eax
 	je entry_vcpu_enter
-	jmp entry_own
+	jmp entry_syscall
 	int3
 
 /* Mode above. Only ring 1 executes in the upper half, so the sign of rcx tells who calls. */

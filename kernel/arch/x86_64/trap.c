@@ -13,7 +13,7 @@
 /* User mode can set them: AC would turn SMAP off, DF the direction of string instructions. */
 #define FLAGS_NOT_OURS (BIT(18) | BIT(10))
 
-noinline void x86_syscall(struct cpu *cpu) { trap_syscall(cpu); }
+noinline void x86_syscall(struct cpu *cpu) { trap_syscall(cpu->current); }
 
 noinline void x86_vcpu_enter(struct cpu *cpu, u64 slot) { trap_vcpu_enter(cpu, slot); }
 

@@ -135,6 +135,26 @@ static inline void mmu_load(struct arch_cpu *c, u64 root)
 	write_cr3(root);
 }
 
+/* FS and GS bases of user mode: from's are saved, to's are loaded. */
+static inline void switch_bases(struct arch_thread *from, const struct arch_thread *to)
+{
+	__asm__ volatile("rdfsbase %0\n\twrfsbase %1" : "=&r"(from->fs_base) : "r"(to->fs_base));
+	__asm__ volatile("swapgs\n\trdgsbase %0\n\twrgsbase %1\n\tswapgs" : "=&r"(from->gs_base) : "r"(to->gs_base));
+}
+
+/* DS, ES, FS, GS: 0 unless user mode loaded others: null selectors up to 3, or those of its own segments. */
+static inline u32 selectors_used(void)
+{
+	u32 used, one;
+
+	__asm__ volatile("mov %%ds, %0\n\tmov %%es, %1\n\tor %1, %0\n\tmov %%fs, %1\n\tor %1, %0\n\t"
+	                 "mov %%gs, %1\n\tor %1, %0"
+	                 : "=&r"(used), "=&r"(one)
+	                 :
+	                 : "cc");
+	return used;
+}
+
 extern u64 boot_root[512], boot_pdpt[512], boot_pdpt_kernel[512], boot_pd[2048];
 
 void cpu_init(void);
@@ -147,6 +167,7 @@ bool harden_allows_above(void);
 bool harden_above_holds(void);
 void fpu_init(bool eager);
 void fpu_switch(struct thread *t);
+void fpu_switch_live(struct thread *t); /* for ipc/fast.c: entry.S */
 void fpu_trap(struct thread *t);
 void mmu_map_direct(struct boot_machine *m, u64 start, u64 end, bool uncached);
 void mmu_protect(void);

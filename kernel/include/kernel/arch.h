@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The porting contract: what kernel/arch/<isa> provides besides its headers arch/context.h, arch/cpu.h and arch/pte.h
- * (whose names are the same everywhere, see tests/unit/test_code.py). The other contracts are irqchip.h, firmware.h and
- * uart.h. No other file of the kernel knows a CPU or a board. The entry code calls entry.h, vcpu_syscall() and
- * irq_deliver(); all of it runs with interrupts disabled.
+ * The porting contract: what kernel/arch/<isa> provides besides its headers arch/context.h, arch/cpu.h, arch/fast.h
+ * and arch/pte.h (whose names are the same everywhere, see tests/unit/test_code.py). The other contracts are
+ * irqchip.h, firmware.h and uart.h. No other file of the kernel knows a CPU or a board. The entry code calls entry.h,
+ * vcpu_syscall(), irq_deliver() and ipc/fast.c; all of it runs with interrupts disabled.
  */
 #ifndef KERNEL_ARCH_H
 #define KERNEL_ARCH_H

@@ -30,16 +30,17 @@ static inline error_t cap_lookup_type(struct thread *t, u64 index, u8 type, u8 r
 }
 
 /*
- * The same for hot paths: NULL for any error. t runs, so it has a CNode. Type and rights are neighbours in a slot; an
- * empty one has no type.
+ * The same for hot paths: NULL for any error. t runs, so it has a CNode. An empty slot has no type; what is in the place
+ * of slot 0 begins with the type of a CNode, which is never looked for here.
  */
 static inline struct slot *cap_find(struct thread *t, u64 index, u8 type, u8 rights)
 {
 	struct cnode *c = t->cnode;
 	struct slot *s = (struct slot *)c + (index & c->slots_mask); /* see cnode_slot() */
 
-	if (unlikely(index - 1 >= c->slots_mask) || unlikely(s->type != type) ||
-	    unlikely((s->rights & rights) != rights))
+	_Static_assert(!offsetof(struct cnode, obj.type) && !offsetof(struct slot, type), "slot 0");
+	if (unlikely(index > c->slots_mask) ||
+	    unlikely((s->type_rights & (0xff | rights << 8)) != (type | rights << 8)))
 		return NULL;
 	return s;
 }

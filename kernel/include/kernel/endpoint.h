@@ -12,11 +12,4 @@ struct endpoint {
 };
 _Static_assert(sizeof(struct endpoint) <= 1 << L4_ENDPOINT_BITS, "endpoint size");
 
-/* t waits there no longer. */
-static inline void endpoint_leave(struct thread *t)
-{
-	list_remove(&t->link);
-	t->endpoint = NULL;
-}
-
 #endif

@@ -9,7 +9,7 @@
 #include <kernel/cpu.h>
 #include <kernel/vcpu.h>
 
-void trap_syscall(struct cpu *cpu);
+void trap_syscall(struct thread *t);
 void trap_page_fault(struct thread *t, u64 addr, u32 access, bool present);
 void trap_exception(struct thread *t, u32 vector, u64 error, u64 addr); /* addr: what the CPU tells, or 0 */
 void trap_timer(void);                                                  /* the timer's interrupt; trap_exit() follows */

@@ -9,14 +9,8 @@
 #include <kernel/endpoint.h>
 #include <kernel/reply.h>
 
-struct cpu;
-
 #define TAG_WORDS(tag) ((tag) & 0xff)
 #define TAG_CAPS(tag)  ((tag) >> L4_TAG_CAPS_SHIFT & 0xff)
-
-/* fast.c: true if all was done; false if nothing was. */
-bool ipc_fast_call(struct cpu *cpu, struct thread *t, struct l4_frame *f);
-bool ipc_fast_reply_recv(struct cpu *cpu, struct thread *t, struct l4_frame *f);
 
 /* ipc.c */
 error_t ipc_send(struct thread *t, struct slot *cap, u64 tag, bool block, bool call);

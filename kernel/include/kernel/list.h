@@ -23,10 +23,18 @@ static inline void list_insert_before(struct list *at, struct list *e)
 static inline void list_add_tail(struct list *head, struct list *e) { list_insert_before(head, e); }
 static inline void list_add_head(struct list *head, struct list *e) { list_insert_before(head->next, e); }
 
+/* Of an element whose owner knows by other means that it is on no list from now on. */
+static inline void list_unlink(struct list *e)
+{
+	struct list *next = e->next, *prev = e->prev;
+
+	prev->next = next;
+	next->prev = prev;
+}
+
 static inline void list_remove(struct list *e)
 {
-	e->prev->next = e->next;
-	e->next->prev = e->prev;
+	list_unlink(e);
 	list_init(e);
 }
 

@@ -2,7 +2,7 @@
 /*
  * Reply: keeps the caller of a call until it is answered. Life: free -> named by a receiver (receiver is set) -> keeps
  * a caller (caller is set; sc if the caller lent its time) -> free. Never both: thread.reply points back in either
- * case.
+ * case, and means nothing in any other state of the thread.
  */
 #ifndef KERNEL_REPLY_H
 #define KERNEL_REPLY_H
@@ -23,7 +23,6 @@ static inline void reply_unbind(struct thread *receiver)
 {
 	if (receiver->reply)
 		receiver->reply->receiver = NULL;
-	receiver->reply = NULL;
 }
 
 /* The caller waits for the answer in r. */
@@ -34,10 +33,6 @@ static inline void reply_keep(struct reply *r, struct thread *caller)
 }
 
 /* The caller waits no longer; its time, if it was lent, is still to be returned. */
-static inline void reply_release(struct reply *r, struct thread *caller)
-{
-	r->caller = NULL;
-	caller->reply = NULL;
-}
+static inline void reply_release(struct reply *r) { r->caller = NULL; }
 
 #endif

@@ -5,6 +5,13 @@
 
 #include <kernel/sched_context.h>
 #include <kernel/thread.h>
+#include <arch/cpu.h>
+
+/* Its mode or its SchedContext has changed: may it run without a look at either? */
+static inline void sched_note_direct(struct thread *t)
+{
+	t->direct = t->entry == ENTRY_OWN && t->sc && t->sc->unlimited;
+}
 
 void sched_wake(struct thread *t);            /* becomes THREAD_RUN */
 void sched_block(struct thread *t, u8 state); /* leaves THREAD_RUN */

@@ -35,8 +35,13 @@ enum slot_use {
 };
 
 struct slot {
-	u8 type; /* L4_TYPE_*: also the tag of the unions below */
-	u8 rights;
+	union {
+		struct {
+			u8 type; /* L4_TYPE_*: also the tag of the unions below */
+			u8 rights;
+		};
+		u16 type_rights; /* type | rights << 8 */
+	};
 	u8 size_bits;
 	u8 kind : 4; /* L4_MEM_*, of Untyped and Frame */
 	u8 use : 4;  /* enum slot_use */

@@ -28,6 +28,7 @@ struct thread {
 	bool queued;    /* on a ready queue */
 	bool exit_work; /* look at the vCPU before returning to user mode */
 	bool in_guest_user;
+	bool direct; /* in its own mode, with unlimited time: see sched.h */
 	int priority, max_priority;
 
 	/* How to run it: end of the register frame in use, page table root, entry for system calls. */
@@ -36,7 +37,7 @@ struct thread {
 	u64 entry;
 
 	struct sched_context *sc;
-	struct list link; /* ready queue or the queue of what it waits for */
+	struct list link; /* ready queue (queued), or the queue of what it waits for (SEND, RECV, WAIT); else old */
 	struct cnode *cnode;
 	struct vspace *vspace;
 	struct list in_vspace;
@@ -44,9 +45,8 @@ struct thread {
 	u64 utcb_vaddr;
 
 	/* State of an IPC. */
-	struct endpoint *endpoint;    /* of THREAD_SEND, THREAD_RECV */
 	struct notification *waiting; /* of THREAD_WAIT */
-	struct reply *reply;          /* RECV: where to keep a caller; REPLY: the one that keeps this thread */
+	struct reply *reply; /* RECV: where to keep a caller; REPLY: the one that keeps this thread; else old */
 	bool send_call;
 	u8 fault_label; /* sending or awaiting the answer to a fault */
 	u64 fault_words[4];

@@ -48,9 +48,17 @@ enum trace_event {
 
 #ifdef KERNEL_TRACE
 void event(enum trace_event kind, u64 a, u64 b);
+/* The same where a message is in registers, which stay as they are (ipc/fast.c): by event_call() of entry.S. */
+#define event_live(kind, a, b) event_call(&(struct event_args){ EVENT_##kind, a, b })
+struct event_args {
+	u64 kind, a, b;
+};
+void event_call(const struct event_args *e);
+void event_take(const struct event_args *e);
 void trace_announce(void); /* a line of the log: where it is */
 #else
 static inline void event(enum trace_event kind, u64 a, u64 b) {}
+#define event_live(kind, a, b) ((void)0)
 static inline void trace_announce(void) {}
 #endif
 

@@ -22,6 +22,7 @@ typedef u32 error_t;
 #define BIT(n)                        (1UL << (n))
 #define noinline                      __attribute__((__noinline__))
 #define __noreturn                    __attribute__((__noreturn__))
+#define __hot                         __attribute__((__hot__))
 #define __used                        __attribute__((__used__)) /* called by assembler or by the compiler */
 #define __aligned(n)                  __attribute__((__aligned__(n)))
 #define __printf(fmt, args)           __attribute__((__format__(__printf__, fmt, args)))

@@ -60,6 +60,8 @@ void event(enum trace_event kind, u64 a, u64 b)
 	WRITE_ONCE(trace.head, trace.head + 1);
 }
 
+void event_take(const struct event_args *e) { event(e->kind, e->a, e->b); }
+
 void trace_announce(void) { printk("l4: trace at %lx, %lu bytes\n", arch_pa(&trace), sizeof(trace)); }
 
 error_t trace_counter(u64 index, u64 *value, char name[TRACE_NAME])

@@ -182,31 +182,21 @@ static error_t dispatch(struct thread *t, struct l4_frame *f, u64 number)
 }
 
 /*
+ * The entry of every system call but VCPU_ENTER and those that ipc/fast.c has done.
+ *
  * A system call that blocked or changed registers has written its own result when it is resumed; so the
  * result is stored before the operation, and again only if it failed.
  */
-static noinline void slow_syscall(struct thread *t, struct l4_frame *f)
+void trap_syscall(struct thread *t)
 {
+	struct l4_frame *f = thread_frame(t);
 	u64 number = l4_frame_number(f);
 	error_t error;
 
+	event(EVENT_SYSCALL, number, l4_frame_cap(f));
 	l4_frame_set_error(f, L4_ERR_OK);
 	error = dispatch(t, f, number);
 	if (unlikely(error))
 		l4_frame_set_error(f, error);
 	trap_exit();
-}
-
-/* The entry of every system call but VCPU_ENTER: the fast paths first. */
-void trap_syscall(struct cpu *cpu)
-{
-	struct thread *t = cpu->current;
-	struct l4_frame *f = thread_frame(t);
-	u64 number = l4_frame_number(f);
-
-	event(EVENT_SYSCALL, number, l4_frame_cap(f));
-	if (number == L4_SYS_CALL ? ipc_fast_call(cpu, t, f)
-	                          : number == L4_SYS_REPLY_RECV && ipc_fast_reply_recv(cpu, t, f))
-		return;
-	slow_syscall(t, f);
 }

@@ -11,8 +11,7 @@
  */
 #define ENTRY_FAULTS 4
 
-/* Own mode, or guest kernel mode: registers in the thread's frame, page table of its VSpace. */
-void thread_set_own_mode(struct thread *t)
+static noinline void set_own_mode(struct thread *t)
 {
 	t->in_guest_user = false;
 	t->frame_end = (u64)(thread_frame(t) + 1);
@@ -29,6 +28,13 @@ void thread_set_own_mode(struct thread *t)
 		arch_load_above(t);
 	else
 		arch_load_mode(t);
+}
+
+/* Own mode, or guest kernel mode: registers in the thread's frame, page table of its VSpace. */
+void thread_set_own_mode(struct thread *t)
+{
+	set_own_mode(t);
+	sched_note_direct(t);
 }
 
 /* Mode above: the guest may change the frame at any time, so the thread gets a copy. */
@@ -97,7 +103,7 @@ void mode_leave_user(struct thread *t, u32 reason, u32 code)
 	frame_start(thread_frame(t), READ_ONCE(p->user_entry), READ_ONCE(p->kernel_sp), reason, 0);
 	/* Out of line, it spills nothing here. Where there are two modes, what it would ask for is known. */
 	if (!ARCH_GUEST_RANGES || unlikely(above)) {
-		thread_set_own_mode(t);
+		set_own_mode(t);
 		return;
 	}
 	leave_to_kernel(t);

@@ -12,16 +12,16 @@ void ipc_cancel(struct thread *t, error_t error)
 	if (state != THREAD_SEND && state != THREAD_RECV && state != THREAD_REPLY && state != THREAD_WAIT &&
 	    state != THREAD_VCPU_WAIT)
 		return;
-	list_remove(&t->link);
+	if (state != THREAD_REPLY && state != THREAD_VCPU_WAIT)
+		list_unlink(&t->link);
 	if (state == THREAD_RECV)
 		reply_unbind(t);
-	if (state == THREAD_REPLY && t->reply) {
+	if (state == THREAD_REPLY) {
 		struct reply *r = t->reply;
 
-		reply_release(r, t);
+		reply_release(r);
 		sched_context_return(r, t);
 	}
-	t->endpoint = NULL;
 	t->waiting = NULL;
 	slot_drop(&t->send_slot);
 	if (t->fault_label) {

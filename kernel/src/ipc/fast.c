@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Fast paths: a call that meets a waiting server, and an answer after which the server waits again. They do exactly
- * what ipc.c does in the common case: no capabilities, words in registers, both threads with unlimited time of their
- * own, no thread of higher priority ready. In any other case they change nothing and return false.
+ * what ipc.c does in the common case: no capabilities, words in registers, both threads in their own mode with
+ * unlimited time of their own, no thread of higher priority ready. In any other case they change nothing, and
+ * trap_syscall() does the call.
+ *
+ * The message never leaves its registers: this file is compiled without them (kernel/meson.build), so it calls
+ * functions of assembler only. Of the sender's other registers the entry code has saved those that a system call
+ * keeps; the receiver's are loaded on the way out (arch/fast.h). The frame of a thread that waits here is otherwise as
+ * it was: what ipc.c or a signal delivers to it is stored there then.
  */
 #include <kernel/arch.h>
 #include <kernel/cap.h>
@@ -10,91 +16,104 @@
 #include <kernel/ipc.h>
 #include <kernel/notification.h>
 #include <kernel/sched_context.h>
+#include <arch/fast.h>
+
+/* Called by entry.S. GCC takes a function that does not return for a cold one. */
+void ipc_fast_call(ARCH_FAST_ARGS) __noreturn __hot;
+void ipc_fast_reply_recv(ARCH_FAST_ARGS) __noreturn __hot;
 
 static inline bool simple_message(u64 tag) { return likely((tag & 0xffff) <= L4_MSG_REG_WORDS); }
 
-/* Would the scheduler run `to` next, without any bookkeeping of time? */
-static inline bool simple_target(struct cpu *cpu, struct thread *from, struct thread *to)
+/* Is the current thread's time unlimited? Then it counts no longer. */
+static inline bool stop_counting(struct cpu *cpu)
 {
-	struct sched_context *sc = to->sc;
-
-	assert(from->sc);
-	return likely(sc) && likely(sc->unlimited) && likely(to->priority > cpu->ready_top) && likely(!to->exit_work) &&
-	       likely(from->sc->unlimited);
+	if (likely(!cpu->timed))
+		return true;
+	if (!cpu->timed->unlimited)
+		return false;
+	cpu->timed = NULL;
+	return true;
 }
 
-static inline void deliver(struct l4_frame *d, const struct l4_frame *s, u64 badge, u64 tag)
+/* Would the scheduler run `to` next, without any bookkeeping of time, and is its way out that of a system call? */
+static inline bool simple_target(struct cpu *cpu, const struct thread *to)
 {
-	l4_frame_copy_words(d, s, tag & 0xff);
-	l4_frame_set_badge(d, badge);
-	l4_frame_set_tag(d, tag);
-	l4_frame_set_error(d, L4_ERR_OK);
+	return likely(to->direct) && likely(to->priority > cpu->ready_top) && arch_fast_target(to) &&
+	       stop_counting(cpu);
 }
 
-static inline void run(struct cpu *cpu, struct thread *from, struct thread *to)
+/* Returns to user mode of `to`, whose message is in the registers, but for badge and tag. */
+static inline void __noreturn run(struct cpu *cpu, struct thread *from, struct thread *to, u64 badge, u64 tag)
 {
 	thread_set_state(to, THREAD_RUN);
-	event(EVENT_THREAD_SWITCH, (u64)from, (u64)to);
-	cpu->timed = NULL;
+	event_live(THREAD_SWITCH, (u64)from, (u64)to);
 	cpu->current = to;
-	arch_switch(cpu, from, to);
+	arch_fast_switch(cpu, from, to);
+	arch_fast_return(to, badge, tag);
 }
 
-bool ipc_fast_call(struct cpu *cpu, struct thread *t, struct l4_frame *f)
+/* Does no sender wait? Then the next thread that waits may be a receiver. */
+static inline bool receivers_only(struct endpoint *ep)
 {
-	struct slot *cap = cap_find(t, l4_frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_WRITE);
-	u64 tag = l4_frame_tag(f);
+	if (likely(ep->receivers))
+		return true;
+	return ep->receivers = list_empty(&ep->queue);
+}
+
+void ipc_fast_call(ARCH_FAST_ARGS)
+{
+	struct cpu *cpu = this_cpu();
+	struct thread *t = cpu->current;
+	struct slot *cap = cap_find(t, index, L4_TYPE_ENDPOINT, L4_RIGHT_WRITE);
 	struct endpoint *ep;
 	struct thread *r;
 	struct reply *reply;
 
 	if (!cap || !simple_message(tag))
-		return false;
+		arch_fast_leave(L4_SYS_CALL, index, tag);
 	ep = SLOT_OBJECT(cap, endpoint);
 	if (unlikely(!ep->receivers || list_empty(&ep->queue)))
-		return false;
+		arch_fast_leave(L4_SYS_CALL, index, tag);
 	r = container_of(ep->queue.next, struct thread, link);
 	reply = r->reply;
-	if (unlikely(!reply) || !simple_target(cpu, t, r))
-		return false;
+	if (unlikely(!reply) || !simple_target(cpu, r))
+		arch_fast_leave(L4_SYS_CALL, index, tag);
 
-	reply_unbind(r);
-	endpoint_leave(r);
+	event_live(SYSCALL, L4_SYS_CALL, index);
+	reply->receiver = NULL;
+	list_unlink(&r->link);
 	reply_keep(reply, t);
 	thread_set_state(t, THREAD_REPLY);
-	event(EVENT_IPC, (u64)ep, tag);
-	deliver(thread_frame(r), f, cap->badge, tag);
-	run(cpu, t, r);
-	return true;
+	event_live(IPC, (u64)ep, tag);
+	run(cpu, t, r, cap->badge, tag);
 }
 
-bool ipc_fast_reply_recv(struct cpu *cpu, struct thread *t, struct l4_frame *f)
+void ipc_fast_reply_recv(ARCH_FAST_ARGS)
 {
-	struct slot *cap = cap_find(t, l4_frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_READ);
-	struct slot *reply_cap = cap_find(t, l4_frame_reply(f), L4_TYPE_REPLY, L4_RIGHT_WRITE);
-	u64 tag = l4_frame_tag(f);
+	struct cpu *cpu = this_cpu();
+	struct thread *t = cpu->current;
+	struct slot *cap = cap_find(t, index, L4_TYPE_ENDPOINT, L4_RIGHT_READ);
 	struct endpoint *ep;
 	struct reply *reply;
 	struct thread *caller;
 
-	if (!cap || !reply_cap || !simple_message(tag))
-		return false;
+	if (!cap || !simple_message(tag))
+		arch_fast_leave(L4_SYS_REPLY_RECV, index, tag);
 	ep = SLOT_OBJECT(cap, endpoint);
-	reply = SLOT_OBJECT(reply_cap, reply);
+	cap = cap_find(t, l4_frame_reply(thread_frame(t)), L4_TYPE_REPLY, L4_RIGHT_WRITE);
+	if (!cap)
+		arch_fast_leave(L4_SYS_REPLY_RECV, index, tag);
+	reply = SLOT_OBJECT(cap, reply);
 	caller = reply->caller;
 	if (unlikely(!caller) || unlikely(caller->fault_label) || unlikely(reply->sc) ||
-	    unlikely(t->bound && t->bound->word) || unlikely(!ep->receivers && !list_empty(&ep->queue)) ||
-	    !simple_target(cpu, t, caller))
-		return false;
+	    unlikely(t->bound && t->bound->word) || !receivers_only(ep) || !simple_target(cpu, caller))
+		arch_fast_leave(L4_SYS_REPLY_RECV, index, tag);
 
-	reply_release(reply, caller);
+	event_live(SYSCALL, L4_SYS_REPLY_RECV, index);
+	reply_release(reply);
 	reply->receiver = t;
 	t->reply = reply;
-	t->endpoint = ep;
 	thread_set_state(t, THREAD_RECV);
-	ep->receivers = true;
 	list_add_tail(&ep->queue, &t->link);
-	deliver(thread_frame(caller), f, 0, tag);
-	run(cpu, t, caller);
-	return true;
+	run(cpu, t, caller, 0, tag);
 }

@@ -46,7 +46,7 @@ error_t ipc_send(struct thread *t, struct slot *cap, u64 tag, bool block, bool c
 		/* Nowhere to keep the caller, or no time to run on: a message would keep it from those who lend it. */
 		if (unlikely(call ? !reply : !r->sc))
 			return L4_ERR_UNBOUND;
-		endpoint_leave(r);
+		list_unlink(&r->link);
 		ipc_transfer(t, r, cap->badge, grant);
 		reply_unbind(r);
 		if (call)
@@ -59,7 +59,6 @@ error_t ipc_send(struct thread *t, struct slot *cap, u64 tag, bool block, bool c
 	t->send_call = call;
 	if (!t->fault_label)
 		slot_hold(&t->send_slot, cap, HELD_SEND);
-	t->endpoint = ep;
 	sched_block(t, THREAD_SEND);
 	ep->receivers = false;
 	list_add_tail(&ep->queue, &t->link);
@@ -93,7 +92,7 @@ error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool b
 			ipc_cancel(s, L4_ERR_UNBOUND);
 			continue;
 		}
-		endpoint_leave(s);
+		list_unlink(&s->link);
 		assert(from->type == L4_TYPE_ENDPOINT && SLOT_OBJECT(from, endpoint) == ep);
 		ipc_transfer(s, t, from->badge, from->rights & L4_RIGHT_GRANT);
 		slot_drop(&s->send_slot);
@@ -110,7 +109,6 @@ error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool b
 	t->reply = reply;
 	if (reply)
 		reply->receiver = t;
-	t->endpoint = ep;
 	sched_block(t, THREAD_RECV);
 	ep->receivers = true;
 	list_add_tail(&ep->queue, &t->link);
@@ -132,7 +130,7 @@ error_t ipc_reply(struct thread *t, struct slot *cap, u64 tag, struct thread **a
 	error = ipc_check_message(t, tag, grant);
 	if (unlikely(error))
 		return error;
-	reply_release(r, caller);
+	reply_release(r);
 	sched_context_return(r, caller);
 	if (unlikely(caller->fault_label)) {
 		caller->fault_label = 0;

@@ -19,7 +19,7 @@ bool notification_destroy(struct object *o)
 	if (!list_empty(&n->queue)) {
 		struct thread *t = container_of(n->queue.next, struct thread, link);
 
-		list_remove(&t->link);
+		list_unlink(&t->link);
 		t->waiting = NULL;
 		l4_frame_set_error(thread_frame(t), L4_ERR_CANCELLED);
 		sched_wake(t);
@@ -31,7 +31,7 @@ static void deliver(struct thread *t, struct notification *n)
 {
 	l4_frame_set_badge(thread_frame(t), n->word);
 	n->word = 0;
-	list_remove(&t->link);
+	list_unlink(&t->link);
 	l4_frame_set_tag(thread_frame(t), 0);
 	l4_frame_set_error(thread_frame(t), L4_ERR_OK);
 	sched_wake(t);
@@ -43,7 +43,6 @@ void notification_deliver_bound(struct thread *t)
 	if (!t->bound || !t->bound->word || t->vcpu || t->state != THREAD_RECV || !t->sc)
 		return;
 	reply_unbind(t);
-	t->endpoint = NULL;
 	deliver(t, t->bound);
 }
 

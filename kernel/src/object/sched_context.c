@@ -21,8 +21,10 @@ error_t sched_context_configure(struct sched_context *sc, u64 budget_us, u64 per
 	sc->budget = sc->remaining = budget_us * per_us;
 	sc->period = period_us * per_us;
 	sc->deadline = 0;
-	if (sc->thread)
+	if (sc->thread) {
+		sched_note_direct(sc->thread);
 		sched_requeue(sc->thread);
+	}
 	return L4_ERR_OK;
 }
 

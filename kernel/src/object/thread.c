@@ -18,7 +18,6 @@ void thread_init(struct object *o)
 {
 	struct thread *t = (struct thread *)o;
 
-	list_init(&t->link);
 	list_init(&t->in_vspace);
 	t->utcb = (struct l4_utcb *)((char *)o + L4_PAGE_SIZE);
 	arch_thread_init(t);

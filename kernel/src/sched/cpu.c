@@ -10,7 +10,6 @@ void cpu_init_common(struct cpu *cpu)
 	for (u32 p = 0; p < L4_PRIORITIES; p++)
 		list_init(&cpu->ready[p]);
 	cpu->current = &cpu->idle;
-	list_init(&cpu->idle.link);
 	cpu->idle.priority = -1;
 	cpu->idle.entry = ENTRY_OWN;
 	cpu->idle.frame_end = (u64)(thread_frame(&cpu->idle) + 1);

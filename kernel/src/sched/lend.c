@@ -13,6 +13,7 @@ void sched_context_move(struct sched_context *sc, struct thread *to)
 	if (from) {
 		sched_stop_clock(sc);
 		from->sc = NULL;
+		sched_note_direct(from);
 		if (from->queued)
 			sched_dequeue(from);
 	}
@@ -21,6 +22,7 @@ void sched_context_move(struct sched_context *sc, struct thread *to)
 		return;
 	assert(!to->sc);
 	to->sc = sc;
+	sched_note_direct(to);
 	/* Its slice ends: a thread with several SchedContexts gains nothing by switching between them. */
 	if (to == cpu->current)
 		sched_yield();

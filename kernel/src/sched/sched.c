@@ -47,7 +47,7 @@ void sched_dequeue(struct thread *t)
 	/* Alone: both links are the queue's head, which also tells under which priority it was queued. */
 	struct list *q = t->link.next == t->link.prev ? t->link.next : NULL;
 
-	list_remove(&t->link);
+	list_unlink(&t->link);
 	t->queued = false;
 	if (q) {
 		int p = q - cpu->ready;

@@ -77,4 +77,6 @@ void aarch64_vcpu_enter_registers(struct l4_vcpu_page *page, u64 space, u64 regi
 void aarch64_vectors_fill(u64 seed, u64 fpcr);
 u64 aarch64_vectors_differ(u64 seed, u64 fpcr);
 
+u64 arch_syscall_keeps(u64 number, u64 cap, u64 tag, u64 reply); /* its error; ALL_ONES: a register changed */
+
 #endif

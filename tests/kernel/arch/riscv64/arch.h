@@ -71,4 +71,6 @@ u64 arch_fpu_differ(u64 seed);
 void arch_tls_set(u64 value);
 u64 arch_tls_get(void);
 
+u64 arch_syscall_keeps(u64 number, u64 cap, u64 tag, u64 reply); /* its error; ALL_ONES: a register changed */
+
 #endif

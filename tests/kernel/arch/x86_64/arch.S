@@ -343,6 +343,45 @@ x86_64_jump:
 	.endr
 	jmp *%rdi
 
+/*
+ * rdi = number, rsi = capability, rdx = tag, rcx = Reply: a system call, with a value of its own in each register that it
+ * keeps. Returns its error, or all ones if one of them has changed.
+ */
+	.global arch_syscall_keeps
+arch_syscall_keeps:
+	push %rbx
+	push %rbp
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	push %rcx
+	mov %rcx, %r14
+	mov %rdi, %rax
+	mov %rsi, %rdi
+	mov %rdx, %rsi
+	mov %rsp, %rbp
+	mov $0x1b, %ebx
+	mov $0x1f, %r15d
+	syscall
+	cmp %rsp, %rbp
+	jne 1f
+	cmp (%rsp), %r14
+	jne 1f
+	cmp $0x1b, %rbx
+	jne 1f
+	cmp $0x1f, %r15
+	je 2f
+1:	mov $-1, %rax
+2:	pop %rcx
+	pop %r15
+	pop %r14
+	pop %r13
+	pop %r12
+	pop %rbp
+	pop %rbx
+	ret
+
 	.bss
 	.balign 8
 	.global x86_64_try_result, x86_64_events

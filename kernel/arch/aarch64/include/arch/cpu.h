@@ -11,11 +11,11 @@
 #define KERNEL_GUARD 4096
 #define KERNEL_STACK 16384
 
-/* Values of struct thread.entry, in the order that entry.S compares. */
+/* Values of struct thread.entry: entry.S tests bits. */
 #define ENTRY_OWN          0
-#define ENTRY_GUEST_KERNEL 1
-#define ENTRY_GUEST_USER   2
-#define ENTRY_ABOVE        3 /* no guest has that mode on this CPU */
+#define ENTRY_GUEST_USER   1
+#define ENTRY_GUEST_KERNEL 2
+#define ENTRY_ABOVE        4 /* no guest has that mode on this CPU */
 
 #define ARCH_IOPORTS   0
 #define ARCH_ASID_BITS 10

@@ -9,11 +9,11 @@
 #define CPU_FRAME   24
 #define CPU_FS_MASK 32
 
-/* Values of struct thread.entry. */
+/* Values of struct thread.entry: entry.S looks at the sign. */
 #define ENTRY_OWN          0
 #define ENTRY_GUEST_KERNEL 1
-#define ENTRY_GUEST_USER   2
-#define ENTRY_ABOVE        3 /* no guest has that mode on this CPU */
+#define ENTRY_GUEST_USER   -1
+#define ENTRY_ABOVE        2 /* no guest has that mode on this CPU */
 
 #define ARCH_IOPORTS 0
 
