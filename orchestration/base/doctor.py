@@ -176,10 +176,10 @@ def refused(error: OSError) -> InfrastructureError | None:
     if error.errno in FULL:
         return InfrastructureError(f"no space left{place}: {error.strerror}", "make room, or set XDG_CACHE_HOME")
     if error.errno in REFUSED and error.filename:
+        hint = (f"if that was made by root: sudo chown -R $(id -un) {cache}; or set XDG_CACHE_HOME"
+                if error.errno != errno.EROFS else "set XDG_CACHE_HOME to a folder you may write to")
         inside = str(error.filename).startswith(str(cache))
-        return InfrastructureError(f"cannot use {error.filename}: {error.strerror}",
-                          f"if that was made by root: sudo chown -R $(id -un) {cache}; or set XDG_CACHE_HOME"
-                          if inside else "")
+        return InfrastructureError(f"cannot use {error.filename}: {error.strerror}", hint if inside else "")
     return None
 
 

@@ -223,6 +223,7 @@ def test_a_reader_that_ended_is_like_sigpipe(root: Path) -> None:
 @pytest.mark.parametrize(("error", "words"), [
     (PermissionError(errno.EACCES, "Permission denied", "CACHE/locks/x"), ["CACHE/locks/x", "sudo chown"]),
     (OSError(errno.EROFS, "Read-only file system", "/etc/x"), ["/etc/x", "Read-only"]),
+    (OSError(errno.EROFS, "Read-only file system", "CACHE/x"), ["CACHE/x", "to a folder you may write to"]),
     (OSError(errno.ENOSPC, "No space left on device"), ["no space left", "make room"])])
 def test_files_that_cannot_be_written_are_one_line(error: OSError, words: list[str], monkeypatch: pytest.MonkeyPatch,
                                                    capsys: pytest.CaptureFixture[str]) -> None:
