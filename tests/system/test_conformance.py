@@ -62,6 +62,12 @@ def test_all_of_perl(root: Path, arch: Arch, mode: list[str]) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
+def test_all_of_redis(root: Path, arch: Arch, mode: list[str]) -> None:
+    differs_nowhere(root, arch, "redis", mode)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(7200)
 def test_all_of_ltp(root: Path, arch: Arch, mode: list[str]) -> None:
     done = conform(root, arch.name, "--suite", "ltp", *mode)
     if "QUOLL_LTP" not in os.environ and "cannot be cloned" in done.stderr:
@@ -70,7 +76,7 @@ def test_all_of_ltp(root: Path, arch: Arch, mode: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("words", "said"), [
-    (("x86_64", "--suite", "none"), "unknown suite 'none'; valid: kselftest, python, perl, ltp"),
+    (("x86_64", "--suite", "none"), "unknown suite 'none'; valid: kselftest, python, perl, redis, ltp"),
     (("x86_64", "--against", "xen"), "unknown peer 'xen'; valid: native, distribution"),
     (("riscv64", "--against", "distribution"), "Debian's own kernel is run on x86_64 only, not on riscv64"),
     (("x86_64", "--against", "distribution", "--quick"), "Debian's own kernel is compared with the full one"),
