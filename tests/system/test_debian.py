@@ -13,7 +13,8 @@ import pytest
 from quoll import Guest
 
 
-@pytest.mark.guest(rootfs="debian", arch="x86_64")
+@pytest.mark.elsewhere_nightly
+@pytest.mark.guest(rootfs="debian")
 class TestState:
     """What systemd says of itself."""
 
@@ -24,7 +25,7 @@ class TestState:
 
 
 @pytest.mark.nightly
-@pytest.mark.guest(rootfs="debian", arch="x86_64")
+@pytest.mark.guest(rootfs="debian")
 class TestDebian:
     """All tests of an architecture share one boot, which the last one ends."""
 
@@ -93,19 +94,7 @@ class TestDebian:
 
 
 @pytest.mark.nightly
-@pytest.mark.guest(rootfs="debian", arch="x86_64", name="a_name.of-its.own")
+@pytest.mark.guest(rootfs="debian", name="a_name.of-its.own")
 def test_the_guest_has_the_machines_name(guest: Guest) -> None:
     assert guest.run(["hostname"]).text == "a-name.of-its.own"
     assert guest.run(["getent", "hosts", "a-name.of-its.own"]).returncode == 0
-
-
-@pytest.mark.nightly
-@pytest.mark.guest(arch=("aarch64", "riscv64"))
-class TestStateElsewhere(TestState):
-    """The same on the other architectures."""
-
-
-@pytest.mark.nightly
-@pytest.mark.guest(arch=("aarch64", "riscv64"))
-class TestDebianElsewhere(TestDebian):
-    """The same on the other architectures."""

@@ -105,7 +105,7 @@ def sums(guest: Guest) -> list[int]:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
-@pytest.mark.guest(rootfs="debian", arch="x86_64", memory="1G", include=PACKAGES)
+@pytest.mark.guest(rootfs="debian", memory="1G", include=PACKAGES)
 class TestServers:
     """Servers that Debian starts by itself, loaded by their own tools."""
 
@@ -152,7 +152,7 @@ class TestServers:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
-@pytest.mark.guest(rootfs="debian", arch="x86_64", memory="1G", include=PACKAGES)
+@pytest.mark.guest(rootfs="debian", memory="1G", include=PACKAGES)
 class TestContainers:
     """Containers by podman, and what they are made of."""
 
@@ -200,7 +200,7 @@ class TestContainers:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
-@pytest.mark.guest(rootfs="debian", arch="x86_64", memory="1G", include=PACKAGES)
+@pytest.mark.guest(rootfs="debian", memory="1G", include=PACKAGES)
 class TestSystem:
     """What an administrator uses: packet filters, limits, swap, mounts, packages, strace."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.base.arch import ARCHES
 from tests import selection
 
 
@@ -91,3 +92,20 @@ def test_workers_and_the_nightly(root: Path, tmp_path: Path) -> None:
     named = run(root, tmp_path, *words, f"{tmp_path}/test_small.py::test_slow")
     assert named.returncode == 1
     assert "1 failed" in named.stdout
+
+
+def test_what_users_rely_on_is_tested_on_each_architecture(root: Path) -> None:
+    """A mark that names one architecture, or loses to another mark, would leave the others out without a word."""
+    files = [f"tests/system/test_{name}.py" for name in (
+        "debian", "full_kernel", "persistent_disks", "programs", "shared_folders", "snapshots", "stranger",
+        "toolchains")]
+    done = subprocess.run([sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", "--collect-only", "-q",
+                           "--nightly", *files], cwd=root, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line for line in done.stdout.splitlines() if "::" in line and "[" in line]
+    found = {name: {line.replace(name, "ARCH") for line in lines if name in line.rpartition("[")[2]}
+             for name in ARCHES}
+    everywhere = [test for test in found["x86_64"] if all(test in tests for tests in found.values())]
+    of_some = {test.rpartition("::")[2] for test in set[str]().union(*found.values()) - set(everywhere)}
+    assert of_some == {"test_pip_installs_it[False-ARCH]", "test_pip_installs_it[True-ARCH]"}
+    assert {test.partition("::")[0] for test in found["riscv64"]} == set(files)
