@@ -24,6 +24,8 @@ ROOT, GUEST = "root", "guest"
 # Seconds in which a working kernel is entered.
 ENTRY_LIMIT = 2.0
 SLOTS_AT_ONCE = 16
+# Threads in one queue that are looked at; a queue whose memory is spoilt may have no end.
+QUEUE_MAX = 256
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Reader:
         """Read the kernel's DWARF; raise InfrastructureError without it. servers: those of the machine's system."""
         self.stub, self.abi, self.servers = stub, abi, servers
         self.info = debuginfo.read(kernel)
-        if not {"thread", "slot", "cnode", "vspace", "region", "vcpu"} <= self.info.structs.keys() \
+        if not {"thread", "slot", "cnode", "vspace", "region", "vcpu", "endpoint"} <= self.info.structs.keys() \
                 or not {"boot_cpu", "root_cnode"} <= self.info.symbols.keys():
             raise InfrastructureError("the kernel has no debug information")
         self.thread = self.info.structs["thread"]
@@ -127,17 +129,30 @@ class Reader:
         page = self.word(self.word(address + self.thread["vcpu"]) + self.info.structs["vcpu"]["page"])
         return self.word(page + self.abi.STRUCTS["vcpu_page"][1]["kernel_root"][0])
 
-    def read_thread(self, address: int, current: int) -> Thread:
+    def waits_on(self, address: int, state: str, endpoints: Sequence[int]) -> int:
+        """Return the address of what a thread waits on, 0 for nothing; an Endpoint has its queue's head."""
+        if state == "wait":
+            return self.word(address + self.thread["waiting"])
+        if state not in ("send", "recv"):
+            return 0
+        heads = {endpoint + self.info.structs["endpoint"]["queue"]: endpoint for endpoint in endpoints}
+        at = self.word(address + self.thread["link"])
+        for _ in range(QUEUE_MAX):
+            if at in heads:
+                return heads[at]
+            at = self.word(at)
+        return 0
+
+    def read_thread(self, address: int, current: int, endpoints: Sequence[int]) -> Thread:
         """Return one thread."""
         owner = self.owner(address)
         state = self.states.get(self.word(address + self.thread["state"], 1), "?").removeprefix("THREAD_").lower()
-        waits = {"send": "endpoint", "recv": "endpoint", "wait": "waiting"}.get(state)
         in_program = bool(self.word(address + self.thread["in_guest_user"], 1))
         frame = self.thread["arch"] + next((offset - self.thread["arch"] for name, offset in self.thread.items()
                                             if name == "arch.frame"), 0)
         at = self.word(address + self.thread["frame_end"]) - self.frame_size if in_program else address + frame
         registers = {name: self.word(at + offset, size) for name, (offset, size, *_) in self.frame.items()}
-        return Thread(address, owner, state, self.word(address + self.thread[waits]) if waits else 0,
+        return Thread(address, owner, state, self.waits_on(address, state, endpoints),
                       self.word(address + self.thread["priority"], 4),
                       bool(self.word(address + self.thread["queued"], 1)), address == current, in_program,
                       registers[self.pc], registers["sp"], registers,
@@ -147,7 +162,8 @@ class Reader:
         """Return everything. An Endpoint or Notification is its receiver's; faults go to the root pager's Endpoint."""
         current = self.current()
         found = self.found()
-        threads = tuple(self.read_thread(address, current) for address in found[self.abi.TYPE_THREAD])
+        threads = tuple(self.read_thread(address, current, found[self.abi.TYPE_ENDPOINT])
+                        for address in found[self.abi.TYPE_THREAD])
         owners: dict[int, str] = {}
         for thread in threads:
             slot = thread.address + self.thread["fault_slot"]
