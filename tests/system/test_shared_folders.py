@@ -168,7 +168,8 @@ def test_files_stay_open_when_the_server_is_killed_and_errors_come_when_its_devi
     def kill(spoilt: str = "") -> str:
         deaths = len(sharing.deaths)
         # A reader keeps the server at work until the debugger has met it.
-        sharing.shell_run("while :; do ls -R /data/w /mnt; done > /dev/null 2>&1 & echo $! > /run/reader")
+        sharing.shell_run("{ trap exit TERM; while :; do ls -R /data/w /mnt; done; } > /dev/null 2>&1 & "
+                          "echo $! > /run/reader")
         with Stub(sharing.machine) as stub:
             page = injector.arrive(stub, entry, 1)
             assert page is not None
@@ -180,7 +181,8 @@ def test_files_stay_open_when_the_server_is_killed_and_errors_come_when_its_devi
                 assert injector.store(stub, common["vaddr"] + QUEUE_SIZE, 1, 8)
             injector.kill(stub, plans.Plan("9p", "kill", 0, 0, 1, 0, 0), page)
         sharing.wait_for(lambda: len(sharing.deaths) > deaths, "the death of 9p", 60)
-        out(sharing, "kill $(cat /run/reader)")
+        # The reader's last `ls` must end too: what it holds open keeps the share in use after `umount -l`.
+        out(sharing, "kill $(cat /run/reader); while kill -0 $(cat /run/reader) 2> /dev/null; do sleep 0.1; done")
         return sharing.deaths[-1]
 
     out(sharing, "cd /data/w; { while sleep 0.1; do echo line; done > lines; } 2> /run/errors & echo $! > /run/writer")
