@@ -190,12 +190,15 @@ class Cache:
         path.write_text(f"{VERSION}\n")
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Hold the lock called name. Other orchestrators wait for it, also while only our programs live on."""
+    def lock(self, name: str, *, shared: bool = False) -> Iterator[None]:
+        """Hold the lock called name, alone or shared with others that share it.
+
+        Other orchestrators wait for it, also while only our programs live on.
+        """
         folder = self.root / "locks"
         folder.mkdir(exist_ok=True)
         with ownership.lock(folder / name.replace("/", "-"),
-                            lambda: self.say(f"waiting for another orchestrator, which is at {name}")):
+                            lambda: self.say(f"waiting for another orchestrator, which is at {name}"), shared=shared):
             yield
 
     def folder(self, kind: str, key: str) -> Path:

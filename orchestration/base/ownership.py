@@ -55,15 +55,16 @@ def open_high(path: Path, flags: int, mode: int = 0o666) -> int:
 
 
 @contextmanager
-def lock(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the lock of a file (flock); waiting() is called once if another process holds it."""
+def lock(path: Path, waiting: Callable[[], None] = lambda: None, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock of a file (flock), alone or shared; waiting() is called once if another process is in the way."""
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     descriptor = open_high(path, os.O_RDWR | os.O_CREAT)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             waiting()
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, kind)
         HELD.add(descriptor)
         yield
     finally:

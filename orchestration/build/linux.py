@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from orchestration.base import doctor, tools
@@ -93,16 +95,27 @@ def activate(place: Path, *, own: bool) -> None:
         waiting(own=own).rename(place)
 
 
+def tree_of(cache: Cache, flavour: Flavour) -> Path:
+    """Return the folder with a flavour's tree and the objects of all that are built from it."""
+    return cache.root / "linux" / ("guest" if flavour.patched else "native")
+
+
+def is_unpacked(place: Path, key: str) -> bool:
+    """Say whether a folder has the tree of a key."""
+    stamp = place / "source.key"
+    return stamp.exists() and stamp.read_text() == key and (place / "source").exists()
+
+
 def unpack(cache: Cache, flavour: Flavour, key: str, log: Path) -> Path:
     """Return the patched tree. It and its objects always have the same paths, which ccache needs to know them again.
 
     A tree of another key goes with its objects: times of files that only came back say nothing about them.
     """
-    parent = cache.root / "linux" / ("guest" if flavour.patched else "native")
+    parent = tree_of(cache, flavour)
     if flavour.patched:
         activate(parent, own=bool(flavour.patches))
-    tree, stamp = parent / "source", parent / "source.key"
-    if stamp.exists() and stamp.read_text() == key and tree.exists():
+    tree = parent / "source"
+    if is_unpacked(parent, key):
         return tree
     shutil.rmtree(parent, ignore_errors=True)
     fresh = parent / "unpacking"
@@ -116,8 +129,23 @@ def unpack(cache: Cache, flavour: Flavour, key: str, log: Path) -> Path:
     for patch in flavour.patches:
         apply(patch, fresh, log, own=True)
     fresh.rename(tree)
-    stamp.write_text(key)
+    (parent / "source.key").write_text(key)
     return tree
+
+
+@contextmanager
+def patched(cache: Cache, flavour: Flavour, key: str, log: Path) -> Iterator[Path]:
+    """Hold the patched tree as it is. Builds from it go on side by side; who wants another tree waits for them all."""
+    name = "linux-guest" if flavour.patched else "linux-native"
+    with ExitStack() as held:
+        # One at a time looks, unpacks and begins to hold: none waits for the build of another that wants the same tree.
+        with cache.lock(f"{name}-source"):
+            place = tree_of(cache, flavour)
+            if not is_unpacked(place, key):
+                with cache.lock(name):
+                    unpack(cache, flavour, key, log)
+            held.enter_context(cache.lock(name, shared=True))
+        yield place / "source"
 
 
 def abi_headers(arch: Arch) -> dict[str, str]:
@@ -141,9 +169,8 @@ def make(arch: Arch, cache: Cache, flavour: Flavour, key: str, entry: Path) -> N
     log = cache.root / "build" / f"linux-{flavour.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("")
-    # Architectures share a tree, each with its own objects; a build of one has all the CPUs anyway.
-    with cache.lock(f"linux-{'guest' if flavour.patched else 'native'}"):
-        tree = unpack(cache, flavour, key, log)
+    # Flavours share a tree, each with its own objects: a small kernel does not wait for a full one.
+    with patched(cache, flavour, key, log) as tree, cache.lock(f"linux-{flavour.name}"):
         objects = tree.parent / f"objects-{flavour.name}"
         # A make that was killed leaves objects that are newer than their sources and not whole.
         unfinished = tree.parent / f"{objects.name}.unfinished"

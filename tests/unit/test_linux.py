@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from orchestration.base import tools
+from orchestration.base.arch import ARCHES
+from orchestration.base.cache import Cache
 from orchestration.base.errors import BuildError, InfrastructureError, MissingError
-from orchestration.build import linux
+from orchestration.build import flavours, linux
 
 GOOD = "--- a/file\n+++ b/file\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n"
 
@@ -95,3 +98,37 @@ def test_a_tree_with_the_users_patches_does_not_replace_the_other(tmp_path: Path
     place.rename(tmp_path / "guest-own")
     linux.activate(place, own=False)
     assert (place / "object").read_text() == "of the series"
+
+
+def test_builds_share_a_tree_and_another_tree_waits_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def unpack(cache: Cache, flavour: flavours.Flavour, key: str, log: Path) -> Path:
+        place = cache.root / "linux/guest"
+        (place / "source").mkdir(parents=True, exist_ok=True)
+        (place / "source.key").write_text(key)
+        made.append(key)
+        return place / "source"
+
+    monkeypatch.setattr(linux, "unpack", unpack)
+    arch, waits = ARCHES["x86_64"], threading.Event()
+    small, full = flavours.guest(arch), flavours.guest(arch, full=True)
+    cache, other = Cache(tmp_path), Cache(tmp_path)
+    other.say = lambda text: waits.set()
+
+    def build_another() -> None:
+        with linux.patched(other, small, "another", tmp_path / "log"):
+            made.append("built")
+
+    with linux.patched(cache, full, "key", tmp_path / "log") as tree:
+        with linux.patched(cache, small, "key", tmp_path / "log") as same:
+            assert tree == same
+        thread = threading.Thread(target=build_another)
+        thread.start()
+        assert waits.wait(60)
+        assert made == ["key"]
+        assert (tree.parent / "source.key").read_text() == "key"
+    thread.join(60)
+    assert made == ["key", "another", "built"]
+    with linux.patched(cache, full, "key", tmp_path / "log"):
+        assert made[-1] == "key"
