@@ -25,7 +25,7 @@ from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
 from tests import selection
 
-pytest_plugins = ["quoll.plugin"]
+pytest_plugins = ["quoll.plugin", "tests.splats"]
 BUILDER = pytest.StashKey[ExitStack]()
 
 

@@ -14,6 +14,9 @@ from orchestration.base.errors import UsageError
 GuestMode = Literal["beside", "above"]
 """Privileges that a guest kernel can have on some CPU, in the order of their numbers in the ABI."""
 GUEST_MODES: tuple[GuestMode, ...] = get_args(GuestMode)
+Check = Literal["kasan", "lockdep", "ubsan"]
+"""Checks that can be compiled into the guest's Linux: l4linux-patches/configs/debug-*.config."""
+CHECKS: tuple[Check, ...] = get_args(Check)
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Arch:
     loops, and panics when the emulator had no time to make one."""
     large_low: int | None = None
     """Bytes of a large machine's memory that lie there, where the rest lies at 4 GiB."""
+    checks: tuple[Check, ...] = ()
+    """Those that Linux has run with on this CPU."""
     guest_modes: tuple[GuestMode, ...] = GUEST_MODES[:1]
     """Privileges that a guest kernel may have (docs/guest-interface.md)."""
 
@@ -77,7 +82,7 @@ ARCHES = {
              kernel="quoll.elf", linux_arch="x86_64",
              linux_image="arch/x86/boot/bzImage", native_console="ttyS0", ram_start=0, large_low=1 << 30,
              busy_bootargs="no_timer_check",
-             elf_machine="EM_X86_64", guest_modes=GUEST_MODES),
+             elf_machine="EM_X86_64", checks=CHECKS, guest_modes=GUEST_MODES),
         Arch(name="riscv64", debian="riscv64", qemu="qemu-system-riscv64", packages=("qemu-system-riscv", "opensbi"),
              machine="virt", large_memory="", pci_devices=4, cpu="rv64", counted_cpu="rv64",
              kernel="quoll.elf", linux_arch="riscv", linux_image="arch/riscv/boot/Image", native_console="ttyS0",

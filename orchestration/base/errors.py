@@ -81,6 +81,13 @@ class HangError(QuollError):
     outcome = "hang"
 
 
+class ReportError(QuollError):
+    """A check that was compiled into Linux found a bug of it; the system went on."""
+
+    exit_code = 115
+    outcome = "report"
+
+
 class WorkloadError(QuollError):
     """A workload failed; the system went on."""
 

@@ -109,7 +109,7 @@ def build_command(wanted: Wanted, arch: Annotated[list[str] | None, typer.Argume
     from orchestration.machine.progress import Progress
 
     for one in descriptions:
-        checks.check_guest_mode(one)
+        checks.check_target(one)
     doctor.ensure([one.target for one in descriptions])
     doctor.check_space()
     progress = Progress()

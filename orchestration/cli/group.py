@@ -15,9 +15,9 @@ from typer.core import TyperCommand, TyperGroup
 from orchestration.base.tree import version
 
 EPILOG = ("Exit codes: a guest command's own; 2 usage; 3 something is missing (see doctor); "
-          "116 cells of a matrix failed; 117 a driver's fault did harm; 118 a workload failed; "
-          "119 a cost grew beyond its gate, or the guest differs from native Linux; 120 infrastructure; "
-          "121 build; 122 panic; 123 hang; 130 interrupted.")
+          "115 a check of --debug reported a bug; 116 cells of a matrix failed; 117 a driver's fault did harm; "
+          "118 a workload failed; 119 a cost grew beyond its gate, or the guest differs from native Linux; "
+          "120 infrastructure; 121 build; 122 panic; 123 hang; 130 interrupted.")
 # How the metavar of an argument begins that takes every word behind --.
 REST = "-- "
 

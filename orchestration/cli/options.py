@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestration.base.arch import GUEST_MODES
+from orchestration.base.arch import CHECKS, GUEST_MODES
 from orchestration.base.roots import ROOTS
 from orchestration.cli.group import one_of
 
@@ -63,6 +63,9 @@ OPTIONS: dict[str, Any] = {
                                                                    "be repeated)")],
     "patches": Annotated[list[str] | None, typer.Option("--patch", metavar="FILE", show_default=False, help=(
         "a patch of Linux to apply after our series (may be repeated)"))],
+    "debug": Annotated[list[str] | None, typer.Option("--debug", autocompletion=one_of(CHECKS), metavar="CHECK",
+                                                      show_default=False, help=(
+        f"a check to compile into Linux: {', '.join(CHECKS)}; exit code 115 if it reports a bug (may be repeated)"))],
     "trace": Annotated[bool | None, typer.Option("--trace/--no-trace", show_default=False, help=(
         "with the L4 that counts and traces (then: ./orchestrate trace)"))],
     "snapshot": Annotated[bool | None, typer.Option("--snapshot/--no-snapshot", show_default=False, help=(

@@ -68,7 +68,7 @@ class Artefacts:
 
 def chosen_linux(description: Description) -> flavours.Flavour:
     """Return the kind of Linux that a machine boots: the small one of tiny, or the full one."""
-    return flavours.guest(description.target, full=description.rootfs != TINY,
+    return flavours.guest(description.target, full=description.rootfs != TINY, debug=description.debug,
                           fragments=description.kernel_config, patches=description.patches)
 
 
@@ -130,7 +130,8 @@ def session(description: Description, made: Artefacts, progress: Progress, run: 
     """Return the session of a machine that has everything."""
     return Session(Machine(made.arch, config, run), stages, progress,
                    made.program(quoll.KERNEL, trace=description.trace), made.linux / "vmlinux",
-                   keys=run_keys if made.userland.login else None, name=description.name)
+                   keys=run_keys if made.userland.login else None, name=description.name,
+                   watches=bool(description.debug))
 
 
 def tracker(stages: tuple[Stage, ...], has: Userland) -> Tracker:

@@ -15,7 +15,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from orchestration.base.arch import Arch
+from orchestration.base.arch import ARCHES, Arch
 from orchestration.base.errors import UsageError
 from orchestration.build import system
 from orchestration.machine import persistent, registry
@@ -28,7 +28,7 @@ QCOW2 = b"QFI\xfb"
 
 def check(description: Description) -> None:
     """Raise UsageError that names the first thing which this host cannot give."""
-    check_guest_mode(description)
+    check_target(description)
     check_memory(description.memory)
     check_count(description.target, len(description.disks), len(description.shares))
     for share in description.shares:
@@ -45,6 +45,17 @@ def check(description: Description) -> None:
         persistent.check(description.persist)
     if description.name is not None:
         registry.check_name(description.name)
+
+
+def check_target(description: Description) -> None:
+    """Raise UsageError for what no machine of this architecture has."""
+    check_guest_mode(description)
+    target = description.target
+    for check in description.debug:
+        if check not in target.checks:
+            raise UsageError(f"--debug {check}: Linux has never run with it on {target.name}, only on "
+                             f"{', '.join(arch.name for arch in ARCHES.values() if check in arch.checks)}",
+                             f"to try it: --kernel-config l4linux-patches/configs/debug-{check}.config")
 
 
 def check_guest_mode(description: Description) -> None:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from orchestration.base import arch as arches
-from orchestration.base.arch import Arch, GuestMode
+from orchestration.base.arch import Arch, Check, GuestMode
 from orchestration.base.errors import UsageError
 from orchestration.base.roots import ROOTS, TINY
 from orchestration.machine import shares as sharing
@@ -202,6 +202,8 @@ class Guest(pydantic.BaseModel):
     """Fragments of Linux' configuration."""
     patches: tuple[File, ...] = ()
     """Patches of Linux after the series."""
+    debug: tuple[Check, ...] = ()
+    """Checks that are compiled into Linux."""
 
     @property
     def host_name(self) -> str:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestration.base import tools
-from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError
+from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError, ReportError, printable
 from orchestration.build import quoll
 from orchestration.inspect import dossier
 from orchestration.inspect.symbols import Symbols
+from orchestration.machine import reports
 from orchestration.machine.console import Channel, Kind, interpret
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import Machine, Message
@@ -43,6 +44,9 @@ class Follower:
     ended: bool = False
     guest_lines: deque[str] = field(default_factory=lambda: deque(maxlen=GUEST_LINES))
     deaths: list[str] = field(default_factory=list)
+    watches: bool = False
+    """Linux has checks compiled in; what they report is collected."""
+    reports: list[str] = field(default_factory=list)
     lost_reason: QuollError | None = None
 
     def report(self, names: list[str]) -> None:
@@ -90,6 +94,9 @@ class Follower:
             self.let_go()
         if message.line is not None and message.line.channel is Channel.GUEST:
             self.guest_lines.append(message.line.text)
+            if self.watches and not message.line.continued and (found := reports.first_line(message.line.text)):
+                self.reports.append(found)
+                self.progress.say(f"  Linux reports {printable(found)}")
         if message.line is not None and (meaning := interpret(message.line)) is not None:
             self.machine.run.event(meaning.kind.name.lower(), text=meaning.text)
             if meaning.kind in (Kind.KERNEL_PANIC, Kind.GUEST_PANIC, Kind.ROOT_ERROR):
@@ -160,6 +167,13 @@ class Follower:
         shown = lines[-SHOWN_LINES:] if kind is Kind.GUEST_PANIC else lines[:SHOWN_LINES]
         who = {Kind.KERNEL_PANIC: "the L4 kernel", Kind.GUEST_PANIC: "Linux", Kind.ROOT_ERROR: "the root pager"}[kind]
         return PanicError(f"{who} gave up in stage '{self.stage_name()}': {text}", self.where(), tuple(shown))
+
+    def check_reports(self, status: int) -> None:
+        """Raise ReportError when a check of Linux has reported something; status is that of what ran meanwhile."""
+        if self.reports:
+            raise ReportError(f"Linux reported {len(self.reports)} {'bugs' if len(self.reports) > 1 else 'bug'}, "
+                              f"beside the status {status}: {self.reports[0]}",
+                              f"each is in console.log; {self.where()}", tuple(self.reports[:SHOWN_LINES]))
 
     def lost(self) -> QuollError:
         """Return the error for a QEMU that ended by itself."""

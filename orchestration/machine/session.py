@@ -147,6 +147,7 @@ class Session(Follower):
             self.progress.say("the guest restarted, which ends the machine" if self.restarts
                               else "the guest switched itself off")
         self.leave()
+        self.check_reports(status)
         return status
 
     def leave(self) -> None:
@@ -203,7 +204,8 @@ class Session(Follower):
             "arch": self.machine.arch.name, "accel": self.machine.config.accel, "outcome": outcome,
             "message": str(error) if error else "", "stage": self.stage_name(), "stages": self.tracker.times,
             "power_off_status": self.power_off_status, "shutdown_reason": self.shutdown_reason,
-            "server_deaths": self.deaths, "linux_symbols": self.linux_symbols}
+            "server_deaths": self.deaths, "reports": self.reports if self.watches else None,
+            "linux_symbols": self.linux_symbols}
         try:
             self.machine.run.write_json("result.json", result)
         except OSError:

@@ -97,4 +97,5 @@ def prepare(folder: Path, progress: Progress, *, command: bool = False) -> Sessi
     linux = result.get("linux_symbols")
     symbols = Path(linux) if linux else None
     return Session(Machine(arch, again, run), boot.tracker(NATIVE_STAGES if native else BOOT_STAGES, has), progress,
-                   None if native else kernel.with_suffix(".elf"), symbols, keys=fresh if has.login else None)
+                   None if native else kernel.with_suffix(".elf"), symbols, keys=fresh if has.login else None,
+                   watches=result.get("reports") is not None)

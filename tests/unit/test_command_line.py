@@ -55,9 +55,11 @@ def test_wrong_use(arguments: list[str], words: list[str], capsys: pytest.Captur
     (["boot", "x86_64", "--guest-mode", "above", "--accel", "kvm"], ["under emulation only", "--accel"]),
     (["build", "x86_64", "riscv64", "--guest-mode", "above"], ["--guest-mode above", "riscv64 has only beside"]),
     (["conform", "riscv64", "--guest-mode", "above"], ["--guest-mode above", "riscv64 has only beside"]),
+    (["boot", "riscv64", "--debug", "kasan"], ["--debug kasan", "riscv64", "x86_64", "debug-kasan.config"]),
+    (["build", "x86_64", "aarch64", "--debug", "ubsan"], ["--debug ubsan", "aarch64", "x86_64", "debug-ubsan.config"]),
     (["bench", "run", "aarch64", "--against", "above"], ["aarch64", "no guest mode above"]),
 ])
-def test_a_guest_mode_that_a_machine_lacks(arguments: list[str], words: list[str],
+def test_what_a_machine_lacks(arguments: list[str], words: list[str],
                                            capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*arguments, *(["--no-config"] if arguments[0] in ("boot", "build") else [])]) == 2
     said = capsys.readouterr().err

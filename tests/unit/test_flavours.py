@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.base.arch import ARCHES, Arch
+from orchestration.base.arch import ARCHES, CHECKS, Arch
 from orchestration.base.cache import Cache
 from orchestration.base.errors import BuildError, MissingError, UsageError
 from orchestration.build import flavours, linux, quoll
@@ -51,6 +51,20 @@ def test_native_linux_beside_the_full_kernel_has_the_same_options() -> None:
 
 def test_the_order_of_debug_checks_does_not_matter() -> None:
     assert flavours.guest(X86, debug=("b", "a")) == flavours.guest(X86, debug=("a", "b", "b"))
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_each_check_has_a_fragment_and_a_kernel_of_its_own(check: str) -> None:
+    described = Description.model_validate({"arch": "x86_64", "rootfs": "debian", "debug": [check]})
+    flavour = boot.chosen_linux(described)
+    assert flavour.name == f"l4-x86_64-full-{check}"
+    assert set(flavours.wanted(flavour)) > set(flavours.wanted(flavours.guest(X86, full=True)))
+
+
+def test_an_unknown_check_is_refused_with_the_valid_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["build", "x86_64", "--no-config", "--debug", "kcsan"]) == UsageError.exit_code
+    err = capsys.readouterr().err
+    assert all(word in err for word in ("--debug", "kcsan", *CHECKS))
 
 
 def test_tiny_has_the_small_kernel_and_others_the_full_one() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from orchestration.base.arch import ARCHES
-from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError
+from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError, ReportError
 from orchestration.base.rundir import RunDirectory
 from orchestration.machine import follower, registry, ssh, terminal
 from orchestration.machine.console import Channel, Line
@@ -175,3 +176,35 @@ def test_a_guests_words_do_nothing_to_a_terminal() -> None:
     assert PanicError("x", details=("a\x1b[6n\x9b0cä\t\r",)).lines()[0] == "  | a\ufffd[6n\ufffd0cä\t\ufffd"
     assert PanicError("a\x1b[6n\nb \udcff", "see \x9b").lines() == [
         "orchestrate: a\ufffd[6n", "b \udcff", "  hint: see \ufffd"]
+
+
+KASAN = "BUG: KASAN: slab-use-after-free in f+0x1/0x2"
+
+
+def reporting(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """A machine in which a command runs with status 7, and meanwhile Linux reports a bug; then it switches itself off.
+    """
+    made = session(folder)
+    made.connection = object()
+    monkeypatch.setattr(made, "leave", made.check)
+    monkeypatch.setattr(terminal, "serve", lambda *_, **__: 7)
+    says(made, Channel.GUEST, "[    1.000000] x", f"[    2.000000] {KASAN}", KASAN)
+    says(made, Channel.LOG, "root: guest powers off, status 0")
+    ends(made, "guest-shutdown")
+    return made
+
+
+def test_what_a_check_reports_is_the_end_of_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = reporting(tmp_path, monkeypatch)
+    made.watches = True
+    with pytest.raises(ReportError, match=f"1 bug, beside the status 7: {re.escape(KASAN)}") as caught:
+        made.serve(["x"])
+    made.connection = None
+    made.finish(caught.value)
+    result = json.loads(made.machine.run.file("result.json").read_text())
+    assert (result["outcome"], result["reports"]) == ("report", [KASAN])
+
+
+def test_without_checks_nothing_is_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = reporting(tmp_path, monkeypatch)
+    assert (made.serve(["x"]), made.reports) == (7, [])
