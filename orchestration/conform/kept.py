@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from orchestration.base.arch import Arch
-from orchestration.base.cache import MANIFEST, Cache, hash_file, key_of, recipe
+from orchestration.base.cache import MANIFEST, Cache, hash_file, key_of, noted_hash, recipe
 from orchestration.conform import outcome
 from orchestration.conform.outcome import Outcome, Status
 from orchestration.conform.suite import Suite, Test
@@ -24,9 +24,11 @@ FOLDER = "conform"
 FILES_MAX = 60
 
 
-def content(folder: Path) -> str:
-    """Return a hash of what a cache entry holds, whatever it was made from."""
-    return hash_file(folder / MANIFEST)
+def content(folder: Path, *names: str) -> str:
+    """Return a hash of what a cache entry holds, or of its files of some names, whatever it was made from."""
+    if not names:
+        return hash_file(folder / MANIFEST)
+    return key_of(*(part for name in sorted(names) for part in (name, noted_hash(folder / name))))
 
 
 def command_key(test: Test) -> str:

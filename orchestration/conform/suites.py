@@ -101,7 +101,9 @@ def machines(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder:
                                    peer.extra, f"mem={description.memory // MIB}M {arch.busy_bootargs}", disks=disks)
 
     common = (emulator(arch), str(MEMORY))
-    return (Made(guest, (*common, kept.content(bare), kept.content(port), kept.content(disk.parent), str(mode))),
+    # Of L4's folder only what boots: the kernel's tests are in it, too.
+    ours = kept.content(bare, arch.kernel, *quoll.SERVERS)
+    return (Made(guest, (*common, ours, kept.content(port), kept.content(disk.parent), str(mode))),
             Made(other, (*common, kept.content(peer.image.parent), peer.image.name, kept.content(other_disk.parent),
                          arch.busy_bootargs)))
 

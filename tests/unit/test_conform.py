@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.base.cache import Cache, key_of
 from orchestration.base.errors import HangError, InfrastructureError, PanicError, UsageError
 from orchestration.conform import compare, outcome, run, runner, show, suites
-from orchestration.conform.kept import Kept, command_key
+from orchestration.conform.kept import Kept, command_key, content
 from orchestration.conform.outcome import Outcome, Status
 from orchestration.conform.suite import Suite, Test
 from orchestration.machine import boot, ssh
@@ -351,6 +352,19 @@ def test_a_result_is_of_one_command(tmp_path: Path) -> None:
         stream.write("\n5\n{}\n[]\n" + json.dumps({"test": "a:one", "command": command_key(one), "parts": 1}) + "\n")
     kept.note(one, Outcome(PASS), 1.0)
     assert kept.read([one, other]) == {"a:one": Outcome(PASS)}
+
+
+def test_results_outlive_files_that_do_not_boot(tmp_path: Path) -> None:
+    def entry(**files: str) -> Path:
+        def make(folder: Path) -> None:
+            for name, text in files.items():
+                (folder / name).write_text(text)
+
+        return Cache(tmp_path).get("bare", key_of(*files.values()), make)
+
+    one, tests, kernel = (entry(kernel=kernel, ktest=ktest, root="r") for kernel, ktest in ("kt", "ku", "lt"))
+    assert content(one, "root", "kernel") == content(tests, "kernel", "root") != content(kernel, "kernel", "root")
+    assert len({content(folder) for folder in (one, tests, kernel)}) == 3
 
 
 def test_results_of_old_kernels_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
