@@ -7,17 +7,12 @@ Debian's packages of perl leave the tests out, so apt fetches the source of the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from orchestration.base import tools
 from orchestration.base.arch import Arch
-from orchestration.base.cache import Cache, key_of, recipe
-from orchestration.base.errors import InfrastructureError
-from orchestration.base.ownership import PREFIX, OwnFolder, temporary
-from orchestration.build import rootfs, source
-from orchestration.conform import outcome
-from orchestration.conform.suite import NotHereError, Suite, Test
+from orchestration.base.cache import Cache
+from orchestration.conform import debsource, outcome
+from orchestration.conform.suite import Suite, Test
 
 PLACE = "/opt/perl"
 PACKAGES = ("libperl5.40", "perl", "perl-base", "perl-modules-5.40", "procps")
@@ -43,44 +38,21 @@ for one in /usr/share/perl/5.40 /usr/lib/*/perl/5.40 /usr/lib/*/perl-base; do
 done
 true"""
 LIMIT = 400.0
-PACK_LIMIT = 120
-LIST = "tests"
 
 
 def build(arch: Arch, cache: Cache) -> Path:
-    """Return a folder with suite.tar.gz and the names of the tests; the same for every architecture."""
-
-    def make(entry: Path) -> None:
-        log = cache.root / "build" / "conform-perl.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("")
-        try:
-            archive = source.archive(cache, "perl")
-        except InfrastructureError as error:
-            raise NotHereError(error.message, error.hint) from error
-        with OwnFolder(temporary(), PREFIX) as folder:
-            tree = folder / "tree"
-            tree.mkdir()
-            wanted = ["t", *(f"{name}/t" for name in MODULES)]
-            tools.run(["tar", "-C", str(tree), "--no-same-owner", "--strip-components=1", "--wildcards",
-                       "--no-wildcards-match-slash", "-xf",
-                       str(archive), *(f"perl-*/{name}" for name in wanted)], log, "unpacking perl's tests", PACK_LIMIT)
-            names = [name for name in found(tree) if not LEFT_OUT.match(name)]
-            (entry / LIST).write_text("".join(f"{name}\n" for name in names))
-            tools.run(["tar", "-C", str(tree), "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "-czf",
-                       str(entry / "suite.tar.gz"), "--exclude=t/re", "--exclude=t/uni", "--exclude=t/porting",
-                       *sorted(path.name for path in tree.iterdir())], log, "packing perl's tests", PACK_LIMIT)
-
-    modules = [*MODULES, *(f"{group}/{name}" for group, names in CORE.items() for name in names)]
-    return cache.get("conform-perl", key_of(rootfs.RELEASE, *modules, recipe(Path(__file__))), make)
+    """Return a folder with the suite."""
+    return debsource.build(cache, "perl", Path(__file__), ("t", *(f"{name}/t" for name in MODULES)), found,
+                           left_out=("t/re", "t/uni", "t/porting"))
 
 
-def found(tree: Path) -> Iterator[str]:
+def found(tree: Path) -> list[str]:
     """Return the names of the tests in a source tree: FOLDER:TEST, the folder as perl has it."""
-    for group, names in CORE.items():
-        yield from (f"{group}:{name}" for name in names if (tree / "t" / group / f"{name}.t").exists())
-    for module in MODULES:
-        yield from (f"{PurePosixPath(module).name}:{path.stem}" for path in sorted((tree / module / "t").glob("*.t")))
+    names = [f"{group}:{name}" for group, names in CORE.items() for name in names
+             if (tree / "t" / group / f"{name}.t").exists()]
+    names += [f"{PurePosixPath(module).name}:{path.stem}" for module in MODULES
+              for path in sorted((tree / module / "t").glob("*.t"))]
+    return [name for name in names if not LEFT_OUT.match(name)]
 
 
 def command(name: str) -> str:
@@ -94,7 +66,7 @@ def command(name: str) -> str:
 
 def tests(folder: Path) -> list[Test]:
     """Return the tests of a built suite."""
-    return [Test(name, command(name), LIMIT) for name in (folder / LIST).read_text().split()]
+    return debsource.tests(folder, command, LIMIT)
 
 
 def read(output: bytes, status: int) -> outcome.Outcome:

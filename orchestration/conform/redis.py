@@ -9,15 +9,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from orchestration.base import tools
 from orchestration.base.arch import Arch
-from orchestration.base.cache import Cache, key_of, recipe
-from orchestration.base.errors import InfrastructureError
-from orchestration.base.ownership import PREFIX, OwnFolder, temporary
-from orchestration.build import rootfs, source
-from orchestration.conform import outcome
+from orchestration.base.cache import Cache
+from orchestration.conform import debsource, outcome
 from orchestration.conform.outcome import Outcome, Status
-from orchestration.conform.suite import NotHereError, Suite, Test
+from orchestration.conform.suite import Suite, Test
 
 PLACE = "/opt/redis"
 PACKAGES = ("procps", "redis-server", "redis-tools", "tcl8.6")
@@ -38,8 +34,6 @@ PROGRAMS = ("redis-benchmark", "redis-check-aof", "redis-check-rdb", "redis-cli"
 # The tests look for the programs where the source's makefile puts them.
 SETUP = f"mkdir -p {PLACE}/src && ln -sf {' '.join(f'/usr/bin/{name}' for name in PROGRAMS)} {PLACE}/src/"
 LIMIT = 1200.0
-PACK_LIMIT = 120
-LIST = "tests"
 # A line of the runner, such as "[ok]: name (12 ms)" and "[err]: name in tests/unit/other.tcl".
 LINE = re.compile(r"^\[(ok|err|exception|timeout|ignore|skip)\]: (.*?)(?: \(\d+ ms\)| in tests/\S+\.tcl)?$",
                   re.MULTILINE)
@@ -50,27 +44,8 @@ PASSED = "All tests passed without errors!"
 
 
 def build(arch: Arch, cache: Cache) -> Path:
-    """Return a folder with suite.tar.gz and the names of the tests; the same for every architecture."""
-
-    def make(entry: Path) -> None:
-        log = cache.root / "build" / "conform-redis.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("")
-        try:
-            archive = source.archive(cache, "redis")
-        except InfrastructureError as error:
-            raise NotHereError(error.message, error.hint) from error
-        with OwnFolder(temporary(), PREFIX) as folder:
-            tree = folder / "tree"
-            tree.mkdir()
-            tools.run(["tar", "-C", str(tree), "--no-same-owner", "--strip-components=1", "--wildcards",
-                       "--no-wildcards-match-slash", "-xf", str(archive), "redis-*/tests", "redis-*/redis.conf"], log,
-                      "unpacking redis' tests", PACK_LIMIT)
-            (entry / LIST).write_text("".join(f"{name}\n" for name in found(tree)))
-            tools.run(["tar", "-C", str(tree), "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "-czf",
-                       str(entry / "suite.tar.gz"), "."], log, "packing redis' tests", PACK_LIMIT)
-
-    return cache.get("conform-redis", key_of(rootfs.RELEASE, *FOLDERS, *LEFT_OUT, recipe(Path(__file__))), make)
+    """Return a folder with the suite."""
+    return debsource.build(cache, "redis", Path(__file__), ("tests", "redis.conf"), found)
 
 
 def found(tree: Path) -> list[str]:
@@ -90,7 +65,7 @@ def command(name: str) -> str:
 
 def tests(folder: Path) -> list[Test]:
     """Return the tests of a built suite."""
-    return [Test(name, command(name), LIMIT) for name in (folder / LIST).read_text().split()]
+    return debsource.tests(folder, command, LIMIT)
 
 
 def read(output: bytes, status: int) -> Outcome:

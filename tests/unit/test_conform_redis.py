@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.conform import redis
+from orchestration.conform import debsource, redis
 from orchestration.conform.outcome import Status
 
 PASS, FAIL, SKIP = Status.PASS, Status.FAIL, Status.SKIP
@@ -24,7 +24,7 @@ def test_files_of_tests_are_found_and_run(tmp_path: Path) -> None:
     assert names == ["integration:rdb", "unit:dump", "type:list"]
     built = tmp_path / "built"
     built.mkdir()
-    (built / redis.LIST).write_text("\n".join(names))
+    (built / debsource.LIST).write_text("\n".join(names))
     commands = [test.command for test in redis.tests(built)]
     assert [command.rpartition(" ")[2] for command in commands] == ["integration/rdb", "unit/dump", "unit/type/list"]
     assert all(command.startswith("cd /opt/redis && ") for command in commands)

@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import struct
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from orchestration.base import arch as arches
 from orchestration.base.cache import Cache
-from orchestration.base.errors import UsageError
-from orchestration.build import userland
-from orchestration.conform import ltp, ltpdisk, outcome, perl, run, selftests, suites
+from orchestration.base.errors import InfrastructureError, UsageError
+from orchestration.build import source, userland
+from orchestration.conform import debsource, ltp, ltpdisk, outcome, perl, redis, run, selftests, suites
 from orchestration.conform.outcome import Status
-from orchestration.conform.suite import Test
+from orchestration.conform.suite import PACKED, NotHereError, Suite, Test
 
 PASS, FAIL, SKIP = Status.PASS, Status.FAIL, Status.SKIP
 X86, ARM = arches.find("x86_64"), arches.find("aarch64")
@@ -155,12 +156,38 @@ def test_the_tests_of_perl_are_found(tmp_path: Path) -> None:
     for name in ("t/op/fork.t", "t/op/not-listed.t", "t/io/pipe.t", "dist/threads/t/kill.t", "cpan/Socket/t/pod.t"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    names = [name for name in perl.found(tmp_path) if not perl.LEFT_OUT.match(name)]
+    names = perl.found(tmp_path)
     assert names == ["op:fork", "io:pipe", "threads:kill"]
-    (tmp_path / perl.LIST).write_text("\n".join(names))
+    (tmp_path / debsource.LIST).write_text("\n".join(names))
     assert [test.command for test in perl.tests(tmp_path)] == [
         "cd /opt/perl/t && perl -I../lib op/fork.t", "cd /opt/perl/t && perl -I../lib io/pipe.t",
         "cd /opt/perl/dist/threads && perl t/kill.t"]
+
+
+def test_the_tests_of_a_source_package_are_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("t/op/fork.t", "t/re/regexp.t", "dist/threads/t/kill.t", "dist/threads/threads.xs", "README"):
+        (tmp_path / "perl-5.40.1" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "perl-5.40.1" / name).touch()
+    archive = tmp_path / "perl_5.40.1.orig.tar.xz"
+    subprocess.run(["tar", "-C", str(tmp_path), "-cJf", str(archive), "perl-5.40.1"], check=True)
+    monkeypatch.setattr(source, "archive", lambda cache, package: archive)
+    monkeypatch.setattr(perl, "MODULES", ("dist/threads",))
+    built = perl.SUITE.build(X86, Cache(tmp_path / "cache"))
+    assert [test.name for test in perl.SUITE.tests(built)] == ["op:fork", "threads:kill"]
+    with tarfile.open(built / PACKED) as packed:
+        assert sorted(member.name for member in packed if member.isfile()) == ["dist/threads/t/kill.t", "t/op/fork.t"]
+    assert perl.SUITE.build(ARM, Cache(tmp_path / "cache")) == built
+
+
+@pytest.mark.parametrize("suite", [perl.SUITE, redis.SUITE], ids=lambda suite: suite.name)
+def test_a_suite_whose_source_is_not_fetched_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                         suite: Suite) -> None:
+    def archive(cache: Cache, package: str) -> Path:
+        raise InfrastructureError(f"the source of {package} cannot be fetched by apt", "see the log")
+
+    monkeypatch.setattr(source, "archive", archive)
+    with pytest.raises(NotHereError, match=f"the source of {suite.name} cannot be fetched"):
+        suite.build(X86, Cache(tmp_path / "cache"))
 
 
 def test_no_module_of_perl_hides_another() -> None:
