@@ -26,6 +26,18 @@ def words(option: str, given: list[str] | None, valid: tuple[str, ...], usual: t
     return list(dict.fromkeys(given or usual))
 
 
+def check_writable(path: Path) -> None:
+    """Raise UsageError if a file cannot be written. Its content stays; if it was not there, it is not there later."""
+    there = path.exists() or path.is_symlink()
+    try:
+        with path.open("a"):
+            pass
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise UsageError(f"--json: cannot write {path}: {error.strerror}") from error
+
+
 def faults_command(
     arch: ArchArgument,
     driver: Annotated[list[str] | None, typer.Option(
@@ -52,10 +64,7 @@ def faults_command(
     kinds = words("--kind", kind, plans.KINDS, plans.USUAL)
     if output is not None:
         # Before trials that may take hours.
-        try:
-            output.touch()
-        except OSError as error:
-            raise UsageError(f"--json: cannot write {output}: {error.strerror}") from error
+        check_writable(output)
     doctor.ensure([chosen])
     doctor.check_space()
     progress = Progress(quiet)

@@ -15,7 +15,7 @@ import pytest
 
 from orchestration.base import doctor, rundir
 from orchestration.base.arch import ARCHES
-from orchestration.base.errors import MissingError, PanicError
+from orchestration.base.errors import BuildError, MissingError, PanicError
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.cli import main as cli
@@ -201,3 +201,18 @@ def test_the_command_tells_what_became_of_its_trials(monkeypatch: pytest.MonkeyP
     assert "| x86_64 | net | kill | 2 |" in out
     trials = json.loads((tmp_path / "faults.json").read_text())[0]["trials"]
     assert [trial["outcome"] for trial in trials] == outcomes
+
+
+@pytest.mark.parametrize("before", [None, "[]\n"], ids=["new", "of an earlier campaign"])
+def test_a_campaign_that_does_not_begin_leaves_the_file_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+                                                                  before: str | None) -> None:
+    def artefacts(*_: object) -> None:
+        raise BuildError("Linux does not build", "")
+
+    monkeypatch.setattr(boot, "artefacts", artefacts)
+    monkeypatch.setattr(doctor, "ensure", lambda arches: None)
+    output = tmp_path / "faults.json"
+    if before is not None:
+        output.write_text(before)
+    assert cli.main(["faults", "x86_64", "--json", str(output)]) == BuildError.exit_code
+    assert (output.read_text() if output.exists() else None) == before
