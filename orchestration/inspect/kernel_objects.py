@@ -24,8 +24,6 @@ ROOT, GUEST = "root", "guest"
 # Seconds in which a working kernel is entered.
 ENTRY_LIMIT = 2.0
 SLOTS_AT_ONCE = 16
-# Threads in one queue that are looked at; a queue whose memory is spoilt may have no end.
-QUEUE_MAX = 256
 
 
 @dataclass(frozen=True)
@@ -129,21 +127,25 @@ class Reader:
         page = self.word(self.word(address + self.thread["vcpu"]) + self.info.structs["vcpu"]["page"])
         return self.word(page + self.abi.STRUCTS["vcpu_page"][1]["kernel_root"][0])
 
-    def waits_on(self, address: int, state: str, endpoints: Sequence[int]) -> int:
-        """Return the address of what a thread waits on, 0 for nothing; an Endpoint has its queue's head."""
+    def queues(self, endpoints: Sequence[int]) -> dict[int, int]:
+        """Return the Endpoint of each place in a queue. A queue whose memory is spoilt ends where it goes wrong."""
+        found: dict[int, int] = {}
+        for endpoint in endpoints:
+            head = at = endpoint + self.info.structs["endpoint"]["queue"]
+            while (data := self.stub.read(at, 8)) is not None:
+                at = int.from_bytes(data, "little")
+                if at == head or at in found:
+                    break
+                found[at] = endpoint
+        return found
+
+    def waits_on(self, address: int, state: str, queues: dict[int, int]) -> int:
+        """Return the address of what a thread waits on, 0 for nothing; queues: the Endpoint of each place in one."""
         if state == "wait":
             return self.word(address + self.thread["waiting"])
-        if state not in ("send", "recv"):
-            return 0
-        heads = {endpoint + self.info.structs["endpoint"]["queue"]: endpoint for endpoint in endpoints}
-        at = self.word(address + self.thread["link"])
-        for _ in range(QUEUE_MAX):
-            if at in heads:
-                return heads[at]
-            at = self.word(at)
-        return 0
+        return queues.get(address + self.thread["link"], 0) if state in ("send", "recv") else 0
 
-    def read_thread(self, address: int, current: int, endpoints: Sequence[int]) -> Thread:
+    def read_thread(self, address: int, current: int, queues: dict[int, int]) -> Thread:
         """Return one thread."""
         owner = self.owner(address)
         state = self.states.get(self.word(address + self.thread["state"], 1), "?").removeprefix("THREAD_").lower()
@@ -152,7 +154,7 @@ class Reader:
                                             if name == "arch.frame"), 0)
         at = self.word(address + self.thread["frame_end"]) - self.frame_size if in_program else address + frame
         registers = {name: self.word(at + offset, size) for name, (offset, size, *_) in self.frame.items()}
-        return Thread(address, owner, state, self.waits_on(address, state, endpoints),
+        return Thread(address, owner, state, self.waits_on(address, state, queues),
                       self.word(address + self.thread["priority"], 4),
                       bool(self.word(address + self.thread["queued"], 1)), address == current, in_program,
                       registers[self.pc], registers["sp"], registers,
@@ -162,8 +164,8 @@ class Reader:
         """Return everything. An Endpoint or Notification is its receiver's; faults go to the root pager's Endpoint."""
         current = self.current()
         found = self.found()
-        threads = tuple(self.read_thread(address, current, found[self.abi.TYPE_ENDPOINT])
-                        for address in found[self.abi.TYPE_THREAD])
+        queues = self.queues(found[self.abi.TYPE_ENDPOINT])
+        threads = tuple(self.read_thread(address, current, queues) for address in found[self.abi.TYPE_THREAD])
         owners: dict[int, str] = {}
         for thread in threads:
             slot = thread.address + self.thread["fault_slot"]

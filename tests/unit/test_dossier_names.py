@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whose code an address is, and where a guest kernel's address is in the guest's memory."""
+"""Whose code an address is, where a guest kernel's address is in the guest's memory, what a thread waits on."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from orchestration.base.arch import ARCHES
 from orchestration.build import quoll
 from orchestration.inspect.dossier import Dossier
-from orchestration.inspect.kernel_objects import Thread, translate
+from orchestration.inspect.kernel_objects import Reader, Thread, translate
 
 GIB = 1 << 30
 
@@ -58,3 +59,37 @@ def test_the_image_of_linux_ends_where_its_modules_begin(arch: str) -> None:
         end = 1 << abi.LINUX_IMAGE_MAX_BITS
         assert translate(stub, abi, guest, abi.LINUX_IMAGE_VADDR + end - 1) == end - 1  # type: ignore[arg-type]
         assert translate(stub, abi, guest, abi.LINUX_IMAGE_VADDR + end) is None  # type: ignore[arg-type]
+
+
+class Words:
+    """A stub with some words of memory."""
+
+    def __init__(self) -> None:
+        self.words: dict[int, int] = {}
+
+    def read(self, address: int, size: int) -> bytes | None:
+        assert size == 8
+        return self.words[address].to_bytes(8, "little") if address in self.words else None
+
+    def queue(self, *places: int) -> None:
+        """Link places in a ring."""
+        self.words |= dict(zip(places, (*places[1:], places[0]), strict=True))
+
+
+def test_every_thread_of_a_queue_has_its_endpoint() -> None:
+    queue, link = 24, 64
+    stub, reader = Words(), Reader.__new__(Reader)
+    made: Any = reader
+    made.stub, made.thread, made.info = stub, {"link": link}, SimpleNamespace(structs={"endpoint": {"queue": queue}})
+    many, empty, spoilt, lost = 0x1000, 0x2000, 0x3000, 0x4000
+    threads = list(range(0x100000, 0x100000 + 0x400 * 1000, 0x400))
+    stub.queue(many + queue, *(thread + link for thread in threads))
+    stub.queue(empty + queue)
+    # A ring without its head, and memory that cannot be read.
+    stub.queue(0x5000 + link, 0x6000 + link)
+    stub.words |= {spoilt + queue: 0x5000 + link, lost + queue: 0x7000 + link}
+    queues = reader.queues((many, empty, spoilt, lost))
+    assert {reader.waits_on(thread, state, queues) for thread in threads for state in ("send", "recv")} == {many}
+    assert [reader.waits_on(thread, "send", queues) for thread in (0x5000, 0x6000, 0x7000, 0x8000)] == [
+        spoilt, spoilt, lost, 0]
+    assert reader.waits_on(threads[0], "run", queues) == 0
