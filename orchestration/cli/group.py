@@ -49,8 +49,19 @@ def first_sentence(text: str) -> str:
     return paragraph.partition(". ")[0].removesuffix(".")
 
 
+def light(option: Any) -> Any:
+    """Return an option that is a flag with a default that is one: Typer loads pydantic to make one of None."""
+    if option is not None:
+        option.default = False
+    return option
+
+
 class Command(TyperCommand):
     """A command whose usage shows arguments as they are named, and whose last argument may take all words behind --."""
+
+    def get_help_option(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Return the option --help."""
+        return light(super().get_help_option(ctx))
 
     def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """Return the words of the line of usage; Typer would put brackets and dots of its own around arguments."""
@@ -75,6 +86,10 @@ def shown(argument: Any) -> str:
 
 class Plain(TyperGroup):
     """Commands whose help is a list of whole sentences."""
+
+    def get_help_option(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Return the option --help."""
+        return light(super().get_help_option(ctx))
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         """Write the first sentence of each."""

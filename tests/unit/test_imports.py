@@ -12,7 +12,7 @@ import pytest
 
 # What costs more than the command line itself.
 HEAVY = ("asyncio", "backports", "cryptography", "elftools", "fabric", "fdt", "invoke", "jinja2", "multiprocessing",
-         "paramiko", "qemu", "rich", "sqlite3", "xml", "yaml")
+         "paramiko", "pydantic", "qemu", "rich", "sqlite3", "xml", "yaml")
 SCRIPT = """
 import sys
 from orchestration.cli.main import main
@@ -44,7 +44,9 @@ def imported(root: Path, *arguments: str, **more: str) -> set[str]:
 def test_a_command_that_only_tells_loads_nothing_heavy(root: Path, arguments: list[str]) -> None:
     found = imported(root, *arguments)
     assert "orchestration.cli.main" in found
-    assert not {name for name in found if name.split(".")[0] in HEAVY}
+    # Typer loads it for the value of an argument.
+    meant = {"pydantic"} if arguments == ["completion", "bash"] else set()
+    assert not {name.split(".")[0] for name in found} & (set(HEAVY) - meant)
     assert "orchestration.machine.session" not in found
 
 
@@ -54,7 +56,7 @@ def test_the_pytest_plugin_loads_nothing_heavy(root: Path) -> None:
                           capture_output=True, text=True, check=True, env=environment(root))
     found = set(done.stdout.split())
     assert "quoll.plugin" in found
-    assert not {name for name in found if name.split(".")[0] in (*HEAVY, "pydantic")}
+    assert not {name for name in found if name.split(".")[0] in HEAVY}
     assert not {name for name in found if name.startswith(("orchestration.machine", "orchestration.build"))}
 
 
