@@ -25,6 +25,7 @@ from orchestration.machine import boot
 from orchestration.machine.progress import Progress
 from orchestration.machine.session import Session
 from quoll import Guest
+from tests.system.processes import living
 
 DESCRIPTION = """
 description = "{name}"
@@ -70,7 +71,7 @@ def test_a_workload_fails_and_the_guest_does_not(guest: Guest, packed: Path, tmp
     with pytest.raises(WorkloadError, match=said):
         execution.run_once(guest.session, workload(tmp_path, run, limit), Clock.WALL, packed)
     # Neither processes nor files are left.
-    assert guest.run("pidof sleep dd").returncode
+    assert not [line for line in living(guest) if line.split()[0] in ("sleep", "dd")]
     guest.run("sync")
     assert abs(execution.free_kib(guest.session) - before) < 4096
 

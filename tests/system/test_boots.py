@@ -63,7 +63,8 @@ def test_a_kernel_without_a_stack_says_so(description: Description, made: boot.A
     entry = next(start for start, _, name in Symbols(made.linux / "vmlinux").symbols if name == "write_sysrq_trigger")
     session = boot.prepare(description, made, progress, RunDirectory("stack"))
     with pytest.raises(PanicError) as caught, session:  # noqa: PT012 - where the machine panics is not known
-        session.shell_run("(sleep 3; echo h > /proc/sysrq-trigger) > /dev/null 2>&1 &")
+        # Again and again: the debugger may come late.
+        session.shell_run("(while sleep 1; do echo h > /proc/sysrq-trigger; done) > /dev/null 2>&1 &")
         with Stub(session.machine) as stub, stub.breakpoint(entry):
             assert stub.resume(60.0)
             name = machine_code.CODES[made.arch.name].sp

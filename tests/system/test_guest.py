@@ -16,6 +16,7 @@ import pytest
 
 from orchestration.base.arch import Arch
 from quoll import CommandTimeout, Guest
+from tests.system.processes import living
 
 GUEST_PROGRAMS = Path(__file__).parent / "guest"
 PROGRAMS = ("fork_exec", "signals", "registers", "threads", "memory", "trace", "clocks", "sockets", "user_end",
@@ -50,9 +51,7 @@ def test_a_signal_becomes_128_plus_its_number(guest: Guest) -> None:
 def test_a_command_beyond_its_limit_is_killed_with_all_that_it_started(guest: Guest, command: str | list[str]) -> None:
     with pytest.raises(CommandTimeout):
         guest.run(command, timeout=3)
-    # One that is dead and whose new parent has not asked for its status yet has state Z.
-    left = [line for line in guest.run(["ps", "-o", "stat,args"]).text.splitlines() if not line.startswith("Z")]
-    assert not [line for line in left if "sleep 987" in line or "yes" in line or "do :" in line]
+    assert not [line for line in living(guest) if "sleep 987" in line or "yes" in line or "do :" in line]
 
 
 def test_output_and_errors_stay_apart(guest: Guest) -> None:

@@ -20,6 +20,7 @@ from orchestration.machine import boot
 from orchestration.machine.description import DEFAULT_MEMORY
 from orchestration.machine.session import Session
 from quoll import Guest
+from tests.system.processes import end
 
 PAGE = 4096
 # kernel/arch/x86_64/layout.h, GATE_VADDR.
@@ -162,7 +163,7 @@ def test_a_guest_of_mode_above_has_of_l4_only_the_gate(guest: Guest, made: boot.
     at = names["gate"] + debuginfo.read(made.bare / quoll.KERNEL).structs["gate"]["root_g"]
     monitor = guest.session.machine.monitor
     assert monitor is not None
-    guest.run("sleep 20 >/dev/null 2>&1 &")
+    guest.run("sleep 600 >/dev/null 2>&1 & echo $! > /tmp/sleeper")
     monitor.execute("stop")
     try:
         root = read_physical(guest.session, at + load, tmp_path / "word")
@@ -170,6 +171,7 @@ def test_a_guest_of_mode_above_has_of_l4_only_the_gate(guest: Guest, made: boot.
         found = [replace(leaf, vaddr=canonical(leaf.vaddr)) for leaf in leaves(guest.session, whole, root, tmp_path)]
     finally:
         monitor.execute("cont")
+        guest.run(end("/tmp/sleeper"))
     assert not [leaf for leaf in found if leaf.user != (leaf.vaddr < 1 << 47)]
     gate = {name: range(names[name], names[f"{name}_end"]) for name in ("gate_text", "gate_ro", "gate_stacks")}
     gate["page"] = range(GATE_PAGE, GATE_PAGE + PAGE)

@@ -77,13 +77,15 @@ def test_a_disk_that_is_read_only_is_not_written(machine: Session, disks: tuple[
 
 
 def test_a_port_of_the_host_leads_to_the_guest(machine: Session) -> None:
-    machine.shell_run("(echo hello from the guest | nc -l -p 8080 > /tmp/received) > /dev/null 2>&1 &")
+    machine.shell_run("(echo hello from the guest | nc -l -p 8080 > /tmp/received; touch /tmp/heard) "
+                      "> /dev/null 2>&1 &")
     machine.shell_run("until netstat -ltn | grep -q :8080; do sleep 0.1; done")
     port = machine.machine.config.ports[0].host
     with socket.create_connection(("127.0.0.1", port), timeout=60) as link:
         link.sendall(b"hello from the host\n")
         assert link.makefile("rb").readline() == b"hello from the guest\n"
-    assert machine.shell_run("sleep 1; cat /tmp/received").text == "hello from the host"
+    machine.shell_run("until [ -e /tmp/heard ]; do sleep 0.1; done")
+    assert machine.shell_run("cat /tmp/received").text == "hello from the host"
 
 
 def test_the_machine_has_its_name(machine: Session) -> None:
@@ -118,11 +120,15 @@ def test_a_driver_of_one_disk_that_dies_leaves_the_others_working(machine: Sessi
     with Stub(machine.machine) as stub:
         done = injector.inject(stub, plans.Plan("block", "kill", 0, 0.0, 1, 0, 0))
     assert done["how"] == "illegal instruction"
-    machine.shell_run("sleep 3; touch /tmp/end; until [ -e /tmp/first -a -e /tmp/second ]; do sleep 0.2; done")
-    log = machine.machine.run.file("l4.log").read_text().splitlines()
-    assert sum(line.startswith("root: server block2 died: exception") for line in log) == 1
-    assert log.count("root: block2 ready") == 2
-    assert log.count("root: block ready") == log.count("root: block3 ready") == 1
+
+    def log() -> list[str]:
+        return machine.machine.run.file("l4.log").read_text().splitlines()
+
+    machine.wait_for(lambda: log().count("root: block2 ready") == 2, "the driver's second life", 60)
+    machine.shell_run("touch /tmp/end; until [ -e /tmp/first -a -e /tmp/second ]; do sleep 0.2; done")
+    assert sum(line.startswith("root: server block2 died: exception") for line in log()) == 1
+    assert log().count("root: block2 ready") == 2
+    assert log().count("root: block ready") == log().count("root: block3 ready") == 1
     assert machine.shell_run("cat /tmp/first /tmp/second").text.split() == ["0", "0"]
     machine.shell_run("sync; echo 3 > /proc/sys/vm/drop_caches")
     found = machine.shell_run("head -c 4194304 /dev/vdb | sha256sum; sha256sum < /root/copy").text

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,7 +74,7 @@ def test_the_shells_terminal_is_the_users(root: Path, machine: str) -> None:
         screen.type("echo $TERM $(stty size)\n")
         screen.wait_for("xterm-256color 33 101\r\n")
         screen.size(40, 120)
-        screen.type("sleep 1; stty size; echo ä€\n")
+        screen.type("until stty size | grep -q ^40; do sleep 0.1; done; stty size; echo ä€\n")
         screen.wait_for("40 120")
         screen.wait_for("\r\nä€\r\n")
         # tail has begun when it prints; until then the shell's own process ignores SIGQUIT.
@@ -132,16 +131,15 @@ def test_the_console_has_a_shell(root: Path, machine: str) -> None:
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdin is not None and process.stdout is not None
     try:
-        process.stdin.write(b"\n")
-        process.stdin.flush()
-        time.sleep(1)
-        process.stdin.write(b"echo sum $((40+2)) on $(tty)\n")
-        process.stdin.flush()
-        seen = b""
-        while b"sum 42 on" not in seen:
-            data = os.read(process.stdout.fileno(), 4096)
-            assert data, seen
-            seen += data
+        # The second is typed when the shell has printed its prompt.
+        for typed, expected in ((b"\n", b"root@quoll"), (b"echo sum $((40+2)) on $(tty)\n", b"sum 42 on")):
+            process.stdin.write(typed)
+            process.stdin.flush()
+            seen = b""
+            while expected not in seen:
+                data = os.read(process.stdout.fileno(), 4096)
+                assert data, seen
+                seen += data
     finally:
         process.kill()
         process.wait()

@@ -25,6 +25,7 @@ from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
 from orchestration.machine.session import Session
 from orchestration.machine.shares import Share
+from tests.system.processes import end
 
 if TYPE_CHECKING:
     from orchestration.base.arch import Arch
@@ -182,13 +183,16 @@ def test_files_stay_open_when_the_server_is_killed_and_errors_come_when_its_devi
             injector.kill(stub, plans.Plan("9p", "kill", 0, 0, 1, 0, 0), page)
         sharing.wait_for(lambda: len(sharing.deaths) > deaths, "the death of 9p", 60)
         # The reader's last `ls` must end too: what it holds open keeps the share in use after `umount -l`.
-        out(sharing, "kill $(cat /run/reader); while kill -0 $(cat /run/reader) 2> /dev/null; do sleep 0.1; done")
+        out(sharing, end("/run/reader"))
         return sharing.deaths[-1]
 
-    out(sharing, "cd /data/w; { while sleep 0.1; do echo line; done > lines; } 2> /run/errors & echo $! > /run/writer")
+    out(sharing, "cd /data/w; { trap exit TERM; while sleep 0.1; do echo line; done > lines; } 2> /run/errors & "
+        "echo $! > /run/writer")
     for _ in range(2):
         kill()
-    out(sharing, "sleep 1; kill $(cat /run/writer); ! [ -s /run/errors ] && [ $(grep -c line /data/w/lines) -ge 5 ]")
+    out(sharing, "written=$(grep -c line /data/w/lines); "
+        "until [ $(grep -c line /data/w/lines) -ge $((written + 5)) ]; do sleep 0.1; done; "
+        f"{end('/run/writer')}; ! [ -s /run/errors ]")
     for spoilt in ("record", "size of the ring"):
         # Two servers run one program, and either may have been met.
         lost = "/data/w" if kill(spoilt).startswith("9p2") else "/mnt/read*s"

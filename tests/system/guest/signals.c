@@ -140,6 +140,20 @@ static void masks(void)
 	CHECK(sigtimedwait(&set, NULL, &zero) == SIGUSR1);
 }
 
+/* Waits until a process sleeps: here, in its read(). */
+static void wait_for_sleep(pid_t process)
+{
+	char path[32], state = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", process);
+	while (state != 'S') {
+		FILE *file = fopen(path, "r");
+
+		CHECK(file && fscanf(file, "%*d (%*[^)]) %c", &state) == 1);
+		fclose(file);
+	}
+}
+
 static void interrupted(void)
 {
 	struct sigaction action = { .sa_handler = on_user };
@@ -150,7 +164,7 @@ static void interrupted(void)
 	pid_t parent = getpid(), child = fork();
 
 	if (!child) {
-		usleep(100000);
+		wait_for_sleep(parent);
 		kill(parent, SIGUSR2);
 		_exit(0);
 	}
@@ -160,9 +174,10 @@ static void interrupted(void)
 	CHECK(sigaction(SIGUSR2, &action, NULL) == 0);
 	child = fork();
 	if (!child) {
-		usleep(100000);
+		wait_for_sleep(parent);
 		kill(parent, SIGUSR2);
-		usleep(100000);
+		/* kill() has made it run; it sleeps again in the read() that goes on. */
+		wait_for_sleep(parent);
 		CHECK(write(ends[1], "x", 1) == 1);
 		_exit(0);
 	}
