@@ -25,22 +25,27 @@
 	isb
 .endm
 
+/* What a system call keeps, but x8 and x30. */
+.macro EACH_KEPT op
+	\op	x10, x11, [sp, #80]
+	\op	x12, x13, [sp, #96]
+	\op	x14, x15, [sp, #112]
+	\op	x16, x17, [sp, #128]
+	\op	x18, x19, [sp, #144]
+	\op	x20, x21, [sp, #160]
+	\op	x22, x23, [sp, #176]
+	\op	x24, x25, [sp, #192]
+	\op	x26, x27, [sp, #208]
+	\op	x28, x29, [sp, #224]
+.endm
+
 /* After x0 and x1 are saved; x0 is kept. */
 .macro SAVE_REST
 	stp	x2, x3, [sp, #16]
 	stp	x4, x5, [sp, #32]
 	stp	x6, x7, [sp, #48]
 	stp	x8, x9, [sp, #64]
-	stp	x10, x11, [sp, #80]
-	stp	x12, x13, [sp, #96]
-	stp	x14, x15, [sp, #112]
-	stp	x16, x17, [sp, #128]
-	stp	x18, x19, [sp, #144]
-	stp	x20, x21, [sp, #160]
-	stp	x22, x23, [sp, #176]
-	stp	x24, x25, [sp, #192]
-	stp	x26, x27, [sp, #208]
-	stp	x28, x29, [sp, #224]
+	EACH_KEPT stp
 	mrs	x1, sp_el0
 	mrs	x2, elr_el1
 	mrs	x3, spsr_el1
@@ -57,16 +62,7 @@
 /* What a system call keeps: x8 and x10 on; with x9, a word of the message. */
 .macro SAVE_KEPT
 	stp	x8, x9, [sp, #64]
-	stp	x10, x11, [sp, #80]
-	stp	x12, x13, [sp, #96]
-	stp	x14, x15, [sp, #112]
-	stp	x16, x17, [sp, #128]
-	stp	x18, x19, [sp, #144]
-	stp	x20, x21, [sp, #160]
-	stp	x22, x23, [sp, #176]
-	stp	x24, x25, [sp, #192]
-	stp	x26, x27, [sp, #208]
-	stp	x28, x29, [sp, #224]
+	EACH_KEPT stp
 	mrs	x10, sp_el0
 	mrs	x11, elr_el1
 	mrs	x12, spsr_el1
@@ -75,8 +71,8 @@
 .endm
 
 /*
- * A message to a waiting thread stays in its registers: what the sender keeps is saved, and ipc/fast.c decides. It is
- * jumped to and jumps, as it goes on with another thread.
+ * A message to a waiting thread stays in its registers: what the sender keeps is saved, and ipc/fast.c decides. Ways in
+ * and out are jumps, since it goes on with another thread.
  */
 .macro MESSAGE to
 	SAVE_KEPT
@@ -119,16 +115,7 @@ return_loaded:
 	msr	elr_el1, x1
 	msr	spsr_el1, x2
 	msr	sp_el0, x3
-	ldp	x28, x29, [sp, #224]
-	ldp	x26, x27, [sp, #208]
-	ldp	x24, x25, [sp, #192]
-	ldp	x22, x23, [sp, #176]
-	ldp	x20, x21, [sp, #160]
-	ldp	x18, x19, [sp, #144]
-	ldp	x16, x17, [sp, #128]
-	ldp	x14, x15, [sp, #112]
-	ldp	x12, x13, [sp, #96]
-	ldp	x10, x11, [sp, #80]
+	EACH_KEPT ldp
 	ldp	x8, x9, [sp, #64]
 	ldp	x6, x7, [sp, #48]
 	ldp	x4, x5, [sp, #32]
@@ -182,16 +169,7 @@ return_message:
 	msr	elr_el1, x10
 	msr	spsr_el1, x11
 	msr	sp_el0, x12
-	ldp	x28, x29, [sp, #224]
-	ldp	x26, x27, [sp, #208]
-	ldp	x24, x25, [sp, #192]
-	ldp	x22, x23, [sp, #176]
-	ldp	x20, x21, [sp, #160]
-	ldp	x18, x19, [sp, #144]
-	ldp	x16, x17, [sp, #128]
-	ldp	x14, x15, [sp, #112]
-	ldp	x12, x13, [sp, #96]
-	ldp	x10, x11, [sp, #80]
+	EACH_KEPT ldp
 	ldr	x8, [sp, #64]
 	mov	x0, xzr
 	EXCEPTION_RETURN

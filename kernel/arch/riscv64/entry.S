@@ -17,59 +17,6 @@
 
 #define FRAME(reg) L4_FRAME_OFF_##reg(sp)
 
-/* All but a0, sp, tp and what the CPU keeps. */
-.macro EACH op
-	\op ra, FRAME(ra)
-	\op gp, FRAME(gp)
-	\op t0, FRAME(t0)
-	\op t1, FRAME(t1)
-	\op t2, FRAME(t2)
-	\op s0, FRAME(s0)
-	\op s1, FRAME(s1)
-	\op a1, FRAME(a1)
-	\op a2, FRAME(a2)
-	\op a3, FRAME(a3)
-	\op a4, FRAME(a4)
-	\op a5, FRAME(a5)
-	\op a6, FRAME(a6)
-	\op a7, FRAME(a7)
-	\op s2, FRAME(s2)
-	\op s3, FRAME(s3)
-	\op s4, FRAME(s4)
-	\op s5, FRAME(s5)
-	\op s6, FRAME(s6)
-	\op s7, FRAME(s7)
-	\op s8, FRAME(s8)
-	\op s9, FRAME(s9)
-	\op s10, FRAME(s10)
-	\op s11, FRAME(s11)
-	\op t3, FRAME(t3)
-	\op t4, FRAME(t4)
-	\op t5, FRAME(t5)
-	\op t6, FRAME(t6)
-.endm
-
-/* sp of user mode is in scratch, its tp in sscratch. A system call's pc is behind its instruction. */
-.macro SAVE skip
-	ld sp, CPU_FRAME(tp)
-	EACH sd
-	ld t0, CPU_SCRATCH(tp)
-	csrrw t1, sscratch, tp
-	csrr t2, sepc
-	.if \skip
-	addi t2, t2, \skip
-	.endif
-	sd t0, FRAME(sp)
-	sd t1, FRAME(tp)
-	sd t2, FRAME(pc)
-.endm
-
-.macro SAVE_A0_STATUS
-	csrr t3, sstatus
-	sd a0, FRAME(a0)
-	sd t3, FRAME(status)
-.endm
-
 /* What a system call keeps, but sp and tp. */
 .macro EACH_KEPT op
 	\op ra, FRAME(ra)
@@ -94,6 +41,40 @@
 	\op t6, FRAME(t6)
 .endm
 
+/* What it does not keep, but a0. */
+.macro EACH_LOST op
+	\op a1, FRAME(a1)
+	\op a2, FRAME(a2)
+	\op a3, FRAME(a3)
+	\op a4, FRAME(a4)
+	\op a5, FRAME(a5)
+	\op a6, FRAME(a6)
+	\op t0, FRAME(t0)
+	\op t1, FRAME(t1)
+.endm
+
+/* sp of user mode is in scratch, its tp in sscratch. A system call's pc is behind its instruction. */
+.macro SAVE skip
+	ld sp, CPU_FRAME(tp)
+	EACH_KEPT sd
+	EACH_LOST sd
+	ld t0, CPU_SCRATCH(tp)
+	csrrw t1, sscratch, tp
+	csrr t2, sepc
+	.if \skip
+	addi t2, t2, \skip
+	.endif
+	sd t0, FRAME(sp)
+	sd t1, FRAME(tp)
+	sd t2, FRAME(pc)
+.endm
+
+.macro SAVE_A0_STATUS
+	csrr t3, sstatus
+	sd a0, FRAME(a0)
+	sd t3, FRAME(status)
+.endm
+
 /* A message has fewer words than n, which t2 has: the register of the n-th becomes 0. */
 .macro ZERO_FROM n, reg
 	addi t3, t2, -\n
@@ -102,8 +83,8 @@
 .endm
 
 /*
- * A message to a waiting thread stays in its registers: what the sender keeps is saved, and ipc/fast.c decides. It is
- * jumped to and jumps, as it goes on with another thread.
+ * A message to a waiting thread stays in its registers: what the sender keeps is saved, and ipc/fast.c decides. Ways in
+ * and out are jumps, since it goes on with another thread.
  */
 .macro MESSAGE to
 	ld sp, CPU_FRAME(tp)
@@ -151,7 +132,8 @@ return:
 	csrw sepc, t2
 	/* Whoever runs next must not store by a reservation of whoever ran before. */
 	sc.d zero, t2, (sp)
-	EACH ld
+	EACH_KEPT ld
+	EACH_LOST ld
 	ld a0, FRAME(a0)
 	ld tp, FRAME(tp)
 	ld sp, FRAME(sp)
@@ -166,14 +148,7 @@ entry_reply_recv:
 	.globl entry_message
 entry_message:
 	ld sp, CPU_FRAME(tp)
-	sd a1, FRAME(a1)
-	sd a2, FRAME(a2)
-	sd a3, FRAME(a3)
-	sd a4, FRAME(a4)
-	sd a5, FRAME(a5)
-	sd a6, FRAME(a6)
-	sd t0, FRAME(t0)
-	sd t1, FRAME(t1)
+	EACH_LOST sd
 	ld sp, CPU_STACK(tp)
 	j call_syscall
 
