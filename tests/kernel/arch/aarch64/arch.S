@@ -213,77 +213,29 @@ arch_tls_get:
  */
 	.global	arch_syscall_keeps
 arch_syscall_keeps:
-	stp	x18, x19, [sp, #-144]!
-	stp	x20, x21, [sp, #16]
-	stp	x22, x23, [sp, #32]
-	stp	x24, x25, [sp, #48]
-	stp	x26, x27, [sp, #64]
-	stp	x28, x29, [sp, #80]
-	stp	x30, x3, [sp, #96]
+	PUSH_SAVED
+	stp	x3, x0, [sp, #-32]!
 	mov	x8, sp
-	stp	x0, x8, [sp, #112]
+	str	x8, [sp, #16]
 	mov	x10, x3
 	mov	x8, x0
-	mov	x11, #17
-	mov	x12, #18
-	mov	x13, #19
-	mov	x14, #20
-	mov	x15, #21
-	mov	x16, #22
-	mov	x17, #23
-	mov	x18, #24
-	mov	x19, #25
-	mov	x20, #26
-	mov	x21, #27
-	mov	x22, #28
-	mov	x23, #29
-	mov	x24, #30
-	mov	x25, #31
-	mov	x26, #32
-	mov	x27, #33
-	mov	x28, #34
-	mov	x29, #35
-	mov	x30, #36
+	.irp n, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+	mov	x\n, #\n
+	.endr
 	svc	#0
-	ldp	x4, x5, [sp, #112]
+	ldp	x3, x4, [sp]
+	ldr	x5, [sp, #16]
 	mov	x6, sp
 	cmp	x5, x6
 	ccmp	x4, x8, #0, eq
-	ldr	x3, [sp, #104]
 	ccmp	x3, x10, #0, eq
-	ccmp	x11, #17, #0, eq
-	ccmp	x12, #18, #0, eq
-	ccmp	x13, #19, #0, eq
-	ccmp	x14, #20, #0, eq
-	ccmp	x15, #21, #0, eq
-	ccmp	x16, #22, #0, eq
-	ccmp	x17, #23, #0, eq
-	ccmp	x18, #24, #0, eq
-	ccmp	x19, #25, #0, eq
-	ccmp	x20, #26, #0, eq
-	ccmp	x21, #27, #0, eq
-	ccmp	x22, #28, #0, eq
-	ccmp	x23, #29, #0, eq
-	ccmp	x24, #30, #0, eq
-	ccmp	x25, #31, #0, eq
-	mov	x3, #32
-	ccmp	x26, x3, #0, eq
-	mov	x3, #33
-	ccmp	x27, x3, #0, eq
-	mov	x3, #34
-	ccmp	x28, x3, #0, eq
-	mov	x3, #35
-	ccmp	x29, x3, #0, eq
-	mov	x3, #36
-	ccmp	x30, x3, #0, eq
+	.irp n, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+	mov	x3, #\n
+	ccmp	x\n, x3, #0, eq
+	.endr
 	csinv	x0, x0, xzr, eq
-	ldr	x30, [sp, #96]
-	ldp	x20, x21, [sp, #16]
-	ldp	x22, x23, [sp, #32]
-	ldp	x24, x25, [sp, #48]
-	ldp	x26, x27, [sp, #64]
-	ldp	x28, x29, [sp, #80]
-	ldp	x18, x19, [sp], #144
+	add	sp, sp, #32
+	POP_SAVED
 	ret
 
 	.section .note.GNU-stack, "", @progbits

@@ -160,45 +160,17 @@ arch_tls_get:
 	.global arch_syscall_keeps
 arch_syscall_keeps:
 	addi sp, sp, -144
-	sd ra, 0(sp)
-	sd gp, 8(sp)
-	sd tp, 16(sp)
-	sd s0, 24(sp)
-	sd s1, 32(sp)
-	sd s2, 40(sp)
-	sd s3, 48(sp)
-	sd s4, 56(sp)
-	sd s5, 64(sp)
-	sd s6, 72(sp)
-	sd s7, 80(sp)
-	sd s8, 88(sp)
-	sd s9, 96(sp)
-	sd s10, 104(sp)
-	sd s11, 112(sp)
+	KEEP sd
 	sd a3, 120(sp)
 	sd a0, 128(sp)
 	sd sp, 136(sp)
 	mv t2, a3
 	mv a7, a0
-	li ra, 17
-	li gp, 18
-	li tp, 19
-	li t3, 20
-	li t4, 21
-	li t5, 22
-	li t6, 23
-	li s0, 24
-	li s1, 25
-	li s2, 26
-	li s3, 27
-	li s4, 28
-	li s5, 29
-	li s6, 30
-	li s7, 31
-	li s8, 32
-	li s9, 33
-	li s10, 34
-	li s11, 35
+	li a0, 17
+	.irp reg, ra, gp, tp, t3, t4, t5, t6, s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11
+	mv \reg, a0
+	addi a0, a0, 1
+	.endr
 	ecall
 	ld a3, 136(sp)
 	bne a3, sp, 1f
@@ -207,61 +179,13 @@ arch_syscall_keeps:
 	ld a3, 128(sp)
 	bne a3, a7, 1f
 	li a3, 17
-	bne a3, ra, 1f
-	li a3, 18
-	bne a3, gp, 1f
-	li a3, 19
-	bne a3, tp, 1f
-	li a3, 20
-	bne a3, t3, 1f
-	li a3, 21
-	bne a3, t4, 1f
-	li a3, 22
-	bne a3, t5, 1f
-	li a3, 23
-	bne a3, t6, 1f
-	li a3, 24
-	bne a3, s0, 1f
-	li a3, 25
-	bne a3, s1, 1f
-	li a3, 26
-	bne a3, s2, 1f
-	li a3, 27
-	bne a3, s3, 1f
-	li a3, 28
-	bne a3, s4, 1f
-	li a3, 29
-	bne a3, s5, 1f
-	li a3, 30
-	bne a3, s6, 1f
-	li a3, 31
-	bne a3, s7, 1f
-	li a3, 32
-	bne a3, s8, 1f
-	li a3, 33
-	bne a3, s9, 1f
-	li a3, 34
-	bne a3, s10, 1f
-	li a3, 35
-	bne a3, s11, 1f
+	.irp reg, ra, gp, tp, t3, t4, t5, t6, s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11
+	bne a3, \reg, 1f
+	addi a3, a3, 1
+	.endr
 	j 2f
 1:	li a0, -1
-2:
-	ld ra, 0(sp)
-	ld gp, 8(sp)
-	ld tp, 16(sp)
-	ld s0, 24(sp)
-	ld s1, 32(sp)
-	ld s2, 40(sp)
-	ld s3, 48(sp)
-	ld s4, 56(sp)
-	ld s5, 64(sp)
-	ld s6, 72(sp)
-	ld s7, 80(sp)
-	ld s8, 88(sp)
-	ld s9, 96(sp)
-	ld s10, 104(sp)
-	ld s11, 112(sp)
+2:	KEEP ld
 	addi sp, sp, 144
 	ret
 

@@ -349,12 +349,7 @@ x86_64_jump:
  */
 	.global arch_syscall_keeps
 arch_syscall_keeps:
-	push %rbx
-	push %rbp
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	PUSH_SAVED
 	push %rcx
 	mov %rcx, %r14
 	mov %rdi, %rax
@@ -374,12 +369,7 @@ arch_syscall_keeps:
 	je 2f
 1:	mov $-1, %rax
 2:	pop %rcx
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %rbp
-	pop %rbx
+	POP_SAVED
 	ret
 
 	.bss
