@@ -22,7 +22,7 @@ from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import MIB
 from orchestration.machine.session import Session
 
-# As ours and native Linux of our own options are.
+# Neither our guest nor native Linux of our own options has mitigations.
 BOOTARGS = "mitigations=off"
 
 

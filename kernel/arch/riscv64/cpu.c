@@ -44,8 +44,8 @@ void arch_load_mode(struct thread *t) { load_mode(&this_cpu()->arch, t); }
 void arch_load_above(struct thread *t) { arch_load_mode(t); } /* no thread is of mode above */
 
 /*
- * The idle thread has no root, so it leaves the address space as it is. Out of line, it lets its callers be one function
- * each.
+ * The idle thread has no root, so it leaves the address space as it is. Not inlined, so that GCC does not split its
+ * callers into two functions each.
  */
 noinline void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 {

@@ -12,7 +12,7 @@ static u64 zicboz;
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-/* One name of riscv,isa from *at, which moves behind it with its version ("2p1"). NULL at the end. */
+/* Return the name in riscv,isa at *at, and move *at behind it and its version ("2p1"). NULL at the end. */
 static const char *next_name(const char **at, int *length)
 {
 	const char *p = *at, *name;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * FPU and vector registers. Lazily switched, threads that do not use them (servers) cost nothing: the state of the last
- * user stays in the registers until another thread touches them. On CPUs that read the registers speculatively
- * although CR0.TS is set (LazyFP, CVE-2018-3665), each thread has its own state in them whenever it runs.
+ * FPU and vector registers. They are switched lazily, so threads that do not use them (servers) cost nothing: the state
+ * of the last user stays in the registers until another thread touches them. On CPUs that read the registers
+ * speculatively although CR0.TS is set (LazyFP, CVE-2018-3665), each thread has its own state in them whenever it runs.
  */
 #include <kernel/debug.h>
 #include "x86.h"

@@ -70,7 +70,7 @@ gate_trap:
 
 /*
  * At CPL 0: an interrupt comes in the idle loop only, where the root is K's. A debug exception is not L4's: it goes on,
- * without the trap flag. Everything else is the end, of which the registers are given up. QEMU lets ring 3 have VM, with
+ * without the trap flag. Everything else is a panic, for which the registers may be lost. QEMU lets ring 3 have VM, with
  * which cs may be anything: what is left of it is ring 3.
  */
 gate_from_kernel:

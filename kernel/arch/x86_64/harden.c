@@ -86,9 +86,9 @@ static bool enable_ibrs(u64 capabilities)
 }
 
 /*
- * Mode above: not where a process could read its guest kernel by Meltdown (CVE-2017-5754; CPUs do not report that they
- * are affected, but that they are not). Not under a hypervisor but QEMU's emulation: KVM without VMX or SVM stops the
- * machine where CPL 1 is entered, so that no attempt would be survived. Return why not, or NULL.
+ * Return why this machine cannot have mode above, or NULL. A process could read its guest kernel by Meltdown
+ * (CVE-2017-5754), unless the CPU reports that it is not affected. Hypervisors other than QEMU's emulation are not tried:
+ * KVM without VMX or SVM stops the machine where CPL 1 is entered.
  */
 static const char *why_not_above(u64 capabilities)
 {

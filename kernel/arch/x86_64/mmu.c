@@ -55,12 +55,12 @@ error_t arch_vspace_guest(struct vspace *v, u32 mode)
 	return L4_ERR_OK;
 }
 
-/* v NULL: it is nobody's again. */
+/* v is the guest's VSpace, or NULL: then the table is no guest's any more. */
 void arch_space_join(u64 *table, u64 root, const struct vspace *v)
 {
 	u64 at, end;
 
-	/* L4 may have stayed in it since another thread of an earlier guest ran. */
+	/* CR3 may still name this root: L4 keeps the root of the thread that ran last. */
 	arch_root_destroy(root);
 	for (u32 n = 0; n < ARCH_GUEST_RANGES; n++) {
 		arch_guest_range(n, &at, &end);

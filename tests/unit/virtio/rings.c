@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The two sides of libl4's rings against each other, and the serving side against a guest that writes noise.
+ * The two sides of lib/virtio's rings against each other, and the serving side against a guest that writes noise.
  * Guest RAM ends at an unmapped page, so an unchecked address crashes. Usage: rings NAME [SEED]; silence is
  * success.
  */
@@ -167,7 +167,7 @@ static void wild_end(unsigned int turn)
 		driver.used->idx = 40000;
 		break;
 	case 1:
-		driver.used->idx = 4; /* it could be right */
+		driver.used->idx = 4; /* a plausible value */
 		break;
 	case 2:
 		kept[0]--; /* died between ring and note */
