@@ -138,7 +138,8 @@ def page(figures: Mapping[str, Figures]) -> str:
     out += ["## Sizes", "", "Bytes: text + data + bss.", ""]
     out += table(["program", *names], ([name, *(one.sizes[name] for one in found)]
                                        for name in names_of(one.sizes for one in found)))
-    out += table(["part", "lines"], ([part, lines_of(folders)] for part, folders in FOLDERS.items()))
+    out += table(["part", "lines, blank ones and comments among them"],
+                 ([part, lines_of(folders)] for part, folders in FOLDERS.items()))
     return "\n".join(out)
 
 
