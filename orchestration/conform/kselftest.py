@@ -17,12 +17,16 @@ from orchestration.base.cache import Cache, key_of, recipe
 from orchestration.base.errors import BuildError
 from orchestration.build import flavours, linux, quoll, rootfs
 
-# Folders of tools/testing/selftests; those of one CPU by the name that Linux has for it.
-COLLECTIONS = ("breakpoints", "cachestat", "clone3", "core", "exec", "fchmodat2", "filelock", "filesystems", "futex",
-               "kcmp", "landlock", "membarrier", "mincore", "mm", "mount", "mount_setattr", "mqueue", "nsfs", "openat2",
-               "pid_namespace", "pidfd", "prctl", "proc", "ptrace", "rlimits", "rseq", "sched", "seccomp",
-               "sigaltstack", "signal", "splice", "sync", "syscall_user_dispatch", "timens", "timers", "tmpfs", "tty",
+# Folders of tools/testing/selftests; those of one CPU by the name that Linux has for it. Linux 6.12 has no folders
+# fcntl, pipe and signal: filelock, splice, sigaltstack and the CPU's own have such tests. memfd is left out: one of its
+# programs wants FUSE's library, and without it the folder installs none.
+COLLECTIONS = ("acct", "breakpoints", "cachestat", "clone3", "core", "exec", "fchmodat2", "filelock", "filesystems",
+               "futex", "ipc", "kcmp", "landlock", "membarrier", "mincore", "mm", "mount", "mount_setattr", "mqueue",
+               "nsfs", "openat2", "pid_namespace", "pidfd", "prctl", "proc", "ptrace", "rlimits", "rseq", "sched",
+               "seccomp", "sigaltstack", "splice", "sync", "syscall_user_dispatch", "timens", "timers", "tmpfs", "tty",
                "vDSO")
+# A folder whose tests are one program without a libc; its Makefile knows nothing of kselftest.
+NOLIBC, NOLIBC_SOURCES = "nolibc", ("nolibc-test.c", "nolibc-test-linkage.c")
 OF_CPU = {"x86_64": "x86", "aarch64": "arm64", "riscv64": "riscv"}
 # Packages of the guest's Debian with the libraries that the tests are linked with, and the files taken from them.
 LIBRARIES = ("libcap-dev", "libnuma-dev", "libpopt-dev")
@@ -56,6 +60,18 @@ def collections(arch: Arch) -> tuple[str, ...]:
     return (*COLLECTIONS, OF_CPU[arch.name])
 
 
+def nolibc(arch: Arch, tree: Path, objects: Path, installed: Path, log: Path) -> None:
+    """Compile Linux' own small libc with its tests, and list that program as one test."""
+    source, target = tree / "tools/testing/selftests" / NOLIBC, installed / NOLIBC / "nolibc-test"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    tools.run([arch.compiler, "-Os", "-fno-ident", "-fno-stack-protector", "-nostdlib", "-static",
+               "-isystem", str(objects / "usr/include"), "-include", str(tree / "tools/include/nolibc/nolibc.h"),
+               *(str(source / name) for name in NOLIBC_SOURCES), "-lgcc", "-o", str(target)], log, "nolibc's tests",
+              HEADERS_LIMIT)
+    with (installed / "kselftest-list.txt").open("a") as listed:
+        listed.write(f"{NOLIBC}:{target.name}\n")
+
+
 def build(arch: Arch, cache: Cache) -> Path:
     """Return a folder with suite.tar.gz and kselftest-list.txt, built if need be."""
     flavour = flavours.native(arch)
@@ -87,6 +103,8 @@ def build(arch: Arch, cache: Cache) -> Path:
             listed = installed / "kselftest-list.txt"
             if not listed.exists() or not listed.read_text().strip():
                 raise BuildError("no selftest was built", f"see {log}", tools.tail(log))
+            with suppress(BuildError):
+                nolibc(arch, tree, objects, installed, log)
             for path in installed.rglob("*"):
                 if path.is_file() and path.open("rb").read(4) == b"\x7fELF":
                     # What cannot be stripped, such as a program of another ABI, stays.
