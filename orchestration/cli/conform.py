@@ -12,6 +12,7 @@ from orchestration.base import arch as arches
 from orchestration.base import doctor
 from orchestration.base.errors import InfrastructureError, RegressionError, UsageError
 from orchestration.bench.terms import DISTRIBUTION, NATIVE
+from orchestration.cli.group import one_of
 from orchestration.cli.options import GuestModeOption
 from orchestration.cli.words import ArchArgument
 
@@ -34,6 +35,9 @@ def conform_command(
                                          help="native: Linux of the same source and options; distribution: "
                                               "Debian's own kernel, which is not built")] = NATIVE,
     guest_mode: GuestModeOption = None,
+    debug: Annotated[list[str] | None, typer.Option("--debug", autocompletion=one_of(arches.CHECKS), metavar="CHECK",
+                                                    help="a check to compile into the guest's Linux; what it reports "
+                                                         "during a test is a difference; may be repeated")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="take the results that earlier runs have kept of the same "
                                                           "kernels, and run the rest")] = False,
     minutes: Annotated[float | None, typer.Option("--minutes", min=0, help="start no test of a suite after so many; "
@@ -57,8 +61,9 @@ def conform_command(
         return 0
     chosen = arches.find(arch)
     wanted = [suites.find(name, ltp) for name in suite or suites.known()]
-    machine = layers.resolve({"arch": arch} | ({"guest_mode": guest_mode} if guest_mode else {}), ()).description
-    checks.check_guest_mode(machine)
+    given = {"guest_mode": guest_mode, "debug": sorted(set(debug or ()))}
+    machine = layers.resolve({"arch": arch} | {name: one for name, one in given.items() if one}, ()).description
+    checks.check_target(machine)
     if write and (quick or any(":" in name for name in test or ())):
         raise UsageError("--write wants whole suites or collections", "leave out --quick, and the tests of --test")
     if against not in PEERS:
@@ -71,7 +76,8 @@ def conform_command(
             raise UsageError("Debian's own kernel is compared with the full one", "leave out --quick and --small")
     doctor.ensure([chosen])
     doctor.check_space()
-    choice = run.Choice(tuple(test or ()), quick, small, debian, machine.guest_mode, resume, minutes, in_turn)
+    choice = run.Choice(tuple(test or ()), quick, small, debian, machine.guest_mode, resume, minutes, in_turn,
+                        machine.debug)
     progress = Progress()
     cache = Cache(say=progress.say)
     here, results = [], []

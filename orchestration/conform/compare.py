@@ -21,6 +21,8 @@ from orchestration.conform.suite import Test
 EXPECTED = ROOT / "tests" / "conform" / "expected.toml"
 # Name under which the parts that a test of the guest did not report are a difference; a test has no such part.
 MISSING = "(missing parts)"
+# Name under which a report of a check that is compiled into Linux (--debug) is a difference, whatever the test came to.
+REPORT = "(report)"
 # Reasons that are none.
 NO_REASON = re.compile(r"\b(not done|todo|fixme|unknown)\b", re.IGNORECASE)
 
@@ -59,8 +61,10 @@ class Expected(pydantic.BaseModel):
         return value
 
     def covers(self, arch: str, name: str) -> bool:
-        """Tell whether this is about a test, or a part of one."""
+        """Tell whether this is about a test, or a part of one. A report is explained where it is named only."""
         pattern = ".*".join(re.escape(part) for part in self.test.split("*"))
+        if name.endswith(f"/{REPORT}") and not self.test.endswith(f"/{REPORT}"):
+            return False
         return arch in self.architectures and re.fullmatch(f"{pattern}(/.*)?", name) is not None
 
 
@@ -128,6 +132,12 @@ def differences(name: str, guest: Outcome, native: Outcome) -> list[tuple[str, S
     Linux passes more of them than the guest, the guest's test has left out parts. Of two tests that were both ended
     because they took too long, nothing tells which parts would have come.
     """
+    reported = [(f"{name}/{REPORT}", Status.FAIL, guest.report)] if guest.report else []
+    return reported + worse_parts(name, guest, native)
+
+
+def worse_parts(name: str, guest: Outcome, native: Outcome) -> list[tuple[str, Status, str]]:
+    """Return the same without reports, which are no result of the test."""
     found = [(f"{name}/{part}", ours, "") for part, status in native.parts.items()
              if (ours := guest.parts.get(part)) is not None and worse(ours, status)]
     if guest.lost and not native.lost:

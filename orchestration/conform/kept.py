@@ -60,7 +60,8 @@ class Kept:
                 one = json.loads(line)
                 if commands.get(one["test"]) == one["command"]:
                     parts = {name: Status(status) for name, status in one["parts"].items()}
-                    found[one["test"]] = Outcome(Status(one["status"]), one["why"], parts, one["lost"], one["late"])
+                    found[one["test"]] = Outcome(Status(one["status"]), one["why"], parts, one["lost"], one["late"],
+                                                 one["report"])
                     self.days.add(one["day"])
             # Cut off, or of another version.
             except (ValueError, LookupError, TypeError, AttributeError):
@@ -75,7 +76,8 @@ class Kept:
         self.days.add(day)
         line = json.dumps({"test": test.name, "command": command_key(test), "status": came_to.status.value,
                            "why": came_to.why, "parts": {name: one.value for name, one in came_to.parts.items()},
-                           "lost": came_to.lost, "late": came_to.late, "day": day, "seconds": round(seconds, 1)})
+                           "lost": came_to.lost, "late": came_to.late, "report": came_to.report, "day": day,
+                           "seconds": round(seconds, 1)})
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self.path.exists():
             self.make_room()

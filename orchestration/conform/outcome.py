@@ -48,6 +48,8 @@ class Outcome:
     """The machine panicked or hung while the test ran."""
     late: bool = False
     """It was ended because it took too long: how far it came is the host's doing."""
+    report: str = ""
+    """What a check that is compiled into Linux (--debug) reported first while it ran."""
 
 
 def status_of(failed: bool, directive: str) -> Status:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.base.arch import Arch, GuestMode
+from orchestration.base.arch import Arch, Check, GuestMode
 from orchestration.base.cache import Cache
 from orchestration.base.errors import UsageError
 from orchestration.conform import compare, runner, suites
@@ -44,6 +44,8 @@ class Choice:
     """No test starts later."""
     in_turn: bool = False
     """Native Linux first, then the guest; not both at the same time."""
+    debug: tuple[Check, ...] = ()
+    """Checks that are compiled into the guest's Linux; what they report during a test is a difference."""
 
 
 def matches(pattern: str, test: Test) -> bool:
@@ -82,7 +84,8 @@ def run(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path
     with progress.step("native Linux"):
         peer = (suites.debian_kernel(arch, cache) if choice.debian
                 else suites.native(arch, cache, full=full, quick=choice.quick))
-    made = suites.machines(arch, cache, progress, suite, folder, peer, full=full, mode=choice.mode)
+    made = suites.machines(arch, cache, progress, suite, folder, peer, full=full, mode=choice.mode,
+                           debug=choice.debug)
     packed = folder / PACKED
     sides = []
     for name, one in zip((GUEST, NATIVE), made, strict=True):
@@ -106,4 +109,4 @@ def run(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path
     days = {day for side in sides if side.kept is not None for day in side.kept.days}
     return Result(arch.name, suite.name, suite.what, suites.versions(arch, suite.release(folder), peer),
                   " to ".join(sorted({min(days), max(days)})) if days else "", found, choice.only, choice.small,
-                  choice.debian, choice.mode, len(tests) - len(found))
+                  choice.debian, choice.mode, len(tests) - len(found), choice.debug)

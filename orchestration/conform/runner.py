@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError, printable
@@ -55,6 +55,10 @@ class Side:
     boots: int = 0
     losses: int = 0
     """Tests in a row that lost the machine."""
+    reports: list[str] = field(default_factory=list)
+    """What checks that are compiled into the machine's Linux have reported; it grows by itself."""
+    reported: int = 0
+    """How many of them have a test."""
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def run(self, tests: Iterable[Test], tell: Callable[[Side, Test], None]) -> None:
@@ -66,7 +70,7 @@ class Side:
                 begun = time.monotonic()
                 if begun >= self.until:
                     break
-                self.outcomes[test.name] = self.outcome(test)
+                self.outcomes[test.name] = self.with_report(self.outcome(test))
                 if self.kept is not None:
                     self.kept.note(test, self.outcomes[test.name], time.monotonic() - begun)
                 tell(self, test)
@@ -117,6 +121,11 @@ class Side:
         self.losses = 0
         return self.suite.read(out.data, status)
 
+    def with_report(self, came_to: Outcome) -> Outcome:
+        """Return a test's outcome with the first report since the test before; those at boot are the first test's."""
+        fresh, self.reported = self.reports[self.reported:], len(self.reports)
+        return replace(came_to, report=fresh[0]) if fresh else came_to
+
     def check(self) -> bool:
         """Handle what the machine has said; raise Stopped when the command was interrupted."""
         if self.stopped.is_set():
@@ -127,6 +136,7 @@ class Side:
     def start(self) -> None:
         """Boot, and put the suite there."""
         self.session = self.prepare()
+        self.reports, self.reported = self.session.reports, 0
         self.session.open()
         place = self.suite.place
         steps = [(STREAMS, b""), (self.suite.setup, b"")]

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.base.arch import GuestMode
+from orchestration.base.arch import Check, GuestMode
 from orchestration.base.errors import printable
 from orchestration.base.tree import ROOT
 from orchestration.conform.compare import Row
@@ -57,13 +57,16 @@ class Result:
     """The guest mode that was asked for."""
     left: int = 0
     """Tests that were wanted and have not run on both sides."""
+    debug: tuple[Check, ...] = ()
+    """Checks that were compiled into the guest's Linux."""
 
     @property
     def title(self) -> str:
         """Return what the section is called."""
         return (" ".join([f"{self.arch}:", self.suite, *self.only]) + (", small kernels" if self.small else "")
                 + (", against Debian's kernel" if self.debian else "")
-                + (f", mode {self.mode}" if self.mode else ""))
+                + (f", mode {self.mode}" if self.mode else "")
+                + (f", with {' '.join(self.debug)}" if self.debug else ""))
 
     @property
     def command(self) -> str:
@@ -72,7 +75,8 @@ class Result:
         return " ".join(["./orchestrate conform", self.arch, "--suite", self.suite, *chosen,
                          *(["--small"] if self.small else []),
                          *(["--against distribution"] if self.debian else []),
-                         *([f"--guest-mode {self.mode}"] if self.mode else [])])
+                         *([f"--guest-mode {self.mode}"] if self.mode else []),
+                         *(f"--debug {check}" for check in self.debug)])
 
     @property
     def unexplained(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.base.arch import Arch, GuestMode
+from orchestration.base.arch import Arch, Check, GuestMode
 from orchestration.base.cache import Cache
 from orchestration.base.errors import UsageError
 from orchestration.base.rundir import RunDirectory
@@ -74,19 +74,20 @@ class Made:
 
 
 def machines(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path, peer: Peer, *,
-             full: bool, mode: GuestMode | None = None) -> tuple[Made, Made]:
+             full: bool, mode: GuestMode | None = None, debug: tuple[Check, ...] = ()) -> tuple[Made, Made]:
     """Build the guest's side; return it and that of its peer.
 
     The root file system has the same files on both but for modules, and the memory the same size. full: with the
     kernel that has all that a suite asks for, or with the small one, which is built in minutes. mode: the guest mode.
+    debug: checks that are compiled into the guest's.
     """
     disks = (Disk(folder / DISK, read_only=True),) if (folder / DISK).exists() else ()
-    description = Description(arch=arch.name, memory=MEMORY, disks=disks, guest_mode=mode)
+    description = Description(arch=arch.name, memory=MEMORY, disks=disks, guest_mode=mode, debug=debug)
     spec = rootfs.Spec(extra=suite.packages)
     with progress.step("L4, servers"):
         bare = quoll.bare(arch, cache)
     with progress.step("build Linux"):
-        port = linux.linux(arch, cache, flavours.guest(arch, full=full))
+        port = linux.linux(arch, cache, flavours.guest(arch, full=full, debug=debug))
     with progress.step("root disks"):
         disk = rootfs.base_image(arch, cache, spec, port / "modules.tar")
         other_disk = rootfs.base_image(arch, cache, spec, peer.modules)

@@ -113,6 +113,11 @@ MISSING = ("s/a:b/(missing parts)", ABSENT, "native Linux passes 1 more that are
     (Outcome(FAIL, "TIMEOUT", {"x": FAIL}, late=True), Outcome(FAIL, "TIMEOUT", {"x": PASS, "y": PASS}, late=True),
      [("s/a:b/x", FAIL, "")]),
     (Outcome(FAIL, "TIMEOUT", {"x": PASS}, late=True), Outcome(FAIL, "", {"x": PASS, "y": PASS}), [MISSING]),
+    # What Linux reports is a difference whatever the test came to.
+    (Outcome(PASS, report="BUG: x"), Outcome(PASS), [("s/a:b/(report)", FAIL, "BUG: x")]),
+    (Outcome(FAIL, "exit=1", report="BUG: x"), Outcome(FAIL, "exit=1"), [("s/a:b/(report)", FAIL, "BUG: x")]),
+    (Outcome(FAIL, "exit=1", report="BUG: x"), Outcome(PASS),
+     [("s/a:b/(report)", FAIL, "BUG: x"), ("s/a:b", FAIL, "exit=1")]),
     # A machine that is lost is more than a failure of both.
     (Outcome(FAIL, "panic", {}, lost=True), Outcome(FAIL, "exit=1"), [("s/a:b", FAIL, "panic")]),
     (Outcome(FAIL, "panic", {}, lost=True), Outcome(FAIL, "panic", {}, lost=True), [])])
@@ -144,6 +149,9 @@ def test_a_reason_covers_a_test_and_its_parts_on_its_architectures(tmp_path: Pat
     exact = compare.Expected(test="s/a:b", architectures=("x86_64",), reason="r")
     assert exact.covers("x86_64", "s/a:b/part [1]")
     assert not exact.covers("x86_64", "s/a:bc")
+    # A report of --debug is explained by its own name only.
+    named = exact.model_copy(update={"test": "s/*/(report)"})
+    assert (exact.covers("x86_64", "s/a:b/(report)"), named.covers("x86_64", "s/a:b/(report)")) == (False, True)
 
 
 @pytest.mark.parametrize(("text", "said"), [
@@ -237,6 +245,9 @@ def test_the_table_and_the_page(tmp_path: Path) -> None:
     show.write([replace(result, mode="above")], page)
     assert "## x86_64: s, mode above\n" in page.read_text()
     assert "by `./orchestrate conform x86_64 --suite s --guest-mode above` on 2026-11-26" in page.read_text()
+    show.write([replace(result, debug=("kasan", "ubsan"))], page)
+    assert "## x86_64: s, with kasan ubsan\n" in page.read_text()
+    assert "by `./orchestrate conform x86_64 --suite s --debug kasan --debug ubsan` on" in page.read_text()
 
 
 def suite(tmp_path: Path) -> Suite:
@@ -266,6 +277,7 @@ class Machine:
         self.machine = self
         self.run = self
         self.folder = tmp_path
+        self.reports: list[str] = []
 
     def file(self, name: str) -> Path:
         return self.folder / name
@@ -311,6 +323,32 @@ def test_a_machine_that_a_test_lost_is_booted_again(tmp_path: Path, monkeypatch:
     assert one.boots == 3
 
 
+def test_a_report_is_of_the_test_in_whose_time_it_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the second machine reports at boot is of its first test; each test has its first report."""
+    ended: list[str] = []
+    one = side(tmp_path, monkeypatch, ended)
+    prepare, execute = one.prepare, ssh.run
+
+    def reporting(connection: object, command: str, **words: object) -> int:
+        if "bug" in command:
+            one.reports += ["BUG: first", "BUG: second"]
+        return execute(connection, command, **words)  # type: ignore[arg-type]
+
+    def at_boot() -> Machine:
+        machine = prepare()
+        machine.reports += ["WARNING: at boot"] if ended else []
+        return machine  # type: ignore[return-value]
+
+    monkeypatch.setattr(ssh, "run", reporting)
+    one.prepare = at_boot  # type: ignore[assignment]
+    tests = [Test(f"exec:{word.replace(' ', '-')}", word, 5.0) for word in ("true", "bug", "no", "bug panic", "more",
+                                                                            "fail")]
+    runner.run([one], tests, lambda side, test: None)
+    assert {name: found.report for name, found in one.outcomes.items() if found.report} == {
+        "exec:bug": "BUG: first", "exec:bug-panic": "BUG: first", "exec:more": "WARNING: at boot"}
+    assert one.outcomes["exec:bug"].status is PASS
+
+
 def test_results_are_kept_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is cut off in its third test goes on there; what has a result does not run again."""
     one = side(tmp_path, monkeypatch, [])
@@ -339,11 +377,11 @@ def test_results_are_kept_as_they_come(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_result_is_of_one_command(tmp_path: Path) -> None:
     kept = Kept(tmp_path / "kept.jsonl")
     one, other = Test("a:one", "true", 5.0), Test("a:two", "true", 5.0)
-    kept.note(one, Outcome(FAIL, "exit=1", {"x": PASS, "y": SKIP}, late=True), 1.0)
+    kept.note(one, Outcome(FAIL, "exit=1", {"x": PASS, "y": SKIP}, late=True, report="BUG: z"), 1.0)
     kept.note(other, Outcome(PASS), 1.0)
     kept.note(other, Outcome(ABSENT, "lost before"), 1.0)
-    assert kept.read([one, other]) == {"a:one": Outcome(FAIL, "exit=1", {"x": PASS, "y": SKIP}, late=True),
-                                       "a:two": Outcome(PASS)}
+    failed = Outcome(FAIL, "exit=1", {"x": PASS, "y": SKIP}, late=True, report="BUG: z")
+    assert kept.read([one, other]) == {"a:one": failed, "a:two": Outcome(PASS)}
     assert not kept.read([replace(one, command="false"), replace(other, limit=6.0)])
     # A later result wins; what was cut off in the middle is none, and hides none.
     kept.path.write_text(kept.path.read_text()[:-20])
