@@ -51,6 +51,8 @@ LIMIT = 900.0
 # A line of a test: FILE:LINE: TPASS: WORDS. Its place in the source is what both sides have in common.
 PART = re.compile(r"^([\w.-]+:\d+): T(PASS|FAIL|CONF|BROK):", re.MULTILINE)
 LEGACY = re.compile(r"^[\w.-]+ +(\d+) +T(PASS|FAIL|CONF|BROK) +:", re.MULTILINE)
+# What LTP says of a test that it has ended at the test's own limit.
+TIMEOUT = "Test killed! (timeout?)"
 STATUS = {"PASS": Status.PASS, "FAIL": Status.FAIL, "BROK": Status.FAIL, "CONF": Status.SKIP}
 
 
@@ -102,7 +104,8 @@ def read(output: bytes, status: int) -> outcome.Outcome:
     came_to = {kinds.PASS: Status.PASS, kinds.CONF: Status.SKIP}.get(whole.status, Status.FAIL)
     why = "" if came_to is not Status.FAIL else first_failure(text) or f"exit={status}"
     found = PART.findall(text) or LEGACY.findall(text)
-    return outcome.Outcome(came_to, why, outcome.unique((place, STATUS[kind]) for place, kind in found))
+    return outcome.Outcome(came_to, why, outcome.unique((place, STATUS[kind]) for place, kind in found),
+                           late=TIMEOUT in text)
 
 
 def first_failure(text: str) -> str:

@@ -72,6 +72,12 @@ def test_the_status_of_a_test_of_ltp_decides(text: str, status: int, came_to: St
     assert ltp.read(text.encode(), status).status is came_to
 
 
+@pytest.mark.parametrize(("said", "late"), [("Test killed! (timeout?)", True), ("Test killed by SIGSEGV!", False)])
+def test_a_test_that_ltp_ended_at_its_limit_is_late(said: str, late: bool) -> None:
+    found = ltp.read(f"a.c:1: TPASS: yes\ntst_test.c:1944: TBROK: {said}\n".encode(), 2)
+    assert (found.status, found.why, found.late) == (FAIL, said, late)
+
+
 def program(arch: str) -> bytes:
     """The head of an ELF program."""
     return struct.pack("<4sBBBBQHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 0, 2, MACHINE[arch], 1, 0, 0, 0, 0, 64, 0, 0,
