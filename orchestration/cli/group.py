@@ -50,7 +50,7 @@ def first_sentence(text: str) -> str:
 
 
 def light(option: Any) -> Any:
-    """Return an option that is a flag with a default that is one: Typer loads pydantic to make one of None."""
+    """Set the default of --help, which is None, to False, and return it: to convert None Typer loads pydantic."""
     if option is not None:
         option.default = False
     return option
