@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from orchestration.base.errors import BuildError, InfrastructureError, MissingError
+from orchestration.base.limits import time_scale
 from orchestration.base.ownership import HELD
 
 TAIL = 15
@@ -71,6 +72,8 @@ def run(argv: Sequence[str], log: Path, what: str, limit: float, cwd: Path | Non
         tell: Callable[[str], None] | None = None) -> None:
     """Run argv with its output appended to log; raise BuildError with the log's end if it fails.
 
+    limit: seconds on an idle machine; QUOLL_TIME_SCALE multiplies them.
+
     tell is given the last line of the log from time to time.
 
     The file unfinished is there while the program runs, and afterwards when it was killed: what it was writing may
@@ -78,6 +81,7 @@ def run(argv: Sequence[str], log: Path, what: str, limit: float, cwd: Path | Non
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [program(argv[0]), *argv[1:]]
+    limit *= time_scale()
     if unfinished is not None:
         unfinished.touch()
     with log.open("a") as stream, group() as leader:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache
 from orchestration.base.errors import UsageError
+from orchestration.base.limits import time_scale
 from orchestration.base.roots import TINY
 from orchestration.base.rundir import RunDirectory
 from orchestration.build import disk, dtb, flavours, image, linux, quoll, system, userland
@@ -27,7 +28,6 @@ from orchestration.machine.stages import (
     NATIVE_STAGES,
     Stage,
     Tracker,
-    time_scale,
     with_memory,
     with_systemd,
     without_mark,

@@ -21,10 +21,10 @@ from typing import Any
 
 from orchestration.base.arch import Arch
 from orchestration.base.errors import HangError, InfrastructureError
+from orchestration.base.limits import time_scale
 from orchestration.inspect.gdbstub import Stub
 from orchestration.machine.monitor import Monitor
 from orchestration.machine.qemu import LARGE, Machine
-from orchestration.machine.stages import time_scale
 
 SHARED_MEMORY = {"capability": "x-ignore-shared", "state": True}
 # Seconds; tenths of one are usual.

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from orchestration.base.arch import Arch
 from orchestration.base.errors import HangError, InfrastructureError, PanicError
+from orchestration.base.limits import time_scale
 from orchestration.base.rundir import RunDirectory
 from orchestration.build import image, quoll
 from orchestration.machine import ktap
 from orchestration.machine.console import Channel, Kind, interpret
 from orchestration.machine.qemu import Config, Machine
-from orchestration.machine.stages import time_scale
 
 LIMIT = 300.0
 # A test that takes this long without a word hangs.

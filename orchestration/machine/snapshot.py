@@ -24,6 +24,7 @@ from typing import Any
 from orchestration.base import tools
 from orchestration.base.cache import Cache, hash_file, key_of, note, noted_hash, recipe
 from orchestration.base.errors import InfrastructureError, UsageError
+from orchestration.base.limits import time_scale
 from orchestration.base.rundir import RunDirectory
 from orchestration.build import disk, dtb, image, resume, system
 from orchestration.build.userland import Login
@@ -34,7 +35,7 @@ from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
 from orchestration.machine.session import Session
 from orchestration.machine.shares import Share
-from orchestration.machine.stages import RESUME_STAGES, Tracker, time_scale
+from orchestration.machine.stages import RESUME_STAGES, Tracker
 
 # The version of what an entry holds.
 FORMAT = 1

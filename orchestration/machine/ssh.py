@@ -22,7 +22,8 @@ import fabric
 import paramiko
 
 from orchestration.base.errors import HangError, InfrastructureError, QuollError
-from orchestration.machine.stages import POWER_OFF_LIMIT, time_scale
+from orchestration.base.limits import time_scale
+from orchestration.machine.stages import POWER_OFF_LIMIT
 from orchestration.machine.streams import Buffer, Sink
 
 CHUNK = 1 << 16

@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from orchestration.base.errors import UsageError
 from orchestration.machine.console import Kind
 
 
@@ -61,18 +59,6 @@ def with_memory(stages: tuple[Stage, ...], size: int) -> tuple[Stage, ...]:
     """Return the stages of a machine whose guest has so many bytes of memory, which L4 clears for the root pager."""
     more = CLEAR_LIMIT * (size >> 30)
     return tuple(replace(stage, limit=stage.limit + more) if stage.name == "root pager" else stage for stage in stages)
-
-
-def time_scale() -> float:
-    """Return the factor on every limit, from QUOLL_TIME_SCALE (for slow or busy machines)."""
-    text = os.environ.get("QUOLL_TIME_SCALE", "1")
-    try:
-        scale = float(text)
-    except ValueError:
-        scale = 0.0
-    if not 0 < scale < float("inf"):
-        raise UsageError(f"QUOLL_TIME_SCALE is '{text}'; it must be a number above 0")
-    return scale
 
 
 @dataclass

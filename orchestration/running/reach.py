@@ -21,12 +21,13 @@ from paramiko.ssh_exception import SSHException
 from orchestration.base import arch as arches
 from orchestration.base import doctor
 from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError, UsageError
+from orchestration.base.limits import time_scale
 from orchestration.base.tools import program
 from orchestration.base.tree import ROOT
 from orchestration.build import image, quoll, system
 from orchestration.inspect.machine_code import CODES
 from orchestration.machine import attached, registry, ssh, streams, transfer
-from orchestration.machine.stages import POWER_OFF_LIMIT, SSH_LIMIT, time_scale
+from orchestration.machine.stages import POWER_OFF_LIMIT, SSH_LIMIT
 from orchestration.machine.terminal import serve
 
 # Seconds that a machine's orchestrator takes at most from QEMU's end to the result of the run.

@@ -15,6 +15,7 @@ from types import MappingProxyType
 import pytest
 
 from orchestration.base.arch import Arch
+from orchestration.base.limits import time_scale
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tree import ROOT
 from orchestration.build import dtb, image, quoll, system
@@ -22,7 +23,6 @@ from orchestration.machine.console import Channel
 from orchestration.machine.description import Disk
 from orchestration.machine.qemu import MIB, Config, Machine
 from orchestration.machine.shares import Share
-from orchestration.machine.stages import time_scale
 
 HERE = Path(__file__).with_name("servers")
 SERVERS = ROOT / "servers"

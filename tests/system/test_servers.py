@@ -15,13 +15,13 @@ import fdt
 import pytest
 
 from orchestration.base.arch import Arch
+from orchestration.base.limits import time_scale
 from orchestration.bench.sides import counted
 from orchestration.bench.terms import Clock
 from orchestration.build import image, quoll, system
 from orchestration.machine.description import Disk
 from orchestration.machine.qemu import MIB, Config, arguments
 from orchestration.machine.serial import SerialLine
-from orchestration.machine.stages import time_scale
 from tests.system.small_guest import LIBL4, LIMIT, LIVES, PASSED, RAM, SLOW, SOURCES, Outcome, results, runtime
 
 if TYPE_CHECKING:

@@ -261,7 +261,7 @@ def test_the_revision_is_told_whoever_owns_the_checkout(root: Path, monkeypatch:
 
 @pytest.mark.parametrize("value", ["0", "-1", "fast", "inf", "nan"])
 def test_a_bad_time_scale_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from orchestration.machine.stages import time_scale
+    from orchestration.base.limits import time_scale
 
     monkeypatch.setenv("QUOLL_TIME_SCALE", value)
     with pytest.raises(QuollError, match="QUOLL_TIME_SCALE"):

@@ -196,3 +196,16 @@ def test_who_is_told_of_a_log_does_not_change_the_limit(tmp_path: Path, monkeypa
     monkeypatch.setattr(tools, "TELL", 0.05)
     with pytest.raises(InfrastructureError, match="did not end in"):
         tools.run(["sleep", "300"], tmp_path / "log", "it", 0.3, tell=lambda line: None)
+
+
+def test_a_slow_machine_multiplies_the_limit_of_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be an error after 0.2 s; the program ends when it has seen that more have passed."""
+    argv = ["sh", "-c", "sleep 1; touch seen"]
+    with pytest.raises(InfrastructureError, match="it did not end in 0 s"):
+        tools.run(argv, tmp_path / "log", "it", 0.2, cwd=tmp_path)
+    monkeypatch.setenv("QUOLL_TIME_SCALE", "1000")
+    tools.run(argv, tmp_path / "log", "it", 0.2, cwd=tmp_path)
+    assert (tmp_path / "seen").exists()
+    monkeypatch.setenv("QUOLL_TIME_SCALE", "0.01")
+    with pytest.raises(InfrastructureError, match="it did not end in 1 s"):
+        tools.run(["sleep", "300"], tmp_path / "log", "it", 100.0, cwd=tmp_path)
