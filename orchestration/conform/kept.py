@@ -61,7 +61,7 @@ class Kept:
                 if commands.get(one["test"]) == one["command"]:
                     parts = {name: Status(status) for name, status in one["parts"].items()}
                     found[one["test"]] = Outcome(Status(one["status"]), one["why"], parts, one["lost"], one["late"],
-                                                 one["report"])
+                                                 one.get("report", ""))
                     self.days.add(one["day"])
             # Cut off, or of another version.
             except (ValueError, LookupError, TypeError, AttributeError):

@@ -392,6 +392,15 @@ def test_a_result_is_of_one_command(tmp_path: Path) -> None:
     assert kept.read([one, other]) == {"a:one": Outcome(PASS)}
 
 
+def test_a_result_of_before_there_were_reports_has_none(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "kept.jsonl")
+    one = Test("a:one", "true", 5.0)
+    kept.note(one, Outcome(FAIL, "exit=1", {"x": PASS}), 1.0)
+    kept.path.write_text(kept.path.read_text().replace(', "report": ""', ""))
+    assert "report" not in kept.path.read_text()
+    assert kept.read([one]) == {"a:one": Outcome(FAIL, "exit=1", {"x": PASS})}
+
+
 def test_results_outlive_files_that_do_not_boot(tmp_path: Path) -> None:
     def entry(**files: str) -> Path:
         def make(folder: Path) -> None:
