@@ -103,9 +103,12 @@ class Side:
         try:
             status = ssh.run(self.session.connection, f"({test.command}) 2>&1\nexit $?", out=out, err=out,
                              limit=test.limit * self.session.tracker.scale, check=self.check)
+            self.hear_out()
         except ssh.Overdue:
             log.write_bytes(out.data)
             self.losses += 1
+            with suppress(QuollError):
+                self.hear_out()
             self.end(None)
             return Outcome(Status.FAIL, f"did not end in {test.limit:g} s", self.suite.read(out.data, 1).parts,
                            late=True)
@@ -120,6 +123,12 @@ class Side:
         log.write_bytes(out.data)
         self.losses = 0
         return self.suite.read(out.data, status)
+
+    def hear_out(self) -> None:
+        """Wait for what the machine's Linux has reported, which comes by another way than a test's status."""
+        assert self.session is not None
+        if self.session.watches:
+            self.session.hear_out()
 
     def with_report(self, came_to: Outcome) -> Outcome:
         """Return a test's outcome with the first report since the test before; those at boot are the first test's."""

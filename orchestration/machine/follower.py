@@ -47,6 +47,8 @@ class Follower:
     watches: bool = False
     """Linux has checks compiled in; what they report is collected."""
     reports: list[str] = field(default_factory=list)
+    awaited: str = ""
+    """Text that somebody waits for on the guest's console; nothing when it has come."""
     lost_reason: QuollError | None = None
 
     def report(self, names: list[str]) -> None:
@@ -94,6 +96,8 @@ class Follower:
             self.let_go()
         if message.line is not None and message.line.channel is Channel.GUEST:
             self.guest_lines.append(message.line.text)
+            if self.awaited and self.awaited in message.line.text:
+                self.awaited = ""
             if self.watches and not message.line.continued and (found := reports.first_line(message.line.text)):
                 self.reports.append(found)
                 self.progress.say(f"  Linux reports {printable(found)}")

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ from orchestration.machine.keys import RunKeys
 from orchestration.machine.stages import POWER_OFF_LIMIT, SYSTEMD_LIMIT
 
 SERVICES = "services"
+# Seconds that a line of Linux' log may take to the console, behind all that is there already.
+CONSOLE_LIMIT = 60.0
 # Prints the state of the system when its boot is over, then the units that failed. systemctl waits by D-Bus only, which
 # not every system has.
 WAIT_FOR_SERVICES = """[ ! -S /run/dbus/system_bus_socket ] || systemctl is-system-running --wait > /dev/null
@@ -130,6 +134,24 @@ class Session(Follower):
     def run(self, argv: list[str], **more: float) -> ssh.Done:
         """Run one program in the guest, its arguments exactly as given."""
         return self.shell_run(ssh.quote(argv), **more)  # type: ignore[arg-type]
+
+    def hear_out(self) -> None:
+        """Return when all that Linux has printed until now has been handled.
+
+        A line of our own goes through the same log to the same console, and with the highest level, so that no setting
+        of the console hides it.
+        """
+        mark = self.awaited = f"heard until here: {secrets.token_hex(8)}"
+        done = self.shell_run(f"echo '<0>{mark}' > /dev/kmsg", limit=CONSOLE_LIMIT)
+        if done.status:
+            raise InfrastructureError("the guest's log takes no line: "
+                                      f"{printable(done.err.decode(errors='replace').strip())}", self.where())
+        deadline = time.monotonic() + CONSOLE_LIMIT * self.tracker.scale
+        while self.awaited:
+            if self.ended or (left := deadline - time.monotonic()) < 0:
+                raise InfrastructureError("what Linux prints does not reach its console", self.where(),
+                                          self.machine.last_lines())
+            self.wait(min(left, 1.0))
 
     def serve(self, argv: list[str], wanted: bool = False) -> int:
         """Run argv or a shell in the guest (terminal.serve()), then end the machine; return the status.

@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from orchestration.base.arch import Arch
-from orchestration.conform import selftests
+from orchestration.base.rundir import RunDirectory
+from orchestration.conform import outcome, runner, selftests
+from orchestration.conform.suite import Suite, Test
+from orchestration.machine import boot
+from orchestration.machine.description import Description
+from orchestration.machine.progress import Progress
+from orchestration.machine.session import Session
 
 # A line of the table: a test that passes in the guest and in native Linux.
 PASSES_ON_BOTH = re.compile(r"^(\w+):\S+ +pass(?: \d+/\d+)? +pass\b", re.MULTILINE)
@@ -73,6 +79,30 @@ def test_all_of_ltp(root: Path, arch: Arch, mode: list[str]) -> None:
     if "QUOLL_LTP" not in os.environ and "cannot be cloned" in done.stderr:
         pytest.skip("QUOLL_LTP names no LTP, and it cannot be cloned")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("arch", ["x86_64"], indirect=True)
+def test_a_planted_report_is_of_the_test_that_plants_it(description: Description, made: boot.Artefacts,
+                                                        progress: Progress, tmp_path: Path) -> None:
+    """Each is the last that its test does. What the console shows of Linux' log is a setting of the guest's."""
+    plant = "echo '<4>WARNING: planted {}' > /dev/kmsg"
+    commands = [plant.format(1), "true", plant.format(3), "dmesg -n 1", plant.format(5)]
+    suite = Suite("planted", "", (), "/tmp", lambda arch, cache: tmp_path, lambda folder: [],
+                  lambda output, status: outcome.Outcome(outcome.Status.FAIL if status else outcome.Status.PASS), ())
+
+    def prepare() -> Session:
+        session = boot.prepare(description, made, progress, RunDirectory("planted", tmp_path))
+        session.watches = True
+        return session
+
+    one = runner.Side("guest", prepare, suite, None)
+    runner.run([one], [Test(f"planted:{number}", command, 60.0) for number, command in enumerate(commands, 1)],
+               lambda side, test: None)
+    assert {name: (found.status, found.report) for name, found in one.outcomes.items()} == {
+        "planted:1": (outcome.Status.PASS, "WARNING: planted 1"), "planted:2": (outcome.Status.PASS, ""),
+        "planted:3": (outcome.Status.PASS, "WARNING: planted 3"), "planted:4": (outcome.Status.PASS, ""),
+        # The console no longer shows a warning; the line that is waited for, it does.
+        "planted:5": (outcome.Status.PASS, "")}
 
 
 @pytest.mark.parametrize(("words", "said"), [

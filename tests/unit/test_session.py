@@ -208,3 +208,43 @@ def test_what_a_check_reports_is_the_end_of_a_command(tmp_path: Path, monkeypatc
 def test_without_checks_nothing_is_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = reporting(tmp_path, monkeypatch)
     assert (made.serve(["x"]), made.reports) == (7, [])
+
+
+def logs(made: Session, monkeypatch: pytest.MonkeyPatch, *after: str, status: int = 0) -> list[str]:
+    """Have the guest's console show lines after what a command writes to Linux' log; return those commands."""
+    seen: list[str] = []
+
+    def execute(command: str, **ignored: object) -> ssh.Done:
+        seen.append(command)
+        says(made, Channel.GUEST, *(line.format(re.findall("<0>(.*)'", command)[0]) for line in after))
+        return ssh.Done(status, b"", b"sh: /dev/kmsg: x\n")
+
+    monkeypatch.setattr(made, "shell_run", execute)
+    return seen
+
+
+def test_what_linux_printed_before_a_line_of_ours_is_handled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = session(tmp_path)
+    made.watches = True
+    seen = logs(made, monkeypatch, f"[    2.000000] {KASAN}", "[    3.000000] {}", "[    4.000000] BUG: later")
+    made.hear_out()
+    assert made.reports == [KASAN]
+    made.hear_out()
+    assert made.reports == [KASAN, "BUG: later", KASAN]
+    assert len(set(seen)) == 2, "each line is another"
+
+
+def test_a_console_that_shows_nothing_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = session(tmp_path)
+    logs(made, monkeypatch, "[    3.000000] another line")
+    made.tracker.scale = 0.001
+    with pytest.raises(InfrastructureError, match="does not reach its console"):
+        made.hear_out()
+    logs(made, monkeypatch, status=1)
+    with pytest.raises(InfrastructureError, match="takes no line: sh: /dev/kmsg: x"):
+        made.hear_out()
+    logs(made, monkeypatch)
+    made.ended = True
+    made.tracker.scale = 1000.0
+    with pytest.raises(InfrastructureError, match="does not reach its console"):
+        made.hear_out()
