@@ -27,7 +27,7 @@ REPRODUCIBLE = {"KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970", "KBUIL
                 "KBUILD_BUILD_HOST": "quoll", "KBUILD_BUILD_VERSION": "1", "LC_ALL": "C"}
 # What Linux' makefiles and make itself take for something else in a path.
 UNSAFE = re.compile(r"[^\w@+,./-]")
-ABI_HEADERS = ("abi.h", "abi_hash.h", "abi_msg.h", "abi_call.h")
+ABI_HEADERS = ("abi.h", "abi_vcpus.h", "abi_hash.h", "abi_msg.h", "abi_call.h")
 UNPACK_LIMIT, PATCH_LIMIT, MAKE_LIMIT = 900, 60, 5400
 # In the folder of a tree that has the user's patches.
 OWN_MARK = "patched-by-user"

@@ -183,7 +183,7 @@ static void make_thread(struct guest *guest)
 	struct l4_frame frame;
 
 	guest->thread = object_alloc(L4_TYPE_THREAD, 0, 1);
-	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, sched, PERIOD_US, PERIOD_US), "time for the guest");
+	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, sched, PERIOD_US, PERIOD_US, 0), "time for the guest");
 	check(l4_thread_configure(guest->thread, guest->cnode, guest->vspace, guest->place.utcb,
 	                          messages_fault_handler(BADGE_GUEST_FAULT | guest->number)),
 	      "thread of the guest");

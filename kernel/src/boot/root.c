@@ -155,6 +155,7 @@ void boot_root_pager(struct boot_machine *m)
 	info->image_size = m->image_size;
 	info->firmware_table = m->firmware_table;
 	info->ram_size = m->ram_size;
+	info->cpus = 1;
 	info->kernel_size = m->kernel_size;
 	info->guest_modes = vspace_allow_modes(((const struct l4_image_header *)arch_ptr(m->image_pa))->guest_modes);
 	info->weak_modes = arch_weak_modes();

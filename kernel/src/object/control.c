@@ -8,12 +8,15 @@
 #include <kernel/log.h>
 #include <kernel/sched_context.h>
 
+#define CPUS 1 /* that L4 runs on, as boot_info says */
+
 static error_t sched_configure(struct invocation *i)
 {
 	struct slot *cap;
 	u64 budget = i->arg.control_sched_configure.budget_us, period = i->arg.control_sched_configure.period_us;
 
-	if (budget < L4_BUDGET_MIN_US || period > L4_BUDGET_MAX_US || budget > period)
+	if (budget < L4_BUDGET_MIN_US || period > L4_BUDGET_MAX_US || budget > period ||
+	    i->arg.control_sched_configure.cpu >= CPUS)
 		return L4_ERR_RANGE;
 
 	error_t error =
