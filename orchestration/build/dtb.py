@@ -29,8 +29,8 @@ def cells(value: int) -> str:
 
 
 def source(abi: Abi, bootargs: str, guest_ram: int, seed: bytes, initrd: range = NO_INITRD,
-           servers: Sequence[system.Server] = system.SERVERS) -> str:
-    """Return the tree's source. guest_ram is in bytes; seed feeds the guest's random numbers.
+           servers: Sequence[system.Server] = system.SERVERS, vcpus: int = 1) -> str:
+    """Return the tree's source. guest_ram is in bytes; seed feeds the guest's random numbers; vcpus: how many it has.
 
     bootargs may hold any bytes, quotes among them, as a command line does.
 
@@ -44,6 +44,10 @@ def source(abi: Abi, bootargs: str, guest_ram: int, seed: bytes, initrd: range =
 \t\tinterrupts = <{1 + number}>;
 \t\tquoll,kick-slot = <{abi.GUEST_SLOT_KICK + number}>;
 \t}};""" for number in system.fronts(servers))
+    cpus = "\n".join(f"""\t\tcpu@{number} {{
+\t\t\tdevice_type = "cpu";
+\t\t\treg = <{number}>;
+\t\t}};""" for number in range(vcpus))
     reserved, chosen = "", ""
     if initrd:
         # Linux leaves alone what it is told to load from only where its architecture sees to that; a reservation it
@@ -63,10 +67,7 @@ def source(abi: Abi, bootargs: str, guest_ram: int, seed: bytes, initrd: range =
 \tcpus {{
 \t\t#address-cells = <1>;
 \t\t#size-cells = <0>;
-\t\tcpu@0 {{
-\t\t\tdevice_type = "cpu";
-\t\t\treg = <0>;
-\t\t}};
+{cpus}
 \t}};
 \tmemory@0 {{
 \t\tdevice_type = "memory";
@@ -95,9 +96,9 @@ def source(abi: Abi, bootargs: str, guest_ram: int, seed: bytes, initrd: range =
 
 
 def compile_tree(abi: Abi, bootargs: str, guest_ram: int, seed: bytes, initrd: range = NO_INITRD,
-                 servers: Sequence[system.Server] = system.SERVERS) -> bytes:
+                 servers: Sequence[system.Server] = system.SERVERS, vcpus: int = 1) -> bytes:
     """Return the flattened device tree."""
-    blob: bytes = fdt.parse_dts(source(abi, bootargs, guest_ram, seed, initrd, servers)).to_dtb(version=17)
+    blob: bytes = fdt.parse_dts(source(abi, bootargs, guest_ram, seed, initrd, servers, vcpus)).to_dtb(version=17)
     if len(blob) > DTB_SIZE:
         raise ValueError(f"the device tree has {len(blob)} bytes, more than {DTB_SIZE}")
     return blob

@@ -91,17 +91,19 @@ def check_initrd(abi: Abi, segments: Sequence[Segment], where: range) -> None:
 
 
 def pack(arch: Arch, abi: Abi, programs: Mapping[str, Path], blobs: Mapping[str, bytes], guest_ram: int,
-         servers: Sequence[system.Server] = system.SERVERS, guest_mode: GuestMode | None = None) -> bytes:
+         servers: Sequence[system.Server] = system.SERVERS, guest_mode: GuestMode | None = None,
+         vcpus: int = 1) -> bytes:
     """Return the boot image of programs (by name) and blobs; guest_ram is in bytes.
 
-    guest_mode: the one that the guest's kernel is to run in, None for any that the machine has.
+    guest_mode: the one that the guest's kernel is to run in, None for any that the machine has. vcpus: how many the
+    guest has.
 
     The blob INITRD has its place in the guest's memory; raise BuildError when it does not fit. With Linux goes the
     description of the system, unless blobs have one.
     """
     check_layouts(abi)
     if LINUX in programs:
-        blobs = {system.BLOB: system.table(abi, servers)} | dict(blobs)
+        blobs = {system.BLOB: system.table(abi, servers, vcpus)} | dict(blobs)
     segments = [segment for name, path in programs.items() for segment in program_segments(arch, abi, name, path)]
     for name, data in blobs.items():
         vaddr = 0

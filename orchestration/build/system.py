@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Description of a system: which servers run, what each drives and which device of the guest it is.
+"""Description of a system: which servers run, what each drives and which device of the guest it is; its vCPUs.
 
 The root pager reads it from the boot image, Linux finds its devices by the device tree, and the tools find a server by
 its number here: nothing else names a device's number.
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 BLOB = "system"
 """Its name in the boot image."""
-ENTRY = struct.Struct("<16s16sIIII")
+HEADER = struct.Struct("<II8x")
+ENTRY = struct.Struct("<16s16sIIIII4x")
 PROGRAM_SIZE = 16
 """Bytes of a program's name in server_info."""
 
@@ -37,6 +38,8 @@ class Server:
     """It gets the kernel's log and writes it out."""
     instance: int = 0
     """Which of the machine's devices of this kind it drives, in the order of the bus."""
+    cpu: int = 0
+    """Where it runs; on a machine with fewer CPUs, on this number modulo theirs."""
 
     @property
     def name(self) -> str:
@@ -77,18 +80,20 @@ def fronts(of: Sequence[Server] = SERVERS) -> list[int]:
     return [server.front for server in of]
 
 
-def table(abi: Abi, of: Sequence[Server] = SERVERS) -> bytes:
-    """Return the description as the root pager reads it (struct system_server of the ABI)."""
+def table(abi: Abi, of: Sequence[Server] = SERVERS, vcpus: int = 1) -> bytes:
+    """Return the description as the root pager reads it (struct system_header and system_server of the ABI)."""
+    assert abi.STRUCTS["system_header"][0] == HEADER.size
     assert abi.STRUCTS["system_server"][0] == ENTRY.size
-    return b"".join(ENTRY.pack(server.program.encode(), server.device.encode(), server.guest, server.front,
-                               abi.SYSTEM_WRITES_LOG if server.writes_log else 0, server.instance) for server in of)
+    return HEADER.pack(len(of), vcpus) + b"".join(
+        ENTRY.pack(server.program.encode(), server.device.encode(), server.guest, server.front,
+                   abi.SYSTEM_WRITES_LOG if server.writes_log else 0, server.instance, server.cpu) for server in of)
 
 
 def read_table(abi: Abi, data: bytes) -> tuple[Server, ...]:
     """Return the servers of a description that table() made."""
     return tuple(Server(program.rstrip(b"\0").decode(), device.rstrip(b"\0").decode(), front, guest,
-                        bool(flags & abi.SYSTEM_WRITES_LOG), instance)
-                 for program, device, guest, front, flags, instance in ENTRY.iter_unpack(data))
+                        bool(flags & abi.SYSTEM_WRITES_LOG), instance, cpu)
+                 for program, device, guest, front, flags, instance, cpu in ENTRY.iter_unpack(data[HEADER.size:]))
 
 
 def running(abi: Abi, page: bytes | None) -> str:

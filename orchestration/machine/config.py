@@ -32,6 +32,7 @@ class Config:
     shares: tuple[Share, ...] = ()
     network: bool = True
     memory: int = DEFAULT_MEMORY + BESIDE_GUEST
+    cpus: int = 1
     accel: str = "tcg"
     extra: tuple[str, ...] = ()
     # A file that holds the machine's memory; a state that it starts from, which then changes nothing in that file.

@@ -92,7 +92,8 @@ def arguments(arch: Arch, config: Config, sockets: Path | None, port: int) -> li
         ",memory-backend=ram" if backed else "")
     argv = [arch.qemu, "-M", machine, *backed, "-cpu", "host" if config.accel == "kvm" else arch.cpu,
             "-accel", config.accel,
-            "-m", f"{config.memory // MIB}M", "-smp", "1", "-nodefaults", "-no-user-config", "-display", "none",
+            "-m", f"{config.memory // MIB}M", "-smp", str(config.cpus),
+            "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot", *ends, "-kernel", str(config.kernel)]
     if config.initrd is not None:
         argv += ["-initrd", str(config.initrd)]

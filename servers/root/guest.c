@@ -12,18 +12,14 @@
 #include "messages.h"
 #include "report.h"
 
-#define VSPACE_BITS 24 /* its pool holds the shadow tables of all its processes */
-#define CNODE_BITS  (8 + L4_CNODE_SLOT_BITS)
-#define DTB_MAX     0x10000
-#define PRIORITY    100
-#define PERIOD_US   10000
+#define DTB_MAX 0x10000
 
 void guest_init(struct guest *guest, const struct system_guest *system, unsigned int number, u64 ram)
 {
 	guest->system = system;
 	guest->number = number;
 	guest_memory_alloc(&guest->memory, ram);
-	guest->notification = object_alloc(L4_TYPE_NOTIFICATION, 0, 1);
+	vcpus_init(&guest->vcpus, number, &guest->memory);
 }
 
 /* Copy a piece to where it may lie: in the guest's RAM, and not on the pages of its virtio devices. */
@@ -48,9 +44,9 @@ struct pieces {
 static void load_kernel(struct guest *guest, const struct l4_image_segment *segment, struct pieces *pieces)
 {
 	const char *name = guest->system->kernel;
-	u64 gpa = segment->vaddr - guest->place.image;
+	u64 gpa = segment->vaddr - guest->vcpus.place.image;
 
-	if (segment->vaddr < guest->place.image)
+	if (segment->vaddr < guest->vcpus.place.image)
 		fail("%s is linked outside of the guest's memory", name);
 	load_at(guest, gpa, segment->mem_size, image_data(segment), segment->file_size, name);
 	if (pieces->kernel_end < gpa + segment->mem_size)
@@ -91,10 +87,10 @@ static void load(struct guest *guest)
 		fail("boot image has no %s", pieces.have_kernel ? "device tree" : guest->system->kernel);
 }
 
-static const struct guest_place low_place = { L4_GUEST_RAM_VADDR, L4_GUEST_RAM_VADDR, L4_GUEST_VCPU_VADDR,
-                                              L4_GUEST_UTCB_VADDR },
-				high_place = { L4_LINUX_RAM_VADDR, L4_LINUX_IMAGE_VADDR, L4_LINUX_VCPU_VADDR,
-				               L4_LINUX_UTCB_VADDR };
+static const struct vcpu_place low_place = { L4_GUEST_RAM_VADDR, L4_GUEST_RAM_VADDR, L4_GUEST_VCPU_VADDR,
+                                             L4_GUEST_UTCB_VADDR },
+			       high_place = { L4_LINUX_RAM_VADDR, L4_LINUX_IMAGE_VADDR, L4_LINUX_VCPU_VADDR,
+			                      L4_LINUX_UTCB_VADDR };
 
 /* Why the guest's kernel does not run above its programs. */
 static const char *why_beside(u64 wanted)
@@ -121,10 +117,11 @@ static void choose_mode(struct guest *guest)
 	if (!usable)
 		fail("%s cannot run above its programs: %s", kernel,
 		     high ? "this machine has no such mode" : "it is not in the upper half");
-	guest->place = high ? high_place : low_place;
+	guest->vcpus.place = high ? high_place : low_place;
+	guest->vcpus.upper_half = high;
+	guest->vcpus.mode = mode;
 	if (!high)
 		return;
-	check(l4_vspace_guest(guest->vspace, mode), "upper half for the guest's kernel");
 	if (mode == L4_GUEST_BESIDE)
 		say("%s runs beside its programs, %s\n", kernel, why_beside(wanted));
 	else
@@ -132,30 +129,16 @@ static void choose_mode(struct guest *guest)
 		    strong ? "" : ", as the boot image says, and could break out on this machine");
 }
 
-/* A region of RAM at an address of the guest kernel; return the capability by which it is mapped. */
-static unsigned long map_region(const struct guest *guest, const struct region *region, u64 vaddr)
-{
-	unsigned long cap = cap_copy(region->frame);
-
-	check(l4_vspace_map(guest->vspace, cap, vaddr, RIGHTS_RWX, 0), "map of guest RAM");
-	return cap;
-}
-
-/* Map and attach its RAM, and map it for the root pager while its pieces are loaded. */
-static void make_memory(struct guest *guest)
+/* Map its RAM for the root pager while its pieces are loaded. */
+static void load_memory(struct guest *guest)
 {
 	unsigned long loader[L4_GUEST_REGIONS];
 	unsigned int i;
 
 	for (i = 0; i < guest->memory.count; i++) {
-		const struct region *region = &guest->memory.region[i];
-
-		guest->mapped[i] = map_region(guest, region, guest->place.ram + region->gpa);
-		if (guest->place.image != guest->place.ram && !region->gpa)
-			guest->mapped_image = map_region(guest, region, guest->place.image);
-		check(l4_vspace_attach(guest->vspace, cap_copy(region->frame), region->gpa), "attach of guest RAM");
-		loader[i] = cap_copy(region->frame);
-		check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, loader[i], GUEST_VADDR + region->gpa, RIGHTS_RW, 0),
+		loader[i] = cap_copy(guest->memory.region[i].frame);
+		check(l4_vspace_map(L4_ROOT_SLOT_VSPACE, loader[i], GUEST_VADDR + guest->memory.region[i].gpa,
+		                    RIGHTS_RW, 0),
 		      "map of guest RAM to load Linux");
 	}
 	load(guest);
@@ -163,73 +146,13 @@ static void make_memory(struct guest *guest)
 		check(l4_cnode_delete(L4_ROOT_SLOT_CNODE, loader[i]), "unmap of guest RAM");
 }
 
-static void make_spaces(const struct guest *guest)
-{
-	unsigned long space = object_alloc(L4_TYPE_GUESTSPACE, 0, L4_GUEST_SPACES);
-	unsigned int i;
-
-	for (i = 0; i < L4_GUEST_SPACES; i++) {
-		check(l4_guestspace_configure(space + i, guest->vspace), "configuration of a GuestSpace");
-		check(l4_cnode_copy(guest->cnode, L4_GUEST_SLOT_SPACE + i, L4_ROOT_SLOT_CNODE, space + i,
-		                    L4_RIGHT_WRITE),
-		      "GuestSpace for the guest");
-		check(l4_cnode_delete(L4_ROOT_SLOT_CNODE, space + i), "delete of a GuestSpace's first capability");
-	}
-}
-
-static void make_thread(struct guest *guest)
-{
-	unsigned long vcpu = object_alloc(L4_TYPE_VCPU, 0, 1), sched = object_alloc(L4_TYPE_SCHED_CONTEXT, 0, 1);
-	struct l4_frame frame;
-
-	guest->thread = object_alloc(L4_TYPE_THREAD, 0, 1);
-	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, sched, PERIOD_US, PERIOD_US, 0), "time for the guest");
-	check(l4_thread_configure(guest->thread, guest->cnode, guest->vspace, guest->place.utcb,
-	                          messages_fault_handler(BADGE_GUEST_FAULT | guest->number)),
-	      "thread of the guest");
-	check(l4_thread_bind_vcpu(guest->thread, vcpu, guest->place.vcpu), "vCPU of the guest");
-	check(l4_thread_bind_notification(guest->thread, guest->notification), "events of the guest");
-	check(l4_thread_set_sched(guest->thread, sched, PRIORITY, PRIORITY), "priority of the guest");
-	l4_frame_init(&frame, image_entry(guest->system->kernel), 0, guest->place.vcpu,
-	              guest->place.ram + L4_GUEST_DTB_GPA, platform_wallclock());
-	check(l4_thread_write_regs(guest->thread, l4_utcb, &frame), "registers of the guest");
-}
-
 void guest_create(struct guest *guest)
 {
-	guest->vspace = object_alloc(L4_TYPE_VSPACE, VSPACE_BITS, 1);
-	guest->cnode = object_alloc(L4_TYPE_CNODE, CNODE_BITS, 1);
 	choose_mode(guest);
-	make_memory(guest);
-	make_spaces(guest);
-	check(l4_cnode_copy(guest->cnode, L4_GUEST_SLOT_ROOT, L4_ROOT_SLOT_CNODE,
-	                    messages_sender(BADGE_GUEST_CALL | guest->number), L4_RIGHT_WRITE),
-	      "Endpoint for the guest");
-	check(l4_cnode_copy(guest->cnode, L4_SLOT_LOG, L4_ROOT_SLOT_CNODE, L4_SLOT_LOG, L4_RIGHT_READ),
-	      "log for the guest");
-	make_thread(guest);
+	load_memory(guest);
+	vcpus_take_memory(&guest->vcpus);
+	vcpu_make(&guest->vcpus, 0, image_entry(guest->system->kernel), guest->vcpus.place.ram + L4_GUEST_DTB_GPA,
+	          platform_wallclock());
 }
 
-void guest_connect(struct guest *guest, unsigned int front, unsigned long kick)
-{
-	check(l4_cnode_copy(guest->cnode, L4_GUEST_SLOT_KICK + front, L4_ROOT_SLOT_CNODE, kick, L4_RIGHT_WRITE),
-	      "kick of a device");
-}
-
-static void unmap(unsigned long *cap)
-{
-	if (*cap)
-		check(l4_cnode_delete(L4_ROOT_SLOT_CNODE, *cap), "unmap of guest RAM");
-	*cap = 0;
-}
-
-void guest_unmap_ram(struct guest *guest)
-{
-	unsigned int i;
-
-	for (i = 0; i < guest->memory.count; i++)
-		unmap(&guest->mapped[i]);
-	unmap(&guest->mapped_image);
-}
-
-void guest_start(struct guest *guest) { check(l4_thread_resume(guest->thread), "start of the guest"); }
+void guest_start(struct guest *guest) { vcpu_resume(&guest->vcpus, 0); }

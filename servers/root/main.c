@@ -50,8 +50,8 @@ static void serve_message(const struct l4_msg *msg)
 		if (supervisor_fault(who, msg))
 			messages_answer(reply, 0, 0);
 	} else if (msg->badge & BADGE_GUEST_CALL) {
-		if (guest_call(&guests[who], msg))
-			messages_answer(reply, 0, 0);
+		if (guest_call(&guests[who], (msg->badge & BADGE_VCPU) >> BADGE_VCPU_SHIFT, msg, &word))
+			messages_answer(reply, 0, word);
 	} else {
 		guest_fault(&guests[who], msg);
 	}
@@ -77,13 +77,13 @@ static void create_system(void)
 	unsigned int i;
 
 	for (i = 0; (server = system_server(i)); i++)
-		supervisor_add(server, &guests[server->guest].memory, guests[server->guest].notification);
+		supervisor_add(server, &guests[server->guest].memory, guests[server->guest].vcpus.vcpu[0].notification);
 	supervisor_set_clock(platform_tick_start(messages_tick()));
 	supervisor_start();
 	for (i = 0; i < SYSTEM_GUESTS; i++)
 		guest_create(&guests[i]);
 	for (i = 0; (server = system_server(i)); i++)
-		guest_connect(&guests[server->guest], server->front, supervisor_kick(i));
+		vcpus_connect(&guests[server->guest].vcpus, server->front, supervisor_kick(i));
 }
 
 int l4_main(void *info)

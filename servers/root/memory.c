@@ -42,6 +42,8 @@ void memory_report(u64 guest_bytes)
 	    (boot_info->ram_size - left - guest_bytes) >> 10, guest_bytes >> 20);
 }
 
+struct pool *memory_pool(void) { return &root_pool; }
+
 unsigned long slot_alloc(unsigned long count) { return pool_slots(&root_pool, count); }
 
 unsigned long object_alloc(unsigned long type, unsigned long size_bits, unsigned long count)

@@ -3,7 +3,7 @@
 #ifndef ROOT_MEMORY_H
 #define ROOT_MEMORY_H
 
-#include <l4/types.h>
+#include "pool.h"
 
 #define RIGHTS_RW  (L4_RIGHT_READ | L4_RIGHT_WRITE)
 #define RIGHTS_RWX (RIGHTS_RW | L4_RIGHT_EXEC)
@@ -21,6 +21,7 @@ void memory_init(void);
 void memory_report(u64 guest_bytes);
 
 /* From the root pager's pool, for ever: pool.h. */
+struct pool *memory_pool(void);
 unsigned long slot_alloc(unsigned long count);
 unsigned long object_alloc(unsigned long type, unsigned long size_bits, unsigned long count);
 unsigned long cap_copy(unsigned long cap);

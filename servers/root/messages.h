@@ -5,8 +5,10 @@
 
 #include <l4/types.h>
 
-/* A badge is one of these and, in the low eight bits, the number of the server or guest. */
+/* A badge is one of these, the number of the server or guest, and that of the guest's vCPU. */
 #define BADGE_NUMBER       0xffUL
+#define BADGE_VCPU         0xf000UL
+#define BADGE_VCPU_SHIFT   12
 #define BADGE_SERVER_CALL  0x100UL
 #define BADGE_SERVER_FAULT 0x200UL
 #define BADGE_GUEST_CALL   0x400UL

@@ -25,20 +25,39 @@ unsigned long pool_slots(struct pool *pool, unsigned long count)
 	return first;
 }
 
-unsigned long pool_try_objects(struct pool *pool, unsigned long type, unsigned long size_bits, unsigned long count)
+/* Make objects in empty slots, out of the first Untyped that has room. False: no memory is left. */
+static bool retype(struct pool *pool, unsigned long slot, unsigned long type, unsigned long size_bits,
+                   unsigned long count)
 {
-	unsigned long slot = pool_try_slots(pool, count);
 	unsigned int i;
 
-	for (i = 0; slot && i < pool->untypeds; i++) {
+	for (i = 0; i < pool->untypeds; i++) {
 		unsigned long error =
 			l4_untyped_retype(pool->untyped[i], type, size_bits, L4_ROOT_SLOT_CNODE, slot, count);
 
 		if (error == L4_ERR_OK)
-			return slot;
+			return true;
 		if (error != L4_ERR_MEMORY)
 			check(error, "retype");
 	}
+	return false;
+}
+
+static void out_of_memory(const struct pool *pool, unsigned long type, unsigned long size_bits, unsigned long count)
+	__attribute__((noreturn));
+static void out_of_memory(const struct pool *pool, unsigned long type, unsigned long size_bits, unsigned long count)
+{
+	fail("not enough memory for %s: %lu objects of type %lu and 2^%lu bytes are left to make; start the "
+	     "machine with more",
+	     pool->owner, count, type, size_bits);
+}
+
+unsigned long pool_try_objects(struct pool *pool, unsigned long type, unsigned long size_bits, unsigned long count)
+{
+	unsigned long slot = pool_try_slots(pool, count);
+
+	if (slot && retype(pool, slot, type, size_bits, count))
+		return slot;
 	if (slot)
 		pool->next_slot = slot;
 	return 0;
@@ -49,10 +68,14 @@ unsigned long pool_objects(struct pool *pool, unsigned long type, unsigned long 
 	unsigned long slot = pool_try_objects(pool, type, size_bits, count);
 
 	if (!slot)
-		fail("not enough memory for %s: %lu objects of type %lu and 2^%lu bytes are left to make; start the "
-		     "machine with more",
-		     pool->owner, count, type, size_bits);
+		out_of_memory(pool, type, size_bits, count);
 	return slot;
+}
+
+void pool_object_at(struct pool *pool, unsigned long slot, unsigned long type, unsigned long size_bits)
+{
+	if (!retype(pool, slot, type, size_bits, 1))
+		out_of_memory(pool, type, size_bits, 1);
 }
 
 unsigned long pool_copy(struct pool *pool, unsigned long cap)

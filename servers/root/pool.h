@@ -23,6 +23,9 @@ unsigned long pool_slots(struct pool *pool, unsigned long count);
 unsigned long pool_try_objects(struct pool *pool, unsigned long type, unsigned long size_bits, unsigned long count);
 unsigned long pool_objects(struct pool *pool, unsigned long type, unsigned long size_bits, unsigned long count);
 
+/* One new object in a slot that is empty. */
+void pool_object_at(struct pool *pool, unsigned long slot, unsigned long type, unsigned long size_bits);
+
 /* A copy of a capability, with all its rights, or with some and a badge. */
 unsigned long pool_copy(struct pool *pool, unsigned long cap);
 unsigned long pool_mint(struct pool *pool, unsigned long cap, unsigned long rights, unsigned long badge);

@@ -27,10 +27,11 @@ static void panic_text(const struct l4_msg *msg, char *text, unsigned int size)
 	text[i] = 0;
 }
 
-bool guest_call(struct guest *guest, const struct l4_msg *msg)
+bool guest_call(struct guest *guest, unsigned int vcpu, const struct l4_msg *msg, u64 *word)
 {
 	char text[L4_MSG_WORDS * 8 + 1];
 
+	*word = L4_ERR_OK;
 	switch (l4_tag_label(msg->tag)) {
 	case L4_ROOT_POWER_OFF:
 		say("guest powers off, status %lu\n", msg->words[0]);
@@ -43,7 +44,13 @@ bool guest_call(struct guest *guest, const struct l4_msg *msg)
 		say("guest panic: %s\n", text);
 		power_off(STATUS_PANIC);
 	case L4_ROOT_UNMAP_RAM:
-		guest_unmap_ram(guest);
+		vcpu_unmap_ram(&guest->vcpus, vcpu);
+		return true;
+	case L4_ROOT_VCPU_START:
+		*word = vcpu_start(&guest->vcpus, msg->words[0], msg->words[1], msg->words[2]);
+		return true;
+	case L4_ROOT_VCPU_STOP:
+		*word = vcpu_stop(&guest->vcpus, vcpu);
 		return true;
 	default:
 		return false;

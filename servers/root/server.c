@@ -214,7 +214,8 @@ static void start_thread(struct server *server)
 {
 	struct l4_frame frame;
 
-	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, server->sched, BUDGET_US, PERIOD_US, 0),
+	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, server->sched, BUDGET_US, PERIOD_US,
+	                                 system_cpu(server->system->cpu)),
 	      "time for a server");
 	check(l4_thread_configure(server->thread, server->cnode, server->vspace, L4_SERVER_UTCB_VADDR, server->fault),
 	      "thread of a server");

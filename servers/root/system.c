@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Description of the system. */
+#include <abi_vcpus.h>
 #include <base/lib.h>
 
 #include "image.h"
 #include "report.h"
 #include "system.h"
 
+static const struct l4_system_header *header;
 static const struct l4_system_server *servers;
 static unsigned int count;
 
@@ -52,15 +54,23 @@ void system_init(void)
 			break;
 	if (!segment)
 		fail("boot image has no description of the system");
-	if (segment->file_size % sizeof(*servers) || segment->file_size / sizeof(*servers) > SYSTEM_SERVERS)
-		fail("system: %lu bytes are not at most %u servers", segment->file_size, SYSTEM_SERVERS);
-	servers = image_data(segment);
-	count = (unsigned int)(segment->file_size / sizeof(*servers));
+	header = image_data(segment);
+	if (segment->file_size < sizeof(*header) || header->servers > SYSTEM_SERVERS ||
+	    segment->file_size != sizeof(*header) + header->servers * sizeof(*servers))
+		fail("system: %lu bytes are not a head and at most %u servers", segment->file_size, SYSTEM_SERVERS);
+	if (!header->vcpus || header->vcpus > L4_GUEST_VCPUS)
+		fail("system: a guest with %u vCPUs, and it can have from 1 to %u", header->vcpus, L4_GUEST_VCPUS);
+	servers = (const void *)(header + 1);
+	count = header->servers;
 	for (i = 0; i < count; i++)
 		check_server(&servers[i]);
 }
 
 const struct l4_system_server *system_server(unsigned int i) { return i < count ? &servers[i] : NULL; }
+
+unsigned int system_vcpus(void) { return header->vcpus; }
+
+unsigned long system_cpu(unsigned int n) { return n % boot_info->cpus; }
 
 unsigned int system_fronts(unsigned int guest)
 {

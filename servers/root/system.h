@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Description of the system, the blob "system" of the boot image: which servers run, which device each drives, and
- * which device of which guest it is. Nothing in the root pager names a server or a device.
+ * Description of the system, the blob "system" of the boot image: which servers run, on which CPU, which device
+ * each drives, and which device of which guest it is; how many vCPUs a guest has. Nothing in the root pager names a server or a device.
  */
 #ifndef ROOT_SYSTEM_H
 #define ROOT_SYSTEM_H
@@ -24,6 +24,12 @@ void system_init(void);
 
 /* Server number i; NULL: there are no more. */
 const struct l4_system_server *system_server(unsigned int i);
+
+/* How many vCPUs each guest has. */
+unsigned int system_vcpus(void);
+
+/* The CPU of the machine that stands for CPU n of a description, which may be of a machine with more. */
+unsigned long system_cpu(unsigned int n);
 
 /* Pages that the devices of a guest take. */
 unsigned int system_fronts(unsigned int guest);

@@ -144,16 +144,16 @@ def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..
     def boot(type_line: str = "q", servers: dict[str, Path] | None = None, ram: int = RAM,
              change: Callable[[Config], Config] = lambda config: config, archive: bytes = b"",
              answers: Mapping[str, str] = MappingProxyType({}), guest: Path = test_guest,
-             more: tuple[Disk, ...] = (), shares: int = 0, folder: Path | None = None) -> Outcome:
+             more: tuple[Disk, ...] = (), shares: int = 0, folder: Path | None = None, vcpus: int = 1) -> Outcome:
         abi = quoll.abi(arch)
         disk, initrd = tmp_path / "disk", tmp_path / "boot.img"
         disk.write_bytes(b"".join(n.to_bytes(4, "little").ljust(4096, b"\0") for n in range(BLOCKS)))
         programs = {name: bare / name for name in quoll.SERVERS} | (servers or {}) | {"linux": guest}
         folders = (Share(folder, "/mnt"),) if folder else ()
         described = system.servers(disks=len(more), shares=shares or len(folders))
-        tree = dtb.compile_tree(abi, "", ram, bytes(64), servers=described)
+        tree = dtb.compile_tree(abi, "", ram, bytes(64), servers=described, vcpus=vcpus)
         blobs = {"dtb": tree} | ({image.INITRD: archive} if archive else {})
-        initrd.write_bytes(image.pack(arch, abi, programs, blobs, ram, described))
+        initrd.write_bytes(image.pack(arch, abi, programs, blobs, ram, described, vcpus=vcpus))
         machine = Machine(arch, change(Config(kernel=bare / arch.kernel, initrd=initrd, disk=disk, disks=more,
                                              shares=folders)),
                           RunDirectory("servers", tmp_path))

@@ -286,17 +286,18 @@ def test_files_of_a_guest_in_the_wrong_place_are_refused(run: Callable[..., Outc
 
 
 @pytest.mark.parametrize(("change", "words"), [
-    (lambda table: table[:-1], "system: 143 bytes are not at most 16 servers"),
-    (lambda table: table * 6, "system: 864 bytes are not at most 16 servers"),
-    (lambda table: table + table[:48], "system: console and console are the same device"),
+    (lambda table: table[:-1], "system: 183 bytes are not a head and at most 16 servers"),
+    (lambda table: table[:15], "system: 15 bytes are not a head and at most 16 servers"),
+    (lambda table: b"\x11" + table[1:] + table[16:72] * 14, "system: 968 bytes are not a head and at most 16 servers"),
+    (lambda table: b"\x04" + table[1:] + table[16:72], "system: console and console are the same device"),
     (lambda table: table.replace(b"network card", b"disk".ljust(12, b"\0")),
      "system: block and net drive the same disk"),
-    (lambda table: table[:88] + table[40:44] + table[92:], "system: console and block write the log"),
-    (lambda table: table[:40] + b"\x02" + table[41:], "system: console has flags 2, of which some are unknown"),
-    (lambda table: table[:44] + b"\x01" + table[45:], "the system asks for serial line 2, and one is driven"),
+    (lambda table: table[:112] + table[56:60] + table[116:], "system: console and block write the log"),
+    (lambda table: table[:56] + b"\x02" + table[57:], "system: console has flags 2, of which some are unknown"),
+    (lambda table: table[:60] + b"\x01" + table[61:], "the system asks for serial line 2, and one is driven"),
     (lambda table: table.replace(b"disk", b"tape"), "the system asks for a tape, which nothing here finds"),
     (lambda table: table.replace(b"net".ljust(16, b"\0"), b"n" * 16), "system: server 2 has no name that ends"),
-    (lambda table: table[:36] + b"\x10" + table[37:], "system: console is device 16 of guest 0, which there is not")])
+    (lambda table: table[:52] + b"\x10" + table[53:], "system: console is device 16 of guest 0, which there is not")])
 def test_a_wrong_description_is_refused(run: Callable[..., Outcome], change: Callable[[bytes], bytes], words: str,
                                         monkeypatch: pytest.MonkeyPatch) -> None:
     table = system.table

@@ -164,6 +164,15 @@ def test_device_tree(abi: Abi) -> None:
         assert tree.get_property("quoll,kick-slot", path).value == abi.GUEST_SLOT_KICK + number
 
 
+def test_device_tree_has_a_node_for_each_vcpu(abi: Abi) -> None:
+    for vcpus in (1, abi.GUEST_VCPUS):
+        tree = fdt.parse_dtb(dtb.compile_tree(abi, "", 512 << 20, b"", vcpus=vcpus))
+        assert [node.name for node in tree.get_node("/cpus").nodes] == [f"cpu@{number}" for number in range(vcpus)]
+        for number in range(vcpus):
+            assert tree.get_property("reg", f"/cpus/cpu@{number}").value == number
+            assert tree.get_property("device_type", f"/cpus/cpu@{number}").value == "cpu"
+
+
 def test_device_tree_with_files(abi: Abi) -> None:
     # Before the other: fdt adds what it reads to a list of all trees.
     without = fdt.parse_dtb(dtb.compile_tree(abi, "", 512 << 20, b""))

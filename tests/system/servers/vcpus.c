@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A small guest in Linux's place with four vCPUs: vCPU 0 starts the others, has them do things and writes "ok ..." or
+ * "not ok ..." to the log. Who waits sleeps until an IPI or the timer comes, so one that is lost ends the test.
+ */
+#include <abi_vcpus.h>
+#include <l4/invoke.h>
+#include <base/lib.h>
+
+#define VCPUS        4
+#define STACK        16384
+#define ADDS         100000UL
+#define ROUNDS       500UL
+#define LIVES        12
+#define WINDOW       0x2000000000UL /* one page by the guest's own table */
+#define FAR_GPA      (128UL << 20)  /* RAM that nothing else is in; a large page for each vCPU */
+#define RAM_BYTES    (256UL << 20)
+#define LARGE        (1UL << L4_LARGE_PAGE_BITS)
+#define GPA(pointer) ((u64)(pointer) - L4_GUEST_RAM_VADDR)
+#define RAM(gpa)     ((volatile u64 *)(L4_GUEST_RAM_VADDR + (gpa)))
+#define IPI          (1UL << L4_GUEST_EVENT_IPI)
+#define TIMER        (1UL << L4_GUEST_EVENT_TIMER)
+#define RWX          (L4_PTE_VALID | L4_PTE_READ | L4_PTE_WRITE | L4_PTE_EXEC | L4_PTE_LEAF)
+
+enum command { NOTHING, ADD, PASS, SLEEP, TABLE, READ, WRITE, FLUSH, UNMAP, START, STOP, FAULT, OFF };
+
+/* What vCPU 0 and one other tell each other. */
+struct mail {
+	u64 page, stack, number, lives; /* its arguments, how often it has started */
+	u64 fresh;                      /* its page and events were as new */
+	u64 command, operand, result;
+} __attribute__((aligned(64)));
+
+static struct mail mails[VCPUS];
+static char stacks[VCPUS][STACK] __attribute__((aligned(16)));
+static u64 sum, turn;
+static u64 root[512] __attribute__((aligned(4096))), middle[512] __attribute__((aligned(4096)));
+static u64 lower[512] __attribute__((aligned(4096))), leaves[512] __attribute__((aligned(4096)));
+static u64 linear[512] __attribute__((aligned(4096)));
+static u64 data[LIVES + 2][512] __attribute__((aligned(4096)));
+
+/* The same address in the VSpace of each vCPU, and a page of its own. */
+static struct l4_vcpu_page *const vcpu = (void *)L4_GUEST_VCPU_VADDR;
+
+void secondary_start(void);
+void secondary_main(u64 page, u64 stack, u64 number);
+void guest_main(struct l4_vcpu_page *page, void *dtb, u64 wallclock);
+int l4_main(void *info) { return 0; } /* lib.c needs one; this program does not start there */
+
+static u64 take_events(void)
+{
+	l4_write_once(vcpu->pending, 0);
+	return __atomic_exchange_n(&vcpu->events.word[0], 0, __ATOMIC_SEQ_CST);
+}
+
+static void tell(u64 n) { l4_signal(L4_GUEST_SLOT_VCPU + n); }
+
+static u64 call_root(unsigned long label, u64 m0, u64 m1, u64 m2)
+{
+	struct l4_msg msg = { .tag = l4_tag(label, 3, 0), .words = { m0, m1, m2 } };
+
+	return l4_call(L4_GUEST_SLOT_ROOT, &msg) ? ~(u64)0 : msg.words[0];
+}
+
+static u64 start(u64 n)
+{
+	return call_root(L4_ROOT_VCPU_START, n, (u64)secondary_start, (u64)(stacks[n % VCPUS] + STACK));
+}
+
+/* One's turns of a token that all pass on. */
+static void pass(u64 me)
+{
+	u64 round;
+
+	for (round = 0; round < ROUNDS; round++) {
+		while (take_events(), __atomic_load_n(&turn, __ATOMIC_SEQ_CST) != round * VCPUS + me)
+			l4_vcpu_wait();
+		__atomic_fetch_add(&turn, 1, __ATOMIC_SEQ_CST);
+		tell((me + 1) % VCPUS);
+	}
+}
+
+/* Sleep until a time of one's own; whether it was not before, and by the timer. */
+static bool sleep_a_while(u64 me)
+{
+	u64 until = l4_counter() + vcpu->counter_hz / 1000 * (VCPUS - me) * 3, events;
+
+	l4_vcpu_timer(until);
+	while (!((events = take_events()) & TIMER)) {
+		if (l4_counter() >= until + vcpu->counter_hz * 10)
+			return false;
+		l4_vcpu_wait();
+	}
+	return l4_counter() >= until;
+}
+
+static u64 obey(u64 me, enum command command, u64 operand)
+{
+	u64 i;
+
+	switch (command) {
+	case ADD:
+		for (i = 0; i < ADDS; i++)
+			__atomic_fetch_add(&sum, 1, __ATOMIC_SEQ_CST);
+		return 0;
+	case PASS:
+		pass(me);
+		return 0;
+	case SLEEP:
+		return sleep_a_while(me);
+	case TABLE:
+		l4_write_once(vcpu->kernel_root, GPA(root));
+		return 0;
+	case READ:
+		return *(volatile u64 *)operand;
+	case WRITE:
+		((volatile u64 *)operand)[me] = 100 + me;
+		return 0;
+	case FLUSH:
+		return l4_vcpu_flush(operand, operand + L4_PAGE_SIZE);
+	case UNMAP:
+		return call_root(L4_ROOT_UNMAP_RAM, 0, 0, 0);
+	case START:
+		return start(operand);
+	case STOP:
+		__atomic_store_n(&mails[me].command, NOTHING, __ATOMIC_SEQ_CST);
+		tell(0);
+		return call_root(L4_ROOT_VCPU_STOP, 0, 0, 0);
+	case OFF:
+		return call_root(L4_ROOT_POWER_OFF, operand, 0, 0);
+	default:
+		return *(volatile u64 *)operand;
+	}
+}
+
+static bool is_fresh(void)
+{
+	const struct l4_vcpu_page *page = vcpu;
+
+	return !page->irq_enabled && !page->pending && !page->events.word[0] && !page->frame_gpa && !page->kernel_sp &&
+	       !page->user_entry && !page->kernel_entry && !~page->kernel_root && !page->flush_count &&
+	       page->counter_hz && page->mode == L4_GUEST_BESIDE;
+}
+
+void secondary_main(u64 page, u64 stack, u64 number)
+{
+	struct mail *mail = &mails[number % VCPUS];
+	u64 command;
+
+	mail->fresh = is_fresh();
+	mail->page = page;
+	mail->stack = stack;
+	mail->number = number;
+	vcpu->kernel_sp = vcpu->frame_gpa = 0x1230;
+	__atomic_fetch_add(&mail->lives, 1, __ATOMIC_SEQ_CST);
+	tell(0);
+	for (;;) {
+		take_events();
+		command = __atomic_load_n(&mail->command, __ATOMIC_SEQ_CST);
+		if (!command) {
+			l4_vcpu_wait();
+			continue;
+		}
+		mail->result = obey(number, command, mail->operand);
+		__atomic_store_n(&mail->command, NOTHING, __ATOMIC_SEQ_CST);
+		tell(0);
+	}
+}
+
+static void order(unsigned int n, enum command command, u64 operand)
+{
+	mails[n].operand = operand;
+	__atomic_store_n(&mails[n].command, command, __ATOMIC_SEQ_CST);
+	tell(n);
+}
+
+static u64 answer(unsigned int n)
+{
+	while (take_events(), __atomic_load_n(&mails[n].command, __ATOMIC_SEQ_CST))
+		l4_vcpu_wait();
+	return mails[n].result;
+}
+
+static u64 ask(unsigned int n, enum command command, u64 operand)
+{
+	order(n, command, operand);
+	return answer(n);
+}
+
+/* The same of all: whether each answers so. */
+static bool all(enum command command, u64 operand, u64 expected)
+{
+	bool good = true;
+	unsigned int n;
+
+	for (n = 1; n < VCPUS; n++)
+		order(n, command, operand);
+	good &= obey(0, command, operand) == expected;
+	for (n = 1; n < VCPUS; n++)
+		good &= answer(n) == expected;
+	return good;
+}
+
+/* Wait until it has come this often to where it starts. */
+static bool started(unsigned int n, u64 lives)
+{
+	const struct mail *mail = &mails[n];
+
+	while (take_events(), __atomic_load_n(&mail->lives, __ATOMIC_SEQ_CST) < lives)
+		l4_vcpu_wait();
+	return mail->lives == lives && mail->fresh && mail->number == n && mail->page == L4_GUEST_VCPU_VADDR &&
+	       mail->stack == (u64)(stacks[n] + STACK);
+}
+
+static void result(bool good, const char *what) { l4_printf("%s %s\n", good ? "ok" : "not ok", what); }
+
+static void test_start(void)
+{
+	bool good = true;
+	unsigned int n;
+
+	result(start(VCPUS) == L4_ERR_RANGE && start(~(u64)0) == L4_ERR_RANGE && start(L4_GUEST_VCPUS) == L4_ERR_RANGE,
+	       "start of one that there is not");
+	result(start(0) == L4_ERR_STATE, "start of the first");
+	result(call_root(L4_ROOT_VCPU_STOP, 0, 0, 0) == L4_ERR_STATE, "stop of the first");
+	for (n = 1; n < VCPUS; n++)
+		good &= start(n) == L4_ERR_OK;
+	for (n = 1; n < VCPUS; n++)
+		good &= started(n, 1);
+	result(good, "start, page and arguments");
+	good = true;
+	for (n = 1; n < VCPUS; n++)
+		good &= start(n) == L4_ERR_STATE;
+	result(good, "start of one that runs");
+}
+
+static void test_ipi(void)
+{
+	u64 events;
+
+	result(l4_signal(L4_GUEST_SLOT_VCPU + VCPUS) == L4_ERR_CAP, "no way to one that there is not");
+	take_events();
+	tell(0);
+	events = take_events();
+	result(events == IPI, "an IPI to oneself");
+	all(PASS, 0, 0);
+	result(turn == VCPUS * ROUNDS, "a token by IPIs");
+	result(all(ADD, 0, 0) && sum == VCPUS * ADDS, "atomic adds to shared RAM");
+	result(all(SLEEP, 0, true), "timers");
+}
+
+/* A page by the guest's own table, which all share; each flushes its own translation of it. */
+static void test_tables(void)
+{
+	u64 *leaf = &leaves[WINDOW >> L4_PAGE_BITS & 511];
+	bool good = true;
+	unsigned int n;
+
+	root[0] = GPA(middle) | L4_PTE_VALID;
+	middle[WINDOW >> 30 & 511] = GPA(lower) | L4_PTE_VALID;
+	lower[WINDOW >> 21 & 511] = GPA(leaves) | L4_PTE_VALID;
+	middle[L4_GUEST_RAM_VADDR >> 30 & 511] = GPA(linear) | L4_PTE_VALID;
+	for (n = 0; n < RAM_BYTES / LARGE; n++)
+		linear[n] = n * LARGE | RWX;
+	for (n = 0; n < LIVES + 2; n++)
+		data[n][0] = 1000 + n;
+	*leaf = GPA(data[0]) | (RWX & ~L4_PTE_EXEC);
+	all(TABLE, 0, 0);
+	result(all(READ, WINDOW, 1000), "a page by the guest's table");
+	all(WRITE, WINDOW + 64, 0);
+	for (n = 0; n < VCPUS; n++)
+		good &= data[0][8 + n] == 100 + n;
+	result(good && (*leaf & L4_PTE_ACCESSED) && (*leaf & L4_PTE_DIRTY), "stores through it");
+	__atomic_store_n(leaf, GPA(data[1]) | (RWX & ~L4_PTE_EXEC), __ATOMIC_SEQ_CST);
+	result(all(FLUSH, WINDOW, L4_ERR_OK) && all(READ, WINDOW, 1001), "a translation that each flushes");
+}
+
+/* Without its mapping of RAM a vCPU goes on by the guest's table, and the others keep theirs. */
+static void test_unmap(void)
+{
+	bool good = ask(2, UNMAP, 0) == L4_ERR_OK;
+	unsigned int n;
+
+	for (n = 0; n < VCPUS; n++)
+		*RAM(FAR_GPA + n * LARGE) = 50 + n;
+	for (n = 1; n < VCPUS; n++)
+		good &= ask(n, READ, L4_GUEST_RAM_VADDR + FAR_GPA + n * LARGE) == 50 + n;
+	for (n = 0; n < VCPUS; n++)
+		good &= !!(linear[FAR_GPA / LARGE + n] & L4_PTE_ACCESSED) == (n == 2);
+	result(good, "RAM unmapped for one");
+}
+
+/* A life ends; what is signalled meanwhile is lost; the next begins as new, and with no translation of before. */
+static void test_stop(void)
+{
+	u64 *leaf = &leaves[WINDOW >> L4_PAGE_BITS & 511], error;
+	bool good = true;
+	unsigned int life;
+
+	for (life = 1; life <= LIVES; life++) {
+		/* From its answer on it is under way to its end. */
+		ask(3, STOP, 0);
+		l4_write_once(*leaf, GPA(data[life + 1]) | (RWX & ~L4_PTE_EXEC));
+		tell(3);
+		while ((error = life & 1 ? start(3) : ask(1, START, 3)) == L4_ERR_STATE)
+			l4_yield();
+		good &= error == L4_ERR_OK && started(3, life + 1);
+		ask(3, TABLE, 0);
+		good &= ask(3, READ, WINDOW) == 1001 + life;
+	}
+	result(good, "stop and start again");
+	sum = 0;
+	result(all(ADD, 0, 0) && sum == VCPUS * ADDS, "all after that");
+}
+
+void guest_main(struct l4_vcpu_page *page, void *dtb, u64 wallclock)
+{
+	result(page == vcpu && is_fresh(), "page of the first");
+	test_start();
+	test_ipi();
+	test_tables();
+	test_unmap();
+	test_stop();
+	ask(2, VCPUS_END, 7);
+	for (;;)
+		l4_vcpu_wait();
+}

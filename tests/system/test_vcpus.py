@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A guest with several vCPUs, without Linux (servers/vcpus.c): start, stop, RAM, IPIs, timers, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestration.base.arch import Arch
+from orchestration.build import system
+from tests.system.small_guest import HERE, Outcome, runtime
+
+VCPUS = 4
+CPUS = [1, 2, 4]
+PASSED = ["page of the first", "start of one that there is not", "start of the first", "stop of the first",
+          "start, page and arguments", "start of one that runs", "no way to one that there is not",
+          "an IPI to oneself", "a token by IPIs", "atomic adds to shared RAM", "timers", "a page by the guest's table",
+          "stores through it", "a translation that each flushes", "RAM unmapped for one", "stop and start again",
+          "all after that"]
+
+
+@pytest.fixture(scope="module")
+def vcpus_guest(arch: Arch, compile_bare: Callable[..., Path]) -> Callable[..., Path]:
+    """Compile the guest. last: what its vCPU 2 does last."""
+
+    def make(last: str = "OFF") -> Path:
+        sources = [HERE / arch.name / "start.S", HERE / arch.name / "secondary.S", HERE / "vcpus.c", *runtime()]
+        return compile_bare(f"vcpus-{last}", HERE / "guest.ld", sources, f"-DVCPUS_END={last}")
+
+    return make
+
+
+@pytest.mark.parametrize("cpus", CPUS)
+def test_vcpus_work(run: Callable[..., Outcome], vcpus_guest: Callable[..., Path], cpus: int) -> None:
+    outcome = run(guest=vcpus_guest(), vcpus=VCPUS, change=lambda config: replace(config, cpus=cpus))
+    assert [line for line in outcome.log if "ok " in line] == [f"guest: ok {what}" for what in PASSED]
+    assert "root: guest powers off, status 7" in outcome.log
+    assert any(line.startswith(f"root: linux has {VCPUS} vCPUs, ") for line in outcome.log)
+
+
+def test_a_fault_of_any_vcpu_ends_the_guest(run: Callable[..., Outcome], vcpus_guest: Callable[..., Path]) -> None:
+    outcome = run(guest=vcpus_guest("FAULT"), vcpus=VCPUS)
+    assert any(line.startswith("root: guest panic: fault without an upcall entry that works at ")
+               for line in outcome.log)
+
+
+@pytest.mark.parametrize("vcpus", [0, 9])
+def test_a_number_of_vcpus_that_no_guest_has_is_refused(run: Callable[..., Outcome], vcpus: int) -> None:
+    outcome = run(vcpus=vcpus)
+    assert f"root: error: system: a guest with {vcpus} vCPUs, and it can have from 1 to 8" in outcome.log
+
+
+def test_servers_run_where_the_description_says(run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    """On another CPU than the guest's, where the machine has it."""
+    moved = tuple(replace(server, cpu=1) for server in system.SERVERS)
+    monkeypatch.setattr(system, "servers", lambda **ignored: moved)
+    outcome = run(change=lambda config: replace(config, cpus=2))
+    assert "root: guest powers off, status 7" in outcome.log
+    assert not any(line.startswith("not ok") for line in outcome.guest)
