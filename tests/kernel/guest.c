@@ -39,13 +39,14 @@ void guest_make_at(void (*body)(struct helper *), enum guest_place where)
 	guest.unconfigured = obj_new(L4_TYPE_GUESTSPACE, 0);
 	for (int i = 0; i < GUEST_TEST_SPACES; i++)
 		guest.space[i] = obj_new(L4_TYPE_GUESTSPACE, 0);
+	guest.free = slots_new(GUEST_FREE_SLOTS);
 	fork_base = where == GUEST_LOW ? 0 : ARCH_GUEST_BASE;
 	fork_mode = where == GUEST_ABOVE ? L4_GUEST_ABOVE : L4_GUEST_BESIDE;
 	guest_ram = fork_base ? ARCH_GUEST_RAM : L4_GUEST_RAM_VADDR;
 	guest_own = fork_base ? ARCH_GUEST_OWN : NO_VADDR;
 	guest.helper = helper_fork(guest_main, 0, 100);
 
-	u64 vspace = guest.helper->vspace;
+	u64 vspace = guest_vspace = guest.helper->vspace;
 
 	MUST(INV(vspace, L4_VSPACE_MAP, guest.mapped, guest_ram, L4_RIGHT_ALL));
 	MUST(INV(vspace, L4_VSPACE_ATTACH, guest.attached, 0));

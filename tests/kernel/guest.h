@@ -14,6 +14,7 @@
 #define GUEST_RAM_BITS    22
 #define GUEST_RAM         (1UL << GUEST_RAM_BITS)
 #define GUEST_TEST_SPACES 3
+#define GUEST_FREE_SLOTS  4
 #define CODE_GPA          0x1000UL
 #define FRAME_END_GPA     0x3000UL
 #define HEAP_GPA          0x10000UL
@@ -31,6 +32,7 @@
 
 struct guest {
 	u64 vcpu, ram, attached, mapped, event, kick, read_only_kick, space[GUEST_TEST_SPACES], foreign, unconfigured;
+	u64 free; /* the first of GUEST_FREE_SLOTS that the guest may use: in it slots_new() has those of its own objects */
 	struct helper *helper;
 };
 
@@ -43,6 +45,7 @@ struct upcall {
 };
 
 extern struct guest guest;
+#define guest_vspace (shared[511]) /* slot of its VSpace, made after what it has in guest */
 extern struct upcall upcall;
 extern volatile struct l4_vcpu_page *vcpu;
 extern u64 guest_ram, guest_own; /* addresses of guest RAM, and of what only the guest's own table maps */

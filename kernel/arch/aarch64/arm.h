@@ -77,10 +77,11 @@ void psci_init(void);
 /* Called by entry.S and boot.S. */
 void arm_boot(u64 dtb, u64 image);
 void arm_syscall(struct cpu *cpu);
-void arm_vcpu_enter(struct cpu *cpu, u64 slot);
+struct l4_vcpu_page *arm_vcpu_enter(struct cpu *cpu, u64 slot);
 struct l4_vcpu_page *arm_guest_syscall(struct cpu *cpu);
-void arm_trap(u64 esr, u64 far);
-void arm_irq(void);
+struct l4_vcpu_page *arm_trap(u64 esr, u64 far);
+struct l4_vcpu_page *arm_irq(void);
+void arm_wake(void);
 void arm_kernel_trap(u64 esr, u64 elr, u64 far, u64 sp) __noreturn;
 bool arm_device(void *at, u64 what, u64 *value);
 

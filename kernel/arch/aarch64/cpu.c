@@ -143,8 +143,6 @@ void arch_cpu_id(u64 *id)
 	id[L4_CPU_ID_MMFR2] = read_sysreg(S3_0_C0_C7_2) & 0x0000000f00000000;     /* AT */
 }
 
-bool arch_frame_valid(const struct l4_frame *f) { return true; }
-
 void arch_thread_forget(struct thread *t)
 {
 	if (this_cpu()->arch.fpu_owner == t)

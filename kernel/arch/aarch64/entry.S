@@ -185,35 +185,36 @@ entry_guest_kernel:
 	ldr	x1, [sp, #L4_FRAME_OFF_x1]
 	mov	sp, x0
 	bl	arm_vcpu_enter		/* cpu, slot */
+	cbnz	x0, guest_start
 	b	return_to_user
 
 /*
- * System call from guest user mode: the guest kernel is entered without loading a frame. What the C code left in
- * registers is replaced by what user mode had in them.
+ * System call from guest user mode: the guest kernel is entered without loading a frame, as by any way out (kernel/mode.h).
+ * x0 = vCPU page. What C code keeps is in the registers as it was when this thread came into L4; what it has left in the
+ * others is replaced by what the guest kernel had in them when they were saved last.
  */
 entry_guest_user:
 	SAVE_REST
-	mov	x19, sp
 	mov	sp, x0
-	bl	arm_guest_syscall	/* returns the vCPU page */
+	bl	arm_guest_syscall
+guest_start:				/* here: sp = struct cpu */
 	ldp	x1, x2, [x0, #L4_VCPU_PAGE_OFF_kernel_sp]	/* and user_entry */
 	ldr	x3, [sp, #CPU_FRAME]
+	ldr	w0, [x0, #L4_VCPU_PAGE_OFF_exit_reason]
 	mov	sp, x3
 	msr	sp_el0, x1
 	msr	elr_el1, x2
 	msr	spsr_el1, xzr
-	ldp	x1, x2, [x19, #8]
-	ldp	x3, x4, [x19, #24]
-	ldp	x5, x6, [x19, #40]
-	ldp	x7, x8, [x19, #56]
-	ldp	x9, x10, [x19, #72]
-	ldp	x11, x12, [x19, #88]
-	ldp	x13, x14, [x19, #104]
-	ldp	x15, x16, [x19, #120]
-	ldp	x17, x18, [x19, #136]
-	ldr	x19, [x19, #152]
+	ldp	x1, x2, [sp, #8]
+	ldp	x3, x4, [sp, #24]
+	ldp	x5, x6, [sp, #40]
+	ldp	x7, x8, [sp, #56]
+	ldp	x9, x10, [sp, #72]
+	ldp	x11, x12, [sp, #88]
+	ldp	x13, x14, [sp, #104]
+	ldp	x15, x16, [sp, #120]
+	ldp	x17, x18, [sp, #136]
 	mov	x30, xzr
-	mov	x0, #L4_EXIT_SYSCALL
 	EXCEPTION_RETURN
 
 user_trap:
@@ -222,13 +223,15 @@ user_trap:
 	mov	sp, x0
 	mrs	x0, esr_el1
 	mrs	x1, far_el1
-	bl	arm_trap
+	bl	arm_trap		/* returns a way out */
+	cbnz	x0, guest_start
 	b	return_to_user
 
 user_irq:
 	SAVE
 	mov	sp, x0
 	bl	arm_irq
+	cbnz	x0, guest_start
 	b	return_to_user
 
 user_serror:
@@ -242,7 +245,7 @@ arch_idle:
 	mov	sp, x0
 	dsb	sy
 	wfi
-	bl	arm_irq
+	bl	arm_wake
 	b	return_to_user
 
 /*

@@ -24,11 +24,11 @@
 
 void arm_syscall(struct cpu *cpu) { trap_syscall(cpu->current); }
 
-void arm_vcpu_enter(struct cpu *cpu, u64 slot) { trap_vcpu_enter(cpu, slot); }
+struct l4_vcpu_page *arm_vcpu_enter(struct cpu *cpu, u64 slot) { return trap_vcpu_enter(cpu, slot); }
 
 struct l4_vcpu_page *arm_guest_syscall(struct cpu *cpu) { return vcpu_syscall(cpu->current); }
 
-void arm_irq(void)
+static void interrupt(void)
 {
 	u32 id = gic_take();
 
@@ -43,25 +43,38 @@ void arm_irq(void)
 	}
 	if (id < GIC_NONE)
 		gic_end(id);
+}
+
+struct l4_vcpu_page *arm_irq(void)
+{
+	interrupt();
+	return trap_exit_by(NULL);
+}
+
+/* After WFI, which may end without an interrupt. */
+void arm_wake(void)
+{
+	interrupt();
 	trap_exit();
 }
 
-void arm_trap(u64 esr, u64 far)
+struct l4_vcpu_page *arm_trap(u64 esr, u64 far)
 {
 	struct thread *t = this_cpu()->current;
 	u32 ec = esr >> 26 & 63;
 
 	if (ec == EC_FP) {
 		fpu_trap(t);
-	} else if ((ec == EC_DATA || ec == EC_FETCH) && FSC(esr) <= FSC_PERMISSION) {
+		return NULL;
+	}
+	if ((ec == EC_DATA || ec == EC_FETCH) && FSC(esr) <= FSC_PERMISSION) {
 		u32 access = ec == EC_FETCH                          ? L4_RIGHT_EXEC
 		             : (esr & (ISS_WNR | ISS_CM)) == ISS_WNR ? L4_RIGHT_WRITE
 		                                                     : L4_RIGHT_READ;
 
-		trap_page_fault(t, far, access, FSC(esr) == FSC_PERMISSION);
-	} else {
-		trap_exception(t, ec, esr, ec == EC_DATA || ec == EC_FETCH || ec == EC_PC ? far : 0);
+		return trap_page_fault(t, far, access, FSC(esr) == FSC_PERMISSION);
 	}
+	return trap_exception(t, ec, esr, ec == EC_DATA || ec == EC_FETCH || ec == EC_PC ? far : 0);
 }
 
 void arm_kernel_trap(u64 esr, u64 elr, u64 far, u64 sp)

@@ -62,9 +62,6 @@ noinline void arch_switch(struct cpu *cpu, struct thread *from, struct thread *t
 		fpu_take(to);
 }
 
-/* A bad pc faults in user mode like any other address. */
-bool arch_frame_valid(const struct l4_frame *f) { return true; }
-
 void arch_thread_forget(struct thread *t)
 {
 	if (this_cpu()->arch.fpu_owner == t)

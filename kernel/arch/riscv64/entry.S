@@ -185,6 +185,7 @@ entry_guest:
 	ld sp, CPU_STACK(tp)
 	mv a0, a1
 	call riscv_vcpu_enter
+	bnez a0, guest_start
 	ld t0, CPU_FS_MASK(tp)
 	ld sp, CPU_FRAME(tp)
 return_with_fs:
@@ -195,12 +196,16 @@ return_with_fs:
 	csrw sstatus, t0
 	j return
 
-/* System call from guest user mode: the guest kernel is entered without loading a frame. */
+/*
+ * System call from guest user mode: the guest kernel is entered without loading a frame, as by any way out (kernel/mode.h).
+ * a0 = vCPU page. What C code keeps is in the registers as it was when this thread came into L4.
+ */
 entry_guest_user:
 	SAVE L4_SYSCALL_BYTES
 	SAVE_A0_STATUS
 	ld sp, CPU_STACK(tp)
-	call riscv_guest_syscall	/* returns the vCPU page */
+	call riscv_guest_syscall
+guest_start:
 	li t0, SSTATUS_FS
 	ld t1, L4_VCPU_PAGE_OFF_user_entry(a0)
 	ld sp, L4_VCPU_PAGE_OFF_kernel_sp(a0)
@@ -210,7 +215,7 @@ entry_guest_user:
 	.irp reg, ra, tp, t0, t1, t2, t3, t4, t5, t6, a1, a2, a3, a4, a5, a6, a7
 	li \reg, 0
 	.endr
-	li a0, L4_EXIT_SYSCALL
+	lwu a0, L4_VCPU_PAGE_OFF_exit_reason(a0)
 	sret
 
 trap:
@@ -218,7 +223,8 @@ trap:
 	SAVE_A0_STATUS
 	ld sp, CPU_STACK(tp)
 	csrr a0, scause
-	call riscv_trap
+	call riscv_trap			/* returns a way out */
+	bnez a0, guest_start
 	j arch_return_to_user
 
 /*

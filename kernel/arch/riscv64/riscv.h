@@ -83,9 +83,9 @@ void sbi_timer(u64 when);
 /* Called by entry.S and boot.S. */
 void riscv_boot(u64 hart, u64 dtb) __noreturn;
 void riscv_syscall(void);
-void riscv_vcpu_enter(u64 slot);
+struct l4_vcpu_page *riscv_vcpu_enter(u64 slot);
 struct l4_vcpu_page *riscv_guest_syscall(void);
-void riscv_trap(u64 cause);
+struct l4_vcpu_page *riscv_trap(u64 cause);
 void riscv_wake(void) __noreturn;
 void riscv_entry(void);
 bool riscv_device(void *at, u64 what, u64 *value);

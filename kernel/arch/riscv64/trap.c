@@ -9,7 +9,7 @@
 
 void riscv_syscall(void) { trap_syscall(this_cpu()->current); }
 
-void riscv_vcpu_enter(u64 slot) { trap_vcpu_enter(this_cpu(), slot); }
+struct l4_vcpu_page *riscv_vcpu_enter(u64 slot) { return trap_vcpu_enter(this_cpu(), slot); }
 
 struct l4_vcpu_page *riscv_guest_syscall(void) { return vcpu_syscall(this_cpu()->current); }
 
@@ -41,7 +41,7 @@ static void kernel_trap(u64 cause)
 	panic("cause %lx in the kernel at %p: stval %p", cause, (void *)csr_read(sepc), (void *)csr_read(stval));
 }
 
-void riscv_trap(u64 cause)
+struct l4_vcpu_page *riscv_trap(u64 cause)
 {
 	struct thread *t = this_cpu()->current;
 	u64 addr = csr_read(stval);
@@ -52,22 +52,18 @@ void riscv_trap(u64 cause)
 	case CAUSE_INTERRUPT | IRQ_TIMER:
 	case CAUSE_INTERRUPT | IRQ_EXTERNAL:
 		interrupt(cause & ~CAUSE_INTERRUPT);
-		trap_exit();
-		return;
+		return trap_exit_by(NULL);
 	case CAUSE_FETCH_FAULT:
-		trap_page_fault(t, addr, L4_RIGHT_EXEC, present(t, addr));
-		return;
+		return trap_page_fault(t, addr, L4_RIGHT_EXEC, present(t, addr));
 	case CAUSE_LOAD_FAULT:
-		trap_page_fault(t, addr, L4_RIGHT_READ, present(t, addr));
-		return;
+		return trap_page_fault(t, addr, L4_RIGHT_READ, present(t, addr));
 	case CAUSE_STORE_FAULT:
-		trap_page_fault(t, addr, L4_RIGHT_WRITE, present(t, addr));
-		return;
+		return trap_page_fault(t, addr, L4_RIGHT_WRITE, present(t, addr));
 	case CAUSE_ILLEGAL:
 		if (fpu_trap(t))
-			return;
+			return NULL;
 	}
-	trap_exception(t, cause, 0, addr);
+	return trap_exception(t, cause, 0, addr);
 }
 
 /* After WFI, which may end without an interrupt. */

@@ -165,8 +165,6 @@ void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 /* User mode reads CPUID itself. */
 void arch_cpu_id(u64 *id) {}
 
-bool arch_frame_valid(const struct l4_frame *f) { return !(READ_ONCE(f->ip) >> 47); }
-
 void arch_frame_sanitise(struct l4_frame *f, bool above)
 {
 	f->flags = (f->flags & X86_FLAGS_USER) | 0x202;

@@ -68,15 +68,6 @@
 	SAVE_SYSCALL_OF USER_SS, %gs:CPU_SCRATCH, USER_CS
 .endm
 
-/* VCPU_ENTER keeps no register of the guest kernel, so none is saved. rdi = slot. */
-.macro VCPU_ENTER function
-	mov %gs:CPU_STACK, %rsp
-	mov %rdi, %rsi
-	mov %gs:CPU_SELF, %rdi
-	call \function
-	jmp arch_return_to_user
-.endm
-
 /* All registers that IRETQ does not load, from the frame that ends at one of them, or but those that SYSRET uses. */
 .macro LOAD_REGS end
 	mov AT(r11)(\end), %r11
@@ -309,30 +300,45 @@ entry_above:
 	call x86_above_syscall
 	jmp arch_return_to_user
 entry_above_enter:
-	VCPU_ENTER x86_above_enter
+	mov %gs:CPU_STACK, %rsp
+	mov %rdi, %rsi
+	mov %gs:CPU_SELF, %rdi
+	call x86_above_enter
+	jmp arch_return_to_user
 
+/* VCPU_ENTER keeps no register of the guest kernel, so none is saved. rdi = slot. */
 	.globl entry_vcpu_enter
 entry_vcpu_enter:
-	VCPU_ENTER x86_vcpu_enter
+	mov %gs:CPU_STACK, %rsp
+	mov %rdi, %rsi
+	mov %gs:CPU_SELF, %rdi
+	call x86_vcpu_enter
+	test %rax, %rax
+	jnz guest_start
+	jmp arch_return_to_user
 
-/* System call from guest user mode: the guest kernel is entered without loading a frame. */
+/*
+ * System call from guest user mode: the guest kernel is entered without loading a frame, as by any way out (kernel/mode.h).
+ * rax = vCPU page. What C code keeps is in the registers as it was when this thread came into L4.
+ */
 	.globl entry_guest_user
 entry_guest_user:
 	SAVE_SYSCALL
 	mov %gs:CPU_SELF, %rdi
-	call x86_guest_syscall		/* returns the vCPU page */
+	call x86_guest_syscall
+guest_start:
 	mov L4_VCPU_PAGE_OFF_user_entry(%rax), %rcx
 	mov L4_VCPU_PAGE_OFF_kernel_sp(%rax), %rsp
 	cmp %rcx, %gs:CPU_GUEST_ENTRY
 	jne guest_entry_changed
 guest_enter:
+	mov L4_VCPU_PAGE_OFF_exit_reason(%rax), %edi
 	xor %eax, %eax
 	xor %edx, %edx
 	xor %esi, %esi
 	xor %r8d, %r8d
 	xor %r9d, %r9d
 	xor %r10d, %r10d
-	mov $L4_EXIT_SYSCALL, %edi
 	mov $FLAGS_SET, %r11d
 	PATCH_CLEAR_BUFFERS
 	swapgs
@@ -375,7 +381,9 @@ entry_trap:
 	SAVE_REGS_AFTER_RSI
 	mov 8(%rsi), %rsi
 	mov %gs:CPU_STACK, %rsp
-	call x86_trap			/* vector, error code */
+	call x86_trap			/* vector, error code; returns a way out */
+	test %rax, %rax
+	jnz guest_start
 	jmp arch_return_to_user
 
 /*

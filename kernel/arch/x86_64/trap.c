@@ -15,7 +15,7 @@
 
 noinline void x86_syscall(struct cpu *cpu) { trap_syscall(cpu->current); }
 
-noinline void x86_vcpu_enter(struct cpu *cpu, u64 slot) { trap_vcpu_enter(cpu, slot); }
+noinline struct l4_vcpu_page *x86_vcpu_enter(struct cpu *cpu, u64 slot) { return trap_vcpu_enter(cpu, slot); }
 
 /* Mode above: L4 was not asked when the guest kernel left for user mode and came back. */
 void x86_above_syscall(struct cpu *cpu)
@@ -27,21 +27,20 @@ void x86_above_syscall(struct cpu *cpu)
 void x86_above_enter(struct cpu *cpu, u64 slot)
 {
 	cpu->current->in_guest_user = false;
-	x86_vcpu_enter(cpu, slot);
+	x86_vcpu_enter(cpu, slot); /* NULL: see mode_leave() */
 }
 
 struct l4_vcpu_page *x86_guest_syscall(struct cpu *cpu) { return vcpu_syscall(cpu->current); }
 
-void x86_guest_bad_entry(void)
+void x86_guest_bad_entry(void) { mode_start_kernel(this_cpu()->current); }
+
+/* The instruction pointer of a frame is outside user space: general protection, as for a jump there. */
+void x86_bad_ip(void)
 {
-	struct thread *t = this_cpu()->current;
-	struct l4_vcpu_page *p = t->vcpu->page;
-
-	frame_start(thread_frame(t), READ_ONCE(p->user_entry), READ_ONCE(p->kernel_sp), L4_EXIT_SYSCALL, 0);
+	/* Another thread may have come into L4 than this one: no way out but by the frame. */
+	if (trap_exception(this_cpu()->current, VECTOR_GP, 0, 0))
+		mode_start_kernel(this_cpu()->current);
 }
-
-/* The instruction pointer of a frame is outside user space. */
-void x86_bad_ip(void) { trap_exception(this_cpu()->current, ARCH_VECTOR_BAD_IP, 0, 0); }
 
 static void interrupt(u32 vector)
 {
@@ -55,7 +54,7 @@ static void interrupt(u32 vector)
 		irq_deliver(vector);
 }
 
-void x86_trap(u32 vector, u64 error)
+struct l4_vcpu_page *x86_trap(u32 vector, u64 error)
 {
 	struct thread *t = this_cpu()->current;
 
@@ -70,20 +69,20 @@ void x86_trap(u32 vector, u64 error)
 
 	if (vector >= VECTOR_LINE) {
 		interrupt(vector);
-		trap_exit();
+		return trap_exit_by(NULL);
 	} else if (vector == VECTOR_PF) {
 		u32 access = error & PF_FETCH ? L4_RIGHT_EXEC : error & PF_WRITE ? L4_RIGHT_WRITE : L4_RIGHT_READ;
 
-		trap_page_fault(t, read_cr2(), access, error & PF_PRESENT);
+		return trap_page_fault(t, read_cr2(), access, error & PF_PRESENT);
 	} else if (vector == VECTOR_NM) {
 		fpu_trap(t);
+		return NULL;
 	} else if (vector == VECTOR_NMI) {
 		panic("stopped by NMI in user mode");
 	} else if (vector == VECTOR_DF || vector == VECTOR_MC) {
 		panic("vector %u in user mode", vector);
-	} else {
-		trap_exception(t, vector, error, 0);
 	}
+	return trap_exception(t, vector, error, 0);
 }
 
 /* frame: error code, ip, cs, flags, sp, ss */

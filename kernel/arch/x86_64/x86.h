@@ -184,13 +184,13 @@ extern u64 apic_timer_hz;
 /* Called by entry.S. */
 void x86_boot(u64 start_info);
 void x86_syscall(struct cpu *cpu);
-void x86_vcpu_enter(struct cpu *cpu, u64 slot);
+struct l4_vcpu_page *x86_vcpu_enter(struct cpu *cpu, u64 slot);
 void x86_above_syscall(struct cpu *cpu);
 void x86_above_enter(struct cpu *cpu, u64 slot);
 struct l4_vcpu_page *x86_guest_syscall(struct cpu *cpu);
 void x86_guest_bad_entry(void);
 void x86_bad_ip(void);
-void x86_trap(u32 vector, u64 error);
+struct l4_vcpu_page *x86_trap(u32 vector, u64 error);
 void x86_kernel_trap(u32 vector, u64 *frame);
 void arch_syscall(void);
 extern char gate_stubs[];

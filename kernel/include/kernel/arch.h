@@ -45,10 +45,9 @@ void arch_load_mode(struct thread *t);  /* of the current thread: frame_end, roo
 void arch_load_above(struct thread *t); /* the same, if it is of mode above */
 
 /*
- * cpu.c: is a frame that the guest may write to good enough to be loaded? And make one so that was copied from user
- * mode.
+ * cpu.c: make a frame good enough to be loaded that was copied from user mode. With a bad instruction pointer, in any
+ * frame, there is an exception of user mode: the CPU or entry.S finds it.
  */
-bool arch_frame_valid(const struct l4_frame *f);
 void arch_frame_sanitise(struct l4_frame *f, bool above); /* above: of a guest kernel of that mode */
 void arch_dump_frame(const struct l4_frame *f);           /* printk() of all registers */
 

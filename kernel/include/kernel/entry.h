@@ -10,17 +10,24 @@
 #include <kernel/vcpu.h>
 
 void trap_syscall(struct thread *t);
-void trap_page_fault(struct thread *t, u64 addr, u32 access, bool present);
-void trap_exception(struct thread *t, u32 vector, u64 error, u64 addr); /* addr: what the CPU tells, or 0 */
-void trap_timer(void);                                                  /* the timer's interrupt; trap_exit() follows */
-void trap_exit(void);                                                   /* last step of every entry */
+/*
+ * The last step of every entry is one of these two. The second, for a thread that came in from user
+ * mode, gets and returns a way out (mode.h).
+ */
+void trap_exit(void);
+struct l4_vcpu_page *trap_exit_by(struct l4_vcpu_page *way);
+
+/* From user mode; each returns a way out. addr of the second: what the CPU tells, or 0. */
+struct l4_vcpu_page *trap_page_fault(struct thread *t, u64 addr, u32 access, bool present);
+struct l4_vcpu_page *trap_exception(struct thread *t, u32 vector, u64 error, u64 addr);
+void trap_timer(void); /* the timer's interrupt; a last step follows */
 
 /* VCPU_ENTER, for which the entry code has a path of its own. */
-static inline void trap_vcpu_enter(struct cpu *cpu, u64 slot)
+static inline struct l4_vcpu_page *trap_vcpu_enter(struct cpu *cpu, u64 slot)
 {
-	vcpu_enter(cpu->current, slot);
-	if (unlikely(trap_exit_needed(cpu)))
-		trap_exit();
+	struct l4_vcpu_page *way = vcpu_enter(cpu->current, slot);
+
+	return unlikely(trap_exit_needed(cpu)) ? trap_exit_by(way) : way;
 }
 
 #endif

@@ -26,6 +26,7 @@ struct guestspace {
 };
 
 void guestspace_lost(struct slot *held);
+void guestspace_forget(struct guestspace *g); /* a capability to it has gone from its slot: see vcpu_forget() */
 
 /* Drop everything that was filled. */
 void guestspace_reset(struct guestspace *g);

@@ -87,6 +87,7 @@ error_t object_invoke(struct invocation *i);
 
 void capability_copied(struct slot *s);                     /* into s: its object has one more */
 bool capability_release(struct slot *s, struct work *work); /* it is in use and will be deleted; false: preempted */
+void capability_moved(struct slot *from, struct slot *to);  /* to has it now, from still has its old words */
 void capability_dropped(u8 type, u64 object);               /* its slot was emptied: its object has one less */
 bool capability_is_slow(const struct slot *s);              /* may deleting it take long? */
 

@@ -14,12 +14,25 @@ struct guestspace;
 /* Addresses of a guest kernel of mode above, by VCPU_ENTRIES; 0: not set. The last three: see vcpu_exit_work(). */
 enum { VCPU_SYSCALL, VCPU_FAULT, VCPU_EXIT_START, VCPU_EXIT_END, VCPU_EXIT_EVENTS, VCPU_ENTRIES };
 
+/*
+ * What VCPU_ENTER found last, so that the next one needs no look-up: the GuestSpace of a slot, fit for use, and the
+ * region in which the frame was. Mode beside only. vcpu_forget() where a look-up could find something else.
+ */
+struct vcpu_found {
+	u64 slot;
+	struct guestspace *space;
+	u64 gpa;    /* start of the region */
+	u64 places; /* where a frame may begin, in bytes from there; 0: nothing is known */
+	char *start;
+};
+
 struct vcpu {
 	struct object obj;
 	struct thread *thread;
 	struct l4_vcpu_page *page; /* second page of the object */
 	u64 page_vaddr;
 	struct guestspace *space; /* while in guest user mode; mode above: that is loaded, in either mode */
+	struct vcpu_found found;
 	u64 entry[VCPU_ENTRIES];
 	struct list link; /* VSpace's vCPUs, while bound */
 	u64 fault_ip;     /* of the last upcall for a fault, and how many came from there in a row */
@@ -32,10 +45,24 @@ _Static_assert(sizeof(struct vcpu) <= L4_PAGE_SIZE, "vcpu size");
 error_t vcpu_bind(struct thread *t, struct vcpu *v, u64 vaddr);
 void vcpu_unbind(struct vcpu *v);
 
-/* guest/fault.c: the thread is about to run; or it cannot go on. */
-void vcpu_exit_work(struct thread *t);
-void vcpu_page_fault(struct thread *t, u64 addr, u32 access, bool mapped); /* mapped: a right is missing */
-void vcpu_exception(struct thread *t, u32 vector, u64 error, u64 addr);
+/*
+ * What VCPU_ENTER found is true no longer. A thread's CNode and VSpace cannot change before its vCPU is unbound, and a
+ * right cannot go from a slot; so that leaves the vCPU, and what vspace_forget() is called for.
+ */
+static inline void vcpu_forget(struct vcpu *v)
+{
+	v->found.places = 0;
+	v->found.start = (char *)v->page; /* for a wrong guess: see enter() of guest/calls.c */
+}
+
+/* The same of all vCPUs of a VSpace: a region of it goes, or a GuestSpace, or a capability to a GuestSpace. */
+void vspace_forget(struct vspace *v);
+
+/* guest/fault.c: the current thread is about to run; or it cannot go on. They return a way out (mode.h). */
+struct l4_vcpu_page *vcpu_exit_work(struct thread *t);
+struct l4_vcpu_page *vcpu_page_fault(struct thread *t, u64 addr, u32 access,
+                                     bool mapped); /* mapped: a right is missing */
+struct l4_vcpu_page *vcpu_exception(struct thread *t, u32 vector, u64 error, u64 addr);
 
 static inline void vcpu_note_fault(struct l4_vcpu_page *p, u64 addr, u32 access, u32 present)
 {
@@ -48,8 +75,8 @@ static inline void vcpu_note_fault(struct l4_vcpu_page *p, u64 addr, u32 access,
 void vcpu_event(struct thread *t, u64 bits);
 void vcpu_timer_fired(struct timer *t);
 
-/* guest/calls.c: system calls of a guest kernel. */
-error_t vcpu_enter(struct thread *t, u64 space);
+/* guest/calls.c: system calls of a guest kernel. The first returns a way out (mode.h). */
+struct l4_vcpu_page *vcpu_enter(struct thread *t, u64 slot);
 error_t vcpu_resume(struct thread *t);
 error_t vcpu_wait(struct thread *t);
 error_t vcpu_timer(struct thread *t, u64 when);

@@ -80,6 +80,8 @@ u64 guest_memory_new_epoch(void); /* differs from all before, of any VSpace */
 error_t guest_memory_add(struct vspace *v, u64 gpa, struct slot *frame);
 void guest_memory_remove(struct vspace *v, const struct slot *frame);
 void guest_memory_moved(struct vspace *v, const struct slot *from, struct slot *to); /* the Frame's capability */
+/* The region that [gpa, gpa + size) is inside of, or NULL. */
+const struct region *guest_region(const struct vspace *v, u64 gpa, u64 size);
 /* Kernel address of guest-physical [gpa, gpa + size), and its physical one; NULL if it is not inside one region. */
 void *guest_memory(struct vspace *v, u64 gpa, u64 size, u64 *pa);
 

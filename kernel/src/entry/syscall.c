@@ -126,8 +126,6 @@ static error_t vcpu_call(struct thread *t, struct l4_frame *f, u64 number)
 	if (unlikely(!t->vcpu))
 		return L4_ERR_UNBOUND;
 	switch (number) {
-	case L4_SYS_VCPU_ENTER:
-		return vcpu_enter(t, l4_frame_cap(f));
 	case L4_SYS_VCPU_RESUME:
 		return vcpu_resume(t);
 	case L4_SYS_VCPU_WAIT:
@@ -169,7 +167,8 @@ static error_t dispatch(struct thread *t, struct l4_frame *f, u64 number)
 	case L4_SYS_DEBUG_WRITE:
 	case L4_SYS_DEBUG_COUNTER:
 		return debug_call(t, f, number);
-	case L4_SYS_VCPU_ENTER:
+	case L4_SYS_VCPU_ENTER: /* of a thread without a vCPU: see trap_vcpu_enter() */
+		return L4_ERR_UNBOUND;
 	case L4_SYS_VCPU_RESUME:
 	case L4_SYS_VCPU_WAIT:
 	case L4_SYS_VCPU_TIMER:

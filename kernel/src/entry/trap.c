@@ -9,25 +9,22 @@
 #include <kernel/sched.h>
 
 /* A fault of user mode: a vCPU's is filled or passed to its guest, another thread's goes to its pager. */
-void trap_page_fault(struct thread *t, u64 addr, u32 access, bool present)
+struct l4_vcpu_page *trap_page_fault(struct thread *t, u64 addr, u32 access, bool present)
 {
 	event(EVENT_PAGE_FAULT, addr, access);
 	if (t->vcpu)
-		vcpu_page_fault(t, addr, access, present);
-	else
-		ipc_fault(t, L4_FAULT_PAGE, arch_untagged(addr), access, l4_frame_ip(thread_frame(t)), present);
-	trap_exit();
+		return trap_exit_by(vcpu_page_fault(t, addr, access, present));
+	ipc_fault(t, L4_FAULT_PAGE, arch_untagged(addr), access, l4_frame_ip(thread_frame(t)), present);
+	return trap_exit_by(NULL);
 }
 
-void trap_exception(struct thread *t, u32 vector, u64 error, u64 addr)
+struct l4_vcpu_page *trap_exception(struct thread *t, u32 vector, u64 error, u64 addr)
 {
 	event(EVENT_EXCEPTION, vector, error);
 	if (t->vcpu)
-		vcpu_exception(t, vector, error, addr);
-	else
-		ipc_fault(t, L4_FAULT_EXCEPTION, vector, error, l4_frame_ip(thread_frame(t)),
-		          l4_frame_sp(thread_frame(t)));
-	trap_exit();
+		return trap_exit_by(vcpu_exception(t, vector, error, addr));
+	ipc_fault(t, L4_FAULT_EXCEPTION, vector, error, l4_frame_ip(thread_frame(t)), l4_frame_sp(thread_frame(t)));
+	return trap_exit_by(NULL);
 }
 
 /* The timer's interrupt. Who calls it ends with trap_exit(). */
@@ -67,8 +64,30 @@ void trap_exit(void)
 		}
 		if (likely(!cpu->current->exit_work))
 			break;
-		vcpu_exit_work(cpu->current);
+		if (vcpu_exit_work(cpu->current))
+			mode_start_kernel(cpu->current);
 	} while (cpu->need_resched);
 	if (unlikely(cpu->current == &cpu->idle))
 		arch_idle();
+}
+
+/* The same where the entry code can take a way out: that of the current thread, if no other runs before it. */
+static noinline struct l4_vcpu_page *exit_with_work(struct cpu *cpu, struct l4_vcpu_page *way)
+{
+	if (!way && !cpu->need_resched) {
+		way = vcpu_exit_work(cpu->current);
+		if (!cpu->need_resched)
+			return way;
+	}
+	if (way)
+		mode_start_kernel(cpu->current);
+	trap_exit();
+	return NULL;
+}
+
+struct l4_vcpu_page *trap_exit_by(struct l4_vcpu_page *way)
+{
+	struct cpu *cpu = this_cpu();
+
+	return likely(!trap_exit_needed(cpu)) ? way : exit_with_work(cpu, way);
 }

@@ -2,6 +2,7 @@
 /* System calls of a guest kernel: entering user mode, the flush queue, hints, waiting, its timer. */
 #include <kernel/arch.h>
 #include <kernel/cap.h>
+#include <kernel/debug.h>
 #include <kernel/fill.h>
 #include <kernel/mode.h>
 #include <kernel/notification.h>
@@ -81,13 +82,6 @@ static noinline bool drain_flushes(struct thread *t, struct l4_vcpu_page *p)
 	return k == n;
 }
 
-/* Leave at once, for a reason that the guest kernel handles. */
-static noinline error_t refuse(struct thread *t, u32 reason, u32 code)
-{
-	mode_leave_user(t, reason, code);
-	return L4_ERR_OK;
-}
-
 /* A fault that the guest kernel has seen first, and has a valid entry for. False: L4 finds none, so it has to look again. */
 static noinline bool fill_by_hint(struct thread *t, struct l4_vcpu_page *p, struct guestspace *g, u32 access)
 {
@@ -100,15 +94,12 @@ static noinline bool fill_by_hint(struct thread *t, struct l4_vcpu_page *p, stru
 	return false;
 }
 
-/* Before an enter: the flush queue and the map hint. READY, or why the guest kernel has to go on. */
-static noinline u32 prepare(struct thread *t, struct l4_vcpu_page *p, u64 slot)
+/* The map hint. READY, or why the guest kernel has to go on. */
+static u32 take_hint(struct thread *t, struct l4_vcpu_page *p, u64 slot)
 {
+	u32 hint = READ_ONCE(p->hint_count), access;
 	struct guestspace *g;
-	u32 hint, access;
 
-	if (READ_ONCE(p->flush_count) && !drain_flushes(t, p))
-		return L4_EXIT_EVENT;
-	hint = READ_ONCE(p->hint_count);
 	if (!hint || own_space(t, slot, &g))
 		return READY;
 	access = READ_ONCE(p->hint_access) & FAULT_RIGHTS;
@@ -122,48 +113,88 @@ static noinline u32 prepare(struct thread *t, struct l4_vcpu_page *p, u64 slot)
 	return READY;
 }
 
+/* An enter that looks everything up, and leaves it for the next one. */
+static noinline struct l4_vcpu_page *enter_anew(struct thread *t, u64 slot, u64 gpa)
+{
+	struct vspace *v = t->vspace;
+	const struct region *r;
+	struct guestspace *g;
+	error_t error = own_space(t, slot, &g);
+	struct l4_frame *f;
+	char *start;
+
+	if (unlikely(error))
+		return mode_leave(t, L4_EXIT_ERROR, error);
+	r = guest_region(v, gpa, sizeof(*f));
+	if (unlikely(!r))
+		return mode_leave(t, L4_EXIT_ERROR, L4_ERR_RANGE);
+	start = arch_ptr(r->pa);
+	f = (struct l4_frame *)(start + index_nospec(gpa - r->gpa, r->size));
+	if (unlikely(!aligned((u64)(f + 1), FRAME_ALIGN)))
+		return mode_leave(t, L4_EXIT_ERROR, L4_ERR_ALIGN);
+	guestspace_touch(v, g);
+	if (unlikely(vspace_above(v))) {
+		mode_enter_above(t, g, f, slot);
+		return NULL;
+	}
+	t->vcpu->found = (struct vcpu_found){ slot, g, r->gpa, r->size - sizeof(*f) + 1, start };
+	mode_enter_user(t, g, f);
+	return NULL;
+}
+
+/* For the kernel that checks: would enter_anew() find what is remembered? */
+static bool still_found(struct thread *t, u64 slot, u64 gpa)
+{
+	const struct vcpu_found *found = &t->vcpu->found;
+	const struct region *r = guest_region(t->vspace, gpa, sizeof(struct l4_frame));
+	struct guestspace *g;
+
+	return !vspace_above(t->vspace) && !own_space(t, slot, &g) && g == found->space && r && r->gpa == found->gpa &&
+	       arch_ptr(r->pa) == found->start;
+}
+
+/*
+ * By what the last enter found, if the slot is the same and the frame in the same region; no other space has been entered
+ * since by this vCPU, so guestspace_touch() has nothing to do.
+ *
+ * On a path that the CPU takes by a wrong guess the frame is masked to the region's first bytes, whatever frame_gpa is,
+ * and to the vCPU page if nothing is known: registers could be loaded of the guest's own memory only. The space's root
+ * goes to a control register, which no CPU writes by a guess.
+ */
+static inline struct l4_vcpu_page *enter(struct thread *t, struct l4_vcpu_page *p, u64 slot)
+{
+	const struct vcpu_found *found = &t->vcpu->found;
+	u64 gpa = READ_ONCE(p->frame_gpa), offset = gpa - found->gpa;
+
+	if (unlikely(found->slot != slot) || unlikely(offset >= found->places) ||
+	    unlikely(!aligned(gpa + sizeof(struct l4_frame), FRAME_ALIGN)))
+		return enter_anew(t, slot, gpa);
+	assert(still_found(t, slot, gpa));
+	mode_enter_user(t, found->space, (struct l4_frame *)(found->start + index_nospec(offset, found->places)));
+	return NULL;
+}
+
+/* Before an enter: the flush queue, the map hint, events. */
+static noinline struct l4_vcpu_page *work_and_enter(struct thread *t, struct l4_vcpu_page *p, u64 slot)
+{
+	u32 stop = L4_EXIT_EVENT;
+
+	if (!READ_ONCE(p->flush_count) || drain_flushes(t, p))
+		stop = take_hint(t, p, slot);
+	if (stop == READY && READ_ONCE(p->pending))
+		stop = L4_EXIT_EVENT;
+	return stop == READY ? enter(t, p, slot) : mode_leave(t, stop, 0);
+}
+
 /* Enter guest user mode. Never returns an error to the guest kernel: an error is an exit with a reason. */
-error_t vcpu_enter(struct thread *t, u64 slot)
+struct l4_vcpu_page *vcpu_enter(struct thread *t, u64 slot)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
-	struct guestspace *g;
-	struct l4_frame *f;
-	struct slot *cap;
 
 	event(EVENT_GUEST_ENTER, slot, p->frame_gpa);
-	if (unlikely(READ_ONCE(p->flush_count) | READ_ONCE(p->hint_count))) {
-		u32 stop = prepare(t, p, slot);
-
-		if (stop != READY)
-			return refuse(t, stop, 0);
-	}
-	cap = cap_find(t, slot, L4_TYPE_GUESTSPACE, L4_RIGHT_WRITE);
-	if (unlikely(!cap) || unlikely(SLOT_OBJECT(cap, guestspace)->epoch != t->vspace->epoch)) {
-		error_t error = own_space(t, slot, &g);
-
-		if (error)
-			return refuse(t, L4_EXIT_ERROR, error);
-	} else {
-		g = SLOT_OBJECT(cap, guestspace);
-	}
-	if (unlikely(READ_ONCE(p->pending)))
-		return refuse(t, L4_EXIT_EVENT, 0);
-	f = guest_memory(t->vspace, READ_ONCE(p->frame_gpa), sizeof(*f), NULL);
-	if (unlikely(!f))
-		return refuse(t, L4_EXIT_ERROR, L4_ERR_RANGE);
-	if (unlikely(!aligned((u64)(f + 1), FRAME_ALIGN)))
-		return refuse(t, L4_EXIT_ERROR, L4_ERR_ALIGN);
-	if (unlikely(!arch_frame_valid(f))) {
-		p->exit_error = 0;
-		p->fault_addr = 0;
-		return refuse(t, L4_EXIT_EXCEPTION, ARCH_VECTOR_BAD_IP);
-	}
-	guestspace_touch(t->vspace, g);
-	if (unlikely(vspace_above(t->vspace)))
-		mode_enter_above(t, g, f, slot);
-	else
-		mode_enter_user(t, g, f);
-	return L4_ERR_OK;
+	if (unlikely(READ_ONCE(p->flush_count) | READ_ONCE(p->hint_count) | READ_ONCE(p->pending)))
+		return work_and_enter(t, p, slot);
+	return enter(t, p, slot);
 }
 
 /* Return from an upcall, with events enabled as they were. */

@@ -5,19 +5,20 @@
 #include <kernel/mode.h>
 
 /* Called when the thread is about to run: deliver pending events, if the guest has them enabled. */
-void vcpu_exit_work(struct thread *t)
+struct l4_vcpu_page *vcpu_exit_work(struct thread *t)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
 
 	t->exit_work = false;
 	if (!READ_ONCE(p->pending) || t->state != THREAD_RUN)
-		return;
+		return NULL;
 	if (t->in_guest_user)
-		mode_leave_user(t, L4_EXIT_EVENT, 0);
-	else if (READ_ONCE(p->irq_enabled))
+		return mode_leave(t, L4_EXIT_EVENT, 0);
+	if (READ_ONCE(p->irq_enabled))
 		mode_upcall(t, L4_EXIT_EVENT, 0);
 	else if (vspace_above(t->vspace))
 		mode_leave_exit(t);
+	return NULL;
 }
 
 /*
@@ -41,7 +42,7 @@ static noinline bool fill_above(struct thread *t, u64 addr, u32 access, bool map
 }
 
 /* The guest gets addr with the tag bits that the CPU ignores: it reports faults to its programs with them. */
-void vcpu_page_fault(struct thread *t, u64 addr, u32 access, bool mapped)
+struct l4_vcpu_page *vcpu_page_fault(struct thread *t, u64 addr, u32 access, bool mapped)
 {
 	u64 place = arch_untagged(addr);
 	struct vcpu *v = t->vcpu;
@@ -54,18 +55,18 @@ void vcpu_page_fault(struct thread *t, u64 addr, u32 access, bool mapped)
 
 	if (likely(done)) {
 		arch_flush_page(place);
-		return;
+		return NULL;
 	}
 	event(EVENT_GUEST_FAULT, addr, access);
 	vcpu_note_fault(p, addr, access, present);
 	if (user)
-		mode_leave_user(t, L4_EXIT_FAULT, 0);
-	else
-		mode_upcall(t, L4_EXIT_FAULT, addr);
+		return mode_leave(t, L4_EXIT_FAULT, 0);
+	mode_upcall(t, L4_EXIT_FAULT, addr);
+	return NULL;
 }
 
 /* An exception of the vCPU's thread goes to its guest kernel. */
-void vcpu_exception(struct thread *t, u32 vector, u64 error, u64 addr)
+struct l4_vcpu_page *vcpu_exception(struct thread *t, u32 vector, u64 error, u64 addr)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
 
@@ -73,7 +74,7 @@ void vcpu_exception(struct thread *t, u32 vector, u64 error, u64 addr)
 	p->exit_error = error;
 	p->fault_addr = addr;
 	if (t->in_guest_user)
-		mode_leave_user(t, L4_EXIT_EXCEPTION, vector);
-	else
-		mode_upcall(t, L4_EXIT_EXCEPTION, addr);
+		return mode_leave(t, L4_EXIT_EXCEPTION, vector);
+	mode_upcall(t, L4_EXIT_EXCEPTION, addr);
+	return NULL;
 }

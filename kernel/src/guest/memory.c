@@ -4,26 +4,36 @@
  * comes through guest_memory().
  */
 #include <kernel/arch.h>
+#include <kernel/vcpu.h>
 #include <kernel/vspace.h>
 
-void *guest_memory(struct vspace *v, u64 gpa, u64 size, u64 *pa)
+static inline const struct region *find_region(const struct vspace *v, u64 gpa, u64 size)
 {
 	for (u32 r = 0; r < v->region_count; r++) {
 		u64 offset = gpa - v->region[r].gpa;
 
-		if (likely(offset < v->region[r].size && size <= v->region[r].size - offset)) {
-			/*
-			 * Tables: what a guess of the CPU reads there would lead it on. Register frames are only
-			 * loaded.
-			 */
-			if (size == L4_PAGE_SIZE)
-				offset = index_nospec(offset, v->region[r].size);
-			if (pa)
-				*pa = v->region[r].pa + offset;
-			return arch_ptr(v->region[r].pa + offset);
-		}
+		if (likely(offset < v->region[r].size && size <= v->region[r].size - offset))
+			return &v->region[r];
 	}
 	return NULL;
+}
+
+const struct region *guest_region(const struct vspace *v, u64 gpa, u64 size) { return find_region(v, gpa, size); }
+
+void *guest_memory(struct vspace *v, u64 gpa, u64 size, u64 *pa)
+{
+	const struct region *r = find_region(v, gpa, size);
+	u64 offset;
+
+	if (unlikely(!r))
+		return NULL;
+	offset = gpa - r->gpa;
+	/* Tables: what a guess of the CPU reads there would lead it on. Register frames are only stored here. */
+	if (size == L4_PAGE_SIZE)
+		offset = index_nospec(offset, r->size);
+	if (pa)
+		*pa = r->pa + offset;
+	return arch_ptr(r->pa + offset);
 }
 
 u64 guest_memory_new_epoch(void)
@@ -48,6 +58,12 @@ error_t guest_memory_add(struct vspace *v, u64 gpa, struct slot *frame)
 	return L4_ERR_OK;
 }
 
+void vspace_forget(struct vspace *v)
+{
+	for (struct list *l = v->vcpus.next; l != &v->vcpus; l = l->next)
+		vcpu_forget(container_of(l, struct vcpu, link));
+}
+
 /* Nothing new can name it from here on. GuestSpaces are reset before their next use, because the epoch is new. */
 void guest_memory_remove(struct vspace *v, const struct slot *frame)
 {
@@ -57,6 +73,7 @@ void guest_memory_remove(struct vspace *v, const struct slot *frame)
 		r++;
 	v->region[r] = v->region[--v->region_count];
 	v->epoch = guest_memory_new_epoch();
+	vspace_forget(v);
 }
 
 void guest_memory_moved(struct vspace *v, const struct slot *from, struct slot *to)

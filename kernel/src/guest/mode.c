@@ -66,8 +66,10 @@ static noinline bool save_user_frame(struct thread *t)
 /* Guest kernel -> guest user. The guest kernel's own registers are not kept. */
 void mode_enter_user(struct thread *t, struct guestspace *g, struct l4_frame *f)
 {
-	t->vcpu->space = g;
-	t->vcpu->fault_count = 0;
+	struct vcpu *v = t->vcpu;
+
+	v->space = g;
+	v->fault_count = 0;
 	t->in_guest_user = true;
 	t->frame_end = (u64)(f + 1);
 	t->root = g->root_reg;
@@ -82,6 +84,15 @@ static inline void leave_to_kernel(struct thread *t)
 	t->frame_end = (u64)(thread_frame(t) + 1);
 	t->root = t->vspace->root_reg;
 	t->entry = ENTRY_GUEST_KERNEL;
+}
+
+/* What the entry code would load by a way out of t, to its frame. */
+void mode_start_kernel(struct thread *t)
+{
+	const struct l4_vcpu_page *p = t->vcpu->page;
+
+	memset(thread_frame(t), 0, sizeof(struct l4_frame));
+	frame_start(thread_frame(t), READ_ONCE(p->user_entry), READ_ONCE(p->kernel_sp), READ_ONCE(p->exit_reason), 0);
 }
 
 /* Guest user mode -> guest kernel at user_entry. The user's registers are in the guest's frame already. */
@@ -99,16 +110,25 @@ void mode_leave_user(struct thread *t, u32 reason, u32 code)
 	p->irq_enabled = 0;
 	p->exit_reason = reason;
 	p->exit_code = code;
-	memset(thread_frame(t), 0, sizeof(struct l4_frame));
-	frame_start(thread_frame(t), READ_ONCE(p->user_entry), READ_ONCE(p->kernel_sp), reason, 0);
-	/* Out of line, it spills nothing here. Where there are two modes, what it would ask for is known. */
-	if (!ARCH_GUEST_RANGES || unlikely(above)) {
-		set_own_mode(t);
-		return;
+	mode_start_kernel(t);
+	set_own_mode(t);
+}
+
+struct l4_vcpu_page *mode_leave(struct thread *t, u32 reason, u32 code)
+{
+	struct l4_vcpu_page *p = t->vcpu->page;
+
+	if (unlikely(vspace_above(t->vspace))) {
+		mode_leave_user(t, reason, code);
+		return NULL;
 	}
+	p->irq_enabled = 0;
+	p->exit_reason = reason;
+	p->exit_code = code;
+	t->vcpu->space = NULL;
 	leave_to_kernel(t);
-	if (t == this_cpu()->current)
-		arch_load_mode(t);
+	arch_load_mode(t);
+	return p;
 }
 
 /* Mode above: the space is no longer loaded, so that the guest kernel cannot leave to it either. */

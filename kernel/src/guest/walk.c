@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The walk through a guest's page table: read-only, every step checked against the guest's memory. */
-#include <kernel/cpu.h>
+#include <kernel/arch.h>
 #include <kernel/fill.h>
 #include <kernel/paging.h>
 
@@ -10,16 +10,23 @@ u32 guest_rights(u64 e)
 	       (e & L4_PTE_EXEC ? L4_RIGHT_EXEC : 0);
 }
 
+/* In the region of the table before it, or in the first one, as it is as a rule, each table needs no search. */
 u64 *guest_walk(struct vspace *v, u64 table_gpa, u64 vaddr, u64 *value, int *level)
 {
-	for (int l = 3; l >= 0; l--) {
-		u64 index = level_index(vaddr, l);
-		u64 *table = guest_memory(v, table_gpa, L4_PAGE_SIZE, NULL);
-		u64 e;
+	const struct region *r = v->region;
 
-		if (unlikely(!table))
-			return NULL;
-		e = READ_ONCE(table[index]);
+	if (unlikely(!v->region_count))
+		return NULL;
+	for (int l = 3; l >= 0; l--) {
+		u64 e, *entry;
+
+		if (unlikely(table_gpa - r->gpa > r->size - L4_PAGE_SIZE)) {
+			r = guest_region(v, table_gpa, L4_PAGE_SIZE);
+			if (!r)
+				return NULL;
+		}
+		entry = (u64 *)arch_ptr(r->pa + index_nospec(table_gpa - r->gpa, r->size)) + level_index(vaddr, l);
+		e = READ_ONCE(*entry);
 		if (!(e & L4_PTE_VALID))
 			return NULL;
 		if (!l || (e & L4_PTE_LEAF)) {
@@ -27,7 +34,7 @@ u64 *guest_walk(struct vspace *v, u64 table_gpa, u64 vaddr, u64 *value, int *lev
 				return NULL;
 			*value = e;
 			*level = l;
-			return &table[index];
+			return entry;
 		}
 		table_gpa = e & L4_PTE_ADDR_MASK;
 	}

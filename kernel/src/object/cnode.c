@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* CNode: a table of capability slots. Slot 0 is the header of the object and never holds a capability. */
 #include <kernel/cap.h>
-#include <kernel/frame.h>
 
 #define SLOTS_AT_ONCE 16
 
@@ -133,8 +132,7 @@ static error_t cnode_move(struct invocation *i, struct cnode *c)
 		dst->prev->next = dst;
 	if (dst->next)
 		dst->next->prev = dst;
-	if (dst->type == L4_TYPE_FRAME)
-		frame_moved(src, dst);
+	capability_moved(src, dst);
 	memset(src, 0, sizeof(*src));
 	return L4_ERR_OK;
 }

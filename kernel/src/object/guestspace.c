@@ -38,6 +38,7 @@ void guestspace_reset(struct guestspace *g)
 static void leave(struct guestspace *g)
 {
 	mode_leave_all(g->vspace, g, L4_ERR_CANCELLED);
+	vspace_forget(g->vspace);
 	guestspace_reset(g);
 	list_remove(&g->link);
 	arch_space_join(g->root, g->root_reg, NULL);
@@ -45,6 +46,12 @@ static void leave(struct guestspace *g)
 	g->epoch = 0;
 	g->guest_root = NEVER;
 	slot_drop(&g->vspace_slot);
+}
+
+void guestspace_forget(struct guestspace *g)
+{
+	if (g->vspace)
+		vspace_forget(g->vspace);
 }
 
 void guestspace_lost(struct slot *held) { leave(container_of(held, struct guestspace, vspace_slot)); }

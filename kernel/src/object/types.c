@@ -98,12 +98,23 @@ bool capability_release(struct slot *s, struct work *work)
 	return s->type != L4_TYPE_FRAME || frame_release(s, work);
 }
 
+void capability_moved(struct slot *from, struct slot *to)
+{
+	if (to->type == L4_TYPE_FRAME)
+		frame_moved(from, to);
+	else if (to->type == L4_TYPE_GUESTSPACE)
+		guestspace_forget(SLOT_OBJECT(to, guestspace));
+}
+
 void capability_dropped(u8 type, u64 object)
 {
-	if (type == L4_TYPE_IRQ_HANDLER)
+	if (type == L4_TYPE_IRQ_HANDLER) {
 		irq_release(object);
-	else if (type_has_object(type))
+	} else if (type_has_object(type)) {
+		if (type == L4_TYPE_GUESTSPACE)
+			guestspace_forget((struct guestspace *)object);
 		object_unref((struct object *)object);
+	}
 }
 
 bool capability_is_slow(const struct slot *s) { return type_is_slow(s->type) || (s->type == L4_TYPE_FRAME && s->use); }

@@ -48,6 +48,7 @@ error_t vcpu_bind(struct thread *t, struct vcpu *v, u64 vaddr)
 	v->page->mode = vspace_above(t->vspace) ? L4_GUEST_ABOVE : L4_GUEST_BESIDE;
 	v->page->space = 0;
 	memset(v->entry, 0, sizeof(v->entry));
+	vcpu_forget(v);
 	thread_set_own_mode(t);
 	arch_frame_sanitise(thread_frame(t), t->entry == ENTRY_ABOVE);
 	return L4_ERR_OK;

@@ -15,8 +15,7 @@ struct arch_thread {
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct l4_frame) % 16 == 0, "frame end");
 
-#define FRAME_ALIGN        16
-#define ARCH_VECTOR_BAD_IP 0x20 /* instruction abort; no address needs a check before it is jumped to */
+#define FRAME_ALIGN 16
 
 #define PSTATE_SS   BIT(21)
 #define PSTATE_USER 0xf1200000UL /* what user mode may have: N Z C V DIT SS */

@@ -13,8 +13,7 @@ struct arch_thread {
 	u64 fpu[ARCH_FPU_SIZE / 8];
 } __attribute__((aligned(16)));
 
-#define FRAME_ALIGN        16
-#define ARCH_VECTOR_BAD_IP 1 /* instruction access fault; not used, as the CPU itself finds bad addresses */
+#define FRAME_ALIGN 16
 
 /* Of a frame that is not guest user mode's: FP registers are on, if they are the thread's. */
 #define ARCH_STATUS 0x6000UL

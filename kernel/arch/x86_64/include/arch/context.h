@@ -21,8 +21,7 @@ struct arch_thread {
 } __attribute__((aligned(64)));
 _Static_assert((offsetof(struct arch_thread, frame) + sizeof(struct l4_frame)) % 16 == 0, "frame end");
 
-#define FRAME_ALIGN        16
-#define ARCH_VECTOR_BAD_IP 13 /* general protection, as for a non-canonical jump */
+#define FRAME_ALIGN 16
 
 /* Execute the system call instruction again: it saved its number in orig_ax. */
 static inline void frame_repeat_syscall(struct l4_frame *f)
