@@ -23,6 +23,7 @@ LEFT_OUT = {
     "timers:set-timer-lat": "judges a latency, which under emulation is the host's",
     "timers:mqueue-lat": "judges a latency",
     "timers:nsleep-lat": "judges a latency",
+    "seccomp:seccomp_benchmark": "judges how times of filters compare, for more than a minute",
     "syscall_user_dispatch:sud_benchmark": "measures speed, and has no result",
 }
 # Seconds that a test may take under emulation, whatever its own settings say, and what the runner adds.
