@@ -7,6 +7,7 @@
 #define KERNEL_ENTRY_H
 
 #include <kernel/cpu.h>
+#include <kernel/debug.h>
 #include <kernel/vcpu.h>
 
 void trap_syscall(struct thread *t);
@@ -22,12 +23,16 @@ struct l4_vcpu_page *trap_page_fault(struct thread *t, u64 addr, u32 access, boo
 struct l4_vcpu_page *trap_exception(struct thread *t, u32 vector, u64 error, u64 addr);
 void trap_timer(void); /* the timer's interrupt; a last step follows */
 
-/* VCPU_ENTER, for which the entry code has a path of its own. */
+/*
+ * VCPU_ENTER, for which the entry code has a path of its own. The current thread came from user mode, so trap_exit() has
+ * nothing to do before it has done something; an enter again does nothing that could change that.
+ */
 static inline struct l4_vcpu_page *trap_vcpu_enter(struct cpu *cpu, u64 slot)
 {
-	struct l4_vcpu_page *way = vcpu_enter(cpu->current, slot);
-
-	return unlikely(trap_exit_needed(cpu)) ? trap_exit_by(way) : way;
+	if (unlikely(!vcpu_enter_again(cpu->current, slot)))
+		return trap_exit_by(vcpu_enter(cpu->current, slot));
+	assert(!trap_exit_needed(cpu));
+	return NULL;
 }
 
 #endif

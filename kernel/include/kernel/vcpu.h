@@ -52,7 +52,7 @@ void vcpu_unbind(struct vcpu *v);
 static inline void vcpu_forget(struct vcpu *v)
 {
 	v->found.places = 0;
-	v->found.start = (char *)v->page; /* for a wrong guess: see enter() of guest/calls.c */
+	v->found.start = (char *)v->page; /* for a wrong guess: see enter_found() */
 }
 
 /* The same of all vCPUs of a VSpace: a region of it goes, or a GuestSpace, or a capability to a GuestSpace. */
@@ -75,7 +75,11 @@ static inline void vcpu_note_fault(struct l4_vcpu_page *p, u64 addr, u32 access,
 void vcpu_event(struct thread *t, u64 bits);
 void vcpu_timer_fired(struct timer *t);
 
-/* guest/calls.c: system calls of a guest kernel. The first returns a way out (mode.h). */
+/*
+ * guest/calls.c: system calls of a guest kernel. An enter that has nothing to do but what the last one did; false: not
+ * done. And any enter, which returns a way out (mode.h).
+ */
+bool vcpu_enter_again(struct thread *t, u64 slot);
 struct l4_vcpu_page *vcpu_enter(struct thread *t, u64 slot);
 error_t vcpu_resume(struct thread *t);
 error_t vcpu_wait(struct thread *t);

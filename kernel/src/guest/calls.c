@@ -161,40 +161,44 @@ static bool still_found(struct thread *t, u64 slot, u64 gpa)
  * and to the vCPU page if nothing is known: registers could be loaded of the guest's own memory only. The space's root
  * goes to a control register, which no CPU writes by a guess.
  */
-static inline struct l4_vcpu_page *enter(struct thread *t, struct l4_vcpu_page *p, u64 slot)
+static inline bool enter_found(struct thread *t, struct l4_vcpu_page *p, u64 slot)
 {
 	const struct vcpu_found *found = &t->vcpu->found;
 	u64 gpa = READ_ONCE(p->frame_gpa), offset = gpa - found->gpa;
 
 	if (unlikely(found->slot != slot) || unlikely(offset >= found->places) ||
 	    unlikely(!aligned(gpa + sizeof(struct l4_frame), FRAME_ALIGN)))
-		return enter_anew(t, slot, gpa);
+		return false;
 	assert(still_found(t, slot, gpa));
 	mode_enter_user(t, found->space, (struct l4_frame *)(found->start + index_nospec(offset, found->places)));
-	return NULL;
+	return true;
 }
 
-/* Before an enter: the flush queue, the map hint, events. */
-static noinline struct l4_vcpu_page *work_and_enter(struct thread *t, struct l4_vcpu_page *p, u64 slot)
+bool vcpu_enter_again(struct thread *t, u64 slot)
 {
+	struct l4_vcpu_page *p = t->vcpu->page;
+
+	if (unlikely(READ_ONCE(p->flush_count) | READ_ONCE(p->hint_count) | READ_ONCE(p->pending)) ||
+	    unlikely(!enter_found(t, p, slot)))
+		return false;
+	event(EVENT_GUEST_ENTER, slot, p->frame_gpa);
+	return true;
+}
+
+/* The flush queue, the map hint, events; then the enter. An error is an exit with a reason, not one of the call. */
+noinline struct l4_vcpu_page *vcpu_enter(struct thread *t, u64 slot)
+{
+	struct l4_vcpu_page *p = t->vcpu->page;
 	u32 stop = L4_EXIT_EVENT;
 
+	event(EVENT_GUEST_ENTER, slot, p->frame_gpa);
 	if (!READ_ONCE(p->flush_count) || drain_flushes(t, p))
 		stop = take_hint(t, p, slot);
 	if (stop == READY && READ_ONCE(p->pending))
 		stop = L4_EXIT_EVENT;
-	return stop == READY ? enter(t, p, slot) : mode_leave(t, stop, 0);
-}
-
-/* Enter guest user mode. Never returns an error to the guest kernel: an error is an exit with a reason. */
-struct l4_vcpu_page *vcpu_enter(struct thread *t, u64 slot)
-{
-	struct l4_vcpu_page *p = t->vcpu->page;
-
-	event(EVENT_GUEST_ENTER, slot, p->frame_gpa);
-	if (unlikely(READ_ONCE(p->flush_count) | READ_ONCE(p->hint_count) | READ_ONCE(p->pending)))
-		return work_and_enter(t, p, slot);
-	return enter(t, p, slot);
+	if (stop != READY)
+		return mode_leave(t, stop, 0);
+	return enter_found(t, p, slot) ? NULL : enter_anew(t, slot, READ_ONCE(p->frame_gpa));
 }
 
 /* Return from an upcall, with events enabled as they were. */
