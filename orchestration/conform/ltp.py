@@ -28,8 +28,8 @@ from orchestration.conform.outcome import Status
 from orchestration.conform.suite import NotHereError, Suite, Test
 
 # What its tests and their scripts call, and the libraries that they may be linked with.
-PACKAGES = ("bash", "bc", "coreutils", "e2fsprogs", "gawk", "iproute2", "keyutils", "kmod", "libacl1", "libaio1t64",
-            "libcap2", "libkeyutils1", "libnuma1", "mount", "procps", "quota", "util-linux")
+PACKAGES = ("bash", "bc", "coreutils", "e2fsprogs", "gawk", "iproute2", "iputils-ping", "keyutils", "kmod", "libacl1",
+            "libaio1t64", "libcap2", "libkeyutils1", "libnuma1", "mount", "net-tools", "procps", "quota", "util-linux")
 # Accounts that tests run as; Debian's package base-passwd has them, and its scripts do not run in this guest.
 SETUP = """\
 for one in daemon:1 bin:2 sys:3; do

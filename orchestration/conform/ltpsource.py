@@ -24,8 +24,8 @@ from orchestration.build import linux, quoll, rootfs
 MARKS, VERSION = ("configure.ac", "include/mk/env_pre.mk", "include/tst_test.h", "runtest/syscalls"), "VERSION"
 # It is there in a source that somebody has configured, and its objects may be of any architecture.
 CONFIGURED = "include/mk/config.mk"
-# Its folders with the programs of the lists that run.
-FOLDERS = ("testcases/lib", *(f"testcases/kernel/{name}" for name in (
+# Its folders with the programs of the lists that run, and with the commands that tests in sh call.
+FOLDERS = ("testcases/lib", "tools/apicmds", *(f"testcases/kernel/{name}" for name in (
     "containers", "controllers", "fs", "ipc", "mem", "pty", "sched", "security", "syscalls")), "testcases/cve")
 # Packages of the guest's Debian that its programs are compiled and linked with.
 LIBRARIES = ("libacl1-dev", "libaio-dev", "libattr1-dev", "libc6-dev", "libcap-dev", "libkeyutils-dev", "libnuma-dev")

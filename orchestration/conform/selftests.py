@@ -9,8 +9,8 @@ from orchestration.conform import kselftest, outcome
 from orchestration.conform.suite import Suite, Test
 
 # In the guest: what the runner and the tests' scripts call.
-PACKAGES = ("bash", "coreutils", "libasan8", "libcap2", "libnuma1", "libpopt0", "libubsan1", "perl-base", "procps",
-            "util-linux")
+PACKAGES = ("bash", "coreutils", "e2fsprogs", "libasan8", "libcap2", "libnuma1", "libpopt0", "libubsan1", "perl-base",
+            "procps", "util-linux")
 # Tests that suspend the machine, change its clock for others, or take many minutes.
 LEFT_OUT = {
     "breakpoints:step_after_suspend_test": "suspends the machine",
