@@ -165,3 +165,12 @@ void arch_dump_frame(const struct l4_frame *f)
 		printk("%sx%u %lx%s", i % 6 ? " " : "l4:   ", i, x[i], i % 6 == 5 || i == 30 ? "\n" : "");
 	printk("l4:   pstate %lx esr %lx far %lx\n", f->pstate, read_sysreg(esr_el1), read_sysreg(far_el1));
 }
+
+/* One CPU. */
+u32 arch_cpus(void) { return 1; }
+struct cpu *arch_cpu_data(u32 n) { return this_cpu(); }
+bool arch_cpu_start(u32 n) { return false; }
+void arch_ipi(u32 n) {}
+void arch_lock_taken(struct cpu *cpu) {}
+void arch_root_flush_others(u64 root) {}
+void arch_forget_all(void) {}

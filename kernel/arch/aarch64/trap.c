@@ -33,6 +33,7 @@ static void interrupt(void)
 	u32 id = gic_take();
 
 	event(EVENT_INTERRUPT, id, 0);
+	kernel_lock(LOCK_AGAIN);
 	if (id == timer_id) {
 		/* The line is up until the timer is off, or set to later. */
 		write_sysreg(0, cntv_ctl_el0);

@@ -88,3 +88,12 @@ void arch_dump_frame(const struct l4_frame *f)
 		printk("%s%s %lx%s", i % 8 ? " " : "l4:   ", names[i], x[i], i % 8 == 7 ? "\n" : "");
 	printk(" stval %lx\n", csr_read(stval));
 }
+
+/* One CPU. */
+u32 arch_cpus(void) { return 1; }
+struct cpu *arch_cpu_data(u32 n) { return this_cpu(); }
+bool arch_cpu_start(u32 n) { return false; }
+void arch_ipi(u32 n) {}
+void arch_lock_taken(struct cpu *cpu) {}
+void arch_root_flush_others(u64 root) {}
+void arch_forget_all(void) {}

@@ -16,6 +16,7 @@ struct l4_vcpu_page *riscv_guest_syscall(void) { return vcpu_syscall(this_cpu()-
 static void interrupt(u64 irq)
 {
 	event(EVENT_INTERRUPT, irq, 0);
+	kernel_lock(LOCK_AGAIN);
 	if (irq == IRQ_EXTERNAL) {
 		plic_interrupt();
 		return;
@@ -73,6 +74,8 @@ void riscv_wake(void)
 
 	if (bits)
 		interrupt(__builtin_ctzl(bits));
+	else
+		kernel_lock(LOCK_AGAIN);
 	trap_exit();
 	arch_return_to_user();
 }

@@ -195,3 +195,12 @@ void arch_dump_frame(const struct l4_frame *f)
 	printk("l4:   r8 %lx r9 %lx r10 %lx r11 %lx r12 %lx r13 %lx r14 %lx r15 %lx flags %lx cr2 %lx\n", f->r8, f->r9,
 	       f->r10, f->r11, f->r12, f->r13, f->r14, f->r15, f->flags, read_cr2());
 }
+
+/* One CPU. */
+u32 arch_cpus(void) { return 1; }
+struct cpu *arch_cpu_data(u32 n) { return this_cpu(); }
+bool arch_cpu_start(u32 n) { return false; }
+void arch_ipi(u32 n) {}
+void arch_lock_taken(struct cpu *cpu) {}
+void arch_root_flush_others(u64 root) {}
+void arch_forget_all(void) {}

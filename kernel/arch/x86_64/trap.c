@@ -45,6 +45,7 @@ void x86_bad_ip(void)
 static void interrupt(u32 vector)
 {
 	event(EVENT_INTERRUPT, vector, 0);
+	kernel_lock(LOCK_AGAIN);
 	if (vector == VECTOR_SPURIOUS)
 		return;
 	apic_eoi();

@@ -23,10 +23,17 @@ error_t arch_vspace_guest(struct vspace *v, u32 mode);              /* make an u
 void arch_space_join(u64 *table, u64 root, const struct vspace *v); /* an unused root is one of v's guest from now on */
 u32 arch_guest_modes(void);                                         /* bit mask of L4_GUEST_... */
 u32 arch_weak_modes(void);        /* of them, those that a guest kernel can break out of on this machine */
-void arch_root_destroy(u64 root); /* leave it if it is in use, and forget all its translations */
-void arch_root_flush(u64 root);   /* forget its translations: now if it is in use, else before it is the next time */
-void arch_flush_page(u64 vaddr);  /* of the root in use: forget one page, after an entry changed or became valid */
-void arch_filled(u64 root);       /* entries that were invalid are valid now: make the CPU see them */
+/*
+ * All CPUs leave it and forget all its translations. Of the others none is in user mode: a CPU that has it loaded waits
+ * at the lock or idles.
+ */
+void arch_root_destroy(u64 root);
+/* Of this CPU: forget a root's translations, now if it is in use, else before it is the next time. */
+void arch_root_flush(u64 root);
+void arch_root_flush_others(u64 root); /* the same of all other CPUs, before they are in user mode again */
+void arch_flush_page(u64 vaddr); /* of the root in use: forget one page, after an entry changed or became valid */
+void arch_forget_all(void);      /* this CPU forgets all translations of user mode */
+void arch_filled(u64 root);      /* entries that were invalid are valid now: make this CPU see them */
 void arch_code_written(void *p, u64 size); /* the kernel wrote code for user mode: make instruction fetches see it */
 
 /* mmu.c: one aligned access of 1, 2 or 4 bytes to a device's register. False: the CPU reports that nothing is there. */
@@ -39,7 +46,10 @@ void arch_cpu_id(u64 *id);
 void arch_thread_init(struct thread *t);
 void arch_thread_forget(struct thread *t);
 
-/* cpu.c: save from's CPU state outside its frame, load to's and its mode (frame_end, root, entry). to may be idle. */
+/*
+ * cpu.c: save from's CPU state outside its frame, load to's and its mode (frame_end, root, entry). to may be idle. With
+ * several CPUs from's FPU state is in memory afterwards, too.
+ */
 void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to);
 void arch_load_mode(struct thread *t);  /* of the current thread: frame_end, root or entry have changed */
 void arch_load_above(struct thread *t); /* the same, if it is of mode above */
@@ -61,6 +71,17 @@ u64 arch_counter(void);
 u64 arch_counter_hz(void);
 void arch_timer_set(u64 when);     /* a time that has passed interrupts at once */
 bool arch_interrupt_pending(void); /* would the CPU take one now, were interrupts enabled? */
+
+/*
+ * Many CPUs. Firmware's list of them has the one that booted as number 0. The struct cpu of another is zero but for what
+ * cpus_start() sets; when it is set up, on its own stack with interrupts off, it calls cpu_main(). What concerns it alone
+ * may fail with a line of the log. arch/cpu.h: arch_relax(), in loops that wait for another CPU.
+ */
+u32 arch_cpus(void);
+struct cpu *arch_cpu_data(u32 n);         /* of number n of firmware's list */
+bool arch_cpu_start(u32 n);               /* of firmware's list. False: firmware refuses, and the log tells why */
+void arch_ipi(u32 n);                     /* interrupt cpus[n], which calls trap_ipi() */
+void arch_lock_taken(struct cpu *cpu);    /* this CPU has the lock: it may have been told to flush meanwhile */
 
 /*
  * arch/cpu.h: arch_port_in(port, width) and arch_port_out(port, width, value); width is 1, 2 or 4. Where ARCH_IOPORTS is

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Per-CPU data. Everything that a second CPU would have of its own is here; the rest of the kernel's state belongs to
- * objects. The kernel runs with interrupts disabled, on one stack for each CPU, and is never preempted; long operations
+ * Per-CPU data. Everything that a CPU has of its own is here; the rest of the kernel's state belongs to objects. The kernel runs with interrupts disabled, on one stack for each CPU, and is never preempted; long operations
  * return to user mode to be repeated (see struct invocation).
  */
 #ifndef KERNEL_CPU_H
@@ -12,6 +11,13 @@
 #include <arch/cpu.h>
 
 struct sched_context;
+
+#define L4_CPUS_MAX 16
+
+/* What a CPU is at the lock for (kernel/lock.h): a system call, or what comes again by itself if nothing is done. */
+enum lock_reason { LOCK_AGAIN, LOCK_SYSCALL };
+
+enum cpu_state { CPU_STARTS = 1, CPU_CAME, CPU_UNWANTED };
 
 struct cpu {
 	struct arch_cpu arch; /* first: the entry code knows its offsets */
@@ -27,13 +33,25 @@ struct cpu {
 	u64 charged_at;              /* timed: counted until then */
 	u64 slice_end;               /* timed: end of its budget or slice */
 	u64 programmed;              /* what the timer hardware is set to */
+	u32 number;
+	u32 state;     /* enum cpu_state, of one that was started */
+	u32 waits_for; /* enum lock_reason */
+	bool locked;   /* it holds the lock */
+	bool out;      /* it is neither in user mode nor in what is done without the lock; see sched/lock.c */
+	bool leave;    /* it is to give up its current thread: set by who holds the lock, until it is done */
+	u32 kicked;    /* an interrupt was sent that it has not taken yet */
 	struct thread idle;
 	struct list ready[L4_PRIORITIES]; /* last: what is before it has short offsets */
 };
 
 #define NEVER (~0UL)
 
-/* sched/cpu.c: everything of a zeroed struct cpu but arch and the idle thread's root. */
+extern struct cpu *cpus[L4_CPUS_MAX]; /* by number; NULL: there is none */
+
+/* sched/lock.c: a CPU that was started ends here, when the architecture has set it up. */
+void cpu_main(void) __noreturn;
+
+/* sched/cpu.c: everything of a zeroed struct cpu but arch, the idle thread's root, and what cpus_start() sets. */
 void cpu_init_common(struct cpu *cpu);
 
 /* Must trap_exit() come before user mode? For hot entries, where it seldom must. */

@@ -6,13 +6,13 @@
 #ifndef KERNEL_ENTRY_H
 #define KERNEL_ENTRY_H
 
-#include <kernel/cpu.h>
 #include <kernel/debug.h>
+#include <kernel/lock.h>
 #include <kernel/vcpu.h>
 
 void trap_syscall(struct thread *t);
 /*
- * The last step of every entry is one of these two. The second, for a thread that came in from user
+ * The last step of every entry is one of these two; it drops the lock. The second, for a thread that came in from user
  * mode, gets and returns a way out (mode.h).
  */
 void trap_exit(void);
@@ -21,7 +21,12 @@ struct l4_vcpu_page *trap_exit_by(struct l4_vcpu_page *way);
 /* From user mode; each returns a way out. addr of the second: what the CPU tells, or 0. */
 struct l4_vcpu_page *trap_page_fault(struct thread *t, u64 addr, u32 access, bool present);
 struct l4_vcpu_page *trap_exception(struct thread *t, u32 vector, u64 error, u64 addr);
-void trap_timer(void); /* the timer's interrupt; a last step follows */
+
+/* Interrupts: kernel_lock() comes before them, and a last step follows. */
+void trap_timer(void);
+void trap_ipi(void); /* another CPU has something for this one */
+
+struct l4_vcpu_page *trap_vcpu_enter_many(struct cpu *cpu, u64 slot); /* with several CPUs */
 
 /*
  * VCPU_ENTER, for which the entry code has a path of its own. The current thread came from user mode, so trap_exit() has
@@ -29,6 +34,8 @@ void trap_timer(void); /* the timer's interrupt; a last step follows */
  */
 static inline struct l4_vcpu_page *trap_vcpu_enter(struct cpu *cpu, u64 slot)
 {
+	if (cpus_many())
+		return trap_vcpu_enter_many(cpu, slot);
 	if (unlikely(!vcpu_enter_again(cpu->current, slot)))
 		return trap_exit_by(vcpu_enter(cpu->current, slot));
 	assert(!trap_exit_needed(cpu));

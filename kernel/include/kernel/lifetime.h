@@ -14,7 +14,7 @@ static inline bool steps_interrupted(int *steps, bool slow)
 	if (!slow && --*steps > 0)
 		return false;
 	*steps = STEPS;
-	return arch_interrupt_pending();
+	return must_stop();
 }
 
 void object_unref(struct object *o);

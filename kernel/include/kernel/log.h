@@ -16,7 +16,7 @@ u64 log_paddr(void);
 
 /* With a reader the serial line is its, until a panic. */
 void log_set_reader(bool present);
-void log_begin_panic(void);
+bool log_begin_panic(void); /* false: another CPU has, or this one before */
 bool log_is_panicking(void);
 
 /* object/log_reader.c */

@@ -7,7 +7,8 @@
 #ifndef KERNEL_PAGING_H
 #define KERNEL_PAGING_H
 
-#include <kernel/types.h>
+#include <kernel/arch.h>
+#include <kernel/lock.h>
 
 struct vspace;
 struct guestspace;
@@ -26,6 +27,21 @@ static inline u64 level_offset(u64 addr, int level) { return addr & (level_span(
 static inline u64 level_next(u64 addr, int level, u64 end)
 {
 	return min_u64(level_base(addr, level) + level_span(level), end);
+}
+
+/* Of all CPUs; without the lock, of this one: then no other uses the root. */
+static inline void root_flush(u64 root)
+{
+	arch_root_flush(root);
+	if (cpus_many() && this_cpu()->locked)
+		arch_root_flush_others(root);
+}
+
+static inline void root_filled(u64 root)
+{
+	arch_filled(root);
+	if (cpus_many() && this_cpu()->locked)
+		arch_root_flush_others(root);
 }
 
 /* Descriptor of a pool page. Entries outside [low, high] of the page are zero. */

@@ -8,8 +8,12 @@
 #define KERNEL_PREEMPT_H
 
 #include <kernel/arch.h>
+#include <kernel/lock.h>
 
 #define WORK_STEPS 2048 /* of some ten instructions each, between two looks for an interrupt */
+
+/* What may take long stops here: for an interrupt, or for another CPU. */
+static inline bool must_stop(void) { return arch_interrupt_pending() || lock_is_wanted(); }
 
 struct work {
 	long left;
@@ -25,7 +29,7 @@ static inline bool work_preempted(struct work *w, u64 steps)
 	if (likely(w->left > 0))
 		return false;
 	w->left = WORK_STEPS;
-	return arch_interrupt_pending() || this_cpu()->need_resched;
+	return must_stop() || this_cpu()->need_resched;
 }
 
 #endif

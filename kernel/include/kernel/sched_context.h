@@ -16,6 +16,7 @@ struct sched_context {
 	bool unlimited;        /* configured, and its budget is its period */
 	struct thread *thread; /* that runs on it now */
 	struct thread *owner;  /* that is configured with it */
+	struct cpu *cpu;       /* that its thread runs on */
 	u64 budget, period;    /* counter ticks; budget 0: not configured */
 	long remaining;        /* of the budget; below 0: overrun, paid from the next one */
 	u64 deadline;          /* end of the period: the next budget if this one is used up */
@@ -26,7 +27,7 @@ struct sched_context {
 };
 _Static_assert(sizeof(struct sched_context) <= 1 << L4_SCHED_CONTEXT_BITS, "sched_context size");
 
-error_t sched_context_configure(struct sched_context *sc, u64 budget_us, u64 period_us);
+error_t sched_context_configure(struct sched_context *sc, u64 budget_us, u64 period_us, struct cpu *cpu);
 void sched_context_refill(struct timer *t); /* its timer has expired */
 
 void sched_context_move(struct sched_context *sc, struct thread *to); /* to has none; NULL: nobody's */

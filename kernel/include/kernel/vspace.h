@@ -22,6 +22,7 @@ struct region {
 struct vspace {
 	struct object obj;
 	bool guest, above; /* a guest kernel's, by GUEST; of mode above */
+	bool alone;        /* its only thread has a vCPU: then that is the only user of all that is filled here */
 	u32 pool_pages, pool_free;
 	u64 *root;
 	u64 root_reg; /* as the CPU takes it: see arch_root_init() */
@@ -41,6 +42,12 @@ struct vspace {
 	u64 epoch;           /* changes when guest memory goes: GuestSpaces of an older one are reset before use */
 	u64 sweep_at;        /* how far the own tree has been cleared after a detach */
 };
+
+/* A thread or vCPU has joined or left. */
+static inline void vspace_count_users(struct vspace *v)
+{
+	v->alone = v->vcpu_count == 1 && v->threads.next == v->threads.prev;
+}
 
 /*
  * paging/map.c. Which addresses a VSpace may map: those of user mode, and if it is a guest kernel's, the ranges of the

@@ -118,6 +118,7 @@ void boot_root_pager(struct boot_machine *m)
 	struct l4_boot_info *info = boot_alloc(m, L4_PAGE_BITS);
 	u64 entry = load_program(m, v);
 
+	cpus_start();
 	for (u64 at = L4_ROOT_STACK_TOP - L4_ROOT_STACK_SIZE; at < L4_ROOT_STACK_TOP; at += L4_PAGE_SIZE)
 		must(vspace_map_page(v, at, arch_pa(boot_alloc(m, L4_PAGE_BITS)), L4_RIGHT_READ | L4_RIGHT_WRITE),
 		     "map stack");
@@ -127,7 +128,7 @@ void boot_root_pager(struct boot_machine *m)
 	dump_set_root(c);
 	t->priority = L4_ROOT_PRIORITY;
 	t->max_priority = L4_PRIORITIES - 1;
-	must(sched_context_configure(sc, L4_BUDGET_MAX_US, L4_BUDGET_MAX_US), "root's SchedContext");
+	must(sched_context_configure(sc, L4_BUDGET_MAX_US, L4_BUDGET_MAX_US, cpus[0]), "root's SchedContext");
 	t->sc = sc;
 	sc->thread = t;
 	t->cnode = c;
@@ -155,7 +156,7 @@ void boot_root_pager(struct boot_machine *m)
 	info->image_size = m->image_size;
 	info->firmware_table = m->firmware_table;
 	info->ram_size = m->ram_size;
-	info->cpus = 1;
+	info->cpus = cpu_count;
 	info->kernel_size = m->kernel_size;
 	info->guest_modes = vspace_allow_modes(((const struct l4_image_header *)arch_ptr(m->image_pa))->guest_modes);
 	info->weak_modes = arch_weak_modes();

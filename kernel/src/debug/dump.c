@@ -4,6 +4,7 @@
 #include <kernel/arch.h>
 #include <kernel/cnode.h>
 #include <kernel/debug.h>
+#include <kernel/lock.h>
 
 /* The root pager's: everything is derived from what is in it. Debuggers read it, too (inspect/kernel_objects.py). */
 static struct cnode *root_cnode __used;
@@ -64,10 +65,23 @@ static void dump_threads(void)
 	}
 }
 
+static void dump_cpu(const struct cpu *cpu)
+{
+	printk("l4: CPU %u%s:%s\n", cpu->number, cpu->locked ? ", holds the lock" : "",
+	       cpu->current == &cpu->idle ? " idle" : "");
+	if (cpu->current == &cpu->idle)
+		return;
+	dump_thread(cpu->current);
+	arch_dump_frame(thread_frame(cpu->current));
+}
+
 void dump_all(void)
 {
 	struct cpu *cpu = this_cpu();
 
+	for (u32 n = 0; cpus_many() && n < cpu_count; n++)
+		if (cpus[n] != cpu)
+			dump_cpu(cpus[n]);
 	if (cpu && cpu->current && cpu->current != &cpu->idle) {
 		printk("l4: current:\n");
 		dump_thread(cpu->current);

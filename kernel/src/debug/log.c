@@ -6,6 +6,7 @@
 #include <kernel/cpu.h>
 #include <kernel/debug.h>
 #include <kernel/log.h>
+#include <kernel/preempt.h>
 #include <kernel/uart.h>
 
 static struct {
@@ -21,7 +22,8 @@ static struct {
 	char text[244];
 } guest_line;
 
-static bool has_reader, panicking;
+static bool has_reader;
+static u32 panicking; /* a word: riscv64 exchanges no less */
 
 /*
  * A serial line that takes nothing must not stop the kernel, so polls for it to be ready are bounded: for a message of
@@ -35,8 +37,8 @@ static u32 patience = PATIENCE;
 u64 log_paddr(void) { return arch_pa(&log); }
 
 void log_set_reader(bool present) { has_reader = present; }
-void log_begin_panic(void) { panicking = true; }
-bool log_is_panicking(void) { return panicking; }
+bool log_begin_panic(void) { return !__atomic_exchange_n(&panicking, 1, __ATOMIC_SEQ_CST); }
+bool log_is_panicking(void) { return READ_ONCE(panicking); }
 
 static bool console_ready(void)
 {
@@ -88,7 +90,7 @@ u64 log_write(const char *text, u64 size)
 			break;
 		repeats = 0;
 		put(text[done++]);
-		if (!has_reader && arch_interrupt_pending())
+		if (!has_reader && must_stop())
 			break;
 	}
 	announce();

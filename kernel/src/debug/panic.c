@@ -3,15 +3,18 @@
 #include <stdarg.h>
 #include <kernel/arch.h>
 #include <kernel/debug.h>
+#include <kernel/lock.h>
 #include <kernel/log.h>
 
 void panic(const char *fmt, ...)
 {
 	va_list args;
 
-	if (log_is_panicking())
+	if (!log_begin_panic())
 		arch_halt();
-	log_begin_panic();
+	for (u32 n = 0; cpus_many() && n < cpu_count; n++)
+		if (cpus[n] != this_cpu())
+			arch_ipi(n);
 	/* The serial line may be in use by the guest, also behind the first byte of a pair: see the console server. */
 	printk("\001L\001L\nl4: PANIC: ");
 	va_start(args, fmt);

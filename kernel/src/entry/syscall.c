@@ -9,6 +9,7 @@
 #include <kernel/notification.h>
 #include <kernel/sched.h>
 #include <kernel/vcpu.h>
+#include <kernel/vspace.h>
 
 /* INVOKE: an operation on the object of a capability. */
 static error_t invoke(struct thread *t, struct l4_frame *f)
@@ -19,6 +20,8 @@ static error_t invoke(struct thread *t, struct l4_frame *f)
 	if (error)
 		return error;
 	l4_frame_get_words(f, i.arg.word);
+	if (cpus_many() && !invocation_is_harmless(&i))
+		cpus_stop();
 	error = object_invoke(&i);
 	if (i.again) {
 		/* The arguments may have become those of what is left to do. */
@@ -125,6 +128,8 @@ static error_t vcpu_call(struct thread *t, struct l4_frame *f, u64 number)
 {
 	if (unlikely(!t->vcpu))
 		return L4_ERR_UNBOUND;
+	if (cpus_many() && !t->vspace->alone)
+		cpus_stop();
 	switch (number) {
 	case L4_SYS_VCPU_RESUME:
 		return vcpu_resume(t);
@@ -192,6 +197,10 @@ void trap_syscall(struct thread *t)
 	u64 number = l4_frame_number(f);
 	error_t error;
 
+	if (unlikely(!kernel_lock(LOCK_SYSCALL))) {
+		trap_exit();
+		return;
+	}
 	event(EVENT_SYSCALL, number, l4_frame_cap(f));
 	l4_frame_set_error(f, L4_ERR_OK);
 	error = dispatch(t, f, number);

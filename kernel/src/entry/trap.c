@@ -8,10 +8,28 @@
 #include <kernel/mode.h>
 #include <kernel/sched.h>
 
+/*
+ * With several CPUs: a fault of a vCPU that is alone in its VSpace is handled without the lock, unless it turns out to
+ * need it (ipc_fault()). True: the thread was taken away while its CPU waited for the lock, and faults again later.
+ */
+static bool is_lost(const struct thread *t)
+{
+	if (!cpus_many() || (t->vcpu && t->vspace->alone))
+		return false;
+	if (!lock_take(LOCK_AGAIN))
+		return true;
+	/* Other CPUs may use the same tables. */
+	if (t->vcpu)
+		cpus_stop();
+	return false;
+}
+
 /* A fault of user mode: a vCPU's is filled or passed to its guest, another thread's goes to its pager. */
 struct l4_vcpu_page *trap_page_fault(struct thread *t, u64 addr, u32 access, bool present)
 {
 	event(EVENT_PAGE_FAULT, addr, access);
+	if (unlikely(is_lost(t)))
+		return trap_exit_by(NULL);
 	if (t->vcpu)
 		return trap_exit_by(vcpu_page_fault(t, addr, access, present));
 	ipc_fault(t, L4_FAULT_PAGE, arch_untagged(addr), access, l4_frame_ip(thread_frame(t)), present);
@@ -21,10 +39,40 @@ struct l4_vcpu_page *trap_page_fault(struct thread *t, u64 addr, u32 access, boo
 struct l4_vcpu_page *trap_exception(struct thread *t, u32 vector, u64 error, u64 addr)
 {
 	event(EVENT_EXCEPTION, vector, error);
+	if (unlikely(is_lost(t)))
+		return trap_exit_by(NULL);
 	if (t->vcpu)
 		return trap_exit_by(vcpu_exception(t, vector, error, addr));
 	ipc_fault(t, L4_FAULT_EXCEPTION, vector, error, l4_frame_ip(thread_frame(t)), l4_frame_sp(thread_frame(t)));
 	return trap_exit_by(NULL);
+}
+
+/* A flush queue may signal, and tables that other CPUs use are changed alone. */
+struct l4_vcpu_page *trap_vcpu_enter_many(struct cpu *cpu, u64 slot)
+{
+	struct thread *t = cpu->current;
+
+	if (t->vspace->alone && !READ_ONCE(t->vcpu->page->flush_count))
+		return trap_exit_by(vcpu_enter(t, slot));
+	/* No registers were saved to do it again: if the thread is taken away, it has had an event. */
+	mode_leave_user(t, L4_EXIT_EVENT, 0);
+	if (!lock_take(LOCK_AGAIN))
+		return trap_exit_by(NULL);
+	if (!t->vspace->alone)
+		cpus_stop();
+	return trap_exit_by(vcpu_enter(t, slot));
+}
+
+/* Its sender has set what there is to do before it looked at `kicked`; that a vCPU has events is looked for anew. */
+void trap_ipi(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	(void)__atomic_exchange_n(&cpu->kicked, 0, __ATOMIC_SEQ_CST);
+	if (cpu->current->vcpu)
+		cpu->current->exit_work = true;
+	if (unlikely(log_is_panicking()))
+		arch_halt();
 }
 
 /* The timer's interrupt. Who calls it ends with trap_exit(). */
@@ -48,6 +96,13 @@ void trap_timer(void)
 	timer_program();
 }
 
+static void __noreturn idle(void)
+{
+	if (cpus_many())
+		lock_drop(true);
+	arch_idle();
+}
+
 /*
  * Choose who runs, and deliver pending events to its vCPU. The reader of the log is signalled here and not by printk(),
  * which any part of the kernel calls in the middle of something: printk() sets need_resched.
@@ -68,7 +123,8 @@ void trap_exit(void)
 			mode_start_kernel(cpu->current);
 	} while (cpu->need_resched);
 	if (unlikely(cpu->current == &cpu->idle))
-		arch_idle();
+		idle();
+	kernel_unlock();
 }
 
 /* The same where the entry code can take a way out: that of the current thread, if no other runs before it. */
@@ -85,9 +141,30 @@ static noinline struct l4_vcpu_page *exit_with_work(struct cpu *cpu, struct l4_v
 	return NULL;
 }
 
+/*
+ * With several CPUs. What was done without the lock needs none, if there is no work. While this CPU waits for it, its
+ * thread may be taken away, and starts by its frame elsewhere.
+ */
+static noinline struct l4_vcpu_page *exit_many(struct cpu *cpu, struct l4_vcpu_page *way)
+{
+	if (likely(!trap_exit_needed(cpu))) {
+		if (cpu->locked)
+			kernel_unlock();
+		return way;
+	}
+	if (way)
+		mode_start_kernel(cpu->current);
+	if (!cpu->locked)
+		lock_take(LOCK_AGAIN);
+	trap_exit();
+	return NULL;
+}
+
 struct l4_vcpu_page *trap_exit_by(struct l4_vcpu_page *way)
 {
 	struct cpu *cpu = this_cpu();
 
+	if (cpus_many())
+		return exit_many(cpu, way);
 	return likely(!trap_exit_needed(cpu)) ? way : exit_with_work(cpu, way);
 }

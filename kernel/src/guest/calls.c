@@ -192,7 +192,8 @@ noinline struct l4_vcpu_page *vcpu_enter(struct thread *t, u64 slot)
 	u32 stop = L4_EXIT_EVENT;
 
 	event(EVENT_GUEST_ENTER, slot, p->frame_gpa);
-	if (!READ_ONCE(p->flush_count) || drain_flushes(t, p))
+	/* Without the lock there was no queue when it was looked for. */
+	if (!READ_ONCE(p->flush_count) || (kernel_locked() && drain_flushes(t, p)))
 		stop = take_hint(t, p, slot);
 	if (stop == READY && READ_ONCE(p->pending))
 		stop = L4_EXIT_EVENT;
@@ -278,7 +279,7 @@ noinline error_t vcpu_flush(struct thread *t)
 	/* Canonical addresses and those of tables are in the same order. */
 	words[0] = arch_table_address(words[0]);
 	done = vspace_change(t->vspace, &words[0], arch_table_address(words[1] - 1) + 1, TABLE_CLEAR_FILLED, &work);
-	arch_root_flush(t->vspace->root_reg);
+	root_flush(t->vspace->root_reg);
 	if (done)
 		return L4_ERR_OK;
 	words[0] = arch_canonical(words[0]);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Events that become pending at a vCPU. They are delivered when its thread is about to run. */
 #include <kernel/arch.h>
+#include <kernel/lock.h>
 #include <kernel/sched.h>
 #include <kernel/vcpu.h>
 
@@ -15,6 +16,8 @@ void vcpu_event(struct thread *t, u64 bits)
 	t->exit_work = true;
 	if (t->state == THREAD_VCPU_WAIT)
 		sched_wake(t);
+	else if (cpus_many() && t->cpu->current == t)
+		cpu_kick(t->cpu);
 }
 
 void vcpu_timer_fired(struct timer *timer)

@@ -147,6 +147,7 @@ void mode_leave_all(struct vspace *v, const struct guestspace *g, u32 error)
 	for (struct list *l = v->vcpus.next; l != &v->vcpus; l = l->next) {
 		struct vcpu *c = container_of(l, struct vcpu, link);
 
+		sched_take_away(c->thread);
 		if (vspace_above(v)) {
 			if (c->space && (!g || c->space == g))
 				unload_space(c->thread, error);
@@ -233,6 +234,7 @@ void mode_leave_exit(struct thread *t)
 /* Stop a thread. One in guest user mode leaves it first, so its registers are where its guest kernel expects them. */
 void thread_stop(struct thread *t)
 {
+	sched_take_away(t);
 	if (t->in_guest_user)
 		mode_leave_user(t, L4_EXIT_EVENT, 0);
 	ipc_cancel(t, L4_ERR_CANCELLED);

@@ -2,7 +2,7 @@
 /*
  * Fast paths: a call that meets a waiting server, and an answer after which the server waits again. They do exactly
  * what ipc.c does in the common case: no capabilities, words in registers, both threads in their own mode with
- * unlimited time of their own, no thread of higher priority ready. In any other case they change nothing, and
+ * unlimited time of their own, no thread of higher priority ready, one CPU. In any other case they change nothing, and
  * trap_syscall() does the call.
  *
  * The message never leaves its registers: this file is compiled without them (kernel/meson.build), so it calls
@@ -14,6 +14,7 @@
 #include <kernel/cap.h>
 #include <kernel/debug.h>
 #include <kernel/ipc.h>
+#include <kernel/lock.h>
 #include <kernel/notification.h>
 #include <kernel/sched_context.h>
 #include <arch/fast.h>
@@ -69,7 +70,7 @@ void ipc_fast_call(ARCH_FAST_ARGS)
 	struct thread *r;
 	struct reply *reply;
 
-	if (!cap || !simple_message(tag))
+	if (cpus_many() || !cap || !simple_message(tag))
 		arch_fast_leave(L4_SYS_CALL, index, tag);
 	ep = SLOT_OBJECT(cap, endpoint);
 	if (unlikely(!ep->receivers || list_empty(&ep->queue)))
@@ -97,7 +98,7 @@ void ipc_fast_reply_recv(ARCH_FAST_ARGS)
 	struct reply *reply;
 	struct thread *caller;
 
-	if (!cap || !simple_message(tag))
+	if (cpus_many() || !cap || !simple_message(tag))
 		arch_fast_leave(L4_SYS_REPLY_RECV, index, tag);
 	ep = SLOT_OBJECT(cap, endpoint);
 	cap = cap_find(t, l4_frame_reply(thread_frame(t)), L4_TYPE_REPLY, L4_RIGHT_WRITE);

@@ -2,6 +2,7 @@
 /* Faults: the kernel calls the fault Endpoint in the name of a thread that cannot go on. */
 #include <kernel/debug.h>
 #include <kernel/ipc.h>
+#include <kernel/lock.h>
 #include <kernel/sched.h>
 
 void ipc_fault(struct thread *t, u64 label, u64 w0, u64 w1, u64 w2, u64 w3)
@@ -9,6 +10,9 @@ void ipc_fault(struct thread *t, u64 label, u64 w0, u64 w1, u64 w2, u64 w3)
 	struct slot *ep = &t->fault_slot;
 	error_t error = L4_ERR_CAP;
 
+	/* A guest's fault was not under the lock so far. Without its thread, the fault comes again. */
+	if (!kernel_locked() && !lock_take(LOCK_AGAIN))
+		return;
 	t->fault_words[0] = w0;
 	t->fault_words[1] = w1;
 	t->fault_words[2] = w2;

@@ -3,6 +3,7 @@
 #include <kernel/arch.h>
 #include <kernel/cap.h>
 #include <kernel/ipc.h>
+#include <kernel/lock.h>
 
 /* Check everything in a message that can be wrong, before anything is moved. grant: may capabilities be in it? */
 error_t ipc_check_message(struct thread *t, u64 tag, bool grant)
@@ -28,6 +29,9 @@ static u64 transfer_caps(struct thread *from, struct thread *to, u64 n)
 {
 	u64 first = READ_ONCE(to->utcb->recv_slot), k;
 
+	/* Others may look at these slots without the lock. */
+	if (cpus_many())
+		cpus_stop();
 	for (k = 0; k < n && first; k++) {
 		struct slot *src, *dst = to->cnode ? cnode_slot(to->cnode, first + k) : NULL;
 

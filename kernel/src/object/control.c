@@ -5,24 +5,26 @@
 #include <kernel/firmware.h>
 #include <kernel/irq.h>
 #include <kernel/irqchip.h>
+#include <kernel/lock.h>
 #include <kernel/log.h>
 #include <kernel/sched_context.h>
-
-#define CPUS 1 /* that L4 runs on, as boot_info says */
 
 static error_t sched_configure(struct invocation *i)
 {
 	struct slot *cap;
-	u64 budget = i->arg.control_sched_configure.budget_us, period = i->arg.control_sched_configure.period_us;
+	u64 budget = i->arg.control_sched_configure.budget_us, period = i->arg.control_sched_configure.period_us,
+	    cpu = i->arg.control_sched_configure.cpu;
 
 	if (budget < L4_BUDGET_MIN_US || period > L4_BUDGET_MAX_US || budget > period ||
-	    i->arg.control_sched_configure.cpu >= CPUS)
+	    cpu >= cpu_count)
 		return L4_ERR_RANGE;
 
 	error_t error =
 		cap_lookup_type(i->caller, i->arg.control_sched_configure.sched_cap, L4_TYPE_SCHED_CONTEXT, 0, &cap);
 
-	return error ? error : sched_context_configure(SLOT_OBJECT(cap, sched_context), budget, period);
+	return error ? error
+	             : sched_context_configure(SLOT_OBJECT(cap, sched_context), budget, period,
+	                                       cpus[index_nospec(cpu, cpu_count)]);
 }
 
 static error_t irq_line(struct invocation *i)

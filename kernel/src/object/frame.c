@@ -56,7 +56,7 @@ bool frame_release(struct slot *s, struct work *work)
 		table_clear_range(v, v->root, s->where, s->where + BIT(s->size_bits));
 	else
 		done = vspace_change(v, &v->sweep_at, NEVER, TABLE_CLEAR_FILLED, work);
-	arch_root_flush(v->root_reg);
+	root_flush(v->root_reg);
 	if (!done)
 		return false;
 	frame_forget(s);

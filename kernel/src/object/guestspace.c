@@ -31,7 +31,7 @@ void guestspace_reset(struct guestspace *g)
 	}
 	pool_give_back(g->vspace, g);
 	g->epoch = g->vspace->epoch;
-	arch_root_flush(g->root_reg);
+	root_flush(g->root_reg);
 }
 
 /* Its VSpace's capability is revoked, or it goes itself: it is no longer configured. */
@@ -85,7 +85,7 @@ bool guestspace_flush(struct guestspace *g, u32 op, u64 *start, u64 end, struct 
 	if (g->tables)
 		done = table_change(g->vspace, g->root, start, min_u64(end, ARCH_USER_TOP),
 		                    op == L4_FLUSH_PROTECT ? TABLE_PROTECT : TABLE_CLEAR, work);
-	arch_root_flush(g->root_reg);
+	root_flush(g->root_reg);
 	return done;
 }
 

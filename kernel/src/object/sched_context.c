@@ -9,14 +9,18 @@ void sched_context_init(struct object *o)
 
 	list_init(&sc->timer.link);
 	sc->timer.kind = TIMER_SCHED_CONTEXT;
+	sc->cpu = cpus[0];
 }
 
-error_t sched_context_configure(struct sched_context *sc, u64 budget_us, u64 period_us)
+error_t sched_context_configure(struct sched_context *sc, u64 budget_us, u64 period_us, struct cpu *cpu)
 {
 	u64 per_us = arch_counter_hz() / 1000000;
 
 	sched_stop_clock(sc);
 	timer_cancel(&sc->timer);
+	if (sc->cpu != cpu && sc->thread)
+		sched_take_away(sc->thread);
+	sc->cpu = cpu;
 	sc->unlimited = budget_us == period_us;
 	sc->budget = sc->remaining = budget_us * per_us;
 	sc->period = period_us * per_us;

@@ -20,6 +20,7 @@ void thread_init(struct object *o)
 
 	list_init(&t->in_vspace);
 	t->utcb = (struct l4_utcb *)((char *)o + L4_PAGE_SIZE);
+	t->cpu = t->ran = cpus[0];
 	arch_thread_init(t);
 	thread_set_own_mode(t);
 }
@@ -30,6 +31,7 @@ void thread_join_vspace(struct thread *t, struct slot *cap, u64 utcb_vaddr)
 	t->vspace = SLOT_OBJECT(cap, vspace);
 	t->utcb_vaddr = utcb_vaddr;
 	list_add_tail(&t->vspace->threads, &t->in_vspace);
+	vspace_count_users(t->vspace);
 }
 
 /* Give up the VSpace: the UTCB is unmapped. */
@@ -39,6 +41,7 @@ static void leave_vspace(struct thread *t)
 		return;
 	vspace_unmap_page(t->vspace, t->utcb_vaddr);
 	list_remove(&t->in_vspace);
+	vspace_count_users(t->vspace);
 	t->vspace = NULL;
 	slot_drop(&t->vspace_slot);
 }

@@ -80,6 +80,27 @@ error_t object_invoke(struct invocation *i)
 	return L4_ERR_OP;
 }
 
+/* What drivers do for each interrupt, and what changes nothing. */
+bool invocation_is_harmless(const struct invocation *i)
+{
+	switch (i->slot->type) {
+	case L4_TYPE_IRQ_HANDLER:
+		return i->op == L4_IRQ_HANDLER_ACK;
+	case L4_TYPE_FRAME:
+		return i->op != L4_FRAME_UNMAP;
+	case L4_TYPE_IOPORT:
+		return true;
+	case L4_TYPE_VSPACE:
+		return i->op == L4_VSPACE_INFO;
+	case L4_TYPE_UNTYPED:
+		return i->op == L4_UNTYPED_INFO;
+	case L4_TYPE_SCHED_CONTEXT:
+		return i->op == L4_SCHED_CONTEXT_INFO;
+	default:
+		return false;
+	}
+}
+
 bool object_step_is_slow(struct object *o)
 {
 	return o->type == L4_TYPE_CNODE ? cnode_step_is_slow((struct cnode *)o) : o->type == L4_TYPE_VSPACE;

@@ -5,6 +5,7 @@
  */
 #include <kernel/arch.h>
 #include <kernel/cap.h>
+#include <kernel/preempt.h>
 
 /* Bytes, slots and objects between two polls for an interrupt. */
 #define CLEAR_STEP 0x10000UL
@@ -21,7 +22,7 @@ static bool clear_memory(struct slot *u, u64 from, u64 to)
 
 		memset(arch_ptr(u->object + u->clean), 0, step);
 		u->clean += step;
-		if (u->clean < to && arch_interrupt_pending())
+		if (u->clean < to && must_stop())
 			return false;
 	}
 	return true;
@@ -63,7 +64,7 @@ static error_t check_empty(struct invocation *i, struct cnode *c, u64 at, u64 en
 	for (u64 k = 1; at < end; at++, k++) {
 		if (cnode_slot(c, at)->type)
 			return L4_ERR_OCCUPIED;
-		if (k % CHECK_STEP == 0 && arch_interrupt_pending()) {
+		if (k % CHECK_STEP == 0 && must_stop()) {
 			i->again = true;
 			at++;
 			break;
@@ -93,7 +94,7 @@ static error_t make_objects(struct invocation *i, struct cnode *c, u8 bits, u64 
 		u->used = start;
 		i->arg.untyped_retype.index++;
 		i->arg.untyped_retype.count--;
-		if (k % MAKE_STEP == 0 && i->arg.untyped_retype.count && arch_interrupt_pending()) {
+		if (k % MAKE_STEP == 0 && i->arg.untyped_retype.count && must_stop()) {
 			i->again = true;
 			break;
 		}

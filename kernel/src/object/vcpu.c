@@ -44,6 +44,7 @@ error_t vcpu_bind(struct thread *t, struct vcpu *v, u64 vaddr)
 	v->page_vaddr = vaddr;
 	list_add_tail(&t->vspace->vcpus, &v->link);
 	t->vspace->vcpu_count++;
+	vspace_count_users(t->vspace);
 	t->vcpu = v;
 	v->page->mode = vspace_above(t->vspace) ? L4_GUEST_ABOVE : L4_GUEST_BESIDE;
 	v->page->space = 0;
@@ -67,6 +68,7 @@ void vcpu_unbind(struct vcpu *v)
 	vspace_unmap_page(t->vspace, v->page_vaddr);
 	list_remove(&v->link);
 	t->vspace->vcpu_count--;
+	vspace_count_users(t->vspace);
 	t->vcpu = NULL;
 	v->space = NULL;
 	t->exit_work = false;

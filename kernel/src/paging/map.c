@@ -71,13 +71,13 @@ error_t vspace_map_range(struct vspace *v, u64 vaddr, u64 pa, u64 size, u32 righ
 			table_clear_leaf(e, v->root_reg);
 		if (error) {
 			table_clear_range(v, v->root, vaddr, vaddr + done);
-			arch_root_flush(v->root_reg);
+			root_flush(v->root_reg);
 			return error;
 		}
 		table_set_frame(v, e, vspace_leaf(v, vaddr + done, pte_make(pa + done, rights, uncached, level)),
 		                level);
 	}
-	arch_filled(v->root_reg);
+	root_filled(v->root_reg);
 	return L4_ERR_OK;
 }
 
@@ -89,5 +89,5 @@ error_t vspace_map_page(struct vspace *v, u64 vaddr, u64 pa, u32 rights)
 void vspace_unmap_page(struct vspace *v, u64 vaddr)
 {
 	table_clear_range(v, v->root, vaddr, vaddr + L4_PAGE_SIZE);
-	arch_root_flush(v->root_reg);
+	root_flush(v->root_reg);
 }

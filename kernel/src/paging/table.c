@@ -225,7 +225,7 @@ void table_make_way(struct vspace *v, u64 start, u64 end, int level)
 		at = next;
 	}
 	if (changed)
-		arch_root_flush(v->root_reg);
+		root_flush(v->root_reg);
 }
 
 /*
@@ -235,7 +235,7 @@ void table_make_way(struct vspace *v, u64 start, u64 end, int level)
 void table_clear_leaf(u64 *entry, u64 root_reg)
 {
 	*entry = 0;
-	arch_root_flush(root_reg);
+	root_flush(root_reg);
 }
 
 /* Free the oldest table of the own tree that can be filled again. False: there is none. */
@@ -246,6 +246,6 @@ bool table_drop_oldest(struct vspace *v)
 	if (!v->filled_first)
 		return false;
 	pool_drop_own(v, table_entry(v, NULL, v->root, (u64)v->tables[n].place << L4_LARGE_PAGE_BITS, 1, false));
-	arch_root_flush(v->root_reg);
+	root_flush(v->root_reg);
 	return true;
 }

@@ -11,6 +11,7 @@ void sched_context_move(struct sched_context *sc, struct thread *to)
 	struct thread *from = sc->thread;
 
 	if (from) {
+		sched_take_away(from);
 		sched_stop_clock(sc);
 		from->sc = NULL;
 		sched_note_direct(from);

@@ -17,12 +17,12 @@
 
 static inline bool can_run(const struct thread *t) { return t->state == THREAD_RUN && t->sc && t->sc->remaining > 0; }
 
-/* Put a thread that can run on the queue of its priority. */
-static void enqueue(struct thread *t, bool head)
+/* Put a thread that can run on its CPU's queue of its priority. */
+static void enqueue(struct cpu *cpu, struct thread *t, bool head)
 {
-	struct cpu *cpu = this_cpu();
 	struct list *q = &cpu->ready[t->priority];
 
+	t->cpu = cpu;
 	if (head)
 		list_add_head(q, &t->link);
 	else
@@ -43,7 +43,7 @@ static int highest_ready(const struct cpu *cpu)
 
 void sched_dequeue(struct thread *t)
 {
-	struct cpu *cpu = this_cpu();
+	struct cpu *cpu = t->cpu;
 	/* Alone: both links are the queue's head, which also tells under which priority it was queued. */
 	struct list *q = t->link.next == t->link.prev ? t->link.next : NULL;
 
@@ -66,7 +66,7 @@ static void charge(struct cpu *cpu)
 
 	if (!sc)
 		return;
-	assert(sc == cpu->current->sc && sc->remaining > 0);
+	assert(sc == cpu->current->sc && sc->remaining > 0 && kernel_locked());
 	now = arch_counter();
 	/* At least one tick, or a thread that runs only between two ticks would never be charged. */
 	used = now > cpu->charged_at ? now - cpu->charged_at : 1;
@@ -132,6 +132,16 @@ static void start_clock(struct cpu *cpu)
 	timer_program();
 }
 
+/* To another CPU's queue: that CPU looks whether it runs at once, or is the current thread's first peer. */
+static noinline void enqueue_elsewhere(struct cpu *cpu, struct thread *t)
+{
+	enqueue(cpu, t, false);
+	if (t->priority < cpu->current->priority && can_run(cpu->current))
+		return;
+	cpu->need_resched = true;
+	cpu_kick(cpu);
+}
+
 /* Also starts the clock of the current thread's slice, if t is its first peer. */
 void sched_make_ready(struct thread *t)
 {
@@ -139,7 +149,11 @@ void sched_make_ready(struct thread *t)
 
 	if (t == cpu->current || t->queued || !can_run(t))
 		return;
-	enqueue(t, false);
+	if (unlikely(t->sc->cpu != cpu)) {
+		enqueue_elsewhere(t->sc->cpu, t);
+		return;
+	}
+	enqueue(cpu, t, false);
 	if (t->priority > cpu->current->priority || !can_run(cpu->current)) {
 		cpu->need_resched = true;
 	} else if (t->priority == cpu->current->priority && !(cpu->timed && cpu->sliced)) {
@@ -173,30 +187,66 @@ void sched_yield(void)
 	this_cpu()->need_resched = true;
 }
 
+static void yield_if_current(struct thread *t)
+{
+	struct cpu *cpu = t->cpu;
+
+	if (cpu->current != t)
+		return;
+	cpu->yield = true;
+	cpu->need_resched = true;
+	if (cpus_many())
+		cpu_kick(cpu);
+}
+
 void sched_requeue(struct thread *t)
 {
 	if (t->queued)
 		sched_dequeue(t);
 	sched_make_ready(t);
-	if (t == this_cpu()->current)
-		sched_yield();
+	yield_if_current(t);
 }
 
 void sched_stop_clock(struct sched_context *sc)
 {
-	struct cpu *cpu = this_cpu();
+	struct thread *t = sc->thread;
 
-	if (!sc->thread || sc->thread != cpu->current)
+	if (!t || t->cpu->current != t)
+		return;
+	charge(t->cpu);
+	t->cpu->timed = NULL;
+	t->cpu->need_resched = true;
+	if (cpus_many())
+		cpu_kick(t->cpu);
+}
+
+void sched_take_away(struct thread *t)
+{
+	struct cpu *cpu = t->cpu;
+
+	if (likely(!cpus_many()) || cpu == this_cpu() || cpu->current != t)
 		return;
 	charge(cpu);
 	cpu->timed = NULL;
-	cpu->need_resched = true;
+	cpu_leave(cpu);
+	/* It may go on, there or elsewhere, if what takes it away does not forbid it. */
+	sched_make_ready(t);
+}
+
+/* A vCPU's thread flushes on the CPU where it is: the one that it comes to may remember what was flushed elsewhere. */
+static noinline void note_cpu(struct cpu *cpu, struct thread *to)
+{
+	if (to->ran != cpu && to->vcpu)
+		arch_forget_all();
+	to->cpu = to->ran = cpu;
 }
 
 static void switch_to(struct cpu *cpu, struct thread *to)
 {
 	struct thread *from = cpu->current;
 
+	if (cpus_many())
+		note_cpu(cpu, to);
 	cpu->need_resched = false;
 	cpu->yield = false;
 	if (to->queued)
@@ -209,7 +259,12 @@ static void switch_to(struct cpu *cpu, struct thread *to)
 	start_clock(cpu);
 }
 
-bool sched_may_switch(struct thread *to) { return can_run(to) && to->priority > this_cpu()->ready_top; }
+bool sched_may_switch(struct thread *to)
+{
+	struct cpu *cpu = this_cpu();
+
+	return can_run(to) && to->priority > cpu->ready_top && likely(to->sc->cpu == cpu);
+}
 
 static void direct_switch(struct thread *to)
 {
@@ -231,8 +286,12 @@ void schedule(void)
 	charge(cpu);
 	if (cpu->yield && t->sc)
 		t->sc->slice = 0;
-	if (can_run(t))
-		enqueue(t, !cpu->yield);
+	if (can_run(t)) {
+		if (likely(t->sc->cpu == cpu))
+			enqueue(cpu, t, !cpu->yield);
+		else
+			enqueue_elsewhere(t->sc->cpu, t);
+	}
 	p = cpu->ready_top;
 	switch_to(cpu, p < 0 ? &cpu->idle : container_of(cpu->ready[p].next, struct thread, link));
 }

@@ -37,6 +37,9 @@ struct arch_cpu {
 static inline u32 arch_port_in(u16 port, u64 width) { return ~0U; }
 static inline void arch_port_out(u16 port, u64 width, u32 value) {}
 
+/* For loops that wait for another CPU. */
+static inline void arch_relax(void) { __asm__ volatile("" : : : "memory"); }
+
 /* In the kernel tp points to it; in user mode sscratch does. */
 static inline struct cpu *this_cpu(void) { return __builtin_thread_pointer(); }
 #endif

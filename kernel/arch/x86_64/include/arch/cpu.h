@@ -36,6 +36,9 @@ struct arch_cpu {
 u32 arch_port_in(u16 port, u64 width);
 void arch_port_out(u16 port, u64 width, u32 value);
 
+/* For loops that wait for another CPU. */
+static inline void arch_relax(void) { __asm__ volatile("pause" : : : "memory"); }
+
 static inline struct cpu *this_cpu(void)
 {
 	struct cpu *c;

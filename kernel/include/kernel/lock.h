@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel's lock: one for all of it, where there are several CPUs (docs/many-cpus.md). A CPU that enters the kernel
+ * takes it, and trap_exit() drops it. sched/lock.c lists what is done without it.
+ */
+#ifndef KERNEL_LOCK_H
+#define KERNEL_LOCK_H
+
+#include <kernel/cpu.h>
+
+extern u32 cpu_count; /* CPUs that run; does not change once the first thread does */
+
+/* Numbers of the next CPU to come, and of the one that holds the lock. */
+struct kernel_ticket {
+	u32 next, serving;
+};
+extern struct kernel_ticket kernel_ticket;
+
+static inline bool cpus_many(void) { return unlikely(cpu_count > 1); }
+
+/* Does this CPU hold the lock? Where there is one CPU, always. */
+static inline bool kernel_locked(void) { return !cpus_many() || this_cpu()->locked; }
+
+/* lock.c: with several CPUs. The result: see kernel_lock(). */
+bool lock_take(enum lock_reason why);
+void lock_drop(bool to_idle);
+
+/*
+ * Take the lock. While it waits, this CPU may lose its current thread: then the current one is the idle thread, what the
+ * thread asked for is done when it runs again, and the result is false: trap_exit() is all that is left to do.
+ */
+static inline bool kernel_lock(enum lock_reason why) { return likely(!cpus_many()) || lock_take(why); }
+
+static inline void kernel_unlock(void)
+{
+	if (cpus_many())
+		lock_drop(false);
+}
+
+/* Who holds the lock: does another CPU wait for it? */
+static inline bool lock_is_wanted(void)
+{
+	return cpus_many() && __atomic_load_n(&kernel_ticket.next, __ATOMIC_RELAXED) != kernel_ticket.serving + 1;
+}
+
+/* The lock is held in all that follows. */
+
+/* Another CPU comes into the kernel, if it is not there, and does what has become its to do. */
+void cpu_kick(struct cpu *cpu);
+
+/*
+ * All other CPUs leave user mode and what is done without the lock: they wait at the lock, or idle. The wait is bounded,
+ * since nothing waits without the lock.
+ */
+void cpus_stop(void);
+
+/* Another CPU gives up its current thread, which is in its memory then, and goes on with the idle thread. */
+void cpu_leave(struct cpu *cpu);
+
+/* Start all CPUs that firmware lists. Called once, before the first thread runs; the lock is held from then on. */
+void cpus_start(void);
+
+#endif

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The kernel's lock, and how CPUs stop each other. A ticket lock: who came first is served first.
+ *
+ * Without the lock are done: a guest's system call, VCPU_ENTER, and faults of a guest that L4 resolves or passes to it,
+ * if its VSpace is used by that vCPU alone (struct vspace, alone); the load of the FPU. They touch only
+ *   - the CPU's own struct cpu: arch, current; they read need_resched
+ *   - the current thread: its mode, its frame, exit_work; its vCPU and vCPU page; they read its CNode's slots
+ *   - its VSpace: tables, pool, lists of GuestSpaces; GuestSpaces of that VSpace; they read its regions
+ * and they never wait. A CPU says by `out` that it does none of this and is not in user mode. Only a CPU that holds the
+ * lock clears its own `out`; so who holds the lock and has seen all others out is alone in the machine. It need not be:
+ * what is not listed above needs the lock only.
+ *
+ * A CPU at the lock still has its current thread's registers. leave_current() has it give them up, on demand.
+ */
+#include <kernel/arch.h>
+#include <kernel/debug.h>
+#include <kernel/lock.h>
+#include <kernel/log.h>
+
+#define START_LIMIT_MS 1000
+
+/* By the CPU itself, while the one that holds the lock waits for it. */
+static void leave_current(struct cpu *cpu)
+{
+	struct thread *t = cpu->current;
+
+	if (cpu->waits_for == LOCK_SYSCALL)
+		frame_repeat_syscall(thread_frame(t));
+	arch_switch(cpu, t, &cpu->idle);
+	cpu->current = &cpu->idle;
+	__atomic_store_n(&cpu->leave, false, __ATOMIC_RELEASE);
+}
+
+bool lock_take(enum lock_reason why)
+{
+	struct cpu *cpu = this_cpu();
+	struct thread *t = cpu->current;
+	u32 ticket;
+
+	cpu->waits_for = why;
+	__atomic_store_n(&cpu->out, true, __ATOMIC_RELEASE);
+	ticket = __atomic_fetch_add(&kernel_ticket.next, 1, __ATOMIC_ACQ_REL);
+	while (__atomic_load_n(&kernel_ticket.serving, __ATOMIC_ACQUIRE) != ticket) {
+		if (__atomic_load_n(&cpu->leave, __ATOMIC_ACQUIRE))
+			leave_current(cpu);
+		if (unlikely(log_is_panicking()))
+			arch_halt();
+		arch_relax();
+	}
+	cpu->locked = true;
+	arch_lock_taken(cpu);
+	return cpu->current == t;
+}
+
+void lock_drop(bool to_idle)
+{
+	struct cpu *cpu = this_cpu();
+
+	assert(cpu->locked);
+	cpu->locked = false;
+	__atomic_store_n(&cpu->out, to_idle, __ATOMIC_RELAXED);
+	__atomic_store_n(&kernel_ticket.serving, kernel_ticket.serving + 1, __ATOMIC_RELEASE);
+}
+
+static inline bool is_out(const struct cpu *cpu) { return __atomic_load_n(&cpu->out, __ATOMIC_ACQUIRE); }
+
+/* One that waits at the lock looks for what there is to do when it has it. */
+void cpu_kick(struct cpu *cpu)
+{
+	if (cpu == this_cpu() || (is_out(cpu) && cpu->current != &cpu->idle))
+		return;
+	if (!__atomic_exchange_n(&cpu->kicked, 1, __ATOMIC_SEQ_CST))
+		arch_ipi(cpu->number);
+}
+
+static void wait_out(const struct cpu *cpu)
+{
+	while (!is_out(cpu))
+		arch_relax();
+}
+
+void cpus_stop(void)
+{
+	struct cpu *self = this_cpu();
+
+	assert(kernel_locked());
+	for (u32 n = 0; n < cpu_count; n++)
+		if (cpus[n] != self && !is_out(cpus[n]))
+			cpu_kick(cpus[n]);
+	for (u32 n = 0; n < cpu_count; n++)
+		if (cpus[n] != self)
+			wait_out(cpus[n]);
+}
+
+void cpu_leave(struct cpu *cpu)
+{
+	assert(kernel_locked() && cpu->current != &cpu->idle);
+	cpu_kick(cpu);
+	wait_out(cpu);
+	cpu->need_resched = true;
+	__atomic_store_n(&cpu->leave, true, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&cpu->leave, __ATOMIC_ACQUIRE))
+		arch_relax();
+}
+
+/* Has it come? If not in time, it never will: it finds that it is not wanted, and halts. */
+static bool has_come(struct cpu *cpu)
+{
+	u64 limit = arch_counter() + arch_counter_hz() / 1000 * START_LIMIT_MS;
+	u32 state = CPU_STARTS;
+
+	while (arch_counter() < limit)
+		if (__atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) == CPU_CAME)
+			return true;
+		else
+			arch_relax();
+	return !__atomic_compare_exchange_n(&cpu->state, &state, CPU_UNWANTED, false, __ATOMIC_ACQ_REL,
+	                                    __ATOMIC_ACQUIRE);
+}
+
+void cpus_start(void)
+{
+	u32 count = 1;
+
+	cpus[0] = this_cpu();
+	if (arch_cpus() == 1)
+		return;
+	lock_take(LOCK_AGAIN);
+	for (u32 n = 1; n < arch_cpus() && count < L4_CPUS_MAX; n++) {
+		struct cpu *cpu = arch_cpu_data(n);
+
+		cpu->number = count;
+		cpu->out = true;
+		cpus[count] = cpu;
+		__atomic_store_n(&cpu->state, CPU_STARTS, __ATOMIC_RELEASE);
+		if (!arch_cpu_start(n))
+			continue;
+		if (has_come(cpu))
+			count++;
+		else
+			printk("l4: CPU %u of firmware's list does not start\n", n);
+	}
+	if (count < L4_CPUS_MAX)
+		cpus[count] = NULL;
+	printk("l4: %u of %u CPUs run\n", count, arch_cpus());
+	cpu_count = count;
+}
+
+void cpu_main(void)
+{
+	struct cpu *cpu = this_cpu();
+	u32 state = CPU_STARTS;
+
+	if (!__atomic_compare_exchange_n(&cpu->state, &state, CPU_CAME, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		arch_halt();
+	lock_take(LOCK_AGAIN);
+	lock_drop(true);
+	arch_idle();
+}
