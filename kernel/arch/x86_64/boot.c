@@ -56,7 +56,7 @@ void x86_boot(u64 start_info)
 	u32 n;
 
 	uart_init();
-	cpu_init();
+	cpu_init(x86_cpu(0), boot_stack_top);
 	mmu_protect();
 	printk("l4: Quoll kernel, ABI %lx\n", L4_ABI_HASH);
 	if (info->magic != START_MAGIC || info->version < 1)
@@ -105,6 +105,7 @@ void x86_boot(u64 start_info)
 	mmu_map_direct(m, 0xfec00000, 0xff000000, true);
 	mmu_drop_identity();
 	apic_init();
+	x86_find_cpus(m->firmware_table);
 	m->counter_hz = arch_counter_hz();
 	boot_root_pager(m);
 }

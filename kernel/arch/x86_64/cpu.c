@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* One CPU's set-up, its features, and switching between threads. gate.c has the tables of the CPU. */
 #include <kernel/debug.h>
+#include <kernel/lock.h>
 #include <kernel/vcpu.h>
 #include "x86.h"
 
@@ -9,8 +10,7 @@ _Static_assert(offsetof(struct arch_cpu, scratch) == CPU_SCRATCH, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, stack) == CPU_STACK, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, frame_end) == CPU_FRAME_END, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, guest_entry) == CPU_GUEST_ENTRY, "entry.S");
-
-struct cpu boot_cpu;
+_Static_assert(offsetof(struct arch_cpu, entry) == CPU_ENTRY, "entry.S");
 
 static void features(void)
 {
@@ -27,21 +27,23 @@ static void features(void)
 		cr4 |= BIT(18); /* OSXSAVE */
 	write_cr4(cr4);
 	write_cr0(read_cr0() | BIT(18)); /* AM: user mode may ask for alignment checks */
-	harden_init();
-	fpu_init(harden_eager_fpu());
 }
 
-void cpu_init(void)
+/* The CPU that runs, which has no GS base yet. */
+void cpu_init(struct cpu *cpu, char *stack)
 {
-	struct cpu *cpu = &boot_cpu;
-
 	cpu->arch.self = cpu;
-	cpu->arch.stack = (u64)boot_stack_top;
+	cpu->arch.stack = (u64)stack;
 	mmu_load(&cpu->arch, arch_pa(boot_root));
 	cpu_init_common(cpu);
 
 	gate_init(cpu);
 	features();
+	if (cpu->number)
+		harden_init_cpu();
+	else
+		harden_init();
+	fpu_init(harden_eager_fpu());
 }
 
 void arch_thread_init(struct thread *t)
@@ -56,9 +58,16 @@ void arch_thread_init(struct thread *t)
 	f[25] = 0x1f;
 }
 
+/* The gate looks at one, entry.S at the other. */
+static inline void set_entry(struct arch_cpu *c, u64 entry)
+{
+	c->entry = entry;
+	gate.entry = entry;
+}
+
 static inline void load_root(struct arch_cpu *c, u64 root)
 {
-	if (unlikely(gate.root_k == root))
+	if (unlikely(c->root == root) || unlikely(!root))
 		return;
 	event(EVENT_SPACE_SWITCH, root, 0);
 	mmu_load(c, root);
@@ -70,7 +79,7 @@ void arch_load_mode(struct thread *t)
 	u64 end = t->frame_end, entry = t->entry, root = t->root;
 
 	c->frame_end = end;
-	gate.entry = entry;
+	set_entry(c, entry);
 	load_root(c, root);
 }
 
@@ -79,7 +88,7 @@ void arch_load_above(struct thread *t)
 	struct arch_cpu *c = &this_cpu()->arch;
 
 	c->frame_end = t->frame_end;
-	gate.entry = t->entry;
+	set_entry(c, t->entry);
 	gate_load(c, t);
 }
 
@@ -117,6 +126,8 @@ static inline void switch_rest(struct cpu *cpu, struct thread *from, struct thre
 
 	if (unlikely(selectors_used() | to->arch.selectors_used))
 		switch_selectors(&from->arch, &to->arch);
+	if (cpus_many())
+		fpu_leave(cpu, from, to);
 	if (unlikely(c->fpu_off != (c->fpu_owner != to)) && likely(to != &cpu->idle))
 		fpu_switch(to);
 }
@@ -145,7 +156,7 @@ static noinline void switch_guest(struct cpu *cpu, struct thread *from, struct t
 
 /*
  * Threads of one address space share their selectors; no other space sees them. No branch predictor goes from one guest
- * to another. The idle loop's root is always the one in use, so it leaves address space and FPU as they are.
+ * to another. Idle leaves the FPU as it is, and, where there is one CPU, the address space: it has no root then.
  */
 void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 {
@@ -153,7 +164,7 @@ void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 
 	switch_bases(&from->arch, &to->arch);
 	c->frame_end = to->frame_end;
-	gate.entry = to->entry;
+	set_entry(c, to->entry);
 	if (unlikely(to->entry | c->above)) {
 		switch_guest(cpu, from, to);
 		return;
@@ -195,12 +206,3 @@ void arch_dump_frame(const struct l4_frame *f)
 	printk("l4:   r8 %lx r9 %lx r10 %lx r11 %lx r12 %lx r13 %lx r14 %lx r15 %lx flags %lx cr2 %lx\n", f->r8, f->r9,
 	       f->r10, f->r11, f->r12, f->r13, f->r14, f->r15, f->flags, read_cr2());
 }
-
-/* One CPU. */
-u32 arch_cpus(void) { return 1; }
-struct cpu *arch_cpu_data(u32 n) { return this_cpu(); }
-bool arch_cpu_start(u32 n) { return false; }
-void arch_ipi(u32 n) {}
-void arch_lock_taken(struct cpu *cpu) {}
-void arch_root_flush_others(u64 root) {}
-void arch_forget_all(void) {}

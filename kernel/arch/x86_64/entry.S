@@ -124,6 +124,18 @@ entry_call:
 entry_reply_recv:
 	MESSAGE ipc_fast_reply_recv
 
+/* SYSCALL, with several CPUs: there is no mode above, and a K root is loaded. */
+	.globl arch_syscall_many
+arch_syscall_many:
+	swapgs
+	cmpb $ENTRY_GUEST_KERNEL, %gs:CPU_ENTRY
+	jb entry_syscall
+	ja entry_guest_user
+	cmp $L4_SYS_VCPU_ENTER, %eax
+	je entry_vcpu_enter
+	jmp entry_syscall
+	int3
+
 /* From the gate, with the kernel's GS base: a system call of a thread that is no vCPU's. */
 	.globl entry_own
 entry_own:
@@ -244,7 +256,7 @@ return_iret_frame:
 .macro HIGH_IP to
 	cmp $0x1ffff, %eax		/* ip >> 47 of a canonical address */
 	jne return_bad_ip
-	cmpb $ENTRY_GUEST_KERNEL, gate + GATE_ENTRY(%rip)
+	cmpb $ENTRY_GUEST_KERNEL, %gs:CPU_ENTRY
 	je \to
 .endm
 return_high_ip_iret:
@@ -400,7 +412,10 @@ entry_kernel_trap:
 	mov %gs:CPU_STACK, %rsp
 	jmp 2f
 1:	mov $0xc0000101, %ecx		/* MSR_GS_BASE */
-	mov $boot_cpu, %rax
+	xor %eax, %eax
+	str %ax
+	shr $4, %eax
+	mov gate_cpus(, %rax, 8), %rax
 	mov %rax, %rdx
 	shr $32, %rdx
 	wrmsr

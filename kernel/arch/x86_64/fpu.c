@@ -5,6 +5,7 @@
  * speculatively although CR0.TS is set (LazyFP, CVE-2018-3665), each thread has its own state in them whenever it runs.
  */
 #include <kernel/debug.h>
+#include <kernel/lock.h>
 #include "x86.h"
 
 #define CR0_TS BIT(3)
@@ -33,6 +34,28 @@ void fpu_init(bool is_eager)
 		write_cr0(read_cr0() | CR0_TS);
 }
 
+static void save(struct thread *owner)
+{
+	if (use_xsave)
+		__asm__ volatile("xsave64 %0" : "=m"(owner->arch.fpu) : "a"((u32)features), "d"(0) : "memory");
+	else
+		__asm__ volatile("fxsave64 %0" : "=m"(owner->arch.fpu) : : "memory");
+}
+
+/*
+ * With several CPUs: `from` may run on another one next, so what it has in the registers is saved now. What `to` left in
+ * them is its own unless it had them on another CPU since.
+ */
+void fpu_leave(struct cpu *cpu, struct thread *from, struct thread *to)
+{
+	struct arch_cpu *c = &cpu->arch;
+
+	if (c->fpu_owner == from && !c->fpu_off)
+		save(from);
+	if (c->fpu_owner == to && to->arch.fpu_cpu != c)
+		c->fpu_owner = NULL;
+}
+
 static void set_off(struct arch_cpu *c, bool off)
 {
 	if (c->fpu_off == off)
@@ -47,19 +70,15 @@ static void set_off(struct arch_cpu *c, bool off)
 /* Save the owner's registers and load the thread's. */
 static void load(struct arch_cpu *c, struct thread *t)
 {
-	struct thread *owner = c->fpu_owner;
-
 	event(EVENT_FPU, (u64)t, 0);
-	if (use_xsave) {
-		if (owner)
-			__asm__ volatile("xsave64 %0" : "=m"(owner->arch.fpu) : "a"((u32)features), "d"(0) : "memory");
+	if (c->fpu_owner && !cpus_many())
+		save(c->fpu_owner);
+	if (use_xsave)
 		__asm__ volatile("xrstor64 %0" : : "m"(t->arch.fpu), "a"((u32)features), "d"(0) : "memory");
-	} else {
-		if (owner)
-			__asm__ volatile("fxsave64 %0" : "=m"(owner->arch.fpu) : : "memory");
+	else
 		__asm__ volatile("fxrstor64 %0" : : "m"(t->arch.fpu) : "memory");
-	}
 	c->fpu_owner = t;
+	t->arch.fpu_cpu = c;
 }
 
 void fpu_switch(struct thread *t)

@@ -3,6 +3,7 @@
  * The tables of the CPU that must be mapped whatever runs, the stacks on which it enters L4, and what the gate is told
  * about a thread of mode above. docs/x86_64-gate.md has the whole.
  */
+#include <kernel/lock.h>
 #include <kernel/vcpu.h>
 #include <kernel/vspace.h>
 #include "gate.h"
@@ -21,14 +22,14 @@ _Static_assert(offsetof(struct gate, exit_frame) == GATE_EXIT_FRAME, "gate.S");
 GATE_RO struct gate gate = { .syscall_frame = GUEST_FRAME, .fault_frame = GUEST_FRAME };
 
 /* SDM vol. 3, 8.7: 64-bit TSS. What is behind it would be the I/O bitmap, so the descriptor's limit is exact. */
-static GATE_RO struct {
+static GATE_RO struct tss {
 	u32 reserved0;
 	u64 rsp0, rsp1, rsp2;
 	u64 reserved1;
 	u64 ist[7];
 	u64 reserved2;
 	u16 reserved3, iomap;
-} __attribute__((packed)) tss = { .iomap = sizeof(tss) };
+} __attribute__((packed)) tss[L4_CPUS_MAX];
 
 static GATE_RO struct {
 	u16 low, selector;
@@ -41,7 +42,8 @@ static GATE_RO struct {
  * All have been accessed, as the CPU could not write that here. gdt[4] is the base that SYSRET counts from. It stays
  * empty: there is no 32-bit user code, whose SYSCALL would come in elsewhere.
  */
-static GATE_RO u64 gdt[11] = {
+#define GDT_TSS(n) ((n) ? 11 + 2 * ((n)-1) : SEL_TSS / 8) /* of CPU n */
+static GATE_RO u64 gdt[GDT_TSS(L4_CPUS_MAX)] = {
 	[SEL_KERNEL_CODE / 8] = 0x00af9b000000ffff,   [SEL_KERNEL_CODE / 8 + 1] = 0x00cf93000000ffff,
 	[SEL_USER_BASE / 8 + 1] = 0x00cff3000000ffff, [SEL_USER_BASE / 8 + 2] = 0x00affb000000ffff,
 	[SEL_GUEST_CODE / 8] = 0x00afbb000000ffff,    [SEL_GUEST_DATA / 8] = 0x00cfb3000000ffff,
@@ -61,6 +63,14 @@ struct stack {
 static GATE_STACKS struct stack stacks[STACKS] __aligned(L4_PAGE_SIZE);
 static struct stack other_stacks[OTHERS] __aligned(L4_PAGE_SIZE);
 
+/* Of a CPU but the first, where there is no mode above. What overflows into another of its exceptions' is the end. */
+static struct {
+	char guard[L4_PAGE_SIZE], kernel[4 * L4_PAGE_SIZE], exceptions_guard[L4_PAGE_SIZE];
+	char exceptions[STACKS][L4_PAGE_SIZE];
+} more_stacks[L4_CPUS_MAX - 1] __aligned(L4_PAGE_SIZE);
+
+char *gate_kernel_stack(u32 n) { return more_stacks[n - 1].exceptions_guard; }
+
 u64 gate_page[L4_PAGE_SIZE / 8] __aligned(L4_PAGE_SIZE);
 /* Of the page as a guest kernel sees it: the user's stack pointer, a fault's address and frame. */
 #define GATE_WORDS 2
@@ -72,6 +82,10 @@ bool stack_guard(u64 vaddr)
 	for (u32 i = 0; i < STACKS; i++)
 		if (vaddr - (u64)stacks[i].guard < L4_PAGE_SIZE ||
 		    (i < OTHERS && vaddr - (u64)other_stacks[i].guard < L4_PAGE_SIZE))
+			return true;
+	for (u32 i = 0; i < L4_CPUS_MAX - 1; i++)
+		if (vaddr - (u64)more_stacks[i].guard < L4_PAGE_SIZE ||
+		    vaddr - (u64)more_stacks[i].exceptions_guard < L4_PAGE_SIZE)
 			return true;
 	return vaddr - (u64)boot_stack_guard < L4_PAGE_SIZE;
 }
@@ -88,10 +102,15 @@ static void set_handler(u32 vector, u64 handler)
 	idt[vector].high = handler >> 32;
 }
 
-static void idt_init(void)
+static void idt_load(void)
 {
 	struct pointer p = { sizeof(idt) - 1, (u64)idt };
 
+	__asm__ volatile("lidt %0" : : "m"(p));
+}
+
+static void idt_init(void)
+{
 	for (u32 i = 0; i < 256; i++) {
 		set_handler(i, (u64)gate_stubs + i * GATE_STUB_SIZE);
 		idt[i].selector = SEL_KERNEL_CODE;
@@ -104,7 +123,6 @@ static void idt_init(void)
 		/* Breakpoint and overflow may be raised by software, as on Linux. */
 		idt[i].type = i == 3 || i == 4 ? 0xee : 0x8e;
 	}
-	__asm__ volatile("lidt %0" : : "m"(p));
 }
 
 bool gate_holds(void)
@@ -124,22 +142,34 @@ static void use_stacks(struct arch_cpu *c, bool above)
 {
 	const struct stack *s = above ? stacks : other_stacks;
 
-	tss.rsp0 = (u64)(&s[STACK_ENTRY] + 1);
-	tss.ist[STACK_DEBUG - 1] = (u64)(&s[STACK_DEBUG] + 1);
-	tss.ist[STACK_PF - 1] = above ? L4_GATE_FAULT_FRAME : (u64)(&s[STACK_PF] + 1);
+	tss[0].rsp0 = (u64)(&s[STACK_ENTRY] + 1);
+	tss[0].ist[STACK_DEBUG - 1] = (u64)(&s[STACK_DEBUG] + 1);
+	tss[0].ist[STACK_PF - 1] = above ? L4_GATE_FAULT_FRAME : (u64)(&s[STACK_PF] + 1);
 	c->above = above;
 }
 
-static void gdt_init(void)
+/* Whose the TSS is tells, where the GS base may be the user's, which CPU it is. */
+struct cpu *gate_cpus[L4_CPUS_MAX + 8];
+
+static void gdt_init(struct cpu *cpu)
 {
-	u64 at = (u64)&tss;
+	struct tss *s = &tss[cpu->number];
+	u64 at = (u64)s, *d = &gdt[GDT_TSS(cpu->number)];
 	struct pointer p = { sizeof(gdt) - 1, (u64)gdt };
 
-	gdt[SEL_TSS / 8] = (sizeof(tss) - 1) | (at & 0xffffff) << 16 | 0x89UL << 40 | (at >> 24 & 0xff) << 56;
-	gdt[SEL_TSS / 8 + 1] = at >> 32;
-	for (u32 i = STACK_NMI; i < STACKS; i++)
-		tss.ist[i - 1] = (u64)(&stacks[i] + 1);
-	use_stacks(&boot_cpu.arch, false);
+	s->iomap = sizeof(*s);
+	d[0] = (sizeof(*s) - 1) | (at & 0xffffff) << 16 | 0x89UL << 40 | (at >> 24 & 0xff) << 56;
+	d[1] = at >> 32;
+	gate_cpus[GDT_TSS(cpu->number) / 2] = cpu;
+	if (cpu->number) {
+		s->rsp0 = (u64)(more_stacks[cpu->number - 1].exceptions + 1);
+		for (u32 i = 1; i < STACKS; i++)
+			s->ist[i - 1] = (u64)(more_stacks[cpu->number - 1].exceptions + i + 1);
+	} else {
+		for (u32 i = STACK_NMI; i < STACKS; i++)
+			s->ist[i - 1] = (u64)(&stacks[i] + 1);
+		use_stacks(&cpu->arch, false);
+	}
 	__asm__ volatile("lgdt %0\n\t"
 	                 "push %1\n\t"
 	                 "lea 1f(%%rip), %%rax\n\t"
@@ -153,19 +183,26 @@ static void gdt_init(void)
 	                 "lldt %w2\n\t" /* none: after reset it is the first 64 KiB of addresses, user mode's memory */
 	                 "ltr %w4"
 	                 :
-	                 : "m"(p), "i"(SEL_KERNEL_CODE), "r"(0), "r"(0x18), "r"(SEL_TSS)
+	                 : "m"(p), "i"(SEL_KERNEL_CODE), "r"(0), "r"(0x18), "r"(8 * GDT_TSS(cpu->number))
 	                 : "rax", "memory");
+}
+
+void gate_set_syscall(u64 entry)
+{
+	wrmsr(MSR_LSTAR, entry);
+	wrmsr(MSR_CSTAR, entry);
 }
 
 void gate_init(struct cpu *cpu)
 {
-	gdt_init();
-	idt_init();
+	gdt_init(cpu);
+	if (!cpu->number)
+		idt_init();
+	idt_load();
 	wrmsr(MSR_GS_BASE, (u64)cpu);
 	wrmsr(MSR_KERNEL_GS, 0);
 	wrmsr(MSR_STAR, (u64)SEL_KERNEL_CODE << 32 | (u64)(SEL_USER_BASE | 3) << 48);
-	wrmsr(MSR_LSTAR, (u64)arch_syscall);
-	wrmsr(MSR_CSTAR, (u64)arch_syscall);
+	gate_set_syscall(cpu->number ? (u64)arch_syscall_many : (u64)arch_syscall);
 	wrmsr(MSR_FMASK, 0x67700); /* AC VM NT IOPL DF IF TF */
 }
 
@@ -210,10 +247,12 @@ void gate_unload(struct arch_cpu *c) { use_stacks(c, false); }
 
 void arch_thread_forget(struct thread *t)
 {
-	struct arch_cpu *c = &this_cpu()->arch;
+	for (u32 n = 0; n < cpu_count; n++) {
+		struct arch_cpu *c = &cpus[n]->arch;
 
-	if (c->fpu_owner == t)
-		c->fpu_owner = NULL;
-	if (c->gate_owner == t)
-		c->gate_owner = NULL;
+		if (c->fpu_owner == t)
+			c->fpu_owner = NULL;
+		if (c->gate_owner == t)
+			c->gate_owner = NULL;
+	}
 }

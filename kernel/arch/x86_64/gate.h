@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the gate (gate.S) decides on. Written by L4 only: the root of a guest maps it read-only. One CPU has one; several
- * would have one each.
+ * What the gate (gate.S) decides on. Written by L4 only: the root of a guest maps it read-only. There is one: with
+ * several CPUs there is no mode above, and nothing decides on it but that entry is not ENTRY_ABOVE.
  */
 #ifndef X86_GATE_H
 #define X86_GATE_H
@@ -40,6 +40,7 @@ extern char gate_ro[], gate_ro_end[];         /* there it can be read only */
 extern char gate_stacks[], gate_stacks_end[]; /* there it can be written */
 
 void gate_init(struct cpu *cpu);
+void gate_set_syscall(u64 entry); /* of this CPU */
 bool gate_holds(void); /* whether ring 1 stays ring 1; when the CPU can run it at all */
 
 #endif

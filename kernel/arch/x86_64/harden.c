@@ -85,6 +85,17 @@ static bool enable_ibrs(u64 capabilities)
 	return true;
 }
 
+static u64 cr4_bits;
+
+void harden_init_cpu(void)
+{
+	u32 leaf[4];
+
+	cpuid(7, 0, leaf);
+	write_cr4(read_cr4() | cr4_bits);
+	enable_ibrs(leaf[3] & LEAF7_ARCH_CAP ? rdmsr(MSR_ARCH_CAPABILITIES) : 0);
+}
+
 /*
  * Return why this machine cannot have mode above, or NULL. A process could read its guest kernel by Meltdown
  * (CVE-2017-5754), unless the CPU reports that it is not affected. Hypervisors other than QEMU's emulation are not tried:
@@ -116,6 +127,7 @@ void harden_init(void)
 	smap = leaf[1] & LEAF7_SMAP;
 	cr4 |= (leaf[1] & LEAF7_SMEP ? CR4_SMEP : 0) | (smap ? CR4_SMAP : 0) | (leaf[2] & LEAF7_UMIP ? CR4_UMIP : 0);
 	write_cr4(cr4);
+	cr4_bits = cr4;
 	if (smap)
 		patch(PATCH_SMAP);
 	verw = leaf[3] & LEAF7_MD_CLEAR && (capabilities & CAP_NO_VERW) != CAP_NO_VERW;
@@ -137,7 +149,7 @@ void harden_init(void)
 		printk("l4: guest mode above does not hold: a null SS makes ring 1 ring 0 here, as in QEMU's emulation\n");
 }
 
-bool harden_allows_above(void) { return allows_above; }
+bool harden_allows_above(void) { return allows_above && !x86_starts_cpus(); }
 
 bool harden_above_holds(void) { return above_holds; }
 

@@ -6,6 +6,7 @@
  */
 #include <kernel/boot.h>
 #include <kernel/debug.h>
+#include <kernel/lock.h>
 #include <kernel/paging.h>
 #include <kernel/vspace.h>
 #include "x86.h"
@@ -16,6 +17,8 @@
 #define IMAGE_ENTRY     510  /* of the table that root[511] names */
 
 /* The GiB of the kernel's image, and its last large page; the same as a guest's root of mode above has them. */
+#define WINDOW_PAGES 16 /* from its start to those of CPUs but the first */
+
 static u64 image_pd[TABLE_ENTRIES] __aligned(4096), window_pt[TABLE_ENTRIES] __aligned(4096);
 static u64 gate_pd[TABLE_ENTRIES] __aligned(4096), gate_window_pt[TABLE_ENTRIES] __aligned(4096);
 
@@ -81,18 +84,44 @@ u64 arch_root_init(u64 *table)
 
 void arch_root_destroy(u64 root)
 {
-	struct cpu *cpu = this_cpu();
-
 	if (gate.root_k == root)
-		mmu_load(&cpu->arch, arch_pa(boot_root));
-	/* Another VSpace may come to be where this one was. */
-	cpu->arch.guest = NULL;
+		gate.root_k = arch_pa(boot_root);
+	for (u32 n = 0; n < cpu_count; n++) {
+		struct arch_cpu *c = &cpus[n]->arch;
+
+		if (c->root == root) {
+			c->root = arch_pa(boot_root);
+			c->stale = true;
+		}
+		/* Another VSpace may come to be where this one was. */
+		c->guest = NULL;
+	}
+	arch_lock_taken(this_cpu());
 }
+
+/* CR3 as it should be: another CPU may have changed that. Until then the CPU has a root whose memory is not reused. */
+void arch_lock_taken(struct cpu *cpu)
+{
+	if (!cpu->arch.stale)
+		return;
+	cpu->arch.stale = false;
+	write_cr3(cpu->arch.root);
+}
+
+void arch_root_flush_others(u64 root)
+{
+	for (u32 n = 0; n < cpu_count; n++)
+		if (cpus[n] != this_cpu())
+			cpus[n]->arch.stale = true;
+}
+
+/* Translations are not tagged: loading a root forgets them. */
+void arch_forget_all(void) {}
 
 /* Translations are not tagged: those of a root that is not in use, as a guest's of mode above, are gone already. */
 void arch_root_flush(u64 root)
 {
-	if (gate.root_k == root)
+	if (this_cpu()->arch.root == root)
 		write_cr3(root);
 }
 
@@ -160,11 +189,13 @@ bool arch_device_access(u64 pa, u64 width, bool store, u64 *value)
 {
 	/* Accessed and dirty, so that the CPU does not change it. */
 	u64 entry = align_down(pa, L4_PAGE_SIZE) | PTE_P | PTE_W | PTE_A | PTE_D | PTE_NX | PTE_PCD | PTE_PWT;
-	void *at = (void *)(KERNEL_WINDOW + pa % L4_PAGE_SIZE);
+	u32 page = this_cpu()->number ? WINDOW_PAGES + this_cpu()->number : 0; /* each CPU's own */
+	u64 window = KERNEL_WINDOW + page * L4_PAGE_SIZE;
+	void *at = (void *)(window + pa % L4_PAGE_SIZE);
 
-	if (window_pt[0] != entry) {
-		window_pt[0] = entry;
-		arch_flush_page(KERNEL_WINDOW);
+	if (window_pt[page] != entry) {
+		window_pt[page] = entry;
+		arch_flush_page(window);
 	}
 	if (store && width == 1)
 		WRITE_ONCE(*(u8 *)at, *value);

@@ -51,6 +51,8 @@ static void interrupt(u32 vector)
 	apic_eoi();
 	if (vector == VECTOR_TIMER)
 		trap_timer();
+	else if (vector == VECTOR_IPI)
+		trap_ipi();
 	else
 		irq_deliver(vector);
 }

@@ -26,6 +26,7 @@
 #define VECTOR_MSI      64
 #define VECTOR_MSI_LAST 223
 #define VECTOR_TIMER    224
+#define VECTOR_IPI      225
 #define VECTOR_SPURIOUS 255
 
 #define MSR_APIC_BASE         0x1b
@@ -127,11 +128,10 @@ void gate_load(struct arch_cpu *c, struct thread *t);
 void gate_unload(struct arch_cpu *c); /* the current thread is not of mode above any more */
 extern struct cpu boot_cpu;
 
-/* The idle loop stays in whatever address space is in use: its root is kept equal. */
 static inline void mmu_load(struct arch_cpu *c, u64 root)
 {
 	gate.root_k = root;
-	container_of(c, struct cpu, arch)->idle.root = root;
+	c->root = root;
 	write_cr3(root);
 }
 
@@ -157,10 +157,18 @@ static inline u32 selectors_used(void)
 
 extern u64 boot_root[512], boot_pdpt[512], boot_pdpt_kernel[512], boot_pd[2048];
 
-void cpu_init(void);
+void cpu_init(struct cpu *cpu, char *stack);
+struct cpu *x86_cpu(u32 n);         /* of firmware's list */
+char *gate_kernel_stack(u32 n);     /* its end, of one that is started */
+extern char ap_start[], ap_end[];   /* what it starts with: ap.S */
+extern u64 ap_root, ap_stack, ap_cpu;
+void x86_secondary(struct cpu *cpu);
+void x86_find_cpus(u64 rsdp);
+bool x86_starts_cpus(void); /* the gate is not for mode above then */
 extern char boot_stack_guard[];
 bool stack_guard(u64 vaddr); /* vaddr is in a page below a stack */
-void harden_init(void);
+void harden_init(void);     /* the CPU that boots */
+void harden_init_cpu(void); /* another */
 void harden_guest_changed(void);
 bool harden_eager_fpu(void);
 bool harden_allows_above(void);
@@ -169,16 +177,23 @@ void fpu_init(bool eager);
 void fpu_switch(struct thread *t);
 void fpu_switch_live(struct thread *t); /* for ipc/fast.c: entry.S */
 void fpu_trap(struct thread *t);
+void fpu_leave(struct cpu *cpu, struct thread *from, struct thread *to);
 void mmu_map_direct(struct boot_machine *m, u64 start, u64 end, bool uncached);
 void mmu_protect(void);
 void mmu_drop_identity(void);
 
 /* plat/ */
 void apic_init(void);
+void apic_init_cpu(void);
+u32 apic_id(void);
+void apic_send(u32 id, u32 what);
+#define APIC_INIT 0x4500 /* what: an INIT, a start-up in a page, or a vector */
+#define APIC_START(pa) (0x4600 | (pa) >> L4_PAGE_BITS)
 void apic_eoi(void);
 bool apic_pending(void);
 void apic_timer(u64 ticks);
 u64 clock_calibrate(void);
+u32 madt_apics(u64 rsdp, u8 *ids, u32 most); /* plat/firmware/madt.c */
 extern u64 apic_timer_hz;
 
 /* Called by entry.S. */
@@ -193,6 +208,7 @@ void x86_bad_ip(void);
 struct l4_vcpu_page *x86_trap(u32 vector, u64 error);
 void x86_kernel_trap(u32 vector, u64 *frame);
 void arch_syscall(void);
+void arch_syscall_many(void);
 extern char gate_stubs[];
 u64 gate_probe(void); /* entry.S; its ends are the handlers of two exceptions */
 extern char gate_probe_ring_0[], gate_probe_ring_1[];

@@ -14,6 +14,8 @@ enum {
 	EOI = 0xb0,
 	SVR = 0xf0,
 	IRR = 0x200,
+	ICR = 0x300,
+	ICR_TO = 0x310,
 	LVT_TIMER = 0x320,
 	LVT_LINT0 = 0x350,
 	LVT_LINT1 = 0x360,
@@ -32,6 +34,21 @@ u64 apic_timer_hz;
 static u32 lapic_read(u32 reg) { return READ_ONCE(*(u32 *)arch_ptr(LAPIC + reg)); }
 static void lapic_write(u32 reg, u32 v) { WRITE_ONCE(*(u32 *)arch_ptr(LAPIC + reg), v); }
 
+#define ICR_BUSY BIT(12)
+
+static u32 boot_id; /* interrupts of devices go to the CPU that booted */
+
+u32 apic_id(void) { return lapic_read(ID) >> 24; }
+
+/* To another CPU. */
+void apic_send(u32 id, u32 what)
+{
+	while (lapic_read(ICR) & ICR_BUSY)
+		arch_relax();
+	lapic_write(ICR_TO, id << 24);
+	lapic_write(ICR, what);
+}
+
 static void ioapic_write(u32 reg, u32 v)
 {
 	WRITE_ONCE(*(u32 *)arch_ptr(IOAPIC), reg);
@@ -40,8 +57,21 @@ static void ioapic_write(u32 reg, u32 v)
 
 static void ioapic_set(u32 line, bool level, bool masked)
 {
-	ioapic_write(0x10 + 2 * line + 1, lapic_read(ID));
+	ioapic_write(0x10 + 2 * line + 1, boot_id << 24);
 	ioapic_write(0x10 + 2 * line, (VECTOR_LINE + line) | (level ? LEVEL : 0) | (masked ? MASKED : 0));
+}
+
+/* The local APIC of the CPU that runs. */
+void apic_init_cpu(void)
+{
+	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BIT(11));
+	lapic_write(TPR, 0);
+	lapic_write(LVT_LINT0, MASKED);
+	lapic_write(LVT_LINT1, MASKED);
+	lapic_write(LVT_ERROR, MASKED);
+	lapic_write(DIVIDE, 0xb);             /* by 1 */
+	lapic_write(LVT_TIMER, VECTOR_TIMER); /* one-shot */
+	lapic_write(SVR, 0x100 | VECTOR_SPURIOUS);
 }
 
 void apic_init(void)
@@ -58,15 +88,10 @@ void apic_init(void)
 	outb(0x21, 0xff);
 	outb(0xa1, 0xff);
 
-	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BIT(11));
-	lapic_write(TPR, 0);
-	lapic_write(LVT_LINT0, MASKED);
+	apic_init_cpu();
+	boot_id = apic_id();
 	/* NMI: the machine's button (QEMU: inject-nmi) makes the kernel show its state and stop. */
 	lapic_write(LVT_LINT1, NMI);
-	lapic_write(LVT_ERROR, MASKED);
-	lapic_write(DIVIDE, 0xb);             /* by 1 */
-	lapic_write(LVT_TIMER, VECTOR_TIMER); /* one-shot */
-	lapic_write(SVR, 0x100 | VECTOR_SPURIOUS);
 	for (u32 line = 0; line < LINES; line++)
 		ioapic_set(line, false, true);
 }
@@ -163,10 +188,10 @@ void irqchip_msi_pause(bool on)
 	lapic_write(TPR, on ? VECTOR_MSI_LAST & 0xf0 : 0);
 }
 
-/* SDM vol. 3, 11.11: fixed delivery to this CPU, edge. */
+/* SDM vol. 3, 11.11: fixed delivery to the CPU that booted, edge. */
 error_t irqchip_msi(u64 irq, u64 *address, u64 *data)
 {
-	*address = LAPIC | lapic_read(ID) >> 24 << 12;
+	*address = LAPIC | boot_id << 12;
 	*data = irq;
 	return L4_ERR_OK;
 }

@@ -8,6 +8,7 @@
 #define CPU_STACK       16
 #define CPU_FRAME_END   24
 #define CPU_GUEST_ENTRY 32
+#define CPU_ENTRY       40
 
 /* Values of struct thread.entry: the flags of a byte's comparison with ENTRY_GUEST_KERNEL tell them apart (gate.S). */
 #define ENTRY_OWN          0    /* CF */
@@ -26,6 +27,10 @@ struct arch_cpu {
 	u64 stack;
 	u64 frame_end;    /* of the register frame in use */
 	u64 guest_entry;  /* the last vcpu_page.user_entry that a system call went to: a canonical address */
+	u64 entry;        /* ENTRY_*: the mode of the current thread */
+	u64 root;         /* CR3, but for mode above: of L4 then */
+	u32 apic_id;
+	bool stale;       /* translations are flushed when this CPU gets the lock */
 	bool fpu_off;     /* CR0.TS is set */
 	void *fpu_owner;  /* thread whose state is in the registers */
 	void *guest;      /* VSpace of the guest that ran last */

@@ -26,7 +26,7 @@ static inline void arch_fast_switch(struct cpu *cpu, struct thread *from, struct
 
 	switch_bases(&from->arch, &to->arch);
 	c->frame_end = (u64)(thread_frame(to) + 1);
-	if (likely(gate.root_k != to->root)) {
+	if (likely(c->root != to->root)) {
 		event_live(SPACE_SWITCH, to->root, 0);
 		mmu_load(c, to->root);
 	}
