@@ -67,7 +67,7 @@ static inline void set_entry(struct arch_cpu *c, u64 entry)
 
 static inline void load_root(struct arch_cpu *c, u64 root)
 {
-	if (unlikely(c->root == root) || unlikely(!root))
+	if (unlikely(c->root == root))
 		return;
 	event(EVENT_SPACE_SWITCH, root, 0);
 	mmu_load(c, root);
@@ -145,7 +145,8 @@ static noinline void switch_guest(struct cpu *cpu, struct thread *from, struct t
 	} else {
 		if (c->above)
 			gate_unload(c);
-		load_root(c, to->root);
+		if (to->root)
+			load_root(c, to->root);
 	}
 	if (to->entry && c->guest != to->vspace) {
 		c->guest = to->vspace;
@@ -169,7 +170,8 @@ void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 		switch_guest(cpu, from, to);
 		return;
 	}
-	load_root(c, to->root);
+	if (likely(to->root))
+		load_root(c, to->root);
 	switch_rest(cpu, from, to);
 }
 

@@ -177,7 +177,7 @@ void fpu_init(bool eager);
 void fpu_switch(struct thread *t);
 void fpu_switch_live(struct thread *t); /* for ipc/fast.c: entry.S */
 void fpu_trap(struct thread *t);
-void fpu_leave(struct cpu *cpu, struct thread *from, struct thread *to);
+void fpu_leave(struct cpu *cpu, struct thread *from, struct thread *to) __cold;
 void mmu_map_direct(struct boot_machine *m, u64 start, u64 end, bool uncached);
 void mmu_protect(void);
 void mmu_drop_identity(void);

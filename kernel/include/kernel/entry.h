@@ -26,7 +26,7 @@ struct l4_vcpu_page *trap_exception(struct thread *t, u32 vector, u64 error, u64
 void trap_timer(void);
 void trap_ipi(void); /* another CPU has something for this one */
 
-struct l4_vcpu_page *trap_vcpu_enter_many(struct cpu *cpu, u64 slot); /* with several CPUs */
+struct l4_vcpu_page *trap_vcpu_enter_many(struct cpu *cpu, u64 slot) __cold; /* with several CPUs */
 
 /*
  * VCPU_ENTER, for which the entry code has a path of its own. The current thread came from user mode, so trap_exit() has

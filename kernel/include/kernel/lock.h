@@ -22,8 +22,8 @@ static inline bool cpus_many(void) { return unlikely(cpu_count > 1); }
 static inline bool kernel_locked(void) { return !cpus_many() || this_cpu()->locked; }
 
 /* lock.c: with several CPUs. The result: see kernel_lock(). */
-bool lock_take(enum lock_reason why);
-void lock_drop(bool to_idle);
+bool lock_take(enum lock_reason why) __cold;
+void lock_drop(bool to_idle) __cold;
 
 /*
  * Take the lock. While it waits, this CPU may lose its current thread: then the current one is the idle thread, what the
@@ -46,16 +46,16 @@ static inline bool lock_is_wanted(void)
 /* The lock is held in all that follows. */
 
 /* Another CPU comes into the kernel, if it is not there, and does what has become its to do. */
-void cpu_kick(struct cpu *cpu);
+void cpu_kick(struct cpu *cpu) __cold;
 
 /*
  * All other CPUs leave user mode and what is done without the lock: they wait at the lock, or idle. The wait is bounded,
  * since nothing waits without the lock.
  */
-void cpus_stop(void);
+void cpus_stop(void) __cold;
 
 /* Another CPU gives up its current thread, which is in its memory then, and goes on with the idle thread. */
-void cpu_leave(struct cpu *cpu);
+void cpu_leave(struct cpu *cpu) __cold;
 
 /* Start all CPUs that firmware lists. Called once, before the first thread runs; the lock is held from then on. */
 void cpus_start(void);

@@ -21,6 +21,7 @@ typedef u32 error_t;
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
 #define BIT(n)                        (1UL << (n))
 #define noinline                      __attribute__((__noinline__))
+#define __cold                        __attribute__((__cold__, __noinline__))
 #define __noreturn                    __attribute__((__noreturn__))
 #define __hot                         __attribute__((__hot__))
 #define __used                        __attribute__((__used__)) /* called by assembler or by the compiler */

@@ -11,6 +11,13 @@
 #include <kernel/vcpu.h>
 #include <kernel/vspace.h>
 
+/* With several CPUs: what others use without the lock changes when they do not. */
+static __cold void stop_for(const struct invocation *i)
+{
+	if (!invocation_is_harmless(i))
+		cpus_stop();
+}
+
 /* INVOKE: an operation on the object of a capability. */
 static error_t invoke(struct thread *t, struct l4_frame *f)
 {
@@ -20,8 +27,8 @@ static error_t invoke(struct thread *t, struct l4_frame *f)
 	if (error)
 		return error;
 	l4_frame_get_words(f, i.arg.word);
-	if (cpus_many() && !invocation_is_harmless(&i))
-		cpus_stop();
+	if (cpus_many())
+		stop_for(&i);
 	error = object_invoke(&i);
 	if (i.again) {
 		/* The arguments may have become those of what is left to do. */
@@ -124,12 +131,18 @@ static error_t debug_call(struct thread *t, struct l4_frame *f, u64 number)
 	return L4_ERR_OK;
 }
 
+static __cold void stop_for_guest(const struct thread *t)
+{
+	if (!t->vspace->alone)
+		cpus_stop();
+}
+
 static error_t vcpu_call(struct thread *t, struct l4_frame *f, u64 number)
 {
 	if (unlikely(!t->vcpu))
 		return L4_ERR_UNBOUND;
-	if (cpus_many() && !t->vspace->alone)
-		cpus_stop();
+	if (cpus_many())
+		stop_for_guest(t);
 	switch (number) {
 	case L4_SYS_VCPU_RESUME:
 		return vcpu_resume(t);

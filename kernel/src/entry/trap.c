@@ -12,9 +12,9 @@
  * With several CPUs: a fault of a vCPU that is alone in its VSpace is handled without the lock, unless it turns out to
  * need it (ipc_fault()). True: the thread was taken away while its CPU waited for the lock, and faults again later.
  */
-static bool is_lost(const struct thread *t)
+static __cold bool is_lost(const struct thread *t)
 {
-	if (!cpus_many() || (t->vcpu && t->vspace->alone))
+	if (t->vcpu && t->vspace->alone)
 		return false;
 	if (!lock_take(LOCK_AGAIN))
 		return true;
@@ -28,7 +28,7 @@ static bool is_lost(const struct thread *t)
 struct l4_vcpu_page *trap_page_fault(struct thread *t, u64 addr, u32 access, bool present)
 {
 	event(EVENT_PAGE_FAULT, addr, access);
-	if (unlikely(is_lost(t)))
+	if (cpus_many() && is_lost(t))
 		return trap_exit_by(NULL);
 	if (t->vcpu)
 		return trap_exit_by(vcpu_page_fault(t, addr, access, present));
@@ -39,7 +39,7 @@ struct l4_vcpu_page *trap_page_fault(struct thread *t, u64 addr, u32 access, boo
 struct l4_vcpu_page *trap_exception(struct thread *t, u32 vector, u64 error, u64 addr)
 {
 	event(EVENT_EXCEPTION, vector, error);
-	if (unlikely(is_lost(t)))
+	if (cpus_many() && is_lost(t))
 		return trap_exit_by(NULL);
 	if (t->vcpu)
 		return trap_exit_by(vcpu_exception(t, vector, error, addr));
@@ -107,24 +107,32 @@ static void __noreturn idle(void)
  * Choose who runs, and deliver pending events to its vCPU. The reader of the log is signalled here and not by printk(),
  * which any part of the kernel calls in the middle of something: printk() sets need_resched.
  */
-void trap_exit(void)
+static noinline void exit_work(struct cpu *cpu)
 {
-	struct cpu *cpu = this_cpu();
-
 	do {
 		if (unlikely(cpu->need_resched)) {
 			if (unlikely(cpu->log_unread))
 				log_signal_reader();
 			schedule();
 		}
+		if (unlikely(cpu->current == &cpu->idle))
+			idle();
 		if (likely(!cpu->current->exit_work))
 			break;
 		if (vcpu_exit_work(cpu->current))
 			mode_start_kernel(cpu->current);
 	} while (cpu->need_resched);
-	if (unlikely(cpu->current == &cpu->idle))
-		idle();
 	kernel_unlock();
+}
+
+void trap_exit(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (trap_exit_needed(cpu))
+		exit_work(cpu);
+	else
+		kernel_unlock();
 }
 
 /* The same where the entry code can take a way out: that of the current thread, if no other runs before it. */
@@ -137,7 +145,7 @@ static noinline struct l4_vcpu_page *exit_with_work(struct cpu *cpu, struct l4_v
 	}
 	if (way)
 		mode_start_kernel(cpu->current);
-	trap_exit();
+	exit_work(cpu);
 	return NULL;
 }
 
@@ -145,7 +153,7 @@ static noinline struct l4_vcpu_page *exit_with_work(struct cpu *cpu, struct l4_v
  * With several CPUs. What was done without the lock needs none, if there is no work. While this CPU waits for it, its
  * thread may be taken away, and starts by its frame elsewhere.
  */
-static noinline struct l4_vcpu_page *exit_many(struct cpu *cpu, struct l4_vcpu_page *way)
+static __cold struct l4_vcpu_page *exit_many(struct cpu *cpu, struct l4_vcpu_page *way)
 {
 	if (likely(!trap_exit_needed(cpu))) {
 		if (cpu->locked)
@@ -156,7 +164,7 @@ static noinline struct l4_vcpu_page *exit_many(struct cpu *cpu, struct l4_vcpu_p
 		mode_start_kernel(cpu->current);
 	if (!cpu->locked)
 		lock_take(LOCK_AGAIN);
-	trap_exit();
+	exit_work(cpu);
 	return NULL;
 }
 

@@ -81,7 +81,7 @@ error_t object_invoke(struct invocation *i)
 }
 
 /* What drivers do for each interrupt, and what changes nothing. */
-bool invocation_is_harmless(const struct invocation *i)
+__cold bool invocation_is_harmless(const struct invocation *i)
 {
 	switch (i->slot->type) {
 	case L4_TYPE_IRQ_HANDLER:

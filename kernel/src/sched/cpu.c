@@ -16,6 +16,7 @@ void cpu_init_common(struct cpu *cpu)
 		list_init(&cpu->ready[p]);
 	cpu->current = &cpu->idle;
 	cpu->idle.cpu = cpu;
+	cpu->idle.exit_work = true; /* trap_exit() has to look */
 	cpu->idle.priority = -1;
 	cpu->idle.entry = ENTRY_OWN;
 	cpu->idle.frame_end = (u64)(thread_frame(&cpu->idle) + 1);

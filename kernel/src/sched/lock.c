@@ -17,6 +17,7 @@
 #include <kernel/debug.h>
 #include <kernel/lock.h>
 #include <kernel/log.h>
+#include <kernel/sched.h>
 
 #define START_LIMIT_MS 1000
 
@@ -27,8 +28,7 @@ static void leave_current(struct cpu *cpu)
 
 	if (cpu->waits_for == LOCK_SYSCALL)
 		frame_repeat_syscall(thread_frame(t));
-	arch_switch(cpu, t, &cpu->idle);
-	cpu->current = &cpu->idle;
+	sched_leave();
 	__atomic_store_n(&cpu->leave, false, __ATOMIC_RELEASE);
 }
 
@@ -61,47 +61,6 @@ void lock_drop(bool to_idle)
 	cpu->locked = false;
 	__atomic_store_n(&cpu->out, to_idle, __ATOMIC_RELAXED);
 	__atomic_store_n(&kernel_ticket.serving, kernel_ticket.serving + 1, __ATOMIC_RELEASE);
-}
-
-static inline bool is_out(const struct cpu *cpu) { return __atomic_load_n(&cpu->out, __ATOMIC_ACQUIRE); }
-
-/* One that waits at the lock looks for what there is to do when it has it. */
-void cpu_kick(struct cpu *cpu)
-{
-	if (cpu == this_cpu() || (is_out(cpu) && cpu->current != &cpu->idle))
-		return;
-	if (!__atomic_exchange_n(&cpu->kicked, 1, __ATOMIC_SEQ_CST))
-		arch_ipi(cpu->number);
-}
-
-static void wait_out(const struct cpu *cpu)
-{
-	while (!is_out(cpu))
-		arch_relax();
-}
-
-void cpus_stop(void)
-{
-	struct cpu *self = this_cpu();
-
-	assert(kernel_locked());
-	for (u32 n = 0; n < cpu_count; n++)
-		if (cpus[n] != self && !is_out(cpus[n]))
-			cpu_kick(cpus[n]);
-	for (u32 n = 0; n < cpu_count; n++)
-		if (cpus[n] != self)
-			wait_out(cpus[n]);
-}
-
-void cpu_leave(struct cpu *cpu)
-{
-	assert(kernel_locked() && cpu->current != &cpu->idle);
-	cpu_kick(cpu);
-	wait_out(cpu);
-	cpu->need_resched = true;
-	__atomic_store_n(&cpu->leave, true, __ATOMIC_RELEASE);
-	while (__atomic_load_n(&cpu->leave, __ATOMIC_ACQUIRE))
-		arch_relax();
 }
 
 /* Has it come? If not in time, it never will: it finds that it is not wanted, and halts. */

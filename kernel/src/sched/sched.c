@@ -133,7 +133,7 @@ static void start_clock(struct cpu *cpu)
 }
 
 /* To another CPU's queue: that CPU looks whether it runs at once, or is the current thread's first peer. */
-static noinline void enqueue_elsewhere(struct cpu *cpu, struct thread *t)
+static __cold void enqueue_elsewhere(struct cpu *cpu, struct thread *t)
 {
 	enqueue(cpu, t, false);
 	if (t->priority < cpu->current->priority && can_run(cpu->current))
@@ -234,7 +234,7 @@ void sched_take_away(struct thread *t)
 }
 
 /* A vCPU's thread flushes on the CPU where it is: the one that it comes to may remember what was flushed elsewhere. */
-static noinline void note_cpu(struct cpu *cpu, struct thread *to)
+static __cold void note_cpu(struct cpu *cpu, struct thread *to)
 {
 	if (to->ran != cpu && to->vcpu)
 		arch_forget_all();
@@ -257,6 +257,14 @@ static void switch_to(struct cpu *cpu, struct thread *to)
 		arch_switch(cpu, from, to);
 	}
 	start_clock(cpu);
+}
+
+void sched_leave(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	switch_to(cpu, &cpu->idle);
+	cpu->need_resched = true;
 }
 
 bool sched_may_switch(struct thread *to)

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the CPU that holds the lock does with the others. See lock.c for what they do. */
+#include <kernel/arch.h>
+#include <kernel/debug.h>
+#include <kernel/lock.h>
+
+static inline bool is_out(const struct cpu *cpu) { return __atomic_load_n(&cpu->out, __ATOMIC_ACQUIRE); }
+
+/* One that waits at the lock looks for what there is to do when it has it. */
+void cpu_kick(struct cpu *cpu)
+{
+	if (cpu == this_cpu() || (is_out(cpu) && cpu->current != &cpu->idle))
+		return;
+	if (!__atomic_exchange_n(&cpu->kicked, 1, __ATOMIC_SEQ_CST))
+		arch_ipi(cpu->number);
+}
+
+static void wait_out(const struct cpu *cpu)
+{
+	while (!is_out(cpu))
+		arch_relax();
+}
+
+void cpus_stop(void)
+{
+	struct cpu *self = this_cpu();
+
+	assert(kernel_locked());
+	for (u32 n = 0; n < cpu_count; n++)
+		if (cpus[n] != self && !is_out(cpus[n]))
+			cpu_kick(cpus[n]);
+	for (u32 n = 0; n < cpu_count; n++)
+		if (cpus[n] != self)
+			wait_out(cpus[n]);
+}
+
+void cpu_leave(struct cpu *cpu)
+{
+	assert(kernel_locked() && cpu->current != &cpu->idle);
+	cpu_kick(cpu);
+	wait_out(cpu);
+	cpu->need_resched = true;
+	__atomic_store_n(&cpu->leave, true, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&cpu->leave, __ATOMIC_ACQUIRE))
+		arch_relax();
+}
