@@ -18,6 +18,8 @@
 #define isb()                 __asm__ volatile("isb" : : : "memory")
 #define dsb(what)             __asm__ volatile("dsb " #what : : : "memory")
 
+#define MPIDR_AFFINITY 0xff00ffffffUL /* of MPIDR_EL1 */
+
 /* Bits [at + 3, at] of an identification register. */
 #define ID_FIELD(name, at) (read_sysreg(name) >> (at) & 15)
 
@@ -30,11 +32,15 @@ void mmu_init(u64 image);
 void mmu_protect(void);
 void mmu_map_direct(u64 start, u64 end);
 void mmu_drop_identity(void);
+void mmu_make_identity(void);
+void mmu_init_cpu(void);
 void timer_init(void);
+void timer_init_cpu(void);
 extern u32 timer_id;                  /* number of its interrupt */
-const char *kernel_stack_guard(void); /* the page below the kernel's stack */
+struct cpu *arm_cpu(u32 n); /* started or not */
+const char *kernel_stack_guard(u32 n); /* the page below its stack */
 extern u64 mmu_asid_mask;
-extern char kernel_start[], kernel_data[];
+extern char boot_secondary[], kernel_start[], kernel_data[];
 extern u64 kernel_root[512], kernel_pages[512], boot_identity[512];
 
 static inline u64 root_asid(u64 root) { return root >> 48; }
@@ -67,15 +73,22 @@ static inline void mmu_load(struct arch_cpu *c, u64 root)
 
 /* plat/ */
 void gic_init(struct boot_machine *m);
-u32 gic_take(void); /* number of the interrupt that is pending, now active; GIC_NONE */
-void gic_end(u32 id);
+void gic_init_cpu(void); /* the part of the CPU that runs */
+u32 gic_take(void);      /* the interrupt that is pending, now active, or GIC_NONE: its number, and who sent it */
+void gic_end(u32 taken);
+void gic_ipi(const struct cpu *cpu);
 void gic_enable(u32 id);                                  /* one of this CPU's own */
 u32 gic_interrupt(int node, int index, const char *what); /* by the device tree */
-#define GIC_NONE 1020                                     /* and above: not an interrupt */
+#define GIC_NONE      1020                                /* and above: not an interrupt */
+#define GIC_ID(taken) ((taken) & 1023)
+#define GIC_IPI       0 /* a software-generated interrupt */
 void psci_init(void);
+bool psci_has_cpus(void);                               /* can it start CPUs? */
+long psci_cpu_on(u64 mpidr, u64 entry, u64 argument); /* 0 or an error of PSCI's */
 
 /* Called by entry.S and boot.S. */
 void arm_boot(u64 dtb, u64 image);
+void arm_secondary(void);
 void arm_syscall(struct cpu *cpu);
 struct l4_vcpu_page *arm_vcpu_enter(struct cpu *cpu, u64 slot);
 struct l4_vcpu_page *arm_guest_syscall(struct cpu *cpu);

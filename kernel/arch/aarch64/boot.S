@@ -29,14 +29,11 @@ _start:
 #define SCTLR		0x34d4d99d
 #define SCTLR_OFF	0x30d00980	/* with the MMU off: what reads as one */
 
-boot:
-	msr	daifset, #15
-	mov	x20, x0
+/* To EL1 for good, if this is EL2, with all that EL2 controls given to EL1 (Arm ARM, D19.2). */
+.macro LEAVE_EL2
 	mrs	x0, currentel
 	cmp	x0, #8
-	b.ne	at_el1
-
-	/* Leave EL2 for good, and give EL1 all that EL2 controls (Arm ARM, D19.2). */
+	b.ne	9f
 	mov	x0, #1 << 31		/* HCR_EL2.RW */
 	msr	hcr_el2, x0
 	mov	x0, #3			/* EL1 may use counter and timer */
@@ -69,12 +66,43 @@ boot:
 	msr	sctlr_el1, x0
 	mov	x0, #0x3c5		/* EL1h, all masked */
 	msr	spsr_el2, x0
-	adr	x0, at_el1
+	adr	x0, 9f
 	msr	elr_el2, x0
 	eret
+9:	msr	spsel, #1
+.endm
 
-at_el1:
-	msr	spsel, #1
+/* Translation on; x1 = table of TTBR0_EL1, in which this code is where it is. Goes on at \to, in the kernel's image. */
+.macro ENABLE_MMU to
+	mov	x0, #MAIR
+	msr	mair_el1, x0
+	ldr	x0, =TCR
+	mrs	x3, id_aa64mmfr0_el1
+	and	x2, x3, #7		/* PARange; 52 bits and more need more than this table format */
+	cmp	x2, #5
+	mov	x4, #5
+	csel	x2, x2, x4, lo
+	orr	x0, x0, x2, lsl #32
+	ubfx	x2, x3, #4, #4		/* ASIDBits */
+	cmp	x2, #2
+	b.ne	6f
+	orr	x0, x0, #TCR_AS
+6:	msr	tcr_el1, x0
+	msr	ttbr0_el1, x1
+	adrp	x0, kernel_root
+	msr	ttbr1_el1, x0
+	isb
+	ldr	x0, =SCTLR
+	msr	sctlr_el1, x0
+	isb
+	ldr	x0, =\to
+	br	x0
+.endm
+
+boot:
+	msr	daifset, #15
+	mov	x20, x0
+	LEAVE_EL2
 	adrp	x21, kernel_start	/* where the image was loaded */
 	tst	x21, #0x1fffff
 	b.ne	.
@@ -142,30 +170,8 @@ at_el1:
 	tlbi	vmalle1
 	dsb	sy
 
-	mov	x0, #MAIR
-	msr	mair_el1, x0
-	ldr	x0, =TCR
-	mrs	x1, id_aa64mmfr0_el1
-	and	x2, x1, #7		/* PARange; 52 bits and more need more than this table format */
-	cmp	x2, #5
-	mov	x3, #5
-	csel	x2, x2, x3, lo
-	orr	x0, x0, x2, lsl #32
-	ubfx	x2, x1, #4, #4		/* ASIDBits */
-	cmp	x2, #2
-	b.ne	6f
-	orr	x0, x0, #TCR_AS
-6:	msr	tcr_el1, x0
-	adrp	x0, boot_identity
-	msr	ttbr0_el1, x0
-	adrp	x0, kernel_root
-	msr	ttbr1_el1, x0
-	isb
-	ldr	x0, =SCTLR
-	msr	sctlr_el1, x0
-	isb
-	ldr	x0, =high
-	br	x0
+	adrp	x1, boot_identity
+	ENABLE_MMU high
 high:
 	adrp	x1, kernel_bss
 	add	x1, x1, :lo12:kernel_bss
@@ -174,7 +180,7 @@ high:
 7:	stp	xzr, xzr, [x1], #16
 	cmp	x1, x2
 	b.lo	7b
-	ldr	x0, =boot_cpu + KERNEL_GUARD + KERNEL_STACK
+	ldr	x0, =arm_cpus + KERNEL_GUARD + KERNEL_STACK
 	msr	tpidr_el1, x0
 	mov	sp, x0
 	adrp	x0, arm_vectors
@@ -184,6 +190,28 @@ high:
 	mov	x0, x20
 	mov	x1, x21
 	b	arm_boot
+
+/*
+ * Another CPU, from PSCI: MMU off, x0 = its struct cpu. It reads nothing but code and constants before its MMU is on:
+ * what others wrote may still be in their caches only.
+ */
+	.globl	boot_secondary
+boot_secondary:
+	msr	daifset, #15
+	mov	x20, x0
+	LEAVE_EL2
+	tlbi	vmalle1
+	dsb	nsh
+	adrp	x1, kernel_identity
+	ENABLE_MMU secondary_high
+secondary_high:
+	msr	tpidr_el1, x20
+	mov	sp, x20
+	adrp	x0, arm_vectors
+	msr	vbar_el1, x0
+	mov	x29, xzr
+	mov	x30, xzr
+	b	arm_secondary
 
 	.section .tables, "aw", @nobits
 	.balign	4096

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* One CPU's set-up: what user mode may do, identification, and switching between threads. */
 #include <kernel/debug.h>
+#include <kernel/lock.h>
 #include <kernel/vcpu.h>
 #include "arm.h"
 
@@ -19,12 +20,15 @@ _Static_assert(offsetof(struct l4_vcpu_page, user_entry) == offsetof(struct l4_v
 
 /* The stack ends where struct cpu begins: entry.S. */
 struct {
-	char guard[KERNEL_GUARD], stack[KERNEL_STACK];
+	char guard[KERNEL_GUARD] __aligned(KERNEL_GUARD), stack[KERNEL_STACK];
 	struct cpu cpu;
-} boot_cpu __used __aligned(KERNEL_GUARD);
-_Static_assert(offsetof(__typeof__(boot_cpu), cpu) == KERNEL_GUARD + KERNEL_STACK, "boot.S");
+	u64 asid_root[1 << ARCH_ASID_BITS];
+} arm_cpus[L4_CPUS_MAX] __used;
+_Static_assert(offsetof(__typeof__(arm_cpus[0]), cpu) == KERNEL_GUARD + KERNEL_STACK, "boot.S");
+_Static_assert(sizeof(struct cpu) % sizeof(u64) == 0, "asid_root is behind it");
 
-const char *kernel_stack_guard(void) { return boot_cpu.guard; }
+struct cpu *arm_cpu(u32 n) { return &arm_cpus[n].cpu; }
+const char *kernel_stack_guard(u32 n) { return arm_cpus[n].guard; }
 
 /* Prediction restriction by context (Arm ARM, C5.6), where the CPU has it. */
 static bool has_specres;
@@ -72,11 +76,14 @@ static void cycle_counter_init(void)
 	write_sysreg(PMUSERENR_CR, pmuserenr_el0);
 }
 
+/* The CPU that runs. Its struct cpu is zero, or has what arch_cpu_start() has set. */
 void cpu_init(void)
 {
-	struct cpu *cpu = &boot_cpu.cpu;
+	struct cpu *cpu = this_cpu();
 
 	cpu_init_common(cpu);
+	cpu->arch.asid_root = (u64 *)(cpu + 1);
+	cpu->arch.mpidr = read_sysreg(mpidr_el1) & MPIDR_AFFINITY;
 	cpu->idle.root = arch_pa(boot_identity);
 
 	/* The kernel never uses a user address: PAN, where the CPU has it, makes such an access fault. */
@@ -87,7 +94,8 @@ void cpu_init(void)
 	write_sysreg(0, tpidrro_el0);
 	debug_init();
 	cycle_counter_init();
-	harden_init();
+	if (cpu == arm_cpu(0))
+		harden_init();
 	fpu_init();
 	isb();
 }
@@ -112,8 +120,14 @@ void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 {
 	if (likely(from != &cpu->idle))
 		from->arch.tls = read_sysreg(tpidr_el0);
-	if (unlikely(to == &cpu->idle))
+	if (unlikely(to == &cpu->idle)) {
+		/* With several CPUs its thread may go on elsewhere, and its root go. */
+		if (cpus_many()) {
+			mmu_load(&cpu->arch, to->root);
+			fpu_switch(to);
+		}
 		return;
+	}
 	write_sysreg(to->arch.tls, tpidr_el0);
 	load_mode(&cpu->arch, to);
 	if (to->entry && unlikely(cpu->arch.guest != to->vspace)) {
@@ -145,11 +159,14 @@ void arch_cpu_id(u64 *id)
 
 void arch_thread_forget(struct thread *t)
 {
-	if (this_cpu()->arch.fpu_owner == t)
-		this_cpu()->arch.fpu_owner = NULL;
+	for (u32 n = 0; n < cpu_count; n++)
+		if (cpus[n]->arch.fpu_owner == t)
+			cpus[n]->arch.fpu_owner = NULL;
 }
 
 void arch_frame_sanitise(struct l4_frame *f, bool above) { f->pstate &= PSTATE_USER; }
+
+void arch_ipi(u32 n) { gic_ipi(cpus[n]); }
 
 void arch_halt(void)
 {
@@ -165,12 +182,3 @@ void arch_dump_frame(const struct l4_frame *f)
 		printk("%sx%u %lx%s", i % 6 ? " " : "l4:   ", i, x[i], i % 6 == 5 || i == 30 ? "\n" : "");
 	printk("l4:   pstate %lx esr %lx far %lx\n", f->pstate, read_sysreg(esr_el1), read_sysreg(far_el1));
 }
-
-/* One CPU. */
-u32 arch_cpus(void) { return 1; }
-struct cpu *arch_cpu_data(u32 n) { return this_cpu(); }
-bool arch_cpu_start(u32 n) { return false; }
-void arch_ipi(u32 n) {}
-void arch_lock_taken(struct cpu *cpu) {}
-void arch_root_flush_others(u64 root) {}
-void arch_forget_all(void) {}

@@ -2,12 +2,21 @@
 /*
  * FP and SIMD registers: switched lazily, so that threads that do not use them (servers) cost nothing. The state of
  * the last user stays in the registers until another thread touches them. The kernel itself is never trapped.
+ *
+ * With several CPUs it is also saved whenever its owner, having used it, stops running, as that may go on elsewhere. The
+ * registers are good for their owner as long as no other CPU has loaded them since.
  */
 #include <kernel/debug.h>
+#include <kernel/lock.h>
 #include "arm.h"
 
 #define CPACR_EL1 BIT(20)
 #define CPACR_EL0 BIT(21)
+
+static bool is_loaded(const struct arch_cpu *c, const struct thread *t)
+{
+	return c->fpu_owner == t && t->arch.fpu_cpu == c;
+}
 
 static void set_off(struct arch_cpu *c, bool off)
 {
@@ -16,13 +25,6 @@ static void set_off(struct arch_cpu *c, bool off)
 }
 
 void fpu_init(void) { set_off(&this_cpu()->arch, true); }
-
-void fpu_switch(struct thread *t)
-{
-	struct arch_cpu *c = &this_cpu()->arch;
-
-	set_off(c, c->fpu_owner != t);
-}
 
 // clang-format off
 #define ALL(op)                                                                                       \
@@ -34,6 +36,23 @@ void fpu_switch(struct thread *t)
 	op " q30, q31, [%0, #480]"
 // clang-format on
 
+static void save(struct thread *owner)
+{
+	__asm__ volatile(".arch_extension fp\n\t.arch_extension simd\n\t" ALL("stp") : : "r"(owner->arch.fpu) : "memory");
+	owner->arch.fpcr = read_sysreg(fpcr);
+	owner->arch.fpsr = read_sysreg(fpsr);
+}
+
+/* The registers are on for their owner only. With several CPUs they are saved here, if it has used them. */
+void fpu_switch(struct thread *t)
+{
+	struct arch_cpu *c = &this_cpu()->arch;
+
+	if (cpus_many() && !c->fpu_off)
+		save(c->fpu_owner);
+	set_off(c, !is_loaded(c, t));
+}
+
 /* First use of the registers by a thread that does not own them: save the owner's, load the thread's. */
 void fpu_trap(struct thread *t)
 {
@@ -41,19 +60,14 @@ void fpu_trap(struct thread *t)
 	struct thread *owner = c->fpu_owner;
 
 	set_off(c, false);
-	if (owner == t)
+	if (is_loaded(c, t))
 		return;
 	event(EVENT_FPU, (u64)t, 0);
-	if (owner) {
-		__asm__ volatile(".arch_extension fp\n\t.arch_extension simd\n\t" ALL("stp")
-		                 :
-		                 : "r"(owner->arch.fpu)
-		                 : "memory");
-		owner->arch.fpcr = read_sysreg(fpcr);
-		owner->arch.fpsr = read_sysreg(fpsr);
-	}
+	if (owner && !cpus_many())
+		save(owner);
 	__asm__ volatile(".arch_extension fp\n\t.arch_extension simd\n\t" ALL("ldp") : : "r"(t->arch.fpu) : "memory");
 	write_sysreg(t->arch.fpcr, fpcr);
 	write_sysreg(t->arch.fpsr, fpsr);
 	c->fpu_owner = t;
+	t->arch.fpu_cpu = c;
 }

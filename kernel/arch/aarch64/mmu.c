@@ -9,6 +9,7 @@
  * one that was marked stale (its note is 0) because it changed while it was not in use.
  */
 #include <kernel/debug.h>
+#include <kernel/lock.h>
 #include <kernel/paging.h>
 #include <devicetree.h>
 #include "arm.h"
@@ -19,12 +20,14 @@ static u64 tables[TABLES][512] __aligned(4096);
 static u32 tables_used;
 static u64 image_pa;
 u64 mmu_asid_mask;
+u64 kernel_identity[2][512] __used __aligned(4096); /* boot.S, of CPUs that are started */
 
 void mmu_init(u64 image)
 {
 	image_pa = image;
 	mmu_asid_mask = ID_FIELD(id_aa64mmfr0_el1, 4) == 2 ? BIT(ARCH_ASID_BITS) - 1 : 255;
-	kernel_pages[((u64)kernel_stack_guard() - KERNEL_VADDR) >> L4_PAGE_BITS] = 0;
+	for (u32 n = 0; n < L4_CPUS_MAX; n++)
+		kernel_pages[((u64)kernel_stack_guard(n) - KERNEL_VADDR) >> L4_PAGE_BITS] = 0;
 	dsb(nshst);
 	__asm__ volatile("tlbi vmalle1" : : : "memory");
 	dsb(nsh);
@@ -73,8 +76,49 @@ void arch_root_destroy(u64 root)
 		mmu_load(&cpu->arch, cpu->idle.root);
 	isb();
 	arch_root_flush(root);
+	arch_root_flush_others(root);
 	/* Another VSpace may come to be where this one was. */
-	cpu->arch.guest = NULL;
+	for (u32 n = 0; n < cpu_count; n++) {
+		cpus[n]->arch.guest = NULL;
+		if (cpus[n]->arch.root == root)
+			cpus[n]->arch.root_died = true;
+	}
+}
+
+/* Its current thread was moved to another root while it waited. The idle threads have one that stays. */
+void arch_lock_taken(struct cpu *cpu)
+{
+	if (likely(!cpu->arch.root_died))
+		return;
+	cpu->arch.root_died = false;
+	mmu_load(&cpu->arch, cpu->current->root ? cpu->current->root : cpu->idle.root);
+}
+
+/*
+ * Forgotten by all CPUs now, in hardware. A CPU that has the root loaded may fill the TLB from it until it leaves, so
+ * none keeps its note: what comes next under that ASID is flushed there. A note that is lost costs one flush.
+ */
+void arch_root_flush_others(u64 root)
+{
+	if (!cpus_many())
+		return;
+	for (u32 n = 0; n < cpu_count; n++) {
+		u64 *last = &cpus[n]->arch.asid_root[root_asid(root)];
+
+		if (cpus[n] != this_cpu() && READ_ONCE(*last) == root)
+			WRITE_ONCE(*last, 0);
+	}
+	dsb(ishst);
+	__asm__ volatile("tlbi aside1is, %0" : : "r"(root_asid(root) << 48) : "memory");
+	dsb(ish);
+}
+
+/* User mode maintains caches of instructions for all CPUs itself. */
+void arch_forget_all(void)
+{
+	dsb(nshst);
+	__asm__ volatile("tlbi vmalle1" : : : "memory");
+	dsb(nsh);
 }
 
 void arch_flush_page(u64 vaddr)
@@ -161,14 +205,31 @@ bool arch_device_access(u64 pa, u64 width, bool store, u64 *value)
 	if (*e != entry) {
 		/* Invalid in between (D8.14.1). */
 		WRITE_ONCE(*e, 0);
-		dsb(nshst);
-		__asm__ volatile("tlbi vaae1, %0" : : "r"(KERNEL_WINDOW >> L4_PAGE_BITS & (BIT(44) - 1)) : "memory");
-		dsb(nsh);
+		dsb(ishst);
+		__asm__ volatile("tlbi vaae1is, %0" : : "r"(KERNEL_WINDOW >> L4_PAGE_BITS & (BIT(44) - 1)) : "memory");
+		dsb(ish);
 		WRITE_ONCE(*e, entry);
-		dsb(nshst);
+		dsb(ishst);
 		isb();
 	}
 	return arm_device((void *)(KERNEL_WINDOW + pa % L4_PAGE_SIZE), width | (store ? 8 : 0), value);
+}
+
+/* The GiB of the kernel's image where it is, for CPUs that turn their MMU on. */
+void mmu_make_identity(void)
+{
+	u64 gib = align_down(image_pa, BIT(30));
+
+	kernel_identity[0][level_index(gib, 3)] = pte_table(arch_pa(kernel_identity[1]));
+	kernel_identity[1][level_index(gib, 2)] = gib | PTE_V | PTE_AF | PTE_SH | PTE_UXN | PTE_RO;
+	dsb(ish);
+}
+
+/* Another CPU: leave the identity map that boot.S gave it. */
+void mmu_init_cpu(void)
+{
+	mmu_load(&this_cpu()->arch, this_cpu()->idle.root);
+	isb();
 }
 
 /* Drop boot.S' identity map. Its table becomes the empty root of the idle loop. */
@@ -188,7 +249,7 @@ void arch_code_written(void *p, u64 size)
 	for (u64 at = align_down((u64)p, line); at < (u64)p + size; at += line)
 		__asm__ volatile("dc cvau, %0" : : "r"(at) : "memory");
 	dsb(ish);
-	__asm__ volatile("ic iallu" : : : "memory");
-	dsb(nsh);
+	__asm__ volatile("ic ialluis" : : : "memory");
+	dsb(ish);
 	isb();
 }

@@ -32,8 +32,13 @@ void timer_init(void)
 	counter_hz = fdt_number(&machine_fdt, node, "clock-frequency", read_sysreg(cntfrq_el0));
 	if (counter_hz < 1000000)
 		panic("the counter's rate is %lu Hz", counter_hz);
+	timer_id = gic_interrupt(node, TIMER_VIRTUAL, "timer interrupt");
+	timer_init_cpu();
+}
+
+void timer_init_cpu(void)
+{
 	write_sysreg(CNTKCTL_EL0VCTEN, cntkctl_el1);
 	write_sysreg(0, cntv_ctl_el0);
-	timer_id = gic_interrupt(node, TIMER_VIRTUAL, "timer interrupt");
 	gic_enable(timer_id);
 }

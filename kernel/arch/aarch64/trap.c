@@ -30,10 +30,17 @@ struct l4_vcpu_page *arm_guest_syscall(struct cpu *cpu) { return vcpu_syscall(cp
 
 static void interrupt(void)
 {
-	u32 id = gic_take();
+	u32 taken = gic_take(), id = GIC_ID(taken);
 
 	event(EVENT_INTERRUPT, id, 0);
 	kernel_lock(LOCK_AGAIN);
+	if (id == GIC_IPI) {
+		/* Over before its sender's orders are looked for: one that comes later interrupts again. */
+		gic_end(taken);
+		dsb(ish);
+		trap_ipi();
+		return;
+	}
 	if (id == timer_id) {
 		/* The line is up until the timer is off, or set to later. */
 		write_sysreg(0, cntv_ctl_el0);
@@ -43,7 +50,7 @@ static void interrupt(void)
 		irq_deliver(id);
 	}
 	if (id < GIC_NONE)
-		gic_end(id);
+		gic_end(taken);
 }
 
 struct l4_vcpu_page *arm_irq(void)
@@ -80,7 +87,7 @@ struct l4_vcpu_page *arm_trap(u64 esr, u64 far)
 
 void arm_kernel_trap(u64 esr, u64 elr, u64 far, u64 sp)
 {
-	if (far - (u64)kernel_stack_guard() < KERNEL_GUARD)
+	if (far - ((u64)this_cpu() - KERNEL_STACK - KERNEL_GUARD) < KERNEL_GUARD)
 		panic("kernel stack overflow at %p sp %p", (void *)elr, (void *)sp);
 	panic("exception in the kernel: esr %lx pc %p sp %p far %p", esr, (void *)elr, (void *)sp, (void *)far);
 }

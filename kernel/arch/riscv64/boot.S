@@ -5,6 +5,7 @@
  * is the page fault that the first fetch by the new table raises (as there is nothing where the code was).
  */
 #include "layout.h"
+#include <arch/cpu.h>
 
 #define PTE_TABLE	0x01
 #define PTE_DATA	0xe7	/* D A G W R V */
@@ -82,9 +83,35 @@ boot_virtual_pointer:
 	.balign 4
 boot_virtual:
 	sfence.vma
-	lla sp, boot_stack_top
+	lla sp, riscv_cpus + KERNEL_GUARD + KERNEL_STACK
 	li tp, 0
 	call riscv_boot
+
+/*
+ * Another hart, from SBI's hart_start: as above, a1 = its struct cpu. The boot hart's tables and satp are used; a hart
+ * that does not take that satp goes on at the next instruction.
+ */
+	.balign 4
+	.globl boot_hart
+boot_hart:
+	csrw sie, zero
+	ld t0, boot_hart_pointer
+	csrw stvec, t0
+	lla t0, boot_satp
+	ld t0, (t0)
+	sfence.vma
+	csrw satp, t0
+	j 4b
+
+	.balign 8
+boot_hart_pointer:
+	.quad boot_hart_virtual
+	.balign 4
+boot_hart_virtual:
+	sfence.vma
+	mv tp, a1
+	ld sp, CPU_STACK(tp)
+	call riscv_hart
 
 	.section .bss
 	.balign 4096
@@ -93,9 +120,10 @@ boot_kernel_table:	.skip 4096
 boot_sv48_root:		.skip 4096
 boot_image_directory:	.skip 4096
 boot_image_table:	.skip 4096
-	.globl boot_stack_guard, boot_stack_top
-boot_stack_guard: .skip 4096
-boot_stack:	.skip 16384
-boot_stack_top:
+
+	.data
+	.balign 8
+	.globl boot_satp
+boot_satp:	.quad 0			/* as the boot hart has it at the end of its set-up */
 
 	.section .note.GNU-stack, "", @progbits

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* One hart's set-up, and switching between threads. */
 #include <kernel/debug.h>
+#include <kernel/lock.h>
 #include <kernel/vcpu.h>
 #include "riscv.h"
 
@@ -11,14 +12,21 @@ _Static_assert(offsetof(struct arch_cpu, frame) == CPU_FRAME, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, fs_mask) == CPU_FS_MASK, "entry.S");
 _Static_assert(ARCH_STATUS == SSTATUS_FS, "context.h");
 
-static struct cpu boot_cpu;
+/* The stack ends where struct cpu begins. */
+struct {
+	char guard[KERNEL_GUARD] __aligned(KERNEL_GUARD), stack[KERNEL_STACK];
+	struct cpu cpu;
+} riscv_cpus[L4_CPUS_MAX] __used;
+_Static_assert(offsetof(__typeof__(riscv_cpus[0]), cpu) == KERNEL_GUARD + KERNEL_STACK, "boot.S");
 
-void cpu_init(void)
+struct cpu *riscv_cpu(u32 n) { return &riscv_cpus[n].cpu; }
+char *kernel_stack_guard(u32 n) { return riscv_cpus[n].guard; }
+
+/* The CPU that runs: struct cpu is zero, or what arch_cpu_start() has set of it. */
+void cpu_init(struct cpu *cpu)
 {
-	struct cpu *cpu = &boot_cpu;
-
 	__asm__ volatile("mv tp, %0" : : "r"(cpu));
-	cpu->arch.stack = (u64)boot_stack_top;
+	cpu->arch.stack = (u64)cpu;
 	cpu_init_common(cpu);
 	cpu->arch.frame = (u64)thread_frame(&cpu->idle);
 	csr_write(sscratch, cpu);
@@ -52,6 +60,12 @@ noinline void arch_switch(struct cpu *cpu, struct thread *from, struct thread *t
 	struct arch_cpu *c = &this_cpu()->arch;
 
 	load_mode(c, to);
+	if (cpus_many()) {
+		fpu_switch(to);
+		if (to->vcpu && !c->fs_mask)
+			fpu_take(to);
+		return;
+	}
 	if (unlikely(c->fpu_owner == to)) {
 		c->fs_mask = SSTATUS_FS;
 		return;
@@ -64,11 +78,14 @@ noinline void arch_switch(struct cpu *cpu, struct thread *from, struct thread *t
 
 void arch_thread_forget(struct thread *t)
 {
-	if (this_cpu()->arch.fpu_owner == t)
-		this_cpu()->arch.fpu_owner = NULL;
+	for (u32 n = 0; n < cpu_count; n++)
+		if (cpus[n]->arch.fpu_owner == t)
+			cpus[n]->arch.fpu_owner = NULL;
 }
 
 void arch_frame_sanitise(struct l4_frame *f, bool above) { f->status = ARCH_STATUS; }
+
+void arch_ipi(u32 n) { sbi_ipi(cpus[n]->arch.hart); }
 
 void arch_halt(void)
 {
@@ -88,12 +105,3 @@ void arch_dump_frame(const struct l4_frame *f)
 		printk("%s%s %lx%s", i % 8 ? " " : "l4:   ", names[i], x[i], i % 8 == 7 ? "\n" : "");
 	printk(" stval %lx\n", csr_read(stval));
 }
-
-/* One CPU. */
-u32 arch_cpus(void) { return 1; }
-struct cpu *arch_cpu_data(u32 n) { return this_cpu(); }
-bool arch_cpu_start(u32 n) { return false; }
-void arch_ipi(u32 n) {}
-void arch_lock_taken(struct cpu *cpu) {}
-void arch_root_flush_others(u64 root) {}
-void arch_forget_all(void) {}

@@ -299,6 +299,7 @@ status_of_user_mode:
 	addi sp, sp, 64
 	ret
 .endm
+	LIVE fpu_switch_live, fpu_switch
 #ifdef KERNEL_TRACE
 	LIVE event_call, event_take
 #endif

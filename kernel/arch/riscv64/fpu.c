@@ -4,8 +4,12 @@
  * their owner runs with sstatus.FS off; their owner with what is in its frame. An ordinary thread becomes owner by
  * the trap of its first FP instruction; a vCPU's whenever it runs, so that FS in the frames of its guest is the
  * guest's own, as on the bare machine.
+ *
+ * With several CPUs they are saved whenever their owner stops running, as it may go on elsewhere. They are good for it
+ * as long as no other CPU has loaded them since.
  */
 #include <kernel/debug.h>
+#include <kernel/lock.h>
 #include "riscv.h"
 
 static void save(u64 *fpu)
@@ -48,10 +52,11 @@ void fpu_take(struct thread *t)
 
 	event(EVENT_FPU, (u64)t, 0);
 	csr_set(sstatus, SSTATUS_FS);
-	if (owner)
+	if (owner && !cpus_many())
 		save(owner->arch.fpu);
 	load(t->arch.fpu);
 	c->fpu_owner = t;
+	t->arch.fpu_cpu = c;
 	c->fs_mask = SSTATUS_FS;
 	t->arch.frame.status |= SSTATUS_FS;
 }
@@ -60,6 +65,20 @@ void fpu_off(void)
 {
 	this_cpu()->arch.fs_mask = 0;
 	csr_clear(sstatus, SSTATUS_FS);
+}
+
+/* With several CPUs: to runs next. */
+void fpu_switch(struct thread *to)
+{
+	struct arch_cpu *c = &this_cpu()->arch;
+
+	if (c->fs_mask) {
+		csr_set(sstatus, SSTATUS_FS);
+		save(((struct thread *)c->fpu_owner)->arch.fpu);
+	}
+	c->fs_mask = fpu_is_loaded(c, to) ? SSTATUS_FS : 0;
+	csr_clear(sstatus, SSTATUS_FS);
+	csr_set(sstatus, to->arch.frame.status & c->fs_mask);
 }
 
 /*

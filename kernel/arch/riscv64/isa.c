@@ -79,11 +79,32 @@ void isa_init(void)
 		panic("device tree: riscv,isa does not tell a 64-bit CPU");
 	if (!isa_has("f") || !isa_has("d"))
 		panic("CPU lacks extensions F and D");
-	csr_write(scounteren, 7);
-	if (isa_has("zicboz")) {
-		csr_set(CSR_SENVCFG, SENVCFG_CBZE);
+	isa_init_cpu();
+	if (isa_has("zicboz"))
 		zicboz = csr_read(CSR_SENVCFG) & SENVCFG_CBZE;
+}
+
+void isa_init_cpu(void)
+{
+	csr_write(scounteren, 7);
+	if (isa_has("zicboz"))
+		csr_set(CSR_SENVCFG, SENVCFG_CBZE);
+}
+
+/* A CPU without translation, say, has another: user mode must find the same CPU wherever it runs. */
+bool isa_is_same(int node)
+{
+	static const char *const properties[] = { "riscv,isa", "riscv,isa-extensions", "mmu-type" };
+
+	for (u32 i = 0; i < sizeof(properties) / sizeof(*properties); i++) {
+		int size, boot_size;
+		const void *of = fdt_property(&machine_fdt, node, properties[i], &size);
+		const void *of_boot = fdt_property(&machine_fdt, boot_cpu_node, properties[i], &boot_size);
+
+		if (!of != !of_boot || (of && (size != boot_size || memcmp(of, of_boot, size))))
+			return false;
 	}
+	return true;
 }
 
 /* Vector and hypervisor extensions are not reported: user mode cannot use them, as sstatus.VS stays off. */

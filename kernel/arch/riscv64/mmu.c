@@ -6,6 +6,7 @@
  */
 #include <kernel/boot.h>
 #include <kernel/debug.h>
+#include <kernel/lock.h>
 #include "riscv.h"
 
 u64 arch_user_top;
@@ -15,10 +16,24 @@ int arch_levels;
 
 /*
  * Tags (ASIDs) come back when their roots are destroyed. A root for which none is left has tag 0, and while there is
- * such a root every switch forgets all translations; the same on a CPU without tags.
+ * such a root every switch forgets all translations; the same on a CPU without tags. A root has one tag on all CPUs; a
+ * tag that comes back is forgotten by each CPU before that uses another root. The lock of the kernel guards all of it.
  */
 static u64 mode, image_offset, most_tags, untagged_roots;
 static u64 tags_used[TAGS / 64] = { 1 };
+
+/* Every CPU forgets all translations before it uses another root. A CPU looks at its mark in load_root(). */
+static void mark_stale(void)
+{
+	for (u32 n = 0; n < cpu_count; n++)
+		__atomic_store_n(&cpus[n]->arch.stale, 1, __ATOMIC_RELEASE);
+}
+
+static void note_untagged(void)
+{
+	for (u32 n = 0; n < cpu_count; n++)
+		WRITE_ONCE(cpus[n]->arch.untagged, untagged_roots != 0);
+}
 
 static u64 tag_take(void)
 {
@@ -33,7 +48,8 @@ static u64 tag_take(void)
 		}
 	}
 	untagged_roots++;
-	this_cpu()->arch.stale = this_cpu()->arch.untagged = true;
+	note_untagged();
+	mark_stale();
 	return 0;
 }
 
@@ -41,8 +57,8 @@ static void tag_give_back(u64 tag)
 {
 	if (tag)
 		tags_used[tag / 64] &= ~BIT(tag % 64);
-	else
-		this_cpu()->arch.untagged = --untagged_roots;
+	else if (!--untagged_roots)
+		note_untagged();
 }
 
 void *arch_ptr(u64 pa) { return (void *)(pa + KERNEL_DIRECT); }
@@ -70,7 +86,8 @@ static void protect(void)
 	}
 	directory[(large - gib) >> L4_LARGE_PAGE_BITS] = pte_table(arch_pa(pages));
 	boot_kernel_table[256 + (gib >> 30)] = pte_table(arch_pa(directory));
-	boot_image_table[(boot_stack_guard - kernel_start) >> L4_PAGE_BITS] = 0;
+	for (u32 n = 0; n < L4_CPUS_MAX; n++)
+		boot_image_table[(kernel_stack_guard(n) - kernel_start) >> L4_PAGE_BITS] = 0;
 	__asm__ volatile("sfence.vma" : : : "memory");
 }
 
@@ -82,11 +99,18 @@ void mmu_init(void)
 	arch_levels = satp >> SATP_MODE_SHIFT == SATP_SV48 ? 4 : 3;
 	arch_user_top = arch_levels == 4 ? BIT(47) : BIT(38);
 	image_offset = (u64)(arch_levels == 4 ? boot_sv48_root : boot_kernel_table) - root;
-	this_cpu()->arch.root = this_cpu()->arch.kernel_root = satp;
+	this_cpu()->arch.root = boot_satp = satp;
 	csr_write(satp, satp | (u64)SATP_ASID_MASK << SATP_ASID_SHIFT);
 	most_tags = csr_read(satp) >> SATP_ASID_SHIFT & SATP_ASID_MASK;
 	csr_write(satp, satp);
 	protect();
+}
+
+/* Another hart, which boot.S has given the boot hart's satp. */
+void mmu_init_cpu(void)
+{
+	this_cpu()->arch.root = this_cpu()->idle.root = boot_satp;
+	this_cpu()->arch.stale = 1;
 }
 
 /* Mode beside needs nothing that other address spaces have not: a guest kernel has the addresses of user mode. */
@@ -105,13 +129,17 @@ u64 arch_root_init(u64 *table)
 	return arch_pa(table) >> L4_PAGE_BITS | tag_take() << SATP_ASID_SHIFT | mode;
 }
 
+/* Another CPU that has it loaded waits for the lock, or idles: see arch_lock_taken(). */
 void arch_root_destroy(u64 root)
 {
 	struct arch_cpu *c = &this_cpu()->arch;
 
-	c->stale = true;
+	mark_stale();
 	if (c->root == root)
-		load_root(c, c->kernel_root);
+		load_root(c, boot_satp);
+	for (u32 n = 0; n < cpu_count; n++)
+		if (cpus[n]->arch.root == root)
+			cpus[n]->arch.root_died = true;
 	tag_give_back(root >> SATP_ASID_SHIFT & SATP_ASID_MASK);
 }
 
@@ -123,6 +151,37 @@ void arch_root_flush(u64 root)
 		flush_root(root);
 	else
 		c->stale = true;
+}
+
+/*
+ * By the firmware, not by an IPI of ours: a hart takes it in machine mode wherever it is, so that nobody waits for one
+ * that waits for the lock. A CPU changes its root under the lock, or to a root that its own vCPU alone uses.
+ */
+void arch_root_flush_others(u64 root)
+{
+	for (u32 n = 0; n < cpu_count; n++) {
+		struct cpu *cpu = cpus[n];
+
+		if (cpu == this_cpu())
+			continue;
+		__atomic_store_n(&cpu->arch.stale, 1, __ATOMIC_SEQ_CST);
+		if (READ_ONCE(cpu->arch.root) == root)
+			sbi_flush(cpu->arch.hart, root >> SATP_ASID_SHIFT & SATP_ASID_MASK);
+	}
+}
+
+/* Instructions, too: user mode's FENCE.I was for the CPU that it was on. */
+void arch_forget_all(void) { __asm__ volatile("sfence.vma\n\tfence.i" : : : "memory"); }
+
+/* Its current thread was moved to another root while it waited. The idle threads have one that stays. */
+void arch_lock_taken(struct cpu *cpu)
+{
+	struct arch_cpu *c = &cpu->arch;
+
+	if (likely(!c->root_died))
+		return;
+	c->root_died = false;
+	load_root(c, cpu->current->root ? cpu->current->root : boot_satp);
 }
 
 void arch_flush_page(u64 vaddr) { __asm__ volatile("sfence.vma %0" : : "r"(vaddr) : "memory"); }

@@ -21,6 +21,12 @@ static void interrupt(u64 irq)
 		plic_interrupt();
 		return;
 	}
+	if (irq == IRQ_SOFTWARE) {
+		/* Pending no more before its sender's orders are looked for: one that comes later interrupts again. */
+		csr_clear(sip, BIT(IRQ_SOFTWARE));
+		trap_ipi();
+		return;
+	}
 	trap_timer();
 	/* The timer's interrupt is pending until its time is in the future. */
 	if (this_cpu()->programmed == NEVER)
@@ -37,7 +43,7 @@ static bool present(struct thread *t, u64 addr)
 
 static void kernel_trap(u64 cause)
 {
-	if (csr_read(stval) - (u64)boot_stack_guard < L4_PAGE_SIZE)
+	if (is_stack_overflow(csr_read(stval)))
 		panic("kernel stack overflow at %p", (void *)csr_read(sepc));
 	panic("cause %lx in the kernel at %p: stval %p", cause, (void *)csr_read(sepc), (void *)csr_read(stval));
 }
@@ -50,6 +56,7 @@ struct l4_vcpu_page *riscv_trap(u64 cause)
 	if (unlikely(csr_read(sstatus) & SSTATUS_SPP))
 		kernel_trap(cause);
 	switch (cause) {
+	case CAUSE_INTERRUPT | IRQ_SOFTWARE:
 	case CAUSE_INTERRUPT | IRQ_TIMER:
 	case CAUSE_INTERRUPT | IRQ_EXTERNAL:
 		interrupt(cause & ~CAUSE_INTERRUPT);

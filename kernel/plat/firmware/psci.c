@@ -5,6 +5,7 @@
 #include <devicetree.h>
 #include <arm.h>
 
+#define CPU_ON       0xc4000003 /* all values of 64 bits */
 #define SYSTEM_OFF   0x84000008
 #define SYSTEM_RESET 0x84000009
 
@@ -23,18 +24,28 @@ void psci_init(void)
 		method = SMC;
 }
 
-static void call(u64 function)
+/* The callee keeps only x18 and above (SMC Calling Convention 1.0). */
+#define LOST "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "memory"
+
+static long call(u64 function, u64 arg1, u64 arg2, u64 arg3)
 {
 	register u64 x0 __asm__("x0") = function;
+	register u64 x1 __asm__("x1") = arg1;
+	register u64 x2 __asm__("x2") = arg2;
+	register u64 x3 __asm__("x3") = arg3;
 
 	if (method == HVC)
-		__asm__ volatile("hvc #0" : "+r"(x0) : : "x1", "x2", "x3", "memory");
+		__asm__ volatile("hvc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) : : LOST);
 	else if (method == SMC)
-		__asm__ volatile(".inst 0xd4000003" : "+r"(x0) : : "x1", "x2", "x3", "memory"); /* smc #0 */
+		__asm__ volatile(".inst 0xd4000003" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) : : LOST); /* smc #0 */
+	return x0;
 }
 
-void firmware_power_off(void) { call(SYSTEM_OFF); }
-void firmware_restart(void) { call(SYSTEM_RESET); }
+void firmware_power_off(void) { call(SYSTEM_OFF, 0, 0, 0); }
+void firmware_restart(void) { call(SYSTEM_RESET, 0, 0, 0); }
+
+bool psci_has_cpus(void) { return method != NONE; }
+long psci_cpu_on(u64 mpidr, u64 entry, u64 argument) { return call(CPU_ON, mpidr, entry, argument); }
 
 /* It has no call that writes. */
 void firmware_console_write(char c) {}

@@ -19,6 +19,7 @@
 #define GICD_IPRIORITYR 0x400
 #define GICD_ITARGETSR  0x800
 #define GICD_ICFGR      0xc00
+#define GICD_SGIR       0xf00
 #define GICD_IROUTER    0x6000
 #define CTLR_ENABLE     1
 #define CTLR_V3         0x13 /* affinity routing, group 1 as seen from either security state */
@@ -45,6 +46,7 @@
 #define ICC_EOIR1_EL1   S3_0_C12_C12_1
 #define ICC_CTLR_EL1    S3_0_C12_C12_4
 #define ICC_SRE_EL1     S3_0_C12_C12_5
+#define ICC_SGI1R_EL1   S3_0_C12_C11_5
 #define ICC_IGRPEN1_EL1 S3_0_C12_C12_7
 /* The names above are macros: one more macro level expands them. */
 #define read_icc(name)     read_sysreg(name)
@@ -53,10 +55,13 @@
 #define PRIVATE      32 /* interrupts below are the CPU's own */
 #define PRIORITIES   0xa0a0a0a0
 #define PRIORITY_ALL 0xf0
-#define ID_MASK      0x3ff
+#define TAKEN_MASK   0x1fff /* of GICC_IAR: number and, of a software-generated one, the sender */
 #define PATIENCE     1000000
 
-static char *distributor, *cpu_interface, *redistributor;
+/* Registers; of the first redistributors: each CPU finds its own. */
+static char *distributor, *cpu_interface, *redistributors;
+static u64 redistributors_size;
+static u8 interface_of[L4_CPUS_MAX]; /* version 2: bit of the n-th CPU */
 static u32 lines;
 static int controller;
 
@@ -82,39 +87,30 @@ static u32 affinity(void)
 	return (mpidr & 0xffffff) | (mpidr >> 32 & 0xff) << 24;
 }
 
-static void find_redistributor(u64 size)
+static char *find_redistributor(void)
 {
-	char *end = redistributor + size;
+	char *at = redistributors;
 
 	for (;;) {
-		u32 low = mmio_read32(redistributor + GICR_TYPER);
+		u32 low = mmio_read32(at + GICR_TYPER);
 
-		if (mmio_read32(redistributor + GICR_TYPER + 4) == affinity())
-			return;
-		redistributor += low & TYPER_VLPIS ? 4 * GICR_SGI : 2 * GICR_SGI;
-		if ((low & TYPER_LAST) || redistributor + 2 * GICR_SGI > end)
-			panic("device tree: no GIC redistributor of this CPU");
+		if (mmio_read32(at + GICR_TYPER + 4) == affinity())
+			return at;
+		at += low & TYPER_VLPIS ? 4 * GICR_SGI : 2 * GICR_SGI;
+		if ((low & TYPER_LAST) || at + 2 * GICR_SGI > redistributors + redistributors_size)
+			panic("device tree: no GIC redistributor of CPU %lx", this_cpu()->arch.mpidr);
 	}
 }
 
-static void init_v3(struct boot_machine *m)
+static void init_v3_cpu(void)
 {
-	u64 size, route = affinity();
+	char *redistributor = find_redistributor();
 	u32 waker;
 
-	registers(m, 1, "GIC redistributor", &redistributor, &size);
-	find_redistributor(size);
 	waker = mmio_read32(redistributor + GICR_WAKER) & ~WAKER_SLEEP;
 	mmio_write32(redistributor + GICR_WAKER, waker);
 	for (u32 i = 0; i < PATIENCE && mmio_read32(redistributor + GICR_WAKER) & WAKER_ASLEEP; i++)
 		;
-	mmio_write32(distributor + GICD_CTLR, CTLR_V3);
-	wait_for_writes();
-	for (u32 id = PRIVATE; id < lines; id += 32)
-		mmio_write32(distributor + GICD_IGROUPR + id / 8, ~0U);
-	route = (route & 0xffffff) | route >> 24 << 32;
-	for (u32 id = PRIVATE; id < lines; id++)
-		WRITE_ONCE(*(u64 *)(distributor + GICD_IROUTER + id * 8), route);
 	mmio_write32(redistributor + GICR_SGI + GICD_IGROUPR, ~0U);
 	mmio_write32(redistributor + GICR_SGI + GICD_ICENABLER, ~0U);
 	mmio_write32(redistributor + GICR_SGI + GICD_ICACTIVER, ~0U);
@@ -129,6 +125,32 @@ static void init_v3(struct boot_machine *m)
 	isb();
 }
 
+static void init_v3(struct boot_machine *m)
+{
+	u64 route = affinity();
+
+	registers(m, 1, "GIC redistributor", &redistributors, &redistributors_size);
+	mmio_write32(distributor + GICD_CTLR, CTLR_V3);
+	wait_for_writes();
+	for (u32 id = PRIVATE; id < lines; id += 32)
+		mmio_write32(distributor + GICD_IGROUPR + id / 8, ~0U);
+	route = (route & 0xffffff) | route >> 24 << 32;
+	for (u32 id = PRIVATE; id < lines; id++)
+		WRITE_ONCE(*(u64 *)(distributor + GICD_IROUTER + id * 8), route);
+}
+
+/* A CPU's own registers have the same addresses on each. With one CPU the targets read as 0. */
+static void init_v2_cpu(void)
+{
+	interface_of[this_cpu()->number] = mmio_read32(distributor + GICD_ITARGETSR);
+	mmio_write32(distributor + GICD_ICENABLER, ~0U);
+	mmio_write32(distributor + GICD_ICACTIVER, ~0U);
+	for (u32 id = 0; id < PRIVATE; id += 4)
+		mmio_write32(distributor + GICD_IPRIORITYR + id, PRIORITIES);
+	mmio_write32(cpu_interface + GICC_PMR, PRIORITY_ALL);
+	mmio_write32(cpu_interface + GICC_CTLR, CTLR_ENABLE);
+}
+
 static void init_v2(struct boot_machine *m)
 {
 	u32 me = mmio_read32(distributor + GICD_ITARGETSR) & 0xff;
@@ -137,13 +159,16 @@ static void init_v2(struct boot_machine *m)
 	registers(m, 1, "GIC CPU interface", &cpu_interface, &size);
 	for (u32 id = PRIVATE; id < lines; id += 4)
 		mmio_write32(distributor + GICD_ITARGETSR + id, (me ? me : 1) * 0x01010101U);
-	mmio_write32(distributor + GICD_ICENABLER, ~0U);
-	mmio_write32(distributor + GICD_ICACTIVER, ~0U);
-	for (u32 id = 0; id < PRIVATE; id += 4)
-		mmio_write32(distributor + GICD_IPRIORITYR + id, PRIORITIES);
 	mmio_write32(distributor + GICD_CTLR, CTLR_ENABLE);
-	mmio_write32(cpu_interface + GICC_PMR, PRIORITY_ALL);
-	mmio_write32(cpu_interface + GICC_CTLR, CTLR_ENABLE);
+}
+
+void gic_init_cpu(void)
+{
+	if (cpu_interface)
+		init_v2_cpu();
+	else
+		init_v3_cpu();
+	gic_enable(GIC_IPI);
 }
 
 void gic_init(struct boot_machine *m)
@@ -172,6 +197,7 @@ void gic_init(struct boot_machine *m)
 		init_v3(m);
 	else
 		init_v2(m);
+	gic_init_cpu();
 }
 
 u32 gic_take(void)
@@ -179,23 +205,40 @@ u32 gic_take(void)
 	u32 id;
 
 	if (cpu_interface)
-		return mmio_read32(cpu_interface + GICC_IAR) & ID_MASK;
+		return mmio_read32(cpu_interface + GICC_IAR) & TAKEN_MASK;
 	id = read_icc(ICC_IAR1_EL1);
 	dsb(sy);
 	return id;
 }
 
-void gic_end(u32 id)
+void gic_end(u32 taken)
 {
 	if (cpu_interface)
-		mmio_write32(cpu_interface + GICC_EOIR, id);
+		mmio_write32(cpu_interface + GICC_EOIR, taken);
 	else
-		write_icc(id, ICC_EOIR1_EL1);
+		write_icc(taken, ICC_EOIR1_EL1);
+}
+
+/* What was written before is seen by the CPU that is interrupted. */
+void gic_ipi(const struct cpu *cpu)
+{
+	u64 to = cpu->arch.mpidr;
+
+	dsb(ishst);
+	if (cpu_interface) {
+		mmio_write32(distributor + GICD_SGIR, interface_of[cpu->number] << 16 | GIC_IPI);
+		return;
+	}
+	/* Target list of 16 CPUs that differ in affinity 0 only. */
+	write_icc((to >> 32 & 0xff) << 48 | (u64)(to >> 4 & 15) << 44 | (to >> 16 & 0xff) << 32 | (u64)GIC_IPI << 24 |
+	                  (to >> 8 & 0xff) << 16 | BIT(to & 15),
+	          ICC_SGI1R_EL1);
+	isb();
 }
 
 void gic_enable(u32 id)
 {
-	char *own = redistributor ? redistributor + GICR_SGI : distributor;
+	char *own = cpu_interface ? distributor : find_redistributor() + GICR_SGI;
 
 	mmio_write32(own + GICD_ISENABLER, 1U << id);
 }

@@ -14,18 +14,20 @@
 enum { PRIORITY = 0, ENABLE = 0x2000, ENABLE_CONTEXT = 0x80, CONTEXT = 0x200000, CONTEXT_SIZE = 0x1000, CLAIM = 4 };
 
 static char *priorities, *enables, *context;
+static int plic_node;
+static u64 registers_size;
 static u32 sources; /* highest number */
 static u32 enabled[IRQ_MAX / 32];
 static bool claimed[IRQ_MAX], level_triggered[IRQ_MAX];
 
-/* Contexts are in the order of interrupts-extended: ours goes to our CPU as its external interrupt. */
-static int find_context(const struct fdt *fdt, int node)
+/* Contexts are in the order of interrupts-extended: a CPU's goes to it as its external interrupt. */
+static int find_context(const struct fdt *fdt, int node, int cpu_node)
 {
 	const void *at;
 	int controller, cells;
 
 	for (int i = 0; !fdt_interrupt(fdt, node, i, &controller, &at, &cells); i++)
-		if (fdt_parent(fdt, controller) == boot_cpu_node && fdt_cells(at, 1) == SUPERVISOR_EXTERNAL)
+		if (fdt_parent(fdt, controller) == cpu_node && fdt_cells(at, 1) == SUPERVISOR_EXTERNAL)
 			return i;
 	return -1;
 }
@@ -45,13 +47,15 @@ static void set_enabled(u64 irq, bool on)
 void plic_init(struct boot_machine *m)
 {
 	static const char *const known[] = { "sifive,plic-1.0.0", "riscv,plic0", "thead,c900-plic", NULL };
-	int node = machine_find(known), number;
-	u64 pa, size;
-	char *base = machine_registers(node, 0, "interrupt controller (PLIC)", &pa, &size);
+	int number;
+	u64 pa;
+	char *base;
 
-	number = find_context(&machine_fdt, node);
-	sources = fdt_number(&machine_fdt, node, "riscv,ndev", 0);
-	if (number < 0 || !sources || CONTEXT + (number + 1UL) * CONTEXT_SIZE > size)
+	plic_node = machine_find(known);
+	base = machine_registers(plic_node, 0, "interrupt controller (PLIC)", &pa, &registers_size);
+	number = find_context(&machine_fdt, plic_node, boot_cpu_node);
+	sources = fdt_number(&machine_fdt, plic_node, "riscv,ndev", 0);
+	if (number < 0 || !sources || CONTEXT + (number + 1UL) * CONTEXT_SIZE > registers_size)
 		panic("device tree: the interrupt controller at %lx does not serve this CPU", pa);
 	if (sources >= IRQ_MAX)
 		sources = IRQ_MAX - 1;
@@ -63,7 +67,18 @@ void plic_init(struct boot_machine *m)
 	for (u32 i = 1; i <= sources; i++)
 		mmio_write32(priorities + 4 * i, 1);
 	mmio_write32(context, 0);
-	boot_remove_range(m, align_down(pa, L4_PAGE_SIZE), align_up(pa + size, L4_PAGE_SIZE));
+	boot_remove_range(m, align_down(pa, L4_PAGE_SIZE), align_up(pa + registers_size, L4_PAGE_SIZE));
+}
+
+/* Another CPU gets no interrupts, whatever firmware left: they go to the boot CPU. */
+void plic_init_cpu(int cpu_node)
+{
+	int number = find_context(&machine_fdt, plic_node, cpu_node);
+
+	if (number < 0 || CONTEXT + (number + 1UL) * CONTEXT_SIZE > registers_size)
+		return;
+	for (u32 i = 0; i <= sources / 32; i++)
+		mmio_write32(priorities + ENABLE + number * ENABLE_CONTEXT + 4 * i, 0);
 }
 
 static void complete(u64 irq)

@@ -11,6 +11,7 @@ struct arch_thread {
 	struct l4_frame frame; /* SP_EL1 points to it in user mode, so it is aligned to 16 bytes */
 	u64 tls;               /* TPIDR_EL0 */
 	u64 fpcr, fpsr;
+	void *fpu_cpu; /* struct arch_cpu that loaded the FP registers last */
 	u8 fpu[32][16] __attribute__((aligned(16)));
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct l4_frame) % 16 == 0, "frame end");

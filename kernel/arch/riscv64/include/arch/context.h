@@ -11,6 +11,7 @@
 struct arch_thread {
 	struct l4_frame frame;
 	u64 fpu[ARCH_FPU_SIZE / 8];
+	void *fpu_cpu; /* struct arch_cpu that loaded the FP registers last */
 } __attribute__((aligned(16)));
 
 #define FRAME_ALIGN 16

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The head of struct cpu that entry.S uses. Offsets are asserted in cpu.c. */
+/*
+ * The head of struct cpu that entry.S uses. Offsets are asserted in cpu.c. The kernel's stack ends where struct cpu
+ * begins; below the stack is a page that is not mapped.
+ */
 #ifndef ARCH_CPU_H
 #define ARCH_CPU_H
 
@@ -8,6 +11,9 @@
 #define CPU_ENTRY   16
 #define CPU_FRAME   24
 #define CPU_FS_MASK 32
+
+#define KERNEL_GUARD 4096
+#define KERNEL_STACK 16384
 
 /* Values of struct thread.entry: entry.S looks at the sign. */
 #define ENTRY_OWN          0
@@ -27,20 +33,21 @@ struct arch_cpu {
 	u64 frame;       /* where registers are saved */
 	u64 fs_mask;     /* sstatus.FS if the current thread owns the FP registers; 0: FS is off */
 	u64 root;        /* satp */
-	u64 kernel_root; /* nobody's user mode */
-	bool stale;      /* translations of roots that are not in use may be wrong */
-	bool untagged;   /* always, as some roots have no tag of their own */
-	void *fpu_owner; /* thread whose state is in the registers */
+	u64 hart;        /* number of this CPU for firmware and device tree */
+	bool root_died;  /* root is no more: another is to be loaded before user mode */
+	u32 stale;       /* translations of roots that are not in use may be wrong */
+	u32 untagged;    /* always, as some roots have no tag of their own */
+	void *fpu_owner; /* thread whose state is in the registers, if it has not been loaded elsewhere since */
 } __aligned(16);
 
 /* There are no I/O ports: no caller gets here. */
 static inline u32 arch_port_in(u16 port, u64 width) { return ~0U; }
 static inline void arch_port_out(u16 port, u64 width, u32 value) {}
 
-/* For loops that wait for another CPU. */
-static inline void arch_relax(void) { __asm__ volatile("" : : : "memory"); }
-
 /* In the kernel tp points to it; in user mode sscratch does. */
 static inline struct cpu *this_cpu(void) { return __builtin_thread_pointer(); }
+
+/* time.c: in loops that wait for another CPU. */
+void arch_relax(void);
 #endif
 #endif

@@ -6,6 +6,7 @@
 #ifndef ARCH_FAST_H
 #define ARCH_FAST_H
 
+#include <kernel/lock.h>
 #include "riscv.h"
 
 #define ARCH_FAST_ARGS u64 unused, u64 index, u64 tag /* in the registers of the system call */
@@ -14,8 +15,12 @@
 static inline bool arch_fast_target(const struct thread *to) { return true; }
 
 /* The owner of the FP registers runs with FS as in its frame, anybody else with FS off. */
-static inline void fpu_switch_live(struct arch_cpu *c, const struct thread *to)
+static inline void fast_fpu(struct arch_cpu *c, struct thread *to)
 {
+	if (cpus_many()) {
+		fpu_switch_live(to);
+		return;
+	}
 	c->fs_mask = c->fpu_owner == to ? SSTATUS_FS : 0;
 	csr_clear(sstatus, SSTATUS_FS);
 	csr_set(sstatus, to->arch.frame.status & c->fs_mask);
@@ -31,7 +36,7 @@ static inline void arch_fast_switch(struct cpu *cpu, struct thread *from, struct
 		load_root(c, to->root);
 	}
 	if (unlikely(c->fs_mask) || unlikely(c->fpu_owner == to))
-		fpu_switch_live(c, to);
+		fast_fpu(c, to);
 }
 
 static inline void __noreturn arch_fast_return(struct thread *to, u64 badge, u64 tag)
