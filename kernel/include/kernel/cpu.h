@@ -22,7 +22,13 @@ enum cpu_state { CPU_STARTS = 1, CPU_CAME, CPU_UNWANTED };
 struct cpu {
 	struct arch_cpu arch; /* first: the entry code knows its offsets */
 	struct thread *current;
-	bool need_resched;
+	union {
+		struct {
+			bool need_resched;
+			bool many; /* there are several CPUs */
+		};
+		u16 attention; /* both, so that one look tells whether trap_exit() has more to do */
+	};
 	bool yield;      /* current goes behind its peers */
 	bool log_unread; /* the log has grown since its reader was signalled: need_resched is set until trap_exit() */
 	int ready_top;   /* highest priority with a ready thread, -1: none */

@@ -16,7 +16,7 @@ struct kernel_ticket {
 };
 extern struct kernel_ticket kernel_ticket;
 
-static inline bool cpus_many(void) { return unlikely(cpu_count > 1); }
+static inline bool cpus_many(void) { return unlikely(this_cpu()->many); }
 
 /* Does this CPU hold the lock? Where there is one CPU, always. */
 static inline bool kernel_locked(void) { return !cpus_many() || this_cpu()->locked; }

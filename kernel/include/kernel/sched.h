@@ -8,10 +8,10 @@
 #include <kernel/thread.h>
 #include <arch/cpu.h>
 
-/* Its mode or its SchedContext has changed: may it run without a look at either? */
+/* Its mode or its SchedContext has changed: may it run without a look at either, or at the lock? */
 static inline void sched_note_direct(struct thread *t)
 {
-	t->direct = t->entry == ENTRY_OWN && t->sc && t->sc->unlimited;
+	t->direct = t->entry == ENTRY_OWN && t->sc && t->sc->unlimited && !cpus_many();
 }
 
 void sched_wake(struct thread *t);            /* becomes THREAD_RUN */

@@ -79,7 +79,7 @@ void dump_all(void)
 {
 	struct cpu *cpu = this_cpu();
 
-	for (u32 n = 0; cpus_many() && n < cpu_count; n++)
+	for (u32 n = 0; cpu_count > 1 && n < cpu_count; n++)
 		if (cpus[n] != cpu)
 			dump_cpu(cpus[n]);
 	if (cpu && cpu->current && cpu->current != &cpu->idle) {

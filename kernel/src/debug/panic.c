@@ -12,7 +12,7 @@ void panic(const char *fmt, ...)
 
 	if (!log_begin_panic())
 		arch_halt();
-	for (u32 n = 0; cpus_many() && n < cpu_count; n++)
+	for (u32 n = 0; cpu_count > 1 && n < cpu_count; n++)
 		if (cpus[n] != this_cpu())
 			arch_ipi(n);
 	/* The serial line may be in use by the guest, also behind the first byte of a pair: see the console server. */

@@ -129,24 +129,8 @@ void trap_exit(void)
 {
 	struct cpu *cpu = this_cpu();
 
-	if (trap_exit_needed(cpu))
+	if (unlikely(cpu->attention | cpu->current->exit_work))
 		exit_work(cpu);
-	else
-		kernel_unlock();
-}
-
-/* The same where the entry code can take a way out: that of the current thread, if no other runs before it. */
-static noinline struct l4_vcpu_page *exit_with_work(struct cpu *cpu, struct l4_vcpu_page *way)
-{
-	if (!way && !cpu->need_resched) {
-		way = vcpu_exit_work(cpu->current);
-		if (!cpu->need_resched)
-			return way;
-	}
-	if (way)
-		mode_start_kernel(cpu->current);
-	exit_work(cpu);
-	return NULL;
 }
 
 /*
@@ -168,11 +152,25 @@ static __cold struct l4_vcpu_page *exit_many(struct cpu *cpu, struct l4_vcpu_pag
 	return NULL;
 }
 
+/* The same where the entry code can take a way out: that of the current thread, if no other runs before it. */
+static noinline struct l4_vcpu_page *exit_with_work(struct cpu *cpu, struct l4_vcpu_page *way)
+{
+	if (cpus_many())
+		return exit_many(cpu, way);
+	if (!way && !cpu->need_resched) {
+		way = vcpu_exit_work(cpu->current);
+		if (!cpu->need_resched)
+			return way;
+	}
+	if (way)
+		mode_start_kernel(cpu->current);
+	exit_work(cpu);
+	return NULL;
+}
+
 struct l4_vcpu_page *trap_exit_by(struct l4_vcpu_page *way)
 {
 	struct cpu *cpu = this_cpu();
 
-	if (cpus_many())
-		return exit_many(cpu, way);
-	return likely(!trap_exit_needed(cpu)) ? way : exit_with_work(cpu, way);
+	return likely(!(cpu->attention | cpu->current->exit_work)) ? way : exit_with_work(cpu, way);
 }

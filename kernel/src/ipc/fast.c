@@ -14,7 +14,6 @@
 #include <kernel/cap.h>
 #include <kernel/debug.h>
 #include <kernel/ipc.h>
-#include <kernel/lock.h>
 #include <kernel/notification.h>
 #include <kernel/sched_context.h>
 #include <arch/fast.h>
@@ -70,7 +69,7 @@ void ipc_fast_call(ARCH_FAST_ARGS)
 	struct thread *r;
 	struct reply *reply;
 
-	if (cpus_many() || !cap || !simple_message(tag))
+	if (!cap || !simple_message(tag))
 		arch_fast_leave(L4_SYS_CALL, index, tag);
 	ep = SLOT_OBJECT(cap, endpoint);
 	if (unlikely(!ep->receivers || list_empty(&ep->queue)))
@@ -98,7 +97,7 @@ void ipc_fast_reply_recv(ARCH_FAST_ARGS)
 	struct reply *reply;
 	struct thread *caller;
 
-	if (cpus_many() || !cap || !simple_message(tag))
+	if (!cap || !simple_message(tag))
 		arch_fast_leave(L4_SYS_REPLY_RECV, index, tag);
 	ep = SLOT_OBJECT(cap, endpoint);
 	cap = cap_find(t, l4_frame_reply(thread_frame(t)), L4_TYPE_REPLY, L4_RIGHT_WRITE);

@@ -104,6 +104,8 @@ void cpus_start(void)
 		cpus[count] = NULL;
 	printk("l4: %u of %u CPUs run\n", count, arch_cpus());
 	cpu_count = count;
+	for (u32 n = 0; n < count; n++)
+		cpus[n]->many = count > 1;
 }
 
 void cpu_main(void)

@@ -33,12 +33,14 @@ static void enqueue(struct cpu *cpu, struct thread *t, bool head)
 		cpu->ready_top = t->priority;
 }
 
-static int highest_ready(const struct cpu *cpu)
+/* Not inlined, so that sched_dequeue() saves no registers. */
+static noinline void find_ready_top(struct cpu *cpu)
 {
-	for (int w = L4_PRIORITIES / 64 - 1; w >= 0; w--)
-		if (cpu->ready_bits[w])
-			return w * 64 + 63 - __builtin_clzl(cpu->ready_bits[w]);
-	return -1;
+	int w = L4_PRIORITIES / 64 - 1;
+
+	while (w >= 0 && !cpu->ready_bits[w])
+		w--;
+	cpu->ready_top = w < 0 ? -1 : w * 64 + 63 - __builtin_clzl(cpu->ready_bits[w]);
 }
 
 void sched_dequeue(struct thread *t)
@@ -54,7 +56,7 @@ void sched_dequeue(struct thread *t)
 
 		cpu->ready_bits[p / 64] &= ~BIT(p % 64);
 		if (p == cpu->ready_top)
-			cpu->ready_top = highest_ready(cpu);
+			find_ready_top(cpu);
 	}
 }
 
@@ -241,7 +243,7 @@ static __cold void note_cpu(struct cpu *cpu, struct thread *to)
 	to->cpu = to->ran = cpu;
 }
 
-static void switch_to(struct cpu *cpu, struct thread *to)
+static inline void switch_to(struct cpu *cpu, struct thread *to)
 {
 	struct thread *from = cpu->current;
 
