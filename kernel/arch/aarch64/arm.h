@@ -36,8 +36,8 @@ void mmu_make_identity(void);
 void mmu_init_cpu(void);
 void timer_init(void);
 void timer_init_cpu(void);
-extern u32 timer_id;                  /* number of its interrupt */
-struct cpu *arm_cpu(u32 n); /* started or not */
+extern u32 timer_id;                   /* number of its interrupt */
+struct cpu *arm_cpu(u32 n);            /* started or not */
 const char *kernel_stack_guard(u32 n); /* the page below its stack */
 extern u64 mmu_asid_mask;
 extern char boot_secondary[], kernel_start[], kernel_data[];
@@ -83,7 +83,7 @@ u32 gic_interrupt(int node, int index, const char *what); /* by the device tree 
 #define GIC_ID(taken) ((taken) & 1023)
 #define GIC_IPI       0 /* a software-generated interrupt */
 void psci_init(void);
-bool psci_has_cpus(void);                               /* can it start CPUs? */
+bool psci_has_cpus(void);                             /* can it start CPUs? */
 long psci_cpu_on(u64 mpidr, u64 entry, u64 argument); /* 0 or an error of PSCI's */
 
 /* Called by entry.S and boot.S. */

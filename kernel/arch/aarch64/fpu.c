@@ -38,7 +38,10 @@ void fpu_init(void) { set_off(&this_cpu()->arch, true); }
 
 static void save(struct thread *owner)
 {
-	__asm__ volatile(".arch_extension fp\n\t.arch_extension simd\n\t" ALL("stp") : : "r"(owner->arch.fpu) : "memory");
+	__asm__ volatile(".arch_extension fp\n\t.arch_extension simd\n\t" ALL("stp")
+	                 :
+	                 : "r"(owner->arch.fpu)
+	                 : "memory");
 	owner->arch.fpcr = read_sysreg(fpcr);
 	owner->arch.fpsr = read_sysreg(fpsr);
 }

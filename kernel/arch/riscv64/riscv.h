@@ -56,7 +56,10 @@ static inline void flush_stale(struct arch_cpu *c)
 {
 	u32 untagged = c->untagged;
 
-	__asm__ volatile __inline__("amoswap.w.aqrl %0, %0, %1\n\tsfence.vma" : "+r"(untagged), "+A"(c->stale) : : "memory");
+	__asm__ volatile __inline__("amoswap.w.aqrl %0, %0, %1\n\tsfence.vma"
+	                            : "+r"(untagged), "+A"(c->stale)
+	                            :
+	                            : "memory");
 }
 
 /* No two roots have the same tag, so translations may stay, but for what changed while it was not in use. */
@@ -114,7 +117,7 @@ void plic_interrupt(void);
 enum sbi_id { SBI_VENDOR = 4, SBI_ARCH, SBI_IMPLEMENTATION };
 u64 sbi_id(enum sbi_id which);
 void sbi_timer(u64 when);
-bool sbi_has_harts(void); /* can it start harts, and interrupt and flush others? */
+bool sbi_has_harts(void);                              /* can it start harts, and interrupt and flush others? */
 u64 sbi_hart_start(u64 hart, u64 entry, u64 argument); /* 0 or an error of SBI's */
 void sbi_ipi(u64 hart);
 void sbi_flush(u64 hart, u64 tag); /* returns when the hart has forgotten all translations with the tag */

@@ -42,7 +42,7 @@ static GATE_RO struct {
  * All have been accessed, as the CPU could not write that here. gdt[4] is the base that SYSRET counts from. It stays
  * empty: there is no 32-bit user code, whose SYSCALL would come in elsewhere.
  */
-#define GDT_TSS(n) ((n) ? 11 + 2 * ((n)-1) : SEL_TSS / 8) /* of CPU n */
+#define GDT_TSS(n) ((n) ? 11 + 2 * ((n) - 1) : SEL_TSS / 8) /* of CPU n */
 static GATE_RO u64 gdt[GDT_TSS(L4_CPUS_MAX)] = {
 	[SEL_KERNEL_CODE / 8] = 0x00af9b000000ffff,   [SEL_KERNEL_CODE / 8 + 1] = 0x00cf93000000ffff,
 	[SEL_USER_BASE / 8 + 1] = 0x00cff3000000ffff, [SEL_USER_BASE / 8 + 2] = 0x00affb000000ffff,

@@ -158,17 +158,17 @@ static inline u32 selectors_used(void)
 extern u64 boot_root[512], boot_pdpt[512], boot_pdpt_kernel[512], boot_pd[2048];
 
 void cpu_init(struct cpu *cpu, char *stack);
-struct cpu *x86_cpu(u32 n);         /* of firmware's list */
-char *gate_kernel_stack(u32 n);     /* its end, of one that is started */
-extern char ap_start[], ap_end[];   /* what it starts with: ap.S */
+struct cpu *x86_cpu(u32 n);       /* of firmware's list */
+char *gate_kernel_stack(u32 n);   /* its end, of one that is started */
+extern char ap_start[], ap_end[]; /* what it starts with: ap.S */
 extern u64 ap_root, ap_stack, ap_cpu;
 void x86_secondary(struct cpu *cpu);
 void x86_find_cpus(u64 rsdp);
 bool x86_starts_cpus(void); /* the gate is not for mode above then */
 extern char boot_stack_guard[];
 bool stack_guard(u64 vaddr); /* vaddr is in a page below a stack */
-void harden_init(void);     /* the CPU that boots */
-void harden_init_cpu(void); /* another */
+void harden_init(void);      /* the CPU that boots */
+void harden_init_cpu(void);  /* another */
 void harden_guest_changed(void);
 bool harden_eager_fpu(void);
 bool harden_allows_above(void);
@@ -187,7 +187,7 @@ void apic_init(void);
 void apic_init_cpu(void);
 u32 apic_id(void);
 void apic_send(u32 id, u32 what);
-#define APIC_INIT 0x4500 /* what: an INIT, a start-up in a page, or a vector */
+#define APIC_INIT      0x4500 /* what: an INIT, a start-up in a page, or a vector */
 #define APIC_START(pa) (0x4600 | (pa) >> L4_PAGE_BITS)
 void apic_eoi(void);
 bool apic_pending(void);

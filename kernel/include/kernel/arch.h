@@ -22,7 +22,7 @@ u64 arch_root_init(u64 *table); /* fill the kernel's part of a zeroed root table
 error_t arch_vspace_guest(struct vspace *v, u32 mode);              /* make an unused VSpace a guest kernel's */
 void arch_space_join(u64 *table, u64 root, const struct vspace *v); /* an unused root is one of v's guest from now on */
 u32 arch_guest_modes(void);                                         /* bit mask of L4_GUEST_... */
-u32 arch_weak_modes(void);        /* of them, those that a guest kernel can break out of on this machine */
+u32 arch_weak_modes(void); /* of them, those that a guest kernel can break out of on this machine */
 /*
  * All CPUs leave it and forget all its translations. Of the others none is in user mode: a CPU that has it loaded waits
  * at the lock or idles.
@@ -31,9 +31,9 @@ void arch_root_destroy(u64 root);
 /* Of this CPU: forget a root's translations, now if it is in use, else before it is the next time. */
 void arch_root_flush(u64 root);
 void arch_root_flush_others(u64 root); /* the same of all other CPUs, before they are in user mode again */
-void arch_flush_page(u64 vaddr); /* of the root in use: forget one page, after an entry changed or became valid */
-void arch_forget_all(void);      /* this CPU forgets all translations of user mode */
-void arch_filled(u64 root);      /* entries that were invalid are valid now: make this CPU see them */
+void arch_flush_page(u64 vaddr);       /* of the root in use: forget one page, after an entry changed or became valid */
+void arch_forget_all(void);            /* this CPU forgets all translations of user mode */
+void arch_filled(u64 root);            /* entries that were invalid are valid now: make this CPU see them */
 void arch_code_written(void *p, u64 size); /* the kernel wrote code for user mode: make instruction fetches see it */
 
 /* mmu.c: one aligned access of 1, 2 or 4 bytes to a device's register. False: the CPU reports that nothing is there. */
@@ -78,10 +78,10 @@ bool arch_interrupt_pending(void); /* would the CPU take one now, were interrupt
  * may fail with a line of the log. arch/cpu.h: arch_relax(), in loops that wait for another CPU.
  */
 u32 arch_cpus(void);
-struct cpu *arch_cpu_data(u32 n);         /* of number n of firmware's list */
-bool arch_cpu_start(u32 n);               /* of firmware's list. False: firmware refuses, and the log tells why */
-void arch_ipi(u32 n);                     /* interrupt cpus[n], which calls trap_ipi() */
-void arch_lock_taken(struct cpu *cpu);    /* this CPU has the lock: it may have been told to flush meanwhile */
+struct cpu *arch_cpu_data(u32 n);      /* of number n of firmware's list */
+bool arch_cpu_start(u32 n);            /* of firmware's list. False: firmware refuses, and the log tells why */
+void arch_ipi(u32 n);                  /* interrupt cpus[n], which calls trap_ipi() */
+void arch_lock_taken(struct cpu *cpu); /* this CPU has the lock: it may have been told to flush meanwhile */
 
 /*
  * arch/cpu.h: arch_port_in(port, width) and arch_port_out(port, width, value); width is 1, 2 or 4. Where ARCH_IOPORTS is

@@ -37,8 +37,8 @@ struct thread {
 	u64 entry;
 
 	struct sched_context *sc;
-	struct cpu *cpu; /* that it runs on, is queued for, or was last */
-	struct cpu *ran; /* that it ran on last */
+	struct cpu *cpu;  /* that it runs on, is queued for, or was last */
+	struct cpu *ran;  /* that it ran on last */
 	struct list link; /* ready queue (queued), or the queue of what it waits for (SEND, RECV, WAIT); else old */
 	struct cnode *cnode;
 	struct vspace *vspace;

@@ -3,8 +3,8 @@
 #include <kernel/arch.h>
 #include <x86.h>
 
-#define TABLE_MAX   0x10000 /* bytes: more is not believed */
-#define LOCAL_APIC  0
+#define TABLE_MAX    0x10000 /* bytes: more is not believed */
+#define LOCAL_APIC   0
 #define APIC_ENABLED 1
 
 struct header {

@@ -15,8 +15,7 @@ static error_t sched_configure(struct invocation *i)
 	u64 budget = i->arg.control_sched_configure.budget_us, period = i->arg.control_sched_configure.period_us,
 	    cpu = i->arg.control_sched_configure.cpu;
 
-	if (budget < L4_BUDGET_MIN_US || period > L4_BUDGET_MAX_US || budget > period ||
-	    cpu >= cpu_count)
+	if (budget < L4_BUDGET_MIN_US || period > L4_BUDGET_MAX_US || budget > period || cpu >= cpu_count)
 		return L4_ERR_RANGE;
 
 	error_t error =

@@ -24,15 +24,15 @@
 #include <kernel/types.h>
 
 struct arch_cpu {
-	u64 frame;                          /* register frame in use: SP_EL1 in user mode */
-	u64 entry;                          /* ENTRY_*: the mode of the current thread */
-	u64 root;                           /* TTBR0_EL1 */
-	bool fpu_off;                       /* CPACR_EL1 traps user mode */
-	bool root_died;                     /* root is no more: another is to be loaded before user mode */
-	u64 mpidr;                          /* affinity: its number for firmware, device tree and GIC */
-	void *fpu_owner;                    /* thread whose state is in the registers */
-	void *guest;                        /* VSpace of the guest that ran last */
-	u64 *asid_root;                     /* roots whose translations the TLB may hold, by ASID; 0: flush */
+	u64 frame;       /* register frame in use: SP_EL1 in user mode */
+	u64 entry;       /* ENTRY_*: the mode of the current thread */
+	u64 root;        /* TTBR0_EL1 */
+	bool fpu_off;    /* CPACR_EL1 traps user mode */
+	bool root_died;  /* root is no more: another is to be loaded before user mode */
+	u64 mpidr;       /* affinity: its number for firmware, device tree and GIC */
+	void *fpu_owner; /* thread whose state is in the registers */
+	void *guest;     /* VSpace of the guest that ran last */
+	u64 *asid_root;  /* roots whose translations the TLB may hold, by ASID; 0: flush */
 } __aligned(16);
 
 /* There are no I/O ports: no caller gets here. */

@@ -14,7 +14,7 @@ struct arch_thread {
 	u64 fs_base;
 	struct l4_frame frame;
 	u64 gs_base;
-	void *fpu_cpu; /* with several CPUs: the one whose registers had its FPU state last */
+	void *fpu_cpu;    /* with several CPUs: the one whose registers had its FPU state last */
 	u16 selectors[4]; /* DS, ES, FS, GS, if one of them is not 0 */
 	u32 selectors_used;
 	u64 gate[ARCH_GATE_WORDS]; /* mode above: its words of the gate's page, while another thread has the page */

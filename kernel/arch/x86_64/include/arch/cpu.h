@@ -25,10 +25,10 @@ struct arch_cpu {
 	void *self;
 	u64 scratch;
 	u64 stack;
-	u64 frame_end;    /* of the register frame in use */
-	u64 guest_entry;  /* the last vcpu_page.user_entry that a system call went to: a canonical address */
-	u64 entry;        /* ENTRY_*: the mode of the current thread */
-	u64 root;         /* CR3, but for mode above: of L4 then */
+	u64 frame_end;   /* of the register frame in use */
+	u64 guest_entry; /* the last vcpu_page.user_entry that a system call went to: a canonical address */
+	u64 entry;       /* ENTRY_*: the mode of the current thread */
+	u64 root;        /* CR3, but for mode above: of L4 then */
 	u32 apic_id;
 	bool stale;       /* translations are flushed when this CPU gets the lock */
 	bool fpu_off;     /* CR0.TS is set */
