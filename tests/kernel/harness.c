@@ -46,6 +46,14 @@ void need_guest_mode(u64 mode)
 	finish_test();
 }
 
+void need_cpus(u64 count)
+{
+	if (boot_info->cpus >= count)
+		return;
+	lacking = "L4 runs on fewer CPUs here";
+	finish_test();
+}
+
 static const char *file_name(const char *file)
 {
 	const char *name = file;

@@ -66,6 +66,7 @@ static inline struct sys recv(u64 cap, u64 reply) { return sys(L4_SYS_RECV, cap,
 
 int check_eq(const char *file, int line, const char *what, u64 got, u64 want);
 void need_guest_mode(u64 mode); /* the test is left out on a machine without it */
+void need_cpus(u64 count);
 void must(const char *file, int line, const char *what, u64 error);
 void finish_test(void) __attribute__((noreturn));
 
@@ -107,7 +108,8 @@ struct helper {
 	int forked, done;
 };
 
-extern u64 fork_bits; /* log2 of the size of a fork's VSpace; 18 when a test starts */
+extern u64 helper_cpu; /* where helpers that are made run; 0 when a test starts */
+extern u64 fork_bits;  /* log2 of the size of a fork's VSpace; 18 when a test starts */
 /* What is added to the addresses of a fork, and its guest mode if that is not 0; 0 when a test starts. */
 extern u64 fork_base, fork_mode;
 u64 vspace_fork(void);

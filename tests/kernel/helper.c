@@ -5,7 +5,7 @@
 #define IMAGE_VADDR 0x400000UL /* where this program is linked; it fits into one large page */
 
 u64 parent_endpoint;
-u64 fork_bits, fork_base, fork_mode;
+u64 fork_bits, fork_base, fork_mode, helper_cpu;
 static u64 silent_endpoint; /* an Endpoint to which nobody sends; helpers that are done wait there */
 static u64 fault_reply;
 static struct helper helpers[HELPERS];
@@ -18,6 +18,7 @@ void helper_reset(void)
 {
 	helper_count = 0;
 	fork_bits = 18;
+	helper_cpu = 0;
 	fork_base = 0;
 	parent_endpoint = obj_new(L4_TYPE_ENDPOINT, 0);
 	silent_endpoint = obj_new(L4_TYPE_ENDPOINT, 0);
@@ -81,6 +82,8 @@ struct helper *helper_make_in(u64 vspace, u64 utcb, void (*run)(struct helper *)
 	h->forked = vspace != L4_ROOT_SLOT_VSPACE;
 	h->thread = obj_new(L4_TYPE_THREAD, 0);
 	h->sched = sched_new(10000, 10000);
+	if (helper_cpu)
+		MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, h->sched, 10000, 10000, helper_cpu));
 	fault = cap_mint(parent_endpoint, L4_RIGHT_WRITE | L4_RIGHT_GRANT, h->index + 1);
 	MUST(INV(h->thread, L4_THREAD_CONFIGURE, L4_ROOT_SLOT_CNODE, vspace, utcb, fault));
 	MUST(INV(h->thread, L4_THREAD_SET_SCHED, h->sched, priority, priority));

@@ -52,7 +52,10 @@ static inline void __noreturn run(struct cpu *cpu, struct thread *from, struct t
 	arch_fast_return(to, badge, tag);
 }
 
-/* Does no sender wait? Then the next thread that waits may be a receiver. */
+/*
+ * Does no sender wait? Then the next thread that waits may be a receiver. Not asked with several CPUs, where no thread is
+ * `direct`: what comes before it only reads.
+ */
 static inline bool receivers_only(struct endpoint *ep)
 {
 	if (likely(ep->receivers))
@@ -106,7 +109,8 @@ void ipc_fast_reply_recv(ARCH_FAST_ARGS)
 	reply = SLOT_OBJECT(cap, reply);
 	caller = reply->caller;
 	if (unlikely(!caller) || unlikely(caller->fault_label) || unlikely(reply->sc) ||
-	    unlikely(t->bound && t->bound->word) || !receivers_only(ep) || !simple_target(cpu, caller))
+	    unlikely(t->bound && t->bound->word) || unlikely(!caller->direct) || !receivers_only(ep) ||
+	    !simple_target(cpu, caller))
 		arch_fast_leave(L4_SYS_REPLY_RECV, index, tag);
 
 	event_live(SYSCALL, L4_SYS_REPLY_RECV, index);

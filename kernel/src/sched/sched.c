@@ -149,7 +149,7 @@ void sched_make_ready(struct thread *t)
 {
 	struct cpu *cpu = this_cpu();
 
-	if (t == cpu->current || t->queued || !can_run(t))
+	if (t == t->cpu->current || t->queued || !can_run(t))
 		return;
 	if (unlikely(t->sc->cpu != cpu)) {
 		enqueue_elsewhere(t->sc->cpu, t);

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Several CPUs: what one does to a thread of another. Who waits for another CPU waits in L4, and who runs on until it is
+ * stopped has a budget: where an emulator runs CPUs in turn, a loop in user mode would keep the turn.
+ */
+#include "guest.h"
+
+#define ROUNDS 200
+#define BUSY   L4_ROOT_PRIORITY - 50 /* of threads that run on */
+
+static u64 event, other_event, endpoint, reply;
+
+#define CONFIGURE(sched, budget, period, cpu) \
+	INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, sched, budget, period, cpu)
+
+static struct helper *made_on(u64 cpu, struct helper *(*make)(void (*)(struct helper *), u64, u64),
+                              void (*run)(struct helper *), u64 arg)
+{
+	struct helper *h;
+
+	helper_cpu = cpu;
+	h = make(run, arg, BUSY);
+	helper_cpu = 0;
+	return h;
+}
+
+/* One that runs on: a fifth of its CPU's time. */
+static struct helper *busy_on(u64 cpu, struct helper *(*make)(void (*)(struct helper *), u64, u64),
+                              void (*run)(struct helper *), u64 arg)
+{
+	struct helper *h = made_on(cpu, make, run, arg);
+
+	MUST(CONFIGURE(h->sched, 2000, 10000, cpu));
+	return h;
+}
+
+static void says(struct helper *self) { SYS(L4_SYS_SIGNAL, other_event, 0); }
+
+/* The CPU has been in L4, and has run another thread. */
+static void pass(u64 cpu)
+{
+	struct helper *h = made_on(cpu, helper_make, says, 0);
+
+	other_event = obj_new(L4_TYPE_NOTIFICATION, 0);
+	MUST(INV(h->thread, L4_THREAD_SET_SCHED, h->sched, L4_ROOT_PRIORITY, L4_ROOT_PRIORITY));
+	helper_start(h);
+	ERR(SYS(L4_SYS_WAIT, other_event, 0), OK);
+	helper_join_quietly(h);
+	helper_forget();
+}
+
+static void make_objects(void)
+{
+	event = obj_new(L4_TYPE_NOTIFICATION, 0);
+	endpoint = obj_new(L4_TYPE_ENDPOINT, 0);
+	reply = obj_new(L4_TYPE_REPLY, 0);
+}
+
+static void answers(struct helper *self)
+{
+	struct sys r = recv(endpoint, reply);
+
+	for (;;) {
+		if (r.error)
+			return;
+		r = sys(L4_SYS_REPLY_RECV, endpoint, TAG(LABEL(r.tag) + 1, 3, 0), (u64[6]){ r.m[0] + 1, r.badge, 3 },
+		        reply);
+	}
+}
+
+static void call_often(u64 rounds)
+{
+	for (u64 i = 0; i < rounds; i++) {
+		struct sys r = SYS(L4_SYS_CALL, endpoint, TAG(i, 1, 0), i);
+
+		if (!EQ(r.error, L4_ERR_OK) || !EQ(r.m[0], i + 1) || !EQ(LABEL(r.tag), i + 1))
+			return;
+	}
+}
+
+TEST(cpus_call_and_reply)
+{
+	struct helper *server;
+
+	need_cpus(2);
+	make_objects();
+	server = made_on(1, helper_fork, answers, 0);
+	helper_start(server);
+	call_often(ROUNDS);
+	ERR(slot_delete(server->thread), OK);
+}
+
+static void calls_often(struct helper *self) { call_often(ROUNDS); }
+
+TEST(cpus_call_from_all)
+{
+	struct helper *server, *h[4];
+
+	need_cpus(4);
+	make_objects();
+	server = made_on(3, helper_fork, answers, 0);
+	helper_start(server);
+	for (u64 i = 0; i < 4; i++)
+		helper_start(h[i] = made_on(i, helper_make, calls_often, 0));
+	for (u64 i = 0; i < 4; i++)
+		helper_join(h[i]);
+	ERR(slot_delete(server->thread), OK);
+}
+
+/* A server without time of its own runs on the CPU of each of its callers in turn, and has its FPU state with it. */
+static void answers_with_fpu(struct helper *self)
+{
+	struct sys r = recv(endpoint, reply);
+
+	arch_fpu_fill(7000);
+	while (!r.error) {
+		u64 differ = arch_fpu_differ(7000);
+
+		r = sys(L4_SYS_REPLY_RECV, endpoint, TAG(LABEL(r.tag) + 1, 2, 0), (u64[6]){ r.m[0] + 1 + differ },
+		        reply);
+	}
+}
+
+static void calls_with_fpu(struct helper *self)
+{
+	arch_fpu_fill(self->arg[0]);
+	for (u64 i = 0; i < ROUNDS; i++) {
+		struct sys r = SYS(L4_SYS_CALL, endpoint, TAG(i, 1, 0), i);
+
+		if (!EQ(r.error, L4_ERR_OK) || !EQ(r.m[0], i + 1) || !EQ(arch_fpu_differ(self->arg[0]), 0))
+			return;
+	}
+}
+
+TEST(cpus_passive_server_moves)
+{
+	struct helper *server, *h[3];
+
+	need_cpus(3);
+	make_objects();
+	server = made_on(1, helper_make, answers_with_fpu, 0);
+	helper_start(server);
+	pass(1);
+	MUST(INV(server->thread, L4_THREAD_SET_SCHED, 0, BUSY, BUSY));
+	for (u64 i = 0; i < 3; i++)
+		helper_start(h[i] = made_on(i, helper_make, calls_with_fpu, 100000 * (i + 1)));
+	for (u64 i = 0; i < 3; i++)
+		helper_join(h[i]);
+	ERR(slot_delete(server->thread), OK);
+}
+
+static void echoes(struct helper *self)
+{
+	for (u64 i = 0; i < ROUNDS; i++) {
+		EQ(SYS(L4_SYS_WAIT, event, 0).badge, 1);
+		ERR(SYS(L4_SYS_SIGNAL, other_event, 0), OK);
+	}
+}
+
+TEST(cpus_signal)
+{
+	struct helper *h;
+
+	need_cpus(2);
+	make_objects();
+	other_event = obj_new(L4_TYPE_NOTIFICATION, 0);
+	h = made_on(1, helper_make, echoes, 0);
+	helper_start(h);
+	for (u64 i = 0; i < ROUNDS; i++) {
+		ERR(SYS(L4_SYS_SIGNAL, event, 0), OK);
+		EQ(SYS(L4_SYS_WAIT, other_event, 0).badge, 1);
+	}
+	helper_join(h);
+}
+
+static void runs_on(struct helper *self)
+{
+	SYS(L4_SYS_SIGNAL, event, 0);
+	for (;;) {
+		shared[1]++;
+		arch_relax();
+	}
+}
+
+static void makes_calls(struct helper *self)
+{
+	SYS(L4_SYS_SIGNAL, event, 0);
+	for (;;) {
+		shared[1]++;
+		/* which has a result, of which nothing may be lost or doubled */
+		if (INV(L4_ROOT_SLOT_CNODE, L4_CNODE_REVOKE, 0).error != L4_ERR_RANGE)
+			shared[2]++;
+	}
+}
+
+static void suspend_often(void (*run)(struct helper *))
+{
+	struct helper *h;
+
+	make_objects();
+	h = busy_on(1, helper_make, run, 0);
+	helper_start(h);
+	ERR(SYS(L4_SYS_WAIT, event, 0), OK);
+	for (u64 i = 0; i < 20; i++) {
+		u64 before;
+
+		ERR(INV(h->thread, L4_THREAD_SUSPEND), OK);
+		before = shared[1];
+		ERR(INV(h->thread, L4_THREAD_READ_REGS), OK);
+		ERR(INV(h->thread, L4_THREAD_WRITE_REGS), OK);
+		pass(1);
+		EQ(shared[1], before);
+		ERR(INV(h->thread, L4_THREAD_RESUME), OK);
+		pass(1);
+	}
+	EQ(shared[2], 0);
+	CHECK(shared[1] > 0);
+	ERR(slot_delete(h->thread), OK);
+}
+
+TEST(cpus_suspend_one_that_runs)
+{
+	need_cpus(2);
+	suspend_often(runs_on);
+}
+
+TEST(cpus_suspend_one_that_calls)
+{
+	need_cpus(2);
+	suspend_often(makes_calls);
+}
+
+TEST(cpus_delete_what_runs)
+{
+	need_cpus(2);
+	for (u64 i = 0; i < 6; i++) {
+		struct helper *h;
+
+		make_objects();
+		h = busy_on(1, helper_fork, runs_on, 0);
+		helper_start(h);
+		ERR(SYS(L4_SYS_WAIT, event, 0), OK);
+		/* its thread, its time, or the VSpace under its feet */
+		ERR(slot_delete(i % 3 == 0 ? h->thread : i % 3 == 1 ? h->sched : h->vspace), OK);
+		u64 before = shared[1];
+
+		pass(1);
+		EQ(shared[1], before);
+	}
+}
+
+/* All of its memory becomes something else at once. */
+TEST(cpus_revoke_what_runs)
+{
+	u64 whole = test_untyped, part;
+
+	need_cpus(2);
+	part = obj_new(L4_TYPE_UNTYPED, 23);
+	for (u64 i = 0; i < 3; i++) {
+		struct helper *h;
+		u64 before;
+
+		make_objects();
+		test_untyped = part;
+		h = busy_on(1, helper_fork, runs_on, 0);
+		test_untyped = whole;
+		helper_start(h);
+		ERR(SYS(L4_SYS_WAIT, event, 0), OK);
+		ERR(slot_revoke(part), OK);
+		before = shared[1];
+		ERR(retype(part, L4_TYPE_FRAME, 22, slot_new(), 1), OK);
+		pass(1);
+		EQ(shared[1], before);
+		ERR(slot_revoke(part), OK);
+	}
+}
+
+static void stores_on(struct helper *self)
+{
+	volatile u64 *page = (volatile u64 *)TEST_VADDR;
+
+	page[0] = 1;
+	SYS(L4_SYS_SIGNAL, event, 0);
+	for (;;)
+		page[0]++;
+}
+
+/* No store comes through a translation that was taken away. */
+TEST(cpus_unmap_what_is_used)
+{
+	volatile u64 *mine = (volatile u64 *)(TEST_VADDR + (2UL << 20));
+
+	need_cpus(2);
+	for (u64 i = 0; i < 4; i++) {
+		u64 frame, seen = obj_new(L4_TYPE_FRAME, L4_PAGE_BITS), before;
+		struct helper *h;
+		struct sys r;
+
+		make_objects();
+		frame = cap_copy(seen, L4_RIGHT_ALL);
+		MUST(((struct sys){ .error = frame_map(seen, (u64)mine, L4_RIGHT_READ | L4_RIGHT_WRITE) }));
+		h = busy_on(1, helper_fork, stores_on, 0);
+		MUST(INV(h->vspace, L4_VSPACE_MAP, frame, TEST_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE));
+		helper_start(h);
+		ERR(SYS(L4_SYS_WAIT, event, 0), OK);
+		ERR(INV(frame, L4_FRAME_UNMAP), OK);
+		before = *mine;
+		CHECK(before > 0);
+		r = helper_fault(h);
+		EQ(LABEL(r.tag), L4_FAULT_PAGE);
+		EQ(r.m[0], TEST_VADDR);
+		EQ(*mine, before);
+		ERR(slot_delete(h->thread), OK);
+		ERR(INV(seen, L4_FRAME_UNMAP), OK);
+	}
+}
+
+/* A budget is one CPU's time, counted where the thread runs; a thread goes where its SchedContext goes. */
+static void runs_with_fpu(struct helper *self)
+{
+	arch_fpu_fill(9000);
+	SYS(L4_SYS_SIGNAL, event, 0);
+	for (;;) {
+		shared[1]++;
+		if (arch_fpu_differ(9000))
+			shared[2]++;
+		arch_relax();
+	}
+}
+
+TEST(cpus_move_one_that_runs)
+{
+	struct helper *h;
+
+	need_cpus(2);
+	make_objects();
+	h = busy_on(1, helper_make, runs_with_fpu, 0);
+	helper_start(h);
+	ERR(SYS(L4_SYS_WAIT, event, 0), OK);
+	for (u64 i = 0; i < 30; i++) {
+		u64 cpu = 1 + i % (boot_info->cpus - 1), before = shared[1];
+
+		ERR(CONFIGURE(h->sched, 2000, 10000, cpu), OK);
+		for (u64 k = 0; k < 50 && shared[1] == before; k++)
+			pass(cpu);
+		CHECK(shared[1] != before);
+	}
+	EQ(shared[2], 0);
+	ERR(slot_delete(h->thread), OK);
+}
+
+TEST(cpus_budget)
+{
+	struct helper *h[2];
+	u64 tick = boot_info->counter_hz / 1000, start, used[2];
+
+	need_cpus(3);
+	make_objects();
+	for (u64 i = 0; i < 2; i++)
+		helper_start(h[i] = busy_on(i + 1, helper_make, runs_on, 0));
+	start = l4_counter();
+	for (u64 i = 0; i < 20 || l4_counter() - start < 20 * tick; i++)
+		ERR(INV(h[i & 1]->thread, L4_THREAD_READ_REGS), STATE);
+	for (u64 i = 0; i < 2; i++) {
+		ERR(INV(h[i]->thread, L4_THREAD_SUSPEND), OK);
+		used[i] = INV(h[i]->sched, L4_SCHED_CONTEXT_INFO).m[0];
+	}
+	start = l4_counter() - start;
+	for (u64 i = 0; i < 2; i++) {
+		CHECK(used[i] > 0);
+		/* a fifth, one budget more at most, and what an interrupt is late */
+		CHECK(used[i] <= start / 5 + 4 * tick);
+		ERR(slot_delete(h[i]->thread), OK);
+	}
+}
+
+/* Two make and delete objects, from the same Untyped, with the same CNode; nothing is lost. */
+static void makes_and_deletes(struct helper *self)
+{
+	u64 slot = self->arg[0], untyped = self->arg[1];
+
+	for (u64 i = 0; i < ROUNDS; i++) {
+		ERR(retype(untyped, L4_TYPE_NOTIFICATION, 0, slot, 3), OK);
+		ERR(INV(L4_ROOT_SLOT_CNODE, L4_CNODE_MINT, slot + 3, L4_ROOT_SLOT_CNODE, slot, L4_RIGHT_ALL, 5), OK);
+		ERR(SYS(L4_SYS_SIGNAL, slot + 3, 0), OK);
+		EQ(SYS(L4_SYS_POLL, slot, 0).badge, 5);
+		ERR(slot_revoke(untyped), OK);
+		EQ(slot_type_error(slot), L4_ERR_CAP);
+	}
+}
+
+TEST(cpus_invoke_at_once)
+{
+	struct helper *h[2];
+
+	need_cpus(3);
+	for (u64 i = 0; i < 2; i++) {
+		h[i] = made_on(i + 1, helper_make, makes_and_deletes, slots_new(4));
+		h[i]->arg[1] = obj_new(L4_TYPE_UNTYPED, 14);
+	}
+	for (u64 i = 0; i < 2; i++)
+		helper_start(h[i]);
+	for (u64 i = 0; i < 2; i++)
+		helper_join(h[i]);
+}
+
+static u64 contested;
+
+static void binds(struct helper *self)
+{
+	u64 error = INV(self->arg[1], L4_THREAD_BIND_VCPU, contested, L4_GUEST_VCPU_VADDR).error;
+
+	if (error == L4_ERR_OK)
+		__atomic_fetch_add(&shared[3], 1, __ATOMIC_SEQ_CST);
+	else
+		EQ(error, L4_ERR_BUSY);
+}
+
+static void nothing(struct helper *self) {}
+
+/* One Vcpu is one thread's, whoever is first. */
+TEST(cpus_bind_a_vcpu_twice)
+{
+	struct helper *h[2], *target[2];
+
+	need_cpus(3);
+	contested = obj_new(L4_TYPE_VCPU, 0);
+	for (u64 i = 0; i < 2; i++) {
+		target[i] = helper_fork(nothing, 0, BUSY);
+		h[i] = made_on(i + 1, helper_make, binds, 0);
+		h[i]->arg[1] = target[i]->thread;
+	}
+	for (u64 i = 0; i < 2; i++)
+		helper_start(h[i]);
+	for (u64 i = 0; i < 2; i++)
+		helper_join(h[i]);
+	EQ(shared[3], 1);
+}
+
+/* Invokes as fast as it can; others get their turns at the lock. */
+TEST(cpus_one_hammers)
+{
+	struct helper *server, *hammer;
+
+	need_cpus(3);
+	make_objects();
+	hammer = busy_on(2, helper_make, makes_calls, 0);
+	server = made_on(1, helper_fork, answers, 0);
+	helper_start(hammer);
+	ERR(SYS(L4_SYS_WAIT, event, 0), OK);
+	helper_start(server);
+	call_often(ROUNDS);
+	EQ(shared[2], 0);
+	ERR(slot_delete(hammer->thread), OK);
+	ERR(slot_delete(server->thread), OK);
+}
