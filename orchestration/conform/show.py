@@ -30,7 +30,7 @@ machine has Debian's own kernel, whose options are Debian's.
 A difference is what native Linux passes and the guest does not; its reason is in
 [expected.toml](../tests/conform/expected.toml). A test may differ in several of its parts, which are the lines of its
 own report. What fails on both sides says nothing of the guest: often it asks for what an emulated machine with one CPU
-and this root file system does not have.
+and this root file system does not have, or it was ended at its limit on both, as happens on a busy host.
 
 The command prints the table test by test. Its sections here are what `--write` left of it.
 """
