@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The model of the kernel's lock (tests/model/lock.pml), checked by spin: it holds, and a planted error is found."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from orchestration.base import doctor
+from orchestration.base.errors import MissingError
+
+LIMIT = 600.0
+# By what spin finds each error that the model can have, and whether in a check of liveness.
+PLANTED = {1: ("assertion violated", False), 2: ("acceptance cycle", True), 3: ("acceptance cycle", True),
+           4: ("assertion violated", False), 5: ("assertion violated", False), 6: ("invalid end state", False)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spin() -> None:
+    """Install spin, which no other test and no command needs."""
+    try:
+        doctor.ensure_packages(["spin"])
+    except MissingError as error:
+        pytest.skip(f"{error}; {error.hint}")
+
+
+def verify(folder: Path, root: Path, *defines: str, live: bool = False) -> tuple[int, str]:
+    """Return how many errors spin finds in the model, and its report; fail if it has not seen all states."""
+    options = ["-DLIVE"] if live else []
+    subprocess.run(["spin", "-a", *options, *defines, root / "tests/model/lock.pml"], cwd=folder, check=True,
+                   capture_output=True, timeout=LIMIT)
+    subprocess.run(["gcc", "-O2", "-w", "-DCOLLAPSE", "-DNFAIR=3" if live else "-DSAFETY", "pan.c", "-o", "pan"],
+                   cwd=folder, check=True, timeout=LIMIT)
+    done = subprocess.run(["./pan", "-m500000", *(["-a", "-f"] if live else [])], cwd=folder, check=True,
+                          capture_output=True, text=True, timeout=LIMIT)
+    errors = re.search(r"errors: (\d+)$", done.stdout, re.MULTILINE)
+    assert errors is not None, done.stdout
+    assert "max search depth too small" not in done.stdout
+    return int(errors[1]), done.stdout
+
+
+@pytest.mark.parametrize(("cpus", "live"), [(2, False), (2, True), (3, False)])
+def test_the_lock_holds(tmp_path: Path, root: Path, cpus: int, live: bool) -> None:
+    errors, report = verify(tmp_path, root, f"-DCPUS={cpus}", live=live)
+    assert not errors, report
+    assert "Search not completed" not in report
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_an_error_of_the_lock_is_found(tmp_path: Path, root: Path, planted: int) -> None:
+    words, live = PLANTED[planted]
+    errors, report = verify(tmp_path, root, f"-DPLANT={planted}", live=live)
+    assert errors, report
+    assert words in report
+
+
+def test_every_error_of_the_model_is_planted(root: Path) -> None:
+    text = (root / "tests/model/lock.pml").read_text()
+    assert {int(number) for number in re.findall(r"PLANT [!=]= (\d)", text)} == set(PLANTED)
