@@ -47,7 +47,8 @@ def test_vcpus_work(run: Callable[..., Outcome], vcpus_guest: Callable[..., Path
                   change=lambda config: replace(config, cpus=cpus, extra=extra))
     assert [line for line in outcome.log if "ok " in line] == [f"guest: ok {what}" for what in PASSED]
     assert "root: guest powers off, status 7" in outcome.log
-    assert any(line.startswith(f"root: linux has {VCPUS} vCPUs, ") for line in outcome.log)
+    assert any(line.startswith(f"root: linux has {VCPUS} vCPUs, ") and line.endswith(f" on {cpus} CPUs")
+               for line in outcome.log)
 
 
 def test_a_fault_of_any_vcpu_ends_the_guest(run: Callable[..., Outcome], vcpus_guest: Callable[..., Path]) -> None:
