@@ -55,7 +55,7 @@ static void find_others(u64 boot_hart)
 		if (node == boot_cpu_node || !hart_id(node, &id) || (status && memcmp(status, "ok", 2)))
 			continue;
 		if (!sbi_has_harts())
-			printk("l4: hart %lu is not used: firmware has no HSM, IPI and RFENCE\n", id);
+			printk("l4: hart %lu is not used: firmware has no HSM and IPI\n", id);
 		else if (!isa_is_same(node))
 			printk("l4: hart %lu is not used: its extensions are not those of hart %lu\n", id, boot_hart);
 		else if (hart_count == L4_CPUS_MAX)

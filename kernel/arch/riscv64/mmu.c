@@ -154,20 +154,16 @@ void arch_root_flush(u64 root)
 }
 
 /*
- * By the firmware, not by an IPI of ours: a hart takes it in machine mode wherever it is, so that nobody waits for one
- * that waits for the lock. A CPU changes its root under the lock, or to a root that its own vCPU alone uses.
+ * Not by the firmware's remote fence, whose caller spins in machine mode, where no emulator that runs CPUs in turn goes on:
+ * whoever changes a root that another CPU may have loaded has stopped that, and it looks at its mark when it has the lock.
  */
 void arch_root_flush_others(u64 root)
 {
-	for (u32 n = 0; n < cpu_count; n++) {
-		struct cpu *cpu = cpus[n];
-
-		if (cpu == this_cpu())
-			continue;
-		__atomic_store_n(&cpu->arch.stale, 1, __ATOMIC_SEQ_CST);
-		if (READ_ONCE(cpu->arch.root) == root)
-			sbi_flush(cpu->arch.hart, root >> SATP_ASID_SHIFT & SATP_ASID_MASK);
-	}
+	for (u32 n = 0; n < cpu_count; n++)
+		if (cpus[n] != this_cpu()) {
+			assert(cpus[n]->out);
+			__atomic_store_n(&cpus[n]->arch.stale, 1, __ATOMIC_RELEASE);
+		}
 }
 
 /* Instructions, too: user mode's FENCE.I was for the CPU that it was on. */
@@ -178,10 +174,12 @@ void arch_lock_taken(struct cpu *cpu)
 {
 	struct arch_cpu *c = &cpu->arch;
 
-	if (likely(!c->root_died))
-		return;
-	c->root_died = false;
-	load_root(c, cpu->current->root ? cpu->current->root : boot_satp);
+	if (unlikely(c->root_died)) {
+		c->root_died = false;
+		load_root(c, cpu->current->root ? cpu->current->root : boot_satp);
+	}
+	if (unlikely(READ_ONCE(c->stale)))
+		flush_stale(c);
 }
 
 void arch_flush_page(u64 vaddr) { __asm__ volatile("sfence.vma %0" : : "r"(vaddr) : "memory"); }

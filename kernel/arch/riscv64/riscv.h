@@ -117,10 +117,9 @@ void plic_interrupt(void);
 enum sbi_id { SBI_VENDOR = 4, SBI_ARCH, SBI_IMPLEMENTATION };
 u64 sbi_id(enum sbi_id which);
 void sbi_timer(u64 when);
-bool sbi_has_harts(void);                              /* can it start harts, and interrupt and flush others? */
+bool sbi_has_harts(void);                              /* can it start harts, and interrupt others? */
 u64 sbi_hart_start(u64 hart, u64 entry, u64 argument); /* 0 or an error of SBI's */
 void sbi_ipi(u64 hart);
-void sbi_flush(u64 hart, u64 tag); /* returns when the hart has forgotten all translations with the tag */
 
 /* Called by entry.S and boot.S. */
 void riscv_boot(u64 hart, u64 dtb) __noreturn;

@@ -9,12 +9,11 @@ enum {
 	EXT_BASE = 0x10,
 	EXT_HARTS = 0x48534d,
 	EXT_IPI = 0x735049,
-	EXT_FENCE = 0x52464e43,
 	EXT_TIME = 0x54494d45,
 	EXT_RESET = 0x53525354
 };
 enum { RESET_SHUTDOWN, RESET_COLD };
-enum { BASE_PROBE = 3, HARTS_START = 0, IPI_SEND = 0, FENCE_VMA_TAG = 2 };
+enum { BASE_PROBE = 3, HARTS_START = 0, IPI_SEND = 0 };
 
 struct result {
 	u64 error, value;
@@ -45,7 +44,7 @@ u64 sbi_id(enum sbi_id which) { return sbi_call(EXT_BASE, which, 0, 0); }
 
 static bool has(u64 extension) { return sbi_call(EXT_BASE, BASE_PROBE, extension, 0); }
 
-bool sbi_has_harts(void) { return has(EXT_HARTS) && has(EXT_IPI) && has(EXT_FENCE); }
+bool sbi_has_harts(void) { return has(EXT_HARTS) && has(EXT_IPI); }
 
 u64 sbi_hart_start(u64 hart, u64 entry, u64 argument)
 {
@@ -57,12 +56,6 @@ void sbi_ipi(u64 hart)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	call(EXT_IPI, IPI_SEND, (u64[5]){ 1, hart });
-}
-
-void sbi_flush(u64 hart, u64 tag)
-{
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	call(EXT_FENCE, FENCE_VMA_TAG, (u64[5]){ 1, hart, 0, ~0UL, tag });
 }
 
 void sbi_timer(u64 when) { sbi_call(EXT_TIME, 0, when, 0); }
