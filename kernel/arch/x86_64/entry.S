@@ -453,6 +453,24 @@ gate_probe_ring_1:
 	ret
 	int3
 
+/*
+ * At boot: does XSAVE raise #NM while CR0.TS is set, as on a CPU (SDM vol. 1, 13.7)? It is set; rdi = an area. Returns 1 if
+ * it does not. The exception leads to the other end.
+ */
+	.globl fpu_probe, fpu_probe_trapped
+fpu_probe:
+	mov %rsp, %rcx
+	xor %eax, %eax
+	xor %edx, %edx
+	xsave64 (%rdi)
+	mov $1, %eax
+	ret
+fpu_probe_trapped:
+	mov %rcx, %rsp
+	xor %eax, %eax
+	ret
+	int3
+
 	/* Functions that ipc/fast.c may call, as they leave the registers of a message as they are. */
 .macro LIVE name, to
 	.globl \name

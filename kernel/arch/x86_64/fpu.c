@@ -1,17 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * FPU and vector registers. They are switched lazily, so threads that do not use them (servers) cost nothing: the state
- * of the last user stays in the registers until another thread touches them. On CPUs that read the registers
- * speculatively although CR0.TS is set (LazyFP, CVE-2018-3665), each thread has its own state in them whenever it runs.
+ * of the last user stays in the registers until another thread touches them. Where CR0.TS does not keep a thread from them,
+ * each has its own state in them whenever it runs: on CPUs that read the registers speculatively (LazyFP,
+ * CVE-2018-3665), and in QEMU's emulation, whose XSAVE and XRSTOR do not look at CR0.TS.
  */
 #include <kernel/debug.h>
 #include <kernel/lock.h>
+#include "gate.h"
 #include "x86.h"
 
 #define CR0_TS BIT(3)
 
 static bool use_xsave, eager;
 static u64 features;
+
+bool fpu_ignores_ts(void)
+{
+	static u8 area[512 + 64] __aligned(64);
+	u32 r[4];
+	bool traps;
+
+	cpuid(1, 0, r);
+	if (!(r[2] & BIT(26)))
+		return false;
+	write_cr0(read_cr0() | CR0_TS);
+	traps = gate_fpu_traps(area);
+	__asm__ volatile("clts");
+	return !traps;
+}
 
 /* x87, SSE, AVX; what a larger state would need does not fit struct arch_thread. */
 void fpu_init(bool is_eager)

@@ -137,6 +137,16 @@ bool gate_holds(void)
 	return !ring_0;
 }
 
+bool gate_fpu_traps(void *area)
+{
+	u64 ignored;
+
+	set_handler(VECTOR_NM, (u64)fpu_probe_trapped);
+	ignored = fpu_probe(area);
+	set_handler(VECTOR_NM, (u64)gate_stubs + VECTOR_NM * GATE_STUB_SIZE);
+	return !ignored;
+}
+
 /* The stacks of mode above, or those of all other threads. */
 static void use_stacks(struct arch_cpu *c, bool above)
 {

@@ -135,7 +135,7 @@ void harden_init(void)
 		patch(PATCH_VERW);
 	ibpb = leaf[3] & LEAF7_IBPB || amd[1] & AMD_IBPB;
 	ibrs = enable_ibrs(capabilities);
-	eager_fpu = has_lazy_fp();
+	eager_fpu = has_lazy_fp() || fpu_ignores_ts();
 	printk("l4: hardening: W^X, no indirect branches, SWAPGS fence, FPU %s; CPU: SMEP %s, SMAP %s, UMIP %s, IBRS %s, "
 	       "IBPB %s, VERW %s\n",
 	       eager_fpu ? "eager" : "lazy", cr4 & CR4_SMEP ? "on" : "no", smap ? "on" : "no",

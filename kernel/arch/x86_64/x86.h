@@ -173,6 +173,7 @@ void harden_guest_changed(void);
 bool harden_eager_fpu(void);
 bool harden_allows_above(void);
 bool harden_above_holds(void);
+bool fpu_ignores_ts(void); /* on this machine, which may be an emulation */
 void fpu_init(bool eager);
 void fpu_switch(struct thread *t);
 void fpu_switch_live(struct thread *t); /* for ipc/fast.c: entry.S */
@@ -212,6 +213,8 @@ void arch_syscall_many(void);
 extern char gate_stubs[];
 u64 gate_probe(void); /* entry.S; its ends are the handlers of two exceptions */
 extern char gate_probe_ring_0[], gate_probe_ring_1[];
+u64 fpu_probe(void *area); /* the same */
+extern char fpu_probe_trapped[];
 extern char kernel_start[], kernel_const[], kernel_data[], kernel_end[], boot_stack_top[];
 
 #endif

@@ -400,3 +400,61 @@ GUEST_TEST(x86_virtual_8086_mode)
 		vcpu->events.word[0] = 0;
 	}
 }
+
+#define LEGACY_AREA 512
+#define XSAVE_AREA  (LEGACY_AREA + 64)
+#define AREA_XMM    160 /* SDM vol. 1, 13.4.1 */
+#define ALL         "a"(3), "d"(0)
+
+static bool has_xsave(void)
+{
+	u32 eax = 1, ebx, ecx = 0, edx;
+
+	__asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	return ecx >> 27 & 1;
+}
+
+static void fills_and_looks(struct helper *self)
+{
+	arch_fpu_fill(0x123456780000);
+	shared[3] = 1;
+	while (shared[3] != 2)
+		SYS(L4_SYS_YIELD, 0, 0);
+	EQ(arch_fpu_differ(0x123456780000), 0);
+	shared[4] = 1;
+}
+
+/* With the first instructions of the thread that touch the registers, none of which need be reported by CR0.TS. */
+static void saves_and_loads(struct helper *self)
+{
+	static u8 area[XSAVE_AREA] __attribute__((aligned(64)));
+	u64 word;
+
+	while (shared[3] != 1)
+		SYS(L4_SYS_YIELD, 0, 0);
+	__asm__ volatile("xsave64 %0" : "+m"(area) : ALL : "memory");
+	for (u32 i = 0; i < ARCH_FPU_REGISTERS; i++) {
+		memcpy(&word, area + AREA_XMM + 16 * i, sizeof(word));
+		EQ(word, 0);
+	}
+	memset(area + AREA_XMM, 0x5a, 16 * ARCH_FPU_REGISTERS);
+	area[LEGACY_AREA] = 3;
+	__asm__ volatile("xrstor64 %0" : : "m"(area), ALL : "memory");
+	shared[3] = 2;
+}
+
+/* XSAVE and XRSTOR are of the thread's own registers, though QEMU's emulation executes both while CR0.TS is set. */
+TEST(x86_xsave_reaches_no_other_threads_registers)
+{
+	struct helper *a, *b;
+
+	if (!has_xsave())
+		return;
+	a = helper_fork(fills_and_looks, 0, 100);
+	b = helper_fork(saves_and_loads, 0, 100);
+	helper_start(a);
+	helper_start(b);
+	helper_join(b);
+	helper_join(a);
+	EQ(shared[4], 1);
+}
