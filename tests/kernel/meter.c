@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "meter.h"
 
-#define BUDGET_US 100
+#define BUDGET_US METER_TURN_US
 #define PERIOD_US 300
 
 /* In shared memory, because forks read it and have no boot_info. */

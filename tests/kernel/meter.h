@@ -9,6 +9,7 @@
 #include "harness.h"
 
 #define METER_LIMIT_US 200 /* no call may keep interrupts off longer */
+#define METER_TURN_US  100 /* of the thread that measures: one more or less of its turns falls into a call */
 
 void meter_start(void);
 void meter_stop(void); /* must be called before its shared page is unmapped */
