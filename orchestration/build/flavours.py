@@ -44,17 +44,17 @@ class Flavour:
     patches: tuple[Path, ...] = ()
 
 
-def guest(arch: Arch, *, full: bool = False, debug: Iterable[str] = (), fragments: Sequence[Path] = (),
-          patches: Sequence[Path] = ()) -> Flavour:
+def guest(arch: Arch, *, full: bool = False, smp: bool = False, debug: Iterable[str] = (),
+          fragments: Sequence[Path] = (), patches: Sequence[Path] = ()) -> Flavour:
     """Return the flavour that runs on L4: the small kernel of the tiny root file system, or the full one.
 
-    debug names checks that are compiled in (configs/debug-NAME.config).
+    smp: for several CPUs. debug names checks that are compiled in (configs/debug-NAME.config).
     """
     for path in fragments:
         check_fragment(path)
     for path in patches:
         check_patch(path)
-    kind = ["full"] if full else []
+    kind = [*(["full"] if full else []), *(["smp"] if smp else [])]
     checks = sorted(set(debug))
     name = "-".join(["l4", arch.name, *kind, *checks, *(["own"] if fragments or patches else [])])
     configs = ["base", arch.name, *kind, *(f"debug-{one}" for one in checks)]

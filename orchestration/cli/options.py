@@ -39,6 +39,8 @@ GuestModeOption = Annotated[str | None, typer.Option("--guest-mode", autocomplet
 OPTIONS: dict[str, Any] = {
     "memory": Annotated[str | None, typer.Option(metavar="SIZE", help="memory of the guest, such as 2G; 512M if not "
                                                                       "given")],
+    "cpus": Annotated[str | None, typer.Option(metavar="N", show_default=False, help=(
+        "CPUs of the machine and of the guest, from 1 to 8; 1 if not given"))],
     "disk_size": Annotated[str | None, typer.Option(metavar="SIZE", help="size of the guest's first disk, such as 8G")],
     "persist": Annotated[str | None, typer.Option(metavar="NAME", help=(
         "keep the guest's first disk under this name, and find it again (see: ./orchestrate disks)"))],

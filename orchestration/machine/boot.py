@@ -68,8 +68,8 @@ class Artefacts:
 
 def chosen_linux(description: Description) -> flavours.Flavour:
     """Return the kind of Linux that a machine boots: the small one of tiny, or the full one."""
-    return flavours.guest(description.target, full=description.rootfs != TINY, debug=description.debug,
-                          fragments=description.kernel_config, patches=description.patches)
+    return flavours.guest(description.target, full=description.rootfs != TINY, smp=description.cpus > 1,
+                          debug=description.debug, fragments=description.kernel_config, patches=description.patches)
 
 
 def artefacts(description: Description, cache: Cache, progress: Progress) -> Artefacts:
@@ -122,7 +122,7 @@ def machine(description: Description, made: Artefacts) -> Config:
     """Return the machine of a description, as far as all its runs have the same."""
     return Config(kernel=made.program(made.arch.kernel, trace=description.trace), disks=description.disks,
                   ports=description.ports, shares=description.shares, memory=description.memory + BESIDE_GUEST,
-                  accel=description.accel)
+                  cpus=description.cpus, accel=description.accel)
 
 
 def session(description: Description, made: Artefacts, progress: Progress, run: RunDirectory, config: Config,
@@ -151,13 +151,14 @@ def boot_image(description: Description, made: Artefacts, run: RunDirectory, boo
                          f"{COMMAND_LINE_SIZE - 1}")
     servers = system.servers(disks=len(description.disks), shares=len(description.shares))
     where = image.initrd_range(made.abi, description.memory, len(archive))
-    blobs = {"dtb": dtb.compile_tree(made.abi, bootargs, description.memory, seed, where, servers)}
+    blobs = {"dtb": dtb.compile_tree(made.abi, bootargs, description.memory, seed, where, servers,
+                                      description.cpus)}
     if archive:
         blobs[image.INITRD] = archive
     programs = {name: made.bare / name for name in system.programs(servers)} | {image.LINUX: made.linux / "vmlinux"}
     packed = run.file("boot.img")
     packed.write_bytes(image.pack(made.arch, made.abi, programs, blobs, description.memory, servers,
-                                  description.guest_mode))
+                                  description.guest_mode, description.cpus))
     return packed
 
 
@@ -166,7 +167,7 @@ def prepare_in_memory(description: Description, made: Artefacts, archive: Path, 
     """Make one run's boot image with the root file system in it and return its session, which has no way in."""
     initrd = boot_image(description, made, run, f"console=hvc0 {MEMORY_BOOTARGS}", seed, archive.read_bytes())
     config = Config(kernel=made.program(made.arch.kernel, trace=description.trace), initrd=initrd, network=False,
-                    extra=(*IDLE_DEVICES, *extra))
+                    cpus=description.cpus, extra=(*IDLE_DEVICES, *extra))
     return Session(Machine(made.arch, config, run), Tracker(without_ssh(BOOT_STAGES), time_scale()), progress,
                    made.program(quoll.KERNEL, trace=description.trace), made.linux / "vmlinux")
 

@@ -25,6 +25,8 @@ from orchestration.machine import shares as sharing
 
 # Bytes. The largest is what the root pager can give in one piece on each machine (GUEST_REGIONS of the ABI).
 MEMORY_MIN, MEMORY_MAX, MEMORY_STEP = 128 << 20, 8 << 30, 2 << 20
+# Of the machine, and vCPUs of the guest (GUEST_VCPUS of the ABI).
+CPUS_MAX = 8
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -129,6 +131,14 @@ def memory(value: Any, info: pydantic.ValidationInfo) -> int:
     return found
 
 
+def cpus(value: Any) -> int:
+    """Return a number of CPUs that a guest can have: text of the command line, or a number."""
+    found = int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value) else value
+    if type(found) is not int or not 1 <= found <= CPUS_MAX:
+        raise ValueError(f"'{value}' is no number of CPUs that a guest can have: from 1 to {CPUS_MAX}")
+    return found
+
+
 def once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the items of a list in which none is twice."""
     for number, one in enumerate(values):
@@ -163,6 +173,7 @@ def root(value: Any, info: pydantic.ValidationInfo) -> str:
 
 Size = Annotated[int, pydantic.PlainValidator(size), pydantic.PlainSerializer(show_size)]
 Memory = Annotated[int, pydantic.PlainValidator(memory), pydantic.PlainSerializer(show_size)]
+Cpus = Annotated[int, pydantic.PlainValidator(cpus)]
 Name = Annotated[str, pydantic.PlainValidator(name)]
 Disks = Annotated[tuple[Annotated[Disk, pydantic.PlainValidator(disk), pydantic.PlainSerializer(str)], ...],
                   pydantic.AfterValidator(once)]
@@ -186,6 +197,8 @@ class Guest(pydantic.BaseModel):
     """Debian packages beside those of the root file system."""
     memory: Memory = 512 << 20
     """Bytes of the guest's memory."""
+    cpus: Cpus = 1
+    """CPUs of the machine, and of the guest, whose Linux is built for several if it has them."""
     disk_size: Size | None = None
     """Bytes of the file system of the run's disk; None: as the image has it."""
     disks: Disks = ()

@@ -153,5 +153,5 @@ def test_a_taken_name_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 def test_a_machine_is_the_same_after_it_was_stored() -> None:
     config = Config(kernel=Path("k"), disks=(Disk(Path("a,b"), read_only=True), Disk(Path("c,ro"))),
-                    ports=(Port(1, 2),))
+                    ports=(Port(1, 2),), cpus=3)
     assert Config.from_json(json.loads(json.dumps(config.as_json()))) == config

@@ -54,6 +54,9 @@ def test_what_is_shown_is_a_file_that_gives_the_same_machine(
 @pytest.mark.parametrize(("text", "words"), [
     ('\n# a comment\naccell = "kvm"\n', ["quoll.toml:3: unknown key 'accell'", "accel, trace"]),
     ('append = """\naccell = 1\n"""\naccell = 1\n', ["quoll.toml:4", "accell"]),
+    ("cpus = 0\n", ["quoll.toml:1: cpus: '0' is no number of CPUs that a guest can have: from 1 to 8"]),
+    ("cpus = 2.0\n", ["quoll.toml:1: cpus: '2.0' is no number of CPUs"]),
+    ("cpus = true\n", ["quoll.toml:1: cpus: 'True' is no number of CPUs"]),
     ('guest_mode = "below"\n', ["quoll.toml:1: guest_mode:", "'beside' or 'above'", '"below"']),
     ('accel = "warp"\n', ["quoll.toml:1: accel:", "'tcg' or 'kvm'", '"warp"']),
     ('append = "x"\n\ntrace = "yes"\n', ["quoll.toml:3: trace:", "boolean", '"yes"']),
@@ -83,6 +86,9 @@ def test_a_file_that_cannot_be_read_is_named(folders: tuple[Path, Path], capsys:
 
 
 @pytest.mark.parametrize(("options", "words"), [
+    (["--cpus", "0"], ["--cpus: '0' is no number of CPUs that a guest can have: from 1 to 8"]),
+    (["--cpus", "9"], ["--cpus: '9' is no number of CPUs"]),
+    (["--cpus", "two"], ["--cpus: 'two' is no number of CPUs"]),
     (["--memory", "64M"], ["--memory", "'64M'", "128M to 8G"]),
     (["--memory", "16G"], ["'16G'", "128M to 8G"]),
     (["--memory", "512"], ["'512' is no size", "512M"]),
@@ -108,10 +114,11 @@ def test_an_option_that_is_wrong_is_told(folders: tuple[Path, Path], capsys: pyt
 
 def test_lists_of_a_file_are_replaced_and_its_paths_are_beside_it(folders: tuple[Path, Path]) -> None:
     user, here = folders
-    user.write_text('memory = "1G"\ndisks = ["data.img,ro", "/dev/sdz"]\nports = ["8080:80"]\n')
+    user.write_text('cpus = 2\nmemory = "1G"\ndisks = ["data.img,ro", "/dev/sdz"]\nports = ["8080:80"]\n')
     found = layers.resolve({"arch": "x86_64"}).description
     assert found.disks == (Disk(user.parent / "data.img", read_only=True), Disk(Path("/dev/sdz")))
     assert found.memory == 1 << 30
+    assert found.cpus == 2
     assert found.ports == (Port(8080, 80),)
     here.write_text('disks = ["a,b"]\n')
     found = layers.resolve({"arch": "x86_64", "ports": ["1:2", "3:4"]}).description

@@ -14,7 +14,7 @@ from orchestration.base.errors import BuildError, MissingError, UsageError
 from orchestration.build import flavours, linux, quoll
 from orchestration.cli import main as cli
 from orchestration.machine import boot
-from orchestration.machine.description import Description
+from orchestration.machine.description import CPUS_MAX, Description
 from orchestration.machine.progress import Progress
 
 X86 = ARCHES["x86_64"]
@@ -35,10 +35,20 @@ def test_later_fragments_win_in_either_notation(user: Path) -> None:
 
 def test_kernels_have_their_own_objects(user: Path) -> None:
     user.write_text("CONFIG_TUN=y\n")
-    every = [flavours.guest(arch, full=full, debug=debug, fragments=fragments) for arch in ARCHES.values()
-             for full in (False, True) for debug in ((), ("lockdep",))
-             for fragments in ((), (user,))]
+    every = [flavours.guest(arch, full=full, smp=smp, debug=debug, fragments=fragments)
+             for arch in ARCHES.values() for full in (False, True) for smp in (False, True)
+             for debug in ((), ("lockdep",)) for fragments in ((), (user,))]
     assert len({one.name for one in every}) == len(every)
+
+
+def test_linux_for_several_cpus_is_another_kernel() -> None:
+    """With one CPU nothing is different."""
+    one, several = (boot.chosen_linux(Description(arch="x86_64", cpus=cpus)) for cpus in (1, 2))
+    assert one == flavours.guest(X86)
+    assert several.name == "l4-x86_64-smp"
+    assert several.configs == (*one.configs, flavours.PATCHES / "configs/smp.config")
+    assert flavours.wanted(several)["CONFIG_SMP"] == "y"
+    assert int(flavours.wanted(several)["CONFIG_NR_CPUS"]) >= CPUS_MAX
 
 
 def test_native_linux_beside_the_full_kernel_has_the_same_options() -> None:

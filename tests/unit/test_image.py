@@ -18,7 +18,7 @@ from orchestration.base.rundir import RunDirectory
 from orchestration.build import dtb, image, quoll, system
 from orchestration.inspect.symbols import Symbols
 from orchestration.machine import boot, keys, qemu, ssh
-from orchestration.machine.description import Description
+from orchestration.machine.description import CPUS_MAX, Description
 
 if TYPE_CHECKING:
     from quoll_abi import Abi
@@ -165,7 +165,8 @@ def test_device_tree(abi: Abi) -> None:
 
 
 def test_device_tree_has_a_node_for_each_vcpu(abi: Abi) -> None:
-    for vcpus in (1, abi.GUEST_VCPUS):
+    assert abi.GUEST_VCPUS == CPUS_MAX
+    for vcpus in (1, CPUS_MAX):
         tree = fdt.parse_dtb(dtb.compile_tree(abi, "", 512 << 20, b"", vcpus=vcpus))
         assert [node.name for node in tree.get_node("/cpus").nodes] == [f"cpu@{number}" for number in range(vcpus)]
         for number in range(vcpus):
