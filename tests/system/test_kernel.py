@@ -31,8 +31,6 @@ def test_kernel(arch: Arch, bare: Path, subtests: pytest.Subtests, variant: kern
 
 def test_kernel_on_four_cpus(arch: Arch, bare: Path) -> None:
     """All tests pass on four CPUs, which the emulator runs in turn; those of many CPUs are not left out."""
-    if arch.name == "riscv64":
-        pytest.skip("a loop in user mode keeps its CPU's turn for minutes here (docs/many-cpus.md)")
     report, folder = kernel_tests.run(arch, bare, extra=(*counted(arch, Clock.INSTRUCTIONS), "-smp", "4"),
                                       variant=quoll.checked)
     assert report.passed, f"{report.problems}, see {folder}"
