@@ -93,6 +93,8 @@ class Reader:
         wanted = (self.abi.TYPE_THREAD, self.abi.TYPE_ENDPOINT, self.abi.TYPE_NOTIFICATION)
         out: dict[int, dict[int, None]] = {kind: {} for kind in wanted}
         cnode = self.word(self.info.symbols["root_cnode"])
+        if not cnode:  # the kernel has not come so far
+            return {kind: [] for kind in wanted}
         slots = self.word(cnode + self.info.structs["cnode"]["slots_mask"]) + 1
         for at in range(cnode, cnode + size * slots, SLOTS_AT_ONCE * size):
             data = self.stub.read(at, SLOTS_AT_ONCE * size) or b""

@@ -163,10 +163,12 @@ void mmu_protect(void)
 	gate_pd[TABLE_ENTRIES - 1] = arch_pa(gate_window_pt) | PTE_P | PTE_W;
 	gate_pd[KERNEL_PHYS / LARGE] = arch_pa(gate_pt) | PTE_P | PTE_W;
 	image_pd[KERNEL_PHYS / LARGE] = arch_pa(image_pt) | PTE_P | PTE_W;
+	boot_pdpt_kernel[IMAGE_ENTRY] = arch_pa(image_pd) | PTE_P | PTE_W;
+	write_cr3(arch_pa(boot_root));
+	/* Only now: the image was executed by boot_pd. */
 	for (u64 i = 0; i < LOW_LARGE_PAGES; i++)
 		boot_pd[i] |= PTE_NX;
 	boot_pd[KERNEL_PHYS / LARGE] = arch_pa(direct_pt) | PTE_P | PTE_W;
-	boot_pdpt_kernel[IMAGE_ENTRY] = arch_pa(image_pd) | PTE_P | PTE_W;
 	write_cr3(arch_pa(boot_root));
 }
 
