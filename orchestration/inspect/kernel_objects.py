@@ -63,8 +63,8 @@ class Reader:
         """Read the kernel's DWARF; raise InfrastructureError without it. servers: those of the machine's system."""
         self.stub, self.abi, self.servers = stub, abi, servers
         self.info = debuginfo.read(kernel)
-        if not {"thread", "slot", "cnode", "vspace", "region", "vcpu", "endpoint"} <= self.info.structs.keys() \
-                or not {"boot_cpu", "root_cnode"} <= self.info.symbols.keys():
+        if not {"thread", "slot", "cnode", "vspace", "region", "vcpu", "endpoint", "cpu"} <= self.info.structs.keys() \
+                or not {"cpus", "root_cnode"} <= self.info.symbols.keys():
             raise InfrastructureError("the kernel has no debug information")
         self.thread = self.info.structs["thread"]
         self.states = self.info.enums.get("thread_state", {})
@@ -80,12 +80,15 @@ class Reader:
 
     def current(self) -> int:
         """Return the address of the thread that runs; the machine goes on into the kernel first if need be."""
-        fields = self.info.variables.get("boot_cpu", {})
-        at = self.info.symbols["boot_cpu"] + fields.get("current", fields.get("cpu.current", 0))
-        if self.stub.read(at, 8) is None and "trap_exit" in self.info.symbols:
+        if self.stub.read(self.info.symbols["cpus"], 8) is None and "trap_exit" in self.info.symbols:
             with self.stub.breakpoint(self.info.symbols["trap_exit"]):
                 self.stub.resume(ENTRY_LIMIT)
-        return self.word(at)
+        cpu = self.cpu()
+        return self.word(cpu + self.info.structs["cpu"]["current"]) if cpu else 0
+
+    def cpu(self) -> int:
+        """Return the address of what belongs to the first CPU; 0 before the kernel has set it up."""
+        return self.word(self.info.symbols["cpus"])
 
     def found(self) -> dict[int, list[int]]:
         """Return the objects by type; the root pager has a capability of everything that matters here."""
@@ -179,8 +182,8 @@ class Reader:
             if bound := self.word(thread.address + self.thread["bound"]):
                 owners[bound] = thread.owner
         names = {thread.address: thread.owner for thread in threads}
-        if (idle := self.info.variables.get("boot_cpu", {}).get("idle")) is not None:
-            names[self.info.symbols["boot_cpu"] + idle] = "idle"
+        if cpu := self.cpu():
+            names[cpu + self.info.structs["cpu"]["idle"]] = "idle"
         for kind, word in ((self.abi.TYPE_ENDPOINT, "endpoint"), (self.abi.TYPE_NOTIFICATION, "notification")):
             for number, address in enumerate(found[kind]):
                 owner = owners.get(address)

@@ -84,8 +84,8 @@ class Arm(Tables):
 
 TABLES: dict[str, Tables] = {
     "x86_64": X86("boot_root", 4, 256, 0xffff000000000000, 0x200000, "boot_stack_guard"),
-    "riscv64": Riscv("boot_kernel_table", 3, 256, 0xffffff8000000000, 0x80200000, "boot_stack_guard"),
-    "aarch64": Arm("kernel_root", 4, 0, 0xffff000000000000, 0x40200000, "boot_cpu"),
+    "riscv64": Riscv("boot_kernel_table", 3, 256, 0xffffff8000000000, 0x80200000, "riscv_cpus"),
+    "aarch64": Arm("kernel_root", 4, 0, 0xffff000000000000, 0x40200000, "arm_cpus"),
 }
 
 
