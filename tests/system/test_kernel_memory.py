@@ -201,7 +201,7 @@ def test_a_guest_of_mode_above_has_of_l4_only_the_gate(guest: Guest, made: boot.
 # constant address of AUIPC and JALR, which are not meant.
 INDIRECT = {"x86_64": re.compile(r"\b(?:jmp|call)q?\s+\*"), "aarch64": re.compile(r"\bbl?r\s"),
             "riscv64": re.compile(r"\b(?:jr|jalr)\s")}
-BEFORE_USER_MODE = {"long_mode", "at_el1"}
+BEFORE_USER_MODE = {"long_mode", "boot", "boot_secondary"}
 OBJDUMP = {"x86_64": "objdump", "aarch64": "aarch64-linux-gnu-objdump", "riscv64": "riscv64-linux-gnu-objdump"}
 
 
