@@ -16,9 +16,9 @@
 #define DIRECT_ENTRY    256  /* of a root: the direct map */
 #define IMAGE_ENTRY     510  /* of the table that root[511] names */
 
-/* The GiB of the kernel's image, and its last large page; the same as a guest's root of mode above has them. */
 #define WINDOW_PAGES 16 /* from its start to those of CPUs but the first */
 
+/* The GiB of the kernel's image, and its last large page; the same as a guest's root of mode above has them. */
 static u64 image_pd[TABLE_ENTRIES] __aligned(4096), window_pt[TABLE_ENTRIES] __aligned(4096);
 static u64 gate_pd[TABLE_ENTRIES] __aligned(4096), gate_window_pt[TABLE_ENTRIES] __aligned(4096);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Per-CPU data. Everything that a CPU has of its own is here; the rest of the kernel's state belongs to objects. The kernel runs with interrupts disabled, on one stack for each CPU, and is never preempted; long operations
- * return to user mode to be repeated (see struct invocation).
+ * Per-CPU data. Everything that a CPU has of its own is here; the rest of the kernel's state belongs to objects. The
+ * kernel runs with interrupts disabled, on one stack for each CPU, and is never preempted; long operations return to user
+ * mode to be repeated (see struct invocation).
  */
 #ifndef KERNEL_CPU_H
 #define KERNEL_CPU_H
