@@ -51,7 +51,7 @@ def test_random_calls(arch: Arch, bare: Path, subtests: pytest.Subtests) -> None
 
 # CPUs on which the kernel does something else than on the usual one, and what it says there: it switches the FPU at
 # once, or saves it by FXSAVE; it restricts predictions; it has its timer from SBI.
-OTHER_CPUS = {"x86_64": {"max,vendor=GenuineIntel": "FPU eager", "max,xsave=off": "FPU lazy"},
+OTHER_CPUS = {"x86_64": {"max,vendor=GenuineIntel,xsave=off": "FPU eager", "max,xsave=off": "FPU lazy"},
               "aarch64": {"max": "SPECRES on"}, "riscv64": {"rv64,sstc=off": "hart 0, Sv48"}}
 
 
