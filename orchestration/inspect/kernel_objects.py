@@ -98,7 +98,8 @@ class Reader:
         cnode = self.word(self.info.symbols["root_cnode"])
         if not cnode:  # the kernel has not come so far
             return {kind: [] for kind in wanted}
-        slots = self.word(cnode + self.info.structs["cnode"]["slots_mask"]) + 1
+        # Of memory that is spoilt no more is read than the CNode has.
+        slots = min(self.word(cnode + self.info.structs["cnode"]["slots_mask"]) + 1, 1 << self.abi.ROOT_CNODE_BITS)
         for at in range(cnode, cnode + size * slots, SLOTS_AT_ONCE * size):
             data = self.stub.read(at, SLOTS_AT_ONCE * size) or b""
             # The first slot is the CNode's own header.

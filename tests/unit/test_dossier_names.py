@@ -93,3 +93,37 @@ def test_every_thread_of_a_queue_has_its_endpoint() -> None:
     assert [reader.waits_on(thread, "send", queues) for thread in (0x5000, 0x6000, 0x7000, 0x8000)] == [
         spoilt, spoilt, lost, 0]
     assert reader.waits_on(threads[0], "run", queues) == 0
+
+
+SYMBOLS = {"cpus": 0x1000, "root_cnode": 0x2000}
+
+
+class Early(Words):
+    """A stub of a machine whose kernel may not have made its objects yet; other memory is all ones."""
+
+    def __init__(self, **symbols: int) -> None:
+        super().__init__()
+        self.words, self.reads = {SYMBOLS[name]: value for name, value in symbols.items()}, 0
+
+    def read(self, address: int, size: int) -> bytes | None:
+        self.reads += 1
+        assert self.reads < 1000
+        return self.words[address].to_bytes(8, "little") if address in self.words else b"\xff" * size
+
+
+def early(**symbols: int) -> Any:
+    made: Any = object.__new__(Reader)
+    made.stub, made.abi = Early(**symbols), quoll.abi(ARCHES["riscv64"])
+    made.info = SimpleNamespace(symbols=SYMBOLS, structs={"slot": {"type": 0, "object": 8}, "cnode": {"slots_mask": 16},
+                                                          "cpu": {"current": 0, "idle": 64}})
+    return made
+
+
+def test_a_kernel_without_objects_has_none() -> None:
+    objects = early(cpus=0, root_cnode=0).read()
+    assert not objects.threads
+    assert not objects.names
+
+
+def test_a_spoilt_cnode_is_read_to_its_end_and_no_further() -> None:
+    assert not any(early(cpus=0, root_cnode=0x100000).found().values())
