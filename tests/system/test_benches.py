@@ -62,7 +62,7 @@ def test_a_workload_runs(guest: Guest, packed: Path, tmp_path: Path) -> None:
     ("echo cannot >&2; exit 3", 60, "failed with status 3"),
     ("kill -SEGV $$", 60, "failed with status 139"),
     ("sleep 1000 & sleep 1000", 5, "did not end in"),
-    ("dd if=/dev/zero of=data bs=1M", 120, "filled the guest's disk"),
+    ("dd if=/dev/zero of=data bs=1M oflag=direct", 120, "filled the guest's disk"),
     ("true", 60, "did not report value"),
 ])
 def test_a_workload_fails_and_the_guest_does_not(guest: Guest, packed: Path, tmp_path: Path, run: str, limit: int,
