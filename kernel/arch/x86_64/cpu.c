@@ -43,7 +43,7 @@ void cpu_init(struct cpu *cpu, char *stack)
 		harden_init_cpu();
 	else
 		harden_init();
-	fpu_init(harden_eager_fpu());
+	fpu_init(harden_fpu());
 }
 
 void arch_thread_init(struct thread *t)
@@ -153,6 +153,8 @@ static noinline void switch_guest(struct cpu *cpu, struct thread *from, struct t
 		harden_guest_changed();
 	}
 	switch_rest(cpu, from, to);
+	if (unlikely(c->fpu_off) && to->entry)
+		fpu_take(to);
 }
 
 /*

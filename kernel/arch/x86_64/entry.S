@@ -454,8 +454,8 @@ gate_probe_ring_1:
 	int3
 
 /*
- * At boot: does XSAVE raise #NM while CR0.TS is set, as on a CPU (SDM vol. 1, 13.7)? It is set; rdi = an area. Returns 1 if
- * it does not. The exception leads to the other end.
+ * At boot, without the FPU: does XSAVE raise #NM, by CR0.TS, or #UD, by CR4.OSXSAVE, as on a CPU (SDM vol. 1, 13.7)?
+ * rdi = an area. Returns 1 if it does not. The exceptions lead to the other end.
  */
 	.globl fpu_probe, fpu_probe_trapped
 fpu_probe:

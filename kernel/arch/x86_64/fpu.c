@@ -1,41 +1,65 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * FPU and vector registers. They are switched lazily, so threads that do not use them (servers) cost nothing: the state
- * of the last user stays in the registers until another thread touches them. Where CR0.TS does not keep a thread from them,
- * each has its own state in them whenever it runs: on CPUs that read the registers speculatively (LazyFP,
- * CVE-2018-3665), and in QEMU's emulation, whose XSAVE and XRSTOR do not look at CR0.TS.
+ * of the last user stays in the registers until another thread touches them. A vCPU's thread has its own in them whenever
+ * it runs. Where CR0.TS does not keep a thread from them:
+ *   - in QEMU's emulation, whose XSAVE and XRSTOR do not look at it, CR4.OSXSAVE is cleared as well; a thread without
+ *     the registers then reads no OSXSAVE by CPUID
+ *   - on CPUs that read them speculatively (LazyFP, CVE-2018-3665) each thread has its own whenever it runs.
  */
 #include <kernel/debug.h>
 #include <kernel/lock.h>
 #include "gate.h"
 #include "x86.h"
 
-#define CR0_TS BIT(3)
+#define CR0_TS      BIT(3)
+#define CR4_OSXSAVE BIT(18)
 
-static bool use_xsave, eager;
+static enum fpu_way way;
+static bool use_xsave;
 static u64 features;
 
-bool fpu_ignores_ts(void)
+/* Without the registers: what else could use them raises #NM, XSAVE and XRSTOR raise #NM or #UD. */
+static void turn_off(enum fpu_way by)
+{
+	write_cr0(read_cr0() | CR0_TS);
+	if (by == FPU_HIDDEN)
+		write_cr4(read_cr4() & ~CR4_OSXSAVE);
+}
+
+static void turn_on(enum fpu_way by)
+{
+	__asm__ volatile("clts");
+	if (by == FPU_HIDDEN)
+		write_cr4(read_cr4() | CR4_OSXSAVE);
+}
+
+enum fpu_way fpu_find_way(void)
 {
 	static u8 area[512 + 64] __aligned(64);
 	u32 r[4];
-	bool traps;
 
 	cpuid(1, 0, r);
 	if (!(r[2] & BIT(26)))
-		return false;
-	write_cr0(read_cr0() | CR0_TS);
-	traps = gate_fpu_traps(area);
-	__asm__ volatile("clts");
-	return !traps;
+		return FPU_LAZY;
+	for (enum fpu_way w = FPU_LAZY; w < FPU_EAGER; w++) {
+		bool traps;
+
+		turn_off(w);
+		traps = gate_fpu_traps(area);
+		turn_on(w);
+		if (traps)
+			return w;
+	}
+	return FPU_EAGER;
 }
 
 /* x87, SSE, AVX; what a larger state would need does not fit struct arch_thread. */
-void fpu_init(bool is_eager)
+void fpu_init(enum fpu_way w)
 {
 	u32 r[4];
 
-	eager = is_eager;
+	way = w;
 	cpuid(1, 0, r);
 	use_xsave = r[2] & BIT(26);
 	if (use_xsave) {
@@ -46,9 +70,9 @@ void fpu_init(bool is_eager)
 		if (r[1] > ARCH_FPU_SIZE)
 			panic("FPU state of %u bytes", r[1]);
 	}
-	this_cpu()->arch.fpu_off = !eager;
-	if (!eager)
-		write_cr0(read_cr0() | CR0_TS);
+	this_cpu()->arch.fpu_off = way != FPU_EAGER;
+	if (way != FPU_EAGER)
+		turn_off(way);
 }
 
 static void save(struct thread *owner)
@@ -79,9 +103,9 @@ static void set_off(struct arch_cpu *c, bool off)
 		return;
 	c->fpu_off = off;
 	if (off)
-		write_cr0(read_cr0() | CR0_TS);
+		turn_off(way);
 	else
-		__asm__ volatile("clts");
+		turn_on(way);
 }
 
 /* Save the owner's registers and load the thread's. */
@@ -102,14 +126,14 @@ void fpu_switch(struct thread *t)
 {
 	struct arch_cpu *c = &this_cpu()->arch;
 
-	if (eager)
+	if (way == FPU_EAGER)
 		load(c, t);
 	else
 		set_off(c, c->fpu_owner != t);
 }
 
-/* Device-not-available: the thread wants the registers. */
-void fpu_trap(struct thread *t)
+/* The thread wants the registers. */
+void fpu_take(struct thread *t)
 {
 	struct arch_cpu *c = &this_cpu()->arch;
 

@@ -142,8 +142,10 @@ bool gate_fpu_traps(void *area)
 	u64 ignored;
 
 	set_handler(VECTOR_NM, (u64)fpu_probe_trapped);
+	set_handler(VECTOR_UD, (u64)fpu_probe_trapped);
 	ignored = fpu_probe(area);
 	set_handler(VECTOR_NM, (u64)gate_stubs + VECTOR_NM * GATE_STUB_SIZE);
+	set_handler(VECTOR_UD, (u64)gate_stubs + VECTOR_UD * GATE_STUB_SIZE);
 	return !ignored;
 }
 

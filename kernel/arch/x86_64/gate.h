@@ -42,7 +42,7 @@ extern char gate_stacks[], gate_stacks_end[]; /* there it can be written */
 void gate_init(struct cpu *cpu);
 void gate_set_syscall(u64 entry); /* of this CPU */
 bool gate_holds(void);            /* whether ring 1 stays ring 1; when the CPU can run it at all */
-bool gate_fpu_traps(void *area);  /* CR0.TS is set: does XSAVE trap? area: 576 bytes, aligned to 64 */
+bool gate_fpu_traps(void *area);  /* without the FPU: does XSAVE trap? area: 576 bytes, aligned to 64 */
 
 #endif
 #endif

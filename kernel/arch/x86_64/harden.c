@@ -42,7 +42,8 @@ extern const struct patch_site kernel_patch[], kernel_patch_end[];
 
 /* VERW reads a selector, of a segment that can be written (SDM vol. 2; "Microarchitectural data sampling"). */
 static const u16 verw_selector = 0x18;
-static bool ibpb, eager_fpu, allows_above, above_holds;
+static bool ibpb, allows_above, above_holds;
+static enum fpu_way fpu;
 
 /* Write the instructions of a feature where entry.S left room. Text is still writable. */
 static void patch(u64 feature)
@@ -116,6 +117,7 @@ static const char *why_not_above(u64 capabilities)
 
 void harden_init(void)
 {
+	static const char *const fpu_ways[] = { "lazy", "lazy by OSXSAVE", "eager" };
 	u32 leaf[4], amd[4];
 	u64 cr4 = read_cr4(), capabilities;
 	bool smap, verw, ibrs;
@@ -135,11 +137,11 @@ void harden_init(void)
 		patch(PATCH_VERW);
 	ibpb = leaf[3] & LEAF7_IBPB || amd[1] & AMD_IBPB;
 	ibrs = enable_ibrs(capabilities);
-	eager_fpu = has_lazy_fp() || fpu_ignores_ts();
+	fpu = has_lazy_fp() ? FPU_EAGER : fpu_find_way();
 	printk("l4: hardening: W^X, no indirect branches, SWAPGS fence, FPU %s; CPU: SMEP %s, SMAP %s, UMIP %s, IBRS %s, "
 	       "IBPB %s, VERW %s\n",
-	       eager_fpu ? "eager" : "lazy", cr4 & CR4_SMEP ? "on" : "no", smap ? "on" : "no",
-	       cr4 & CR4_UMIP ? "on" : "no", ibrs ? "on" : "no", ibpb ? "on" : "no", verw ? "on" : "no");
+	       fpu_ways[fpu], cr4 & CR4_SMEP ? "on" : "no", smap ? "on" : "no", cr4 & CR4_UMIP ? "on" : "no",
+	       ibrs ? "on" : "no", ibpb ? "on" : "no", verw ? "on" : "no");
 	refused = why_not_above(capabilities);
 	allows_above = !refused;
 	above_holds = allows_above && gate_holds();
@@ -153,7 +155,7 @@ bool harden_allows_above(void) { return allows_above && !x86_starts_cpus(); }
 
 bool harden_above_holds(void) { return above_holds; }
 
-bool harden_eager_fpu(void) { return eager_fpu; }
+enum fpu_way harden_fpu(void) { return fpu; }
 
 /* Clear the branch predictors between two guests, where the CPU has IBPB. */
 void harden_guest_changed(void)

@@ -77,8 +77,9 @@ struct l4_vcpu_page *x86_trap(u32 vector, u64 error)
 		u32 access = error & PF_FETCH ? L4_RIGHT_EXEC : error & PF_WRITE ? L4_RIGHT_WRITE : L4_RIGHT_READ;
 
 		return trap_page_fault(t, read_cr2(), access, error & PF_PRESENT);
-	} else if (vector == VECTOR_NM) {
-		fpu_trap(t);
+	} else if (vector == VECTOR_NM || (vector == VECTOR_UD && this_cpu()->arch.fpu_off)) {
+		/* An instruction that does not exist comes again, and is an exception then. */
+		fpu_take(t);
 		return NULL;
 	} else if (vector == VECTOR_NMI) {
 		panic("stopped by NMI in user mode");

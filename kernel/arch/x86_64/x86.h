@@ -17,10 +17,11 @@
 
 #define VECTOR_NMI      2
 #define VECTOR_BP       3
+#define VECTOR_UD       6
+#define VECTOR_NM       7
 #define VECTOR_DF       8
 #define VECTOR_GP       13
 #define VECTOR_MC       18
-#define VECTOR_NM       7
 #define VECTOR_LINE     32 /* interrupt controller's line 0 */
 #define LINES           24
 #define VECTOR_MSI      64
@@ -157,6 +158,9 @@ static inline u32 selectors_used(void)
 
 extern u64 boot_root[512], boot_pdpt[512], boot_pdpt_kernel[512], boot_pd[2048];
 
+/* How the FPU registers are kept from a thread: by CR0.TS, by CR4.OSXSAVE as well, by their content. */
+enum fpu_way { FPU_LAZY, FPU_HIDDEN, FPU_EAGER };
+
 void cpu_init(struct cpu *cpu, char *stack);
 struct cpu *x86_cpu(u32 n);       /* of firmware's list */
 char *gate_kernel_stack(u32 n);   /* its end, of one that is started */
@@ -170,14 +174,14 @@ bool stack_guard(u64 vaddr); /* vaddr is in a page below a stack */
 void harden_init(void);      /* the CPU that boots */
 void harden_init_cpu(void);  /* another */
 void harden_guest_changed(void);
-bool harden_eager_fpu(void);
+enum fpu_way harden_fpu(void);
 bool harden_allows_above(void);
 bool harden_above_holds(void);
-bool fpu_ignores_ts(void); /* on this machine, which may be an emulation */
-void fpu_init(bool eager);
+enum fpu_way fpu_find_way(void); /* on this machine, which may be an emulation; but for LazyFP */
+void fpu_init(enum fpu_way way);
 void fpu_switch(struct thread *t);
 void fpu_switch_live(struct thread *t); /* for ipc/fast.c: entry.S */
-void fpu_trap(struct thread *t);
+void fpu_take(struct thread *t);
 void fpu_leave(struct cpu *cpu, struct thread *from, struct thread *to) __cold;
 void mmu_map_direct(struct boot_machine *m, u64 start, u64 end, bool uncached);
 void mmu_protect(void);

@@ -406,12 +406,13 @@ GUEST_TEST(x86_virtual_8086_mode)
 #define AREA_XMM    160 /* SDM vol. 1, 13.4.1 */
 #define ALL         "a"(3), "d"(0)
 
+/* Not by OSXSAVE: a thread without the registers may read 0 there. */
 static bool has_xsave(void)
 {
 	u32 eax = 1, ebx, ecx = 0, edx;
 
 	__asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-	return ecx >> 27 & 1;
+	return ecx >> 26 & 1;
 }
 
 static void fills_and_looks(struct helper *self)
@@ -443,7 +444,7 @@ static void saves_and_loads(struct helper *self)
 	shared[3] = 2;
 }
 
-/* XSAVE and XRSTOR are of the thread's own registers, though QEMU's emulation executes both while CR0.TS is set. */
+/* XSAVE and XRSTOR are of the thread's own registers, though QEMU's emulation does not look at CR0.TS for them. */
 TEST(x86_xsave_reaches_no_other_threads_registers)
 {
 	struct helper *a, *b;
@@ -457,4 +458,20 @@ TEST(x86_xsave_reaches_no_other_threads_registers)
 	helper_join(b);
 	helper_join(a);
 	EQ(shared[4], 1);
+}
+
+static void asks_for_xsave(struct helper *self)
+{
+	u32 eax = 1, ebx, ecx = 0, edx;
+
+	__asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	EQ(ecx >> 27 & 1, has_xsave());
+}
+
+/* By CPUID, as programs do: OSXSAVE is clear in other threads, where CR4.OSXSAVE keeps the registers from them. */
+TEST(x86_guest_has_xsave_whenever_it_runs)
+{
+	guest_make_at(asks_for_xsave, GUEST_LOW);
+	arch_fpu_fill(0x1234);
+	guest_run();
 }
