@@ -457,3 +457,34 @@ TEST(cpus_one_hammers)
 	ERR(slot_delete(hammer->thread), OK);
 	ERR(slot_delete(server->thread), OK);
 }
+
+/* A guest that is alone in its VSpace changes its tables while another CPU is in user mode: nobody stops that for it. */
+static void flushes(struct helper *self)
+{
+	u64 value, page = page_new();
+
+	table_map(user_root, DATA_VADDR, page, LEAF_RW | L4_PTE_ACCESSED | L4_PTE_DIRTY);
+	for (u64 i = 0; i < ROUNDS; i++) {
+		*(u64 *)gp(page) = i;
+		EQ(user_load(guest.space[0], DATA_VADDR, &value), 1);
+		EQ(value, i);
+		flush(guest.space[0], L4_FLUSH_RANGE, DATA_VADDR, DATA_VADDR + L4_PAGE_SIZE);
+		ERR(SYS(L4_SYS_VCPU_FLUSH, 0, 0, 0, 0), OK);
+	}
+}
+
+TEST(cpus_flush_beside_one_that_runs)
+{
+	struct helper *h;
+
+	need_cpus(3);
+	make_objects();
+	h = busy_on(2, helper_make, runs_on, 0);
+	helper_start(h);
+	ERR(SYS(L4_SYS_WAIT, event, 0), OK);
+	helper_cpu = 1;
+	guest_make(flushes);
+	helper_cpu = 0;
+	guest_run();
+	ERR(slot_delete(h->thread), OK);
+}

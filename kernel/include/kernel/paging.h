@@ -29,18 +29,21 @@ static inline u64 level_next(u64 addr, int level, u64 end)
 	return min_u64(level_base(addr, level) + level_span(level), end);
 }
 
-/* Of all CPUs; without the lock, of this one: then no other uses the root. */
+/*
+ * Of all CPUs, which have stopped; or, if they have not, of this one: then no other uses the root, as only a vCPU that is
+ * alone in its VSpace changes tables without that.
+ */
 static inline void root_flush(u64 root)
 {
 	arch_root_flush(root);
-	if (cpus_many() && this_cpu()->locked)
+	if (cpus_many() && this_cpu()->alone)
 		arch_root_flush_others(root);
 }
 
 static inline void root_filled(u64 root)
 {
 	arch_filled(root);
-	if (cpus_many() && this_cpu()->locked)
+	if (cpus_many() && this_cpu()->alone)
 		arch_root_flush_others(root);
 }
 

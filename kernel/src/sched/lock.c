@@ -58,7 +58,7 @@ void lock_drop(bool to_idle)
 	struct cpu *cpu = this_cpu();
 
 	assert(cpu->locked);
-	cpu->locked = false;
+	cpu->locked = cpu->alone = false;
 	__atomic_store_n(&cpu->out, to_idle, __ATOMIC_RELAXED);
 	__atomic_store_n(&kernel_ticket.serving, kernel_ticket.serving + 1, __ATOMIC_RELEASE);
 }

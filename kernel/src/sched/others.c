@@ -26,6 +26,7 @@ void cpus_stop(void)
 	struct cpu *self = this_cpu();
 
 	assert(kernel_locked());
+	self->alone = true;
 	for (u32 n = 0; n < cpu_count; n++)
 		if (cpus[n] != self && !is_out(cpus[n]))
 			cpu_kick(cpus[n]);
