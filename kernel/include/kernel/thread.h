@@ -38,7 +38,7 @@ struct thread {
 
 	struct sched_context *sc;
 	struct cpu *cpu;  /* that it runs on, is queued for, or was last */
-	struct cpu *ran;  /* that it ran on last */
+	struct cpu *ran;  /* that it ran on last, in the VSpace and with the vCPU that it has; NULL: on none */
 	struct list link; /* ready queue (queued), or the queue of what it waits for (SEND, RECV, WAIT); else old */
 	struct cnode *cnode;
 	struct vspace *vspace;

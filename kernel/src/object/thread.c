@@ -20,7 +20,7 @@ void thread_init(struct object *o)
 
 	list_init(&t->in_vspace);
 	t->utcb = (struct l4_utcb *)((char *)o + L4_PAGE_SIZE);
-	t->cpu = t->ran = cpus[0];
+	t->cpu = cpus[0];
 	arch_thread_init(t);
 	thread_set_own_mode(t);
 }
@@ -29,6 +29,7 @@ void thread_join_vspace(struct thread *t, struct slot *cap, u64 utcb_vaddr)
 {
 	slot_hold(&t->vspace_slot, cap, HELD_VSPACE);
 	t->vspace = SLOT_OBJECT(cap, vspace);
+	t->ran = NULL; /* its CPU may remember what others changed there without a word to it: see note_cpu() */
 	t->utcb_vaddr = utcb_vaddr;
 	list_add_tail(&t->vspace->threads, &t->in_vspace);
 	vspace_count_users(t->vspace);

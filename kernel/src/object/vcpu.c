@@ -46,6 +46,7 @@ error_t vcpu_bind(struct thread *t, struct vcpu *v, u64 vaddr)
 	t->vspace->vcpu_count++;
 	vspace_count_users(t->vspace);
 	t->vcpu = v;
+	t->ran = NULL;
 	v->page->mode = vspace_above(t->vspace) ? L4_GUEST_ABOVE : L4_GUEST_BESIDE;
 	v->page->space = 0;
 	memset(v->entry, 0, sizeof(v->entry));

@@ -235,7 +235,10 @@ void sched_take_away(struct thread *t)
 	sched_make_ready(t);
 }
 
-/* A vCPU's thread flushes on the CPU where it is: the one that it comes to may remember what was flushed elsewhere. */
+/*
+ * A vCPU's thread that is alone in its VSpace flushes on the CPU where it is: the one that it comes to may remember what
+ * was flushed elsewhere, by this thread or by one that was alone there before it came.
+ */
 static __cold void note_cpu(struct cpu *cpu, struct thread *to)
 {
 	if (to->ran != cpu && to->vcpu)
