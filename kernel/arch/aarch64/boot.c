@@ -58,6 +58,9 @@ bool arch_cpu_start(u32 n)
 	return !error;
 }
 
+/* It has a stack and a struct cpu of its own, and halts when it comes to cpu_main(). */
+void arch_cpu_unwanted(u32 n) {}
+
 /* Another CPU, on its own stack. */
 void arm_secondary(void)
 {

@@ -76,6 +76,13 @@ bool arch_cpu_start(u32 n)
 	return true;
 }
 
+/* Back to where it waits for a start: the code at AP_PAGE, a stack and a TSS will be the next one's. */
+void arch_cpu_unwanted(u32 n)
+{
+	apic_send(apic_ids[n], APIC_INIT);
+	delay(INIT_US);
+}
+
 /* From ap.S, on the stack of the CPU that has started. */
 void x86_secondary(struct cpu *cpu)
 {

@@ -61,7 +61,6 @@
 /* Registers; of the first redistributors: each CPU finds its own. */
 static char *distributor, *cpu_interface, *redistributors;
 static u64 redistributors_size;
-static u8 interface_of[L4_CPUS_MAX]; /* version 2: bit of the n-th CPU */
 static u32 lines;
 static int controller;
 
@@ -142,7 +141,7 @@ static void init_v3(struct boot_machine *m)
 /* A CPU's own registers have the same addresses on each. With one CPU the targets read as 0. */
 static void init_v2_cpu(void)
 {
-	interface_of[this_cpu()->number] = mmio_read32(distributor + GICD_ITARGETSR);
+	this_cpu()->arch.interface = mmio_read32(distributor + GICD_ITARGETSR);
 	mmio_write32(distributor + GICD_ICENABLER, ~0U);
 	mmio_write32(distributor + GICD_ICACTIVER, ~0U);
 	for (u32 id = 0; id < PRIVATE; id += 4)
@@ -226,7 +225,7 @@ void gic_ipi(const struct cpu *cpu)
 
 	dsb(ishst);
 	if (cpu_interface) {
-		mmio_write32(distributor + GICD_SGIR, interface_of[cpu->number] << 16 | GIC_IPI);
+		mmio_write32(distributor + GICD_SGIR, cpu->arch.interface << 16 | GIC_IPI);
 		return;
 	}
 	/* Target list of 16 CPUs that differ in affinity 0 only. */

@@ -8,7 +8,9 @@ struct kernel_ticket kernel_ticket __aligned(64);
 
 void cpu_init_common(struct cpu *cpu)
 {
-	cpus[cpu->number] = cpu;
+	/* cpus_start() lists the others: one that comes too late must not take the place of who has its number now. */
+	if (!cpu->number)
+		cpus[0] = cpu;
 	cpu->programmed = cpu->slice_end = NEVER;
 	cpu->ready_top = -1;
 	list_init(&cpu->timers);

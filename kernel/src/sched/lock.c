@@ -95,10 +95,13 @@ void cpus_start(void)
 		__atomic_store_n(&cpu->state, CPU_STARTS, __ATOMIC_RELEASE);
 		if (!arch_cpu_start(n))
 			continue;
-		if (has_come(cpu))
+		if (has_come(cpu)) {
 			count++;
-		else
+		} else {
+			/* The next one has its number. */
+			arch_cpu_unwanted(n);
 			printk("l4: CPU %u of firmware's list does not start\n", n);
+		}
 	}
 	if (count < L4_CPUS_MAX)
 		cpus[count] = NULL;

@@ -29,6 +29,7 @@ struct arch_cpu {
 	u64 root;        /* TTBR0_EL1 */
 	bool fpu_off;    /* CPACR_EL1 traps user mode */
 	bool root_died;  /* root is no more: another is to be loaded before user mode */
+	u8 interface;    /* its bit of a GIC of version 2 */
 	u64 mpidr;       /* affinity: its number for firmware, device tree and GIC */
 	void *fpu_owner; /* thread whose state is in the registers */
 	void *guest;     /* VSpace of the guest that ran last */
