@@ -126,7 +126,7 @@ static inline void switch_rest(struct cpu *cpu, struct thread *from, struct thre
 
 	if (unlikely(selectors_used() | to->arch.selectors_used))
 		switch_selectors(&from->arch, &to->arch);
-	if (cpus_many())
+	if (unlikely(cpu->many))
 		fpu_leave(cpu, from, to);
 	if (unlikely(c->fpu_off != (c->fpu_owner != to)) && likely(to != &cpu->idle))
 		fpu_switch(to);

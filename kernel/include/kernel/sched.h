@@ -20,8 +20,8 @@ void sched_requeue(struct thread *t);         /* after a change of priority or b
 void sched_make_ready(struct thread *t);      /* queue it if it can run */
 void sched_dequeue(struct thread *t);         /* it is queued */
 void sched_yield(void);
-void sched_take_away(struct thread *t); /* no other CPU than this one runs it from now on */
-void schedule(void);
+void sched_take_away(struct thread *t);   /* no other CPU than this one runs it from now on */
+void schedule(struct cpu *cpu);           /* this one */
 void sched_leave(void) __cold;            /* to the idle thread, without the lock: see sched/lock.c */
 bool sched_may_switch(struct thread *to); /* would schedule() choose it among all others? */
 void sched_run(struct thread *to);        /* becomes THREAD_RUN, and runs at once if schedule() would choose it */

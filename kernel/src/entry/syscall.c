@@ -12,23 +12,41 @@
 #include <kernel/vspace.h>
 
 /* With several CPUs: what others use without the lock changes when they do not. */
-static __cold void stop_for(const struct invocation *i)
+static __cold void stop_for(u8 type, u64 op)
 {
-	if (!invocation_is_harmless(i))
+	if (!invocation_is_harmless(type, op))
 		cpus_stop();
 }
 
-/* INVOKE: an operation on the object of a capability. */
-static error_t invoke(struct thread *t, struct l4_frame *f)
+/* Word by word: an initialiser clears all of it first, by REP STOS on x86_64. */
+static inline void start_invocation(struct invocation *i, struct thread *t, struct slot *cap, const struct l4_frame *f)
 {
-	struct invocation i = { .caller = t, .op = l4_frame_tag(f) };
-	error_t error = cap_lookup(t, l4_frame_cap(f), &i.slot);
+	i->caller = t;
+	i->slot = cap;
+	i->op = l4_frame_tag(f);
+	l4_frame_get_words(f, i->arg.word);
+	i->result.word[0] = 0;
+	i->result.word[1] = 0;
+	i->result.word[2] = 0;
+	i->result.word[3] = 0;
+	i->result.word[4] = 0;
+	i->result.word[5] = 0;
+	_Static_assert(sizeof(i->result) == 6 * sizeof(u64), "all words of the result");
+	i->again = false;
+}
 
-	if (error)
+/* INVOKE: an operation on the object of a capability. */
+static inline error_t invoke(struct thread *t, struct l4_frame *f)
+{
+	struct invocation i;
+	struct slot *cap;
+	error_t error = cap_lookup(t, l4_frame_cap(f), &cap);
+
+	if (unlikely(error))
 		return error;
-	l4_frame_get_words(f, i.arg.word);
+	start_invocation(&i, t, cap, f);
 	if (cpus_many())
-		stop_for(&i);
+		stop_for(cap->type, i.op);
 	error = object_invoke(&i);
 	if (i.again) {
 		/* The arguments may have become those of what is left to do. */
@@ -100,8 +118,8 @@ static error_t wait(struct thread *t, struct l4_frame *f, u64 number)
 	return unlikely(error) ? error : notification_wait(t, SLOT_OBJECT(cap, notification), number == L4_SYS_WAIT);
 }
 
-/* DEBUG_WRITE and DEBUG_COUNTER. */
-static error_t debug_call(struct thread *t, struct l4_frame *f, u64 number)
+/* DEBUG_WRITE and DEBUG_COUNTER. Not inlined, so that dispatch() has room for invoke(): both would save registers. */
+static noinline error_t debug_call(struct thread *t, struct l4_frame *f, u64 number)
 {
 	u64 words[L4_MSG_REG_WORDS], rest[L4_MSG_REG_WORDS] = { 0 }, n = l4_frame_tag(f), done;
 	struct slot *cap;

@@ -113,7 +113,7 @@ static noinline void exit_work(struct cpu *cpu)
 		if (unlikely(cpu->need_resched)) {
 			if (unlikely(cpu->log_unread))
 				log_signal_reader();
-			schedule();
+			schedule(cpu);
 		}
 		if (unlikely(cpu->current == &cpu->idle))
 			idle();
@@ -122,7 +122,8 @@ static noinline void exit_work(struct cpu *cpu)
 		if (vcpu_exit_work(cpu->current))
 			mode_start_kernel(cpu->current);
 	} while (cpu->need_resched);
-	kernel_unlock();
+	if (unlikely(cpu->many))
+		lock_drop(false);
 }
 
 void trap_exit(void)

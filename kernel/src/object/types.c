@@ -81,21 +81,21 @@ error_t object_invoke(struct invocation *i)
 }
 
 /* What drivers do for each interrupt, and what changes nothing. */
-__cold bool invocation_is_harmless(const struct invocation *i)
+__cold bool invocation_is_harmless(u8 type, u64 op)
 {
-	switch (i->slot->type) {
+	switch (type) {
 	case L4_TYPE_IRQ_HANDLER:
-		return i->op == L4_IRQ_HANDLER_ACK;
+		return op == L4_IRQ_HANDLER_ACK;
 	case L4_TYPE_FRAME:
-		return i->op != L4_FRAME_UNMAP;
+		return op != L4_FRAME_UNMAP;
 	case L4_TYPE_IOPORT:
 		return true;
 	case L4_TYPE_VSPACE:
-		return i->op == L4_VSPACE_INFO;
+		return op == L4_VSPACE_INFO;
 	case L4_TYPE_UNTYPED:
-		return i->op == L4_UNTYPED_INFO;
+		return op == L4_UNTYPED_INFO;
 	case L4_TYPE_SCHED_CONTEXT:
-		return i->op == L4_SCHED_CONTEXT_INFO;
+		return op == L4_SCHED_CONTEXT_INFO;
 	default:
 		return false;
 	}

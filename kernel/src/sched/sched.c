@@ -18,9 +18,10 @@
 static inline bool can_run(const struct thread *t) { return t->state == THREAD_RUN && t->sc && t->sc->remaining > 0; }
 
 /* Put a thread that can run on its CPU's queue of its priority. */
-static void enqueue(struct cpu *cpu, struct thread *t, bool head)
+static inline __attribute__((always_inline)) void enqueue(struct cpu *cpu, struct thread *t, bool head)
 {
-	struct list *q = &cpu->ready[t->priority];
+	u32 p = t->priority;
+	struct list *q = &cpu->ready[p];
 
 	t->cpu = cpu;
 	if (head)
@@ -28,9 +29,9 @@ static void enqueue(struct cpu *cpu, struct thread *t, bool head)
 	else
 		list_add_tail(q, &t->link);
 	t->queued = true;
-	cpu->ready_bits[t->priority / 64] |= BIT(t->priority % 64);
-	if (t->priority > cpu->ready_top)
-		cpu->ready_top = t->priority;
+	cpu->ready_bits[p / 64] |= BIT(p % 64);
+	if ((int)p > cpu->ready_top)
+		cpu->ready_top = p;
 }
 
 /* Not inlined, so that sched_dequeue() saves no registers. */
@@ -52,41 +53,49 @@ void sched_dequeue(struct thread *t)
 	list_unlink(&t->link);
 	t->queued = false;
 	if (q) {
-		int p = q - cpu->ready;
+		u32 p = q - cpu->ready;
 
 		cpu->ready_bits[p / 64] &= ~BIT(p % 64);
-		if (p == cpu->ready_top)
+		if ((int)p == cpu->ready_top)
 			find_ready_top(cpu);
 	}
 }
 
-/* Charge the current thread for the time since the last charge: to its budget and its slice. */
-static void charge(struct cpu *cpu)
+/* A function of its own, so that charge_timed() saves no registers. */
+static noinline void charge_budget(struct cpu *cpu, struct sched_context *sc, u64 used)
 {
-	struct sched_context *sc = cpu->timed;
+	sc->used += used;
+	sc->waits += cpu->current->state != THREAD_RUN;
+	sc->remaining -= used;
+	if (sc->remaining > 0)
+		return;
+	cpu->timed = NULL;
+	timer_set(&sc->timer, sc->deadline);
+}
+
+/* Charge the current thread for the time since the last charge: to its budget and its slice. */
+static noinline void charge_timed(struct cpu *cpu, struct sched_context *sc)
+{
 	u64 now, used;
 
-	if (!sc)
-		return;
 	assert(sc == cpu->current->sc && sc->remaining > 0 && kernel_locked());
 	now = arch_counter();
 	/* At least one tick, or a thread that runs only between two ticks would never be charged. */
 	used = now > cpu->charged_at ? now - cpu->charged_at : 1;
 	cpu->charged_at = now;
-	if (!sc->unlimited) {
-		sc->used += used;
-		sc->waits += cpu->current->state != THREAD_RUN;
-		sc->remaining -= used;
-		if (sc->remaining <= 0)
-			timer_set(&sc->timer, sc->deadline);
-	}
 	if (cpu->sliced) {
 		sc->slice -= min_u64(used, sc->slice);
 		if (!sc->slice)
 			cpu->yield = true;
 	}
-	if (sc->remaining <= 0)
-		cpu->timed = NULL;
+	if (!sc->unlimited)
+		charge_budget(cpu, sc, used);
+}
+
+static inline void charge(struct cpu *cpu)
+{
+	if (unlikely(cpu->timed))
+		charge_timed(cpu, cpu->timed);
 }
 
 /*
@@ -105,24 +114,9 @@ static void start_period(struct sched_context *sc, u64 now)
 	}
 }
 
-/* From now on the current thread's time counts, if it has a limit or peers. */
-static void start_clock(struct cpu *cpu)
+/* The time of its budget ends then; NEVER: it has no limit. */
+static inline void count_from(struct cpu *cpu, struct sched_context *sc, u64 now, u64 end)
 {
-	struct thread *t = cpu->current;
-	struct sched_context *sc = t->sc;
-	u64 now, end = NEVER;
-
-	cpu->timed = NULL;
-	if (!sc)
-		return;
-	cpu->sliced = !list_empty(&cpu->ready[t->priority]);
-	if (!cpu->sliced && sc->unlimited)
-		return;
-	now = arch_counter();
-	if (!sc->unlimited) {
-		start_period(sc, now);
-		end = now + sc->remaining;
-	}
 	if (cpu->sliced) {
 		if (!sc->slice)
 			sc->slice = arch_counter_hz() / 1000000 * L4_TIMESLICE_US;
@@ -132,6 +126,36 @@ static void start_clock(struct cpu *cpu)
 	cpu->charged_at = now;
 	cpu->slice_end = end;
 	timer_program();
+}
+
+/* Functions of their own, so that a switch of threads saves no registers for them. */
+static noinline void count_budget(struct cpu *cpu, struct sched_context *sc)
+{
+	u64 now = arch_counter();
+
+	start_period(sc, now);
+	count_from(cpu, sc, now, now + sc->remaining);
+}
+
+static noinline void count_slice(struct cpu *cpu, struct sched_context *sc)
+{
+	count_from(cpu, sc, arch_counter(), NEVER);
+}
+
+/* From now on the current thread's time counts, if it has a limit or peers. */
+static inline void start_clock(struct cpu *cpu)
+{
+	struct thread *t = cpu->current;
+	struct sched_context *sc = t->sc;
+
+	cpu->timed = NULL;
+	if (!sc)
+		return;
+	cpu->sliced = !list_empty(&cpu->ready[t->priority]);
+	if (unlikely(!sc->unlimited))
+		count_budget(cpu, sc);
+	else if (cpu->sliced)
+		count_slice(cpu, sc);
 }
 
 /* To another CPU's queue: that CPU looks whether it runs at once, or is the current thread's first peer. */
@@ -250,7 +274,7 @@ static inline void switch_to(struct cpu *cpu, struct thread *to)
 {
 	struct thread *from = cpu->current;
 
-	if (cpus_many())
+	if (unlikely(cpu->many))
 		note_cpu(cpu, to);
 	cpu->need_resched = false;
 	cpu->yield = false;
@@ -289,9 +313,8 @@ static void direct_switch(struct thread *to)
 }
 
 /* Choose the thread of highest priority, and switch to it; the idle thread if there is none. */
-void schedule(void)
+void schedule(struct cpu *cpu)
 {
-	struct cpu *cpu = this_cpu();
 	struct thread *t = cpu->current;
 	int p;
 
