@@ -17,6 +17,10 @@
 	.globl boot_start
 boot_start:
 	csrw sie, zero
+	lla t0, boot_taken
+	li t1, 1
+	amoswap.w.aq t1, t1, (t0)
+	bnez t1, boot_again
 	/* Direct map: gigabytes. */
 	lla t0, boot_kernel_table
 	li t1, 256 * 8
@@ -103,6 +107,17 @@ boot_hart:
 	csrw satp, t0
 	j 4b
 
+/*
+ * Another hart, from OpenSBI before 1.2, which lets a hart go on before it has told it where (sbi_hsm_hart_start: state,
+ * then next_addr). If it is the one that is being started, the rest is as it should have been.
+ */
+boot_again:
+	lla t0, boot_next
+	ld t1, 0(t0)
+	ld a1, 8(t0)
+	beq t1, a0, boot_hart
+	j 4b
+
 	.balign 8
 boot_hart_pointer:
 	.quad boot_hart_virtual
@@ -123,7 +138,9 @@ boot_image_table:	.skip 4096
 
 	.data
 	.balign 8
-	.globl boot_satp
+	.globl boot_satp, boot_next
 boot_satp:	.quad 0			/* as the boot hart has it at the end of its set-up */
+boot_next:	.quad -1, 0		/* the hart that is being started, its struct cpu */
+boot_taken:	.word 0			/* a hart boots, or has booted */
 
 	.section .note.GNU-stack, "", @progbits

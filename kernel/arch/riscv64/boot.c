@@ -77,6 +77,8 @@ bool arch_cpu_start(u32 n)
 	this_cpu()->idle.root = boot_satp;
 	cpu->arch.stack = (u64)cpu;
 	cpu->arch.hart = harts[n];
+	boot_next[0] = harts[n];
+	boot_next[1] = (u64)cpu;
 	/* The hart sees what was written before. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	error = sbi_hart_start(harts[n], arch_pa(boot_hart), (u64)cpu);

@@ -73,7 +73,7 @@ static inline void load_root(struct arch_cpu *c, u64 root)
 
 extern u64 boot_kernel_table[512], boot_sv48_root[512];
 extern u64 boot_image_table[512];
-extern u64 boot_satp;
+extern u64 boot_satp, boot_next[2];
 extern char boot_hart[], kernel_start[], kernel_data[];
 
 /* cpu.c: the n-th CPU, started or not; the page below its stack, and below this one's. */
