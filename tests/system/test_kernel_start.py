@@ -118,3 +118,23 @@ def test_a_panic_tells_of_threads_and_capabilities(arch: Arch, panic: Callable[.
     assert re.search(r"l4: current:\nl4:   thread [0-9a-f]{16} priority \d+ run ip [0-9a-f]{16} sp [0-9a-f]{16}\n", log)
     assert re.search(r"l4:   slots \d+-\d+: UNTYPED, first ", log)
     assert "l4: threads:\nl4:   thread " in log
+
+
+def test_a_panic_stops_all_cpus_and_tells_of_each(arch: Arch, panic: Callable[..., list[str]]) -> None:
+    """The interrupt comes to the first CPU, while others run threads, wait for the lock, or idle."""
+    if arch.name != "x86_64":
+        pytest.skip("its machine has no non-maskable interrupt")
+    machines: list[Machine] = []
+    sent: list[str] = []
+
+    def on_line(line: str) -> None:
+        if not sent and re.match(r"ok \d+ cpus_call_and_reply", line):
+            sent.append(line)
+            assert machines[0].monitor is not None
+            machines[0].monitor.execute("inject-nmi")
+
+    panic(started=machines.append, on_line=on_line, extra=("-smp", "4"))
+    log = (machines[0].run.path / "l4.log").read_text()
+    assert len(re.findall(r"^l4: CPU [123](, holds the lock)?:( idle)?$", log, re.MULTILINE)) == 3
+    assert len(re.findall(r"^l4: CPU 0(, which holds the lock,)? panics$", log, re.MULTILINE)) == 1
+    assert log.rstrip().endswith("l4: end of panic")

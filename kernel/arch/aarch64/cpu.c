@@ -166,6 +166,7 @@ void arch_thread_forget(struct thread *t)
 
 void arch_frame_sanitise(struct l4_frame *f, bool above) { f->pstate &= PSTATE_USER; }
 
+void arch_stop(u32 n) {} /* there is none */
 void arch_ipi(u32 n) { gic_ipi(cpus[n]); }
 
 void arch_halt(void)

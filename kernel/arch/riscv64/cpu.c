@@ -85,6 +85,7 @@ void arch_thread_forget(struct thread *t)
 
 void arch_frame_sanitise(struct l4_frame *f, bool above) { f->status = ARCH_STATUS; }
 
+void arch_stop(u32 n) {} /* there is none */
 void arch_ipi(u32 n) { sbi_ipi(cpus[n]->arch.hart); }
 
 void arch_halt(void)

@@ -92,4 +92,5 @@ void x86_secondary(struct cpu *cpu)
 	cpu_main();
 }
 
+void arch_stop(u32 n) { apic_send(cpus[n]->arch.apic_id, APIC_NMI); }
 void arch_ipi(u32 n) { apic_send(cpus[n]->arch.apic_id, VECTOR_IPI); }

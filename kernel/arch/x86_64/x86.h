@@ -192,7 +192,8 @@ void apic_init(void);
 void apic_init_cpu(void);
 u32 apic_id(void);
 void apic_send(u32 id, u32 what);
-#define APIC_INIT      0x4500 /* what: an INIT, a start-up in a page, or a vector */
+#define APIC_NMI       0x4400 /* what: an NMI, an INIT, a start-up in a page, or a vector */
+#define APIC_INIT      0x4500
 #define APIC_START(pa) (0x4600 | (pa) >> L4_PAGE_BITS)
 void apic_eoi(void);
 bool apic_pending(void);

@@ -47,6 +47,7 @@ struct cpu {
 	bool alone;    /* it has stopped the others since it took the lock */
 	bool out;      /* it is neither in user mode nor in what is done without the lock; see sched/lock.c */
 	bool leave;    /* it is to give up its current thread: set by who holds the lock, until it is done */
+	bool stands;   /* it has stopped for another CPU's panic */
 	u32 kicked;    /* an interrupt was sent that it has not taken yet */
 	struct thread idle;
 	struct list ready[L4_PRIORITIES]; /* last: what is before it has short offsets */

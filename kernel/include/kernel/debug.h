@@ -12,6 +12,7 @@ struct cnode;
 __printf(1, 2) void printk(const char *fmt, ...);
 void vprintk(const char *fmt, va_list args);
 __printf(1, 2) __noreturn void panic(const char *fmt, ...);
+__noreturn void panic_of_another(void); /* this CPU stands still from now on */
 
 /* dump.c: the state that a panic shows; what is reachable from the root pager's CNode. */
 void dump_set_root(struct cnode *c);

@@ -67,8 +67,8 @@ static void dump_threads(void)
 
 static void dump_cpu(const struct cpu *cpu)
 {
-	printk("l4: CPU %u%s:%s\n", cpu->number, cpu->locked ? ", holds the lock" : "",
-	       cpu->current == &cpu->idle ? " idle" : "");
+	printk("l4: CPU %u%s%s:%s\n", cpu->number, cpu->locked ? ", holds the lock" : "",
+	       cpu->stands ? "" : ", does not stop", cpu->current == &cpu->idle ? " idle" : "");
 	if (cpu->current == &cpu->idle)
 		return;
 	dump_thread(cpu->current);
@@ -82,6 +82,8 @@ void dump_all(void)
 	for (u32 n = 0; cpu_count > 1 && n < cpu_count; n++)
 		if (cpus[n] != cpu)
 			dump_cpu(cpus[n]);
+	if (cpu_count > 1)
+		printk("l4: CPU %u%s panics\n", cpu->number, cpu->locked ? ", which holds the lock," : "");
 	if (cpu && cpu->current && cpu->current != &cpu->idle) {
 		printk("l4: current:\n");
 		dump_thread(cpu->current);

@@ -72,7 +72,7 @@ void trap_ipi(void)
 	if (cpu->current->vcpu)
 		cpu->current->exit_work = true;
 	if (unlikely(log_is_panicking()))
-		arch_halt();
+		panic_of_another();
 }
 
 /* The timer's interrupt. Who calls it ends with trap_exit(). */

@@ -45,7 +45,7 @@ bool lock_take(enum lock_reason why)
 		if (__atomic_load_n(&cpu->leave, __ATOMIC_ACQUIRE))
 			leave_current(cpu);
 		if (unlikely(log_is_panicking()))
-			arch_halt();
+			panic_of_another();
 		arch_relax();
 	}
 	cpu->locked = true;

@@ -3,6 +3,7 @@
 #include <kernel/arch.h>
 #include <kernel/debug.h>
 #include <kernel/lock.h>
+#include <kernel/log.h>
 
 static inline bool is_out(const struct cpu *cpu) { return __atomic_load_n(&cpu->out, __ATOMIC_ACQUIRE); }
 
@@ -15,10 +16,18 @@ void cpu_kick(struct cpu *cpu)
 		arch_ipi(cpu->number);
 }
 
+/* The one that is waited for may be in a panic. */
+static void relax(void)
+{
+	if (unlikely(log_is_panicking()))
+		panic_of_another();
+	arch_relax();
+}
+
 static void wait_out(const struct cpu *cpu)
 {
 	while (!is_out(cpu))
-		arch_relax();
+		relax();
 }
 
 void cpus_stop(void)
@@ -43,5 +52,5 @@ void cpu_leave(struct cpu *cpu)
 	cpu->need_resched = true;
 	__atomic_store_n(&cpu->leave, true, __ATOMIC_RELEASE);
 	while (__atomic_load_n(&cpu->leave, __ATOMIC_ACQUIRE))
-		arch_relax();
+		relax();
 }
