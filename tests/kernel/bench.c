@@ -350,6 +350,15 @@ GUEST_TEST_LOW(bench_vcpu_syscall)
 	for (u64 i = 0; i < SAMPLES; i++) {
 		u64 start;
 
+		prepare_syscall();
+		start = arch_cycles();
+		arch_vcpu_enter((struct l4_vcpu_page *)L4_GUEST_VCPU_VADDR, guest.space[i % 2]);
+		samples[i] = arch_cycles() - start;
+	}
+	report("vcpu-enter-other-exit");
+	for (u64 i = 0; i < SAMPLES; i++) {
+		u64 start;
+
 		user_call(PROGRAM(trap), 0, 0);
 		start = arch_cycles();
 		arch_vcpu_enter((struct l4_vcpu_page *)L4_GUEST_VCPU_VADDR, guest.space[0]);

@@ -60,6 +60,47 @@ GUEST_TEST(enter_after_its_slot_was_emptied)
 	ENTERS(S0);
 }
 
+/* Two are remembered. What is not true any more of one, while it is the last or the one before it, is forgotten. */
+GUEST_TEST(enter_after_the_slot_of_the_other_space_was_emptied)
+{
+	u64 copy = guest.free;
+
+	for (u64 i = 0; i < 4; i++) {
+		ERR(INV(ROOT, L4_CNODE_COPY, copy, ROOT, S0, L4_RIGHT_ALL), OK);
+		ENTERS(guest.space[1]);
+		ENTERS(copy);
+		ENTERS(guest.space[1]);
+		if (i & 1)
+			ENTERS(copy);
+		ERR(slot_delete(copy), OK);
+		if (i & 2)
+			REFUSED(copy, CAP);
+		ENTERS(guest.space[1]);
+		REFUSED(copy, CAP);
+		ENTERS(guest.space[1]);
+	}
+	REFUSED(0, CAP);
+}
+
+/* Of three, two of which are remembered, each has what was filled into it: nothing was flushed when the table changed. */
+GUEST_TEST(enter_of_spaces_in_turn)
+{
+	u64 page[3], value;
+
+	for (u64 i = 0; i < 3; i++) {
+		page[i] = page_new();
+		*(u64 *)gp(page[i]) = 100 + i;
+		table_map(user_root, DATA_VADDR, page[i], LEAF_RW);
+		CHECK(user_load(guest.space[i], DATA_VADDR, &value));
+	}
+	for (u64 i = 0; i < 60; i++) {
+		u64 n = i < 30 ? i % 3 : i % 2;
+
+		CHECK(user_load(guest.space[n], DATA_VADDR, &value));
+		EQ(value, 100 + n);
+	}
+}
+
 /* The space leaves its VSpace when the capability that it was configured with goes, and may join another then. */
 GUEST_TEST(enter_after_the_space_has_another_vspace)
 {

@@ -27,7 +27,8 @@ void x86_above_syscall(struct cpu *cpu)
 void x86_above_enter(struct cpu *cpu, u64 slot)
 {
 	cpu->current->in_guest_user = false;
-	x86_vcpu_enter(cpu, slot); /* NULL: see mode_leave() */
+	/* Nothing is remembered; there is one CPU. The result is NULL: see mode_leave(). */
+	trap_vcpu_enter_anew(cpu, slot);
 }
 
 struct l4_vcpu_page *x86_guest_syscall(struct cpu *cpu) { return vcpu_syscall(cpu->current); }

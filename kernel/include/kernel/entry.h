@@ -26,6 +26,7 @@ struct l4_vcpu_page *trap_exception(struct thread *t, u32 vector, u64 error, u64
 void trap_timer(void);
 void trap_ipi(void); /* another CPU has something for this one */
 
+struct l4_vcpu_page *trap_vcpu_enter_anew(struct cpu *cpu, u64 slot);
 struct l4_vcpu_page *trap_vcpu_enter_many(struct cpu *cpu, u64 slot) __cold; /* with several CPUs */
 
 /*
@@ -37,7 +38,7 @@ static inline struct l4_vcpu_page *trap_vcpu_enter(struct cpu *cpu, u64 slot)
 	if (cpus_many())
 		return trap_vcpu_enter_many(cpu, slot);
 	if (unlikely(!vcpu_enter_again(cpu->current, slot)))
-		return trap_exit_by(vcpu_enter(cpu->current, slot));
+		return trap_vcpu_enter_anew(cpu, slot);
 	assert(!trap_exit_needed(cpu));
 	return NULL;
 }

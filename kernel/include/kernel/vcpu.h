@@ -15,15 +15,18 @@ struct guestspace;
 enum { VCPU_SYSCALL, VCPU_FAULT, VCPU_EXIT_START, VCPU_EXIT_END, VCPU_EXIT_EVENTS, VCPU_ENTRIES };
 
 /*
- * What VCPU_ENTER found last, so that the next one needs no look-up: the GuestSpace of a slot, fit for use, and the
- * region in which the frame was. Mode beside only. vcpu_forget() where a look-up could find something else.
+ * What VCPU_ENTER found last, so that the next one needs no look-up: the GuestSpace of a slot, fit for use, that of the
+ * slot before it, and the region in which the frame was. Mode beside only. vcpu_forget() where a look-up could find
+ * something else.
  */
 struct vcpu_found {
 	u64 slot;
-	struct guestspace *space;
-	u64 gpa;    /* start of the region */
-	u64 places; /* where a frame may begin, in bytes from there; 0: nothing is known */
+	struct guestspace *space; /* NULL: nothing is known */
+	u64 gpa;                  /* start of the region */
+	u64 places;               /* where a frame may begin, in bytes from there; 0: nothing is known */
 	char *start;
+	u64 other_slot;
+	struct guestspace *other; /* NULL: none */
 };
 
 struct vcpu {
@@ -52,6 +55,7 @@ void vcpu_unbind(struct vcpu *v);
 static inline void vcpu_forget(struct vcpu *v)
 {
 	v->found.places = 0;
+	v->found.space = v->found.other = NULL;
 	v->found.start = (char *)v->page; /* for a wrong guess: see enter_found() */
 }
 

@@ -47,6 +47,12 @@ struct l4_vcpu_page *trap_exception(struct thread *t, u32 vector, u64 error, u64
 	return trap_exit_by(NULL);
 }
 
+/* A function of its own, so that an enter again saves no registers. */
+noinline struct l4_vcpu_page *trap_vcpu_enter_anew(struct cpu *cpu, u64 slot)
+{
+	return trap_exit_by(vcpu_enter(cpu->current, slot));
+}
+
 /* A flush queue may signal, and tables that other CPUs use are changed alone. */
 struct l4_vcpu_page *trap_vcpu_enter_many(struct cpu *cpu, u64 slot)
 {

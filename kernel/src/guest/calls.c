@@ -120,6 +120,7 @@ static noinline struct l4_vcpu_page *enter_anew(struct thread *t, u64 slot, u64 
 	const struct region *r;
 	struct guestspace *g;
 	error_t error = own_space(t, slot, &g);
+	struct vcpu_found *found = &t->vcpu->found;
 	struct l4_frame *f;
 	char *start;
 
@@ -137,7 +138,7 @@ static noinline struct l4_vcpu_page *enter_anew(struct thread *t, u64 slot, u64 
 		mode_enter_above(t, g, f, slot);
 		return NULL;
 	}
-	t->vcpu->found = (struct vcpu_found){ slot, g, r->gpa, r->size - sizeof(*f) + 1, start };
+	*found = (struct vcpu_found){ slot, g, r->gpa, r->size - sizeof(*f) + 1, start, found->slot, found->space };
 	mode_enter_user(t, g, f);
 	return NULL;
 }
@@ -185,6 +186,24 @@ bool vcpu_enter_again(struct thread *t, u64 slot)
 	return true;
 }
 
+/*
+ * If it is the slot before the last, the two change places. A guest kernel that switches between two processes, as at each
+ * message of a pipe, finds both.
+ */
+static inline void find_other(struct thread *t, u64 slot)
+{
+	struct vcpu_found *found = &t->vcpu->found;
+	struct guestspace *g = found->other;
+
+	if (found->slot == slot || found->other_slot != slot || !g)
+		return;
+	found->other_slot = found->slot;
+	found->other = found->space;
+	found->slot = slot;
+	found->space = g;
+	guestspace_touch(t->vspace, g);
+}
+
 /* The flush queue, the map hint, events; then the enter. An error is an exit with a reason, not one of the call. */
 noinline struct l4_vcpu_page *vcpu_enter(struct thread *t, u64 slot)
 {
@@ -199,6 +218,7 @@ noinline struct l4_vcpu_page *vcpu_enter(struct thread *t, u64 slot)
 		stop = L4_EXIT_EVENT;
 	if (stop != READY)
 		return mode_leave(t, stop, 0);
+	find_other(t, slot);
 	return enter_found(t, p, slot) ? NULL : enter_anew(t, slot, READ_ONCE(p->frame_gpa));
 }
 
