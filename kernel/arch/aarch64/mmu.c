@@ -81,36 +81,45 @@ void arch_root_destroy(u64 root)
 	for (u32 n = 0; n < cpu_count; n++) {
 		cpus[n]->arch.guest = NULL;
 		if (cpus[n]->arch.root == root)
-			cpus[n]->arch.root_died = true;
+			cpus[n]->arch.stale = cpus[n]->arch.root_died = true;
 	}
-}
-
-/* Its current thread was moved to another root while it waited. The idle threads have one that stays. */
-void arch_lock_taken(struct cpu *cpu)
-{
-	if (likely(!cpu->arch.root_died))
-		return;
-	cpu->arch.root_died = false;
-	mmu_load(&cpu->arch, cpu->current->root ? cpu->current->root : cpu->idle.root);
 }
 
 /*
- * Forgotten by all CPUs now, in hardware. A CPU that has the root loaded may fill the TLB from it until it leaves, so
- * none keeps its note: what comes next under that ASID is flushed there. A note that is lost costs one flush.
+ * Its current thread was moved to another root while it waited; the idle threads have one that stays. Or what it has
+ * loaded was changed: then its note is 0, so loading it again flushes.
+ */
+void arch_lock_taken(struct cpu *cpu)
+{
+	struct arch_cpu *c = &cpu->arch;
+	u64 root = c->root;
+
+	if (likely(!c->stale))
+		return;
+	if (c->root_died)
+		root = cpu->current->root ? cpu->current->root : cpu->idle.root;
+	c->stale = c->root_died = false;
+	mmu_load(c, root);
+}
+
+/*
+ * No CPU keeps its note: what comes next under that ASID is flushed there. One that has the root loaded is at the lock,
+ * since whoever changes a root that others use has stopped them, and looks at its mark when it has it. A note that is lost
+ * costs one flush. Not by a broadcast (TLBI ...IS): its sender waits for all CPUs, which an emulator stops for it, also
+ * those that its host does not run; so every flush waited for the host's scheduler, with the lock held.
  */
 void arch_root_flush_others(u64 root)
 {
-	if (!cpus_many())
-		return;
 	for (u32 n = 0; n < cpu_count; n++) {
-		u64 *last = &cpus[n]->arch.asid_root[root_asid(root)];
+		struct arch_cpu *c = &cpus[n]->arch;
 
-		if (cpus[n] != this_cpu() && READ_ONCE(*last) == root)
-			WRITE_ONCE(*last, 0);
+		if (cpus[n] == this_cpu())
+			continue;
+		if (READ_ONCE(c->asid_root[root_asid(root)]) == root)
+			WRITE_ONCE(c->asid_root[root_asid(root)], 0);
+		if (c->root == root)
+			c->stale = true;
 	}
-	dsb(ishst);
-	__asm__ volatile("tlbi aside1is, %0" : : "r"(root_asid(root) << 48) : "memory");
-	dsb(ish);
 }
 
 /* User mode maintains caches of instructions for all CPUs itself. */

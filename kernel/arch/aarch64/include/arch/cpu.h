@@ -28,7 +28,8 @@ struct arch_cpu {
 	u64 entry;       /* ENTRY_*: the mode of the current thread */
 	u64 root;        /* TTBR0_EL1 */
 	bool fpu_off;    /* CPACR_EL1 traps user mode */
-	bool root_died;  /* root is no more: another is to be loaded before user mode */
+	bool stale;      /* root is to be loaded again when this CPU has the lock: it was changed, or */
+	bool root_died;  /* is no more: then another one */
 	u8 interface;    /* its bit of a GIC of version 2 */
 	u64 mpidr;       /* affinity: its number for firmware, device tree and GIC */
 	void *fpu_owner; /* thread whose state is in the registers */
