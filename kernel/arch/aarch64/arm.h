@@ -73,8 +73,9 @@ static inline void mmu_load(struct arch_cpu *c, u64 root)
 
 /* plat/ */
 void gic_init(struct boot_machine *m);
-void gic_init_cpu(void); /* the part of the CPU that runs */
-u32 gic_take(void);      /* the interrupt that is pending, now active, or GIC_NONE: its number, and who sent it */
+void gic_init_cpu(void);    /* the part of the CPU that runs */
+void gic_only_ipi(bool on); /* this CPU sees no other interrupts */
+u32 gic_take(void);         /* the interrupt that is pending, now active, or GIC_NONE: its number, and who sent it */
 void gic_end(u32 taken);
 void gic_ipi(const struct cpu *cpu);
 void gic_enable(u32 id);                                  /* one of this CPU's own */

@@ -28,19 +28,40 @@ struct l4_vcpu_page *arm_vcpu_enter(struct cpu *cpu, u64 slot) { return trap_vcp
 
 struct l4_vcpu_page *arm_guest_syscall(struct cpu *cpu) { return vcpu_syscall(cpu->current); }
 
+/* Another interrupt may be active: that of a CPU comes before it. */
+void arch_lock_sleep(void)
+{
+	u32 taken;
+
+	gic_only_ipi(true);
+	dsb(sy);
+	__asm__ volatile("wfi" : : : "memory");
+	taken = gic_take();
+	if (GIC_ID(taken) == GIC_IPI) {
+		gic_end(taken);
+		dsb(ish);
+		trap_ipi();
+	}
+	gic_only_ipi(false);
+}
+
 static void interrupt(void)
 {
 	u32 taken = gic_take(), id = GIC_ID(taken);
 
 	event(EVENT_INTERRUPT, id, 0);
-	kernel_lock(LOCK_AGAIN);
 	if (id == GIC_IPI) {
-		/* Over before its sender's orders are looked for: one that comes later interrupts again. */
+		/*
+		 * Over before its sender's orders are looked for: one that comes later interrupts again. And before
+		 * this CPU may sleep at the lock, where another is to wake it.
+		 */
 		gic_end(taken);
 		dsb(ish);
+		kernel_lock(LOCK_AGAIN);
 		trap_ipi();
 		return;
 	}
+	kernel_lock(LOCK_AGAIN);
 	if (id == timer_id) {
 		/* The line is up until the timer is off, or set to later. */
 		write_sysreg(0, cntv_ctl_el0);

@@ -13,6 +13,24 @@ struct l4_vcpu_page *riscv_vcpu_enter(u64 slot) { return trap_vcpu_enter(this_cp
 
 struct l4_vcpu_page *riscv_guest_syscall(void) { return vcpu_syscall(this_cpu()->current); }
 
+/* Pending no more before its sender's orders are looked for: one that comes later interrupts again. */
+static void take_ipi(void)
+{
+	csr_clear(sip, BIT(IRQ_SOFTWARE));
+	trap_ipi();
+}
+
+void arch_lock_sleep(void)
+{
+	u64 enabled = csr_read(sie);
+
+	csr_write(sie, BIT(IRQ_SOFTWARE));
+	__asm__ volatile("wfi" : : : "memory");
+	if (csr_read(sip) & BIT(IRQ_SOFTWARE))
+		take_ipi();
+	csr_write(sie, enabled);
+}
+
 static void interrupt(u64 irq)
 {
 	event(EVENT_INTERRUPT, irq, 0);
@@ -22,9 +40,7 @@ static void interrupt(u64 irq)
 		return;
 	}
 	if (irq == IRQ_SOFTWARE) {
-		/* Pending no more before its sender's orders are looked for: one that comes later interrupts again. */
-		csr_clear(sip, BIT(IRQ_SOFTWARE));
-		trap_ipi();
+		take_ipi();
 		return;
 	}
 	trap_timer();

@@ -399,8 +399,8 @@ entry_trap:
 	jmp arch_return_to_user
 
 /*
- * At CPL 0: an interrupt in the idle loop, for which the stack is given up. An exception is a bug or the end, and may
- * come where the GS base is still the user's.
+ * At CPL 0: an interrupt in the idle loop, for which the stack is given up, or the one that ends x86_sleep(). An
+ * exception is a bug or the end, and may come where the GS base is still the user's.
  */
 	.globl entry_kernel_trap
 entry_kernel_trap:
@@ -409,6 +409,9 @@ entry_kernel_trap:
 	lea 8(%rsp), %rsi
 	cmp $32, %edi
 	jb 1f
+	lea slept(%rip), %rax
+	cmp %rax, 16(%rsp)
+	je wake
 	mov %gs:CPU_STACK, %rsp
 	jmp 2f
 1:	mov $0xc0000101, %ecx		/* MSR_GS_BASE */
@@ -421,6 +424,18 @@ entry_kernel_trap:
 	wrmsr
 2:	call x86_kernel_trap		/* vector, error code and what the CPU pushed */
 	jmp arch_return_to_user
+
+/* Until an interrupt, of those that the APIC's task priority lets in. Returns its vector, with interrupts off. */
+	.globl x86_sleep
+x86_sleep:
+	sti
+	hlt
+slept:	cli				/* unreached: the interrupt comes here and goes to wake */
+	ud2
+wake:	mov %edi, %eax
+	mov 40(%rsp), %rsp
+	ret
+	int3
 
 /*
  * At boot: in ring 1 loads SS with a null selector, which changes nothing on a CPU (SDM vol. 2, MOV), then tries what only

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The CPUs of the machine: their list, their start, interrupts to each other. */
 #include <kernel/debug.h>
+#include <kernel/entry.h>
 #include <kernel/lock.h>
 #include "x86.h"
 
@@ -93,4 +94,16 @@ void x86_secondary(struct cpu *cpu)
 }
 
 void arch_stop(u32 n) { apic_send(cpus[n]->arch.apic_id, APIC_NMI); }
+
+void arch_lock_sleep(void)
+{
+	u32 before = apic_only_ipi(), vector = x86_sleep();
+
+	apic_restore(before);
+	if (vector == VECTOR_SPURIOUS)
+		return;
+	apic_eoi();
+	trap_ipi();
+}
+
 void arch_ipi(u32 n) { apic_send(cpus[n]->arch.apic_id, VECTOR_IPI); }

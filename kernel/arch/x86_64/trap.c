@@ -46,14 +46,19 @@ void x86_bad_ip(void)
 static void interrupt(u32 vector)
 {
 	event(EVENT_INTERRUPT, vector, 0);
+	/* Over before this CPU may sleep at the lock, where another is to wake it. */
+	if (vector == VECTOR_IPI)
+		apic_eoi();
 	kernel_lock(LOCK_AGAIN);
 	if (vector == VECTOR_SPURIOUS)
 		return;
+	if (vector == VECTOR_IPI) {
+		trap_ipi();
+		return;
+	}
 	apic_eoi();
 	if (vector == VECTOR_TIMER)
 		trap_timer();
-	else if (vector == VECTOR_IPI)
-		trap_ipi();
 	else
 		irq_deliver(vector);
 }

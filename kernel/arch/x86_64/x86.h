@@ -27,7 +27,7 @@
 #define VECTOR_MSI      64
 #define VECTOR_MSI_LAST 223
 #define VECTOR_TIMER    224
-#define VECTOR_IPI      225
+#define VECTOR_IPI      240 /* alone in the class above all others: see apic_only_ipi() */
 #define VECTOR_SPURIOUS 255
 
 #define MSR_APIC_BASE         0x1b
@@ -196,6 +196,8 @@ void apic_send(u32 id, u32 what);
 #define APIC_INIT      0x4500
 #define APIC_START(pa) (0x4600 | (pa) >> L4_PAGE_BITS)
 void apic_eoi(void);
+u32 apic_only_ipi(void); /* this CPU takes no other interrupts, until apic_restore(what this returns) */
+void apic_restore(u32 before);
 bool apic_pending(void);
 void apic_timer(u64 ticks);
 u64 clock_calibrate(void);
@@ -213,6 +215,7 @@ void x86_guest_bad_entry(void);
 void x86_bad_ip(void);
 struct l4_vcpu_page *x86_trap(u32 vector, u64 error);
 void x86_kernel_trap(u32 vector, u64 *frame);
+u32 x86_sleep(void);
 void arch_syscall(void);
 void arch_syscall_many(void);
 extern char gate_stubs[];

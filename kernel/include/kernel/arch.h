@@ -83,6 +83,7 @@ bool arch_cpu_start(u32 n);            /* of firmware's list. False: firmware re
 void arch_cpu_unwanted(u32 n);         /* it has not come in time: it must not come with what the next one uses */
 void arch_ipi(u32 n);                  /* interrupt cpus[n], which calls trap_ipi() */
 void arch_stop(u32 n);                 /* interrupt cpus[n] even in L4, where there is such an interrupt: it panics */
+void arch_lock_sleep(void);            /* until arch_ipi() is or was called, and its interrupt has been taken */
 void arch_lock_taken(struct cpu *cpu); /* this CPU has the lock: it may have been told to flush meanwhile */
 
 /*

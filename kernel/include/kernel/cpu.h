@@ -48,7 +48,10 @@ struct cpu {
 	bool out;      /* it is neither in user mode nor in what is done without the lock; see sched/lock.c */
 	bool leave;    /* it is to give up its current thread: set by who holds the lock, until it is done */
 	bool stands;   /* it has stopped for another CPU's panic */
+	bool sleeps;   /* at the lock, or it is about to: it needs an interrupt to see that something is for it */
+	u32 ticket;    /* its turn at the lock, while it waits there */
 	u32 kicked;    /* an interrupt was sent that it has not taken yet */
+	u64 waited;    /* timed: at the lock, of what is to be charged to its budget */
 	struct thread idle;
 	struct list ready[L4_PRIORITIES]; /* last: what is before it has short offsets */
 };

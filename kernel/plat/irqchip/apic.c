@@ -98,6 +98,16 @@ void apic_init(void)
 
 void apic_eoi(void) { lapic_write(EOI, 0); }
 
+u32 apic_only_ipi(void)
+{
+	u32 before = lapic_read(TPR);
+
+	lapic_write(TPR, (VECTOR_IPI - 1) & 0xf0);
+	return before;
+}
+
+void apic_restore(u32 before) { lapic_write(TPR, before); }
+
 static bool paused;
 
 /* What the CPU would take now: while it pauses, only what is above the messages' priority. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Generic Interrupt Controller: version 3 by system registers (Arm IHI 0069) or version 2 (IHI 0048). All interrupts
- * have one priority and go to the booting CPU.
+ * Generic Interrupt Controller: version 3 by system registers (Arm IHI 0069) or version 2 (IHI 0048). Interrupts of
+ * devices go to the booting CPU. All have one priority, but what CPUs send each other comes before.
  */
 #include <kernel/debug.h>
 #include <kernel/irq.h>
@@ -54,7 +54,9 @@
 
 #define PRIVATE      32 /* interrupts below are the CPU's own */
 #define PRIORITIES   0xa0a0a0a0
+#define IPI_FIRST    0xa0a0a080 /* of interrupts 0 to 3 */
 #define PRIORITY_ALL 0xf0
+#define PRIORITY_IPI 0x90
 #define TAKEN_MASK   0x1fff /* of GICC_IAR: number and, of a software-generated one, the sender */
 #define PATIENCE     1000000
 
@@ -114,7 +116,7 @@ static void init_v3_cpu(void)
 	mmio_write32(redistributor + GICR_SGI + GICD_ICENABLER, ~0U);
 	mmio_write32(redistributor + GICR_SGI + GICD_ICACTIVER, ~0U);
 	for (u32 id = 0; id < PRIVATE; id += 4)
-		mmio_write32(redistributor + GICR_SGI + GICD_IPRIORITYR + id, PRIORITIES);
+		mmio_write32(redistributor + GICR_SGI + GICD_IPRIORITYR + id, id ? PRIORITIES : IPI_FIRST);
 
 	write_icc(read_icc(ICC_SRE_EL1) | 1, ICC_SRE_EL1);
 	isb();
@@ -145,7 +147,7 @@ static void init_v2_cpu(void)
 	mmio_write32(distributor + GICD_ICENABLER, ~0U);
 	mmio_write32(distributor + GICD_ICACTIVER, ~0U);
 	for (u32 id = 0; id < PRIVATE; id += 4)
-		mmio_write32(distributor + GICD_IPRIORITYR + id, PRIORITIES);
+		mmio_write32(distributor + GICD_IPRIORITYR + id, id ? PRIORITIES : IPI_FIRST);
 	mmio_write32(cpu_interface + GICC_PMR, PRIORITY_ALL);
 	mmio_write32(cpu_interface + GICC_CTLR, CTLR_ENABLE);
 }
@@ -197,6 +199,19 @@ void gic_init(struct boot_machine *m)
 	else
 		init_v2(m);
 	gic_init_cpu();
+}
+
+_Static_assert(!GIC_IPI, "IPI_FIRST");
+
+void gic_only_ipi(bool on)
+{
+	u32 priority = on ? PRIORITY_IPI : PRIORITY_ALL;
+
+	if (cpu_interface)
+		mmio_write32(cpu_interface + GICC_PMR, priority);
+	else
+		write_icc(priority, ICC_PMR_EL1);
+	isb();
 }
 
 u32 gic_take(void)

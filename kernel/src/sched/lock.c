@@ -20,6 +20,7 @@
 #include <kernel/sched.h>
 
 #define START_LIMIT_MS 1000
+#define SPIN_US        20 /* at the lock, before a CPU sleeps there: longer than most entries hold it */
 
 /* By the CPU itself, while the one that holds the lock waits for it. */
 static void leave_current(struct cpu *cpu)
@@ -32,35 +33,79 @@ static void leave_current(struct cpu *cpu)
 	__atomic_store_n(&cpu->leave, false, __ATOMIC_RELEASE);
 }
 
-bool lock_take(enum lock_reason why)
+static inline bool is_served(const struct cpu *cpu)
 {
-	struct cpu *cpu = this_cpu();
-	struct thread *t = cpu->current;
-	u32 ticket;
+	return __atomic_load_n(&kernel_ticket.serving, __ATOMIC_SEQ_CST) == cpu->ticket;
+}
 
-	cpu->waits_for = why;
-	__atomic_store_n(&cpu->out, true, __ATOMIC_RELEASE);
-	ticket = __atomic_fetch_add(&kernel_ticket.next, 1, __ATOMIC_ACQ_REL);
-	while (__atomic_load_n(&kernel_ticket.serving, __ATOMIC_ACQUIRE) != ticket) {
+/*
+ * Who has something for this CPU (the lock, an order to leave, a panic) stores that before it looks whether this CPU
+ * sleeps; this one says that it sleeps before it looks. So one of the two sees the other, and none sleeps for ever.
+ */
+static void lock_sleep(struct cpu *cpu)
+{
+	__atomic_store_n(&cpu->sleeps, true, __ATOMIC_SEQ_CST);
+	if (!is_served(cpu) && !__atomic_load_n(&cpu->leave, __ATOMIC_SEQ_CST) && !log_is_panicking())
+		arch_lock_sleep();
+	__atomic_store_n(&cpu->sleeps, false, __ATOMIC_RELAXED);
+}
+
+/*
+ * A CPU that spins takes the time of the one that holds the lock where both are threads of a host with fewer CPUs: then
+ * each turn of the lock lasted as long as a turn of the host's scheduler.
+ */
+static void wait_for_turn(struct cpu *cpu)
+{
+	u64 since = arch_counter(), spin_until = since + arch_counter_hz() / 1000000 * SPIN_US;
+
+	while (!is_served(cpu)) {
 		if (__atomic_load_n(&cpu->leave, __ATOMIC_ACQUIRE))
 			leave_current(cpu);
 		if (unlikely(log_is_panicking()))
 			panic_of_another();
-		arch_relax();
+		if (arch_counter() < spin_until)
+			arch_relax();
+		else
+			lock_sleep(cpu);
 	}
+	if (cpu->timed && !cpu->timed->unlimited)
+		cpu->waited += arch_counter() - since;
+}
+
+bool lock_take(enum lock_reason why)
+{
+	struct cpu *cpu = this_cpu();
+	struct thread *t = cpu->current;
+
+	cpu->waits_for = why;
+	__atomic_store_n(&cpu->out, true, __ATOMIC_RELEASE);
+	cpu->ticket = __atomic_fetch_add(&kernel_ticket.next, 1, __ATOMIC_ACQ_REL);
+	if (__atomic_load_n(&kernel_ticket.serving, __ATOMIC_ACQUIRE) != cpu->ticket)
+		wait_for_turn(cpu);
 	cpu->locked = true;
 	arch_lock_taken(cpu);
 	return cpu->current == t;
 }
 
+/* One that has taken its ticket and not yet stored it does not sleep, and sees that it is served. */
+static void wake(u32 ticket)
+{
+	for (u32 n = 0; n < cpu_count; n++)
+		if (__atomic_load_n(&cpus[n]->sleeps, __ATOMIC_SEQ_CST) && READ_ONCE(cpus[n]->ticket) == ticket)
+			arch_ipi(n);
+}
+
 void lock_drop(bool to_idle)
 {
 	struct cpu *cpu = this_cpu();
+	u32 next = kernel_ticket.serving + 1;
 
 	assert(cpu->locked);
 	cpu->locked = cpu->alone = false;
 	__atomic_store_n(&cpu->out, to_idle, __ATOMIC_RELAXED);
-	__atomic_store_n(&kernel_ticket.serving, kernel_ticket.serving + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&kernel_ticket.serving, next, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&kernel_ticket.next, __ATOMIC_SEQ_CST) != next)
+		wake(next);
 }
 
 /* Has it come? If not in time, it never will: it finds that it is not wanted, and halts. */

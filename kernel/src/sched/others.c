@@ -50,7 +50,9 @@ void cpu_leave(struct cpu *cpu)
 	cpu_kick(cpu);
 	wait_out(cpu);
 	cpu->need_resched = true;
-	__atomic_store_n(&cpu->leave, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&cpu->leave, true, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&cpu->sleeps, __ATOMIC_SEQ_CST))
+		arch_ipi(cpu->number);
 	while (__atomic_load_n(&cpu->leave, __ATOMIC_ACQUIRE))
 		relax();
 }

@@ -64,7 +64,9 @@ void sched_dequeue(struct thread *t)
 /* A function of its own, so that charge_timed() saves no registers. */
 static noinline void charge_budget(struct cpu *cpu, struct sched_context *sc, u64 used)
 {
-	sc->used += used;
+	/* Waiting at the lock uses the budget, since nobody else had this CPU, but is no work of the thread's. */
+	sc->used += used - min_u64(used, cpu->waited);
+	cpu->waited = 0;
 	sc->waits += cpu->current->state != THREAD_RUN;
 	sc->remaining -= used;
 	if (sc->remaining > 0)
