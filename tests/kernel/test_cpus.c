@@ -488,3 +488,38 @@ TEST(cpus_flush_beside_one_that_runs)
 	guest_run();
 	ERR(slot_delete(h->thread), OK);
 }
+
+/* Interrupts that L4 has taken since it started; 0 where only quoll-trace.elf counts. */
+static u64 interrupts(void)
+{
+	struct sys r;
+
+	for (u64 k = 0; !(r = SYS(L4_SYS_DEBUG_COUNTER, 0, k)).error; k++)
+		if (!memcmp(&r.m[1], "interrupt", 10))
+			return r.m[0];
+	return 0;
+}
+
+/* What concerns nobody there takes no other CPU out of user mode. */
+TEST(cpus_invoke_beside_one_that_runs)
+{
+	u64 before, other = obj_new(L4_TYPE_VSPACE, L4_VSPACE_MIN_BITS), frame = obj_new(L4_TYPE_FRAME, L4_PAGE_BITS);
+	struct helper *h;
+
+	need_cpus(2);
+	make_objects();
+	h = made_on(1, helper_fork, runs_on, 0);
+	MUST(CONFIGURE(h->sched, 9000, 10000, 1));
+	helper_start(h);
+	ERR(SYS(L4_SYS_WAIT, event, 0), OK);
+	MUST(INV(other, L4_VSPACE_MAP, frame, TEST_VADDR, L4_RIGHT_READ));
+	before = interrupts();
+	for (u64 i = 0; i < ROUNDS; i++) {
+		ERR(INV(endpoint, 0), OP);
+		ERR(INV(h->sched, L4_SCHED_CONTEXT_INFO), OK);
+		ERR(INV(frame, L4_FRAME_UNMAP), OK);
+		ERR(INV(other, L4_VSPACE_MAP, frame, TEST_VADDR, L4_RIGHT_READ), OK);
+	}
+	CHECK(interrupts() - before < ROUNDS);
+	ERR(slot_delete(h->thread), OK);
+}

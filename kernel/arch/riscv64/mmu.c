@@ -160,10 +160,8 @@ void arch_root_flush(u64 root)
 void arch_root_flush_others(u64 root)
 {
 	for (u32 n = 0; n < cpu_count; n++)
-		if (cpus[n] != this_cpu()) {
-			assert(cpus[n]->out);
+		if (cpus[n] != this_cpu())
 			__atomic_store_n(&cpus[n]->arch.stale, 1, __ATOMIC_RELEASE);
-		}
 }
 
 /* Instructions, too: user mode's FENCE.I was for the CPU that it was on. */

@@ -44,7 +44,7 @@ struct cpu {
 	u32 state;     /* enum cpu_state, of one that was started */
 	u32 waits_for; /* enum lock_reason */
 	bool locked;   /* it holds the lock */
-	bool alone;    /* it has stopped the others since it took the lock */
+	bool alone;    /* it has stopped the others, or those concerned, since it took the lock */
 	bool out;      /* it is neither in user mode nor in what is done without the lock; see sched/lock.c */
 	bool leave;    /* it is to give up its current thread: set by who holds the lock, until it is done */
 	bool stands;   /* it has stopped for another CPU's panic */

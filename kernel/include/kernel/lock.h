@@ -54,6 +54,22 @@ void cpu_kick(struct cpu *cpu) __cold;
  */
 void cpus_stop(void) __cold;
 
+/*
+ * The same of those only whose current thread has this CNode or this VSpace (NULL: none): its slots will change, or its
+ * tables, GuestSpaces and regions.
+ */
+void cpus_stop_users(const struct cnode *c, const struct vspace *v) __cold;
+static inline void stop_users_of_slots(const struct cnode *c)
+{
+	if (cpus_many())
+		cpus_stop_users(c, NULL);
+}
+static inline void stop_users_of_space(const struct vspace *v)
+{
+	if (cpus_many())
+		cpus_stop_users(NULL, v);
+}
+
 /* Another CPU gives up its current thread, which is in its memory then, and goes on with the idle thread. */
 void cpu_leave(struct cpu *cpu) __cold;
 

@@ -84,7 +84,7 @@ void object_init(struct object *o);
 bool object_destroy(struct object *o);
 bool object_step_is_slow(struct object *o); /* may the next step of its destruction take long? */
 error_t object_invoke(struct invocation *i);
-bool invocation_is_harmless(u8 type, u64 op); /* it changes nothing that another CPU uses without the lock */
+bool invocation_stops_all(u8 type, u64 op); /* must no other CPU run meanwhile? */
 
 void capability_copied(struct slot *s);                     /* into s: its object has one more */
 bool capability_release(struct slot *s, struct work *work); /* it is in use and will be deleted; false: preempted */

@@ -14,7 +14,7 @@
 /* With several CPUs: what others use without the lock changes when they do not. */
 static __cold void stop_for(u8 type, u64 op)
 {
-	if (!invocation_is_harmless(type, op))
+	if (invocation_stops_all(type, op))
 		cpus_stop();
 }
 
@@ -152,7 +152,7 @@ static noinline error_t debug_call(struct thread *t, struct l4_frame *f, u64 num
 static __cold void stop_for_guest(const struct thread *t)
 {
 	if (!t->vspace->alone)
-		cpus_stop();
+		cpus_stop_users(NULL, t->vspace);
 }
 
 static error_t vcpu_call(struct thread *t, struct l4_frame *f, u64 number)

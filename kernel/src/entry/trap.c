@@ -20,7 +20,7 @@ static __cold bool is_lost(const struct thread *t)
 		return true;
 	/* Other CPUs may use the same tables. */
 	if (t->vcpu)
-		cpus_stop();
+		cpus_stop_users(NULL, t->vspace);
 	return false;
 }
 
@@ -65,7 +65,7 @@ struct l4_vcpu_page *trap_vcpu_enter_many(struct cpu *cpu, u64 slot)
 	if (!lock_take(LOCK_AGAIN))
 		return trap_exit_by(NULL);
 	if (!t->vspace->alone)
-		cpus_stop();
+		cpus_stop_users(NULL, t->vspace);
 	return trap_exit_by(vcpu_enter(t, slot));
 }
 

@@ -30,8 +30,8 @@ static u64 transfer_caps(struct thread *from, struct thread *to, u64 n)
 	u64 first = READ_ONCE(to->utcb->recv_slot), k;
 
 	/* Others may look at these slots without the lock. */
-	if (cpus_many())
-		cpus_stop();
+	if (to->cnode)
+		stop_users_of_slots(to->cnode);
 	for (k = 0; k < n && first; k++) {
 		struct slot *src, *dst = to->cnode ? cnode_slot(to->cnode, first + k) : NULL;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* CNode: a table of capability slots. Slot 0 is the header of the object and never holds a capability. */
 #include <kernel/cap.h>
+#include <kernel/lock.h>
 
 #define SLOTS_AT_ONCE 16
 
@@ -112,6 +113,7 @@ static error_t cnode_copy(struct invocation *i, struct cnode *c, bool mint)
 		if (error)
 			return error;
 	}
+	stop_users_of_slots(c);
 	slot_copy(dst, src, i->arg.cnode_mint.rights, badge, mint);
 	return L4_ERR_OK;
 }

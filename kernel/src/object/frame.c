@@ -99,6 +99,7 @@ error_t frame_invoke(struct invocation *i)
 	case L4_FRAME_UNMAP:
 		if (s->use == SLOT_UNUSED)
 			return L4_ERR_UNMAPPED;
+		stop_users_of_space(s->vspace);
 		i->again = !frame_release(s, &work);
 		return L4_ERR_OK;
 	case L4_FRAME_INFO:

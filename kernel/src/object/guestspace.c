@@ -108,6 +108,7 @@ error_t guestspace_invoke(struct invocation *i)
 			return error;
 		if (g->vspace)
 			return L4_ERR_BUSY;
+		stop_users_of_space(SLOT_OBJECT(cap, vspace));
 		slot_hold(&g->vspace_slot, cap, HELD_SPACE);
 		g->vspace = SLOT_OBJECT(cap, vspace);
 		g->epoch = g->vspace->epoch;
@@ -117,6 +118,7 @@ error_t guestspace_invoke(struct invocation *i)
 	}
 	if (!g->vspace)
 		return L4_ERR_UNBOUND;
+	stop_users_of_space(g->vspace);
 	if (g->epoch != g->vspace->epoch)
 		guestspace_reset(g);
 	if (i->op == L4_GUESTSPACE_FLUSH) {

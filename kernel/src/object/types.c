@@ -80,22 +80,19 @@ error_t object_invoke(struct invocation *i)
 	return L4_ERR_OP;
 }
 
-/* What drivers do for each interrupt, and what changes nothing. */
-__cold bool invocation_is_harmless(u8 type, u64 op)
+/*
+ * Others change nothing that another CPU uses without the lock, or stop those that use it (cpus_stop_users()), or take the
+ * one thread away that they change (sched_take_away()).
+ */
+__cold bool invocation_stops_all(u8 type, u64 op)
 {
 	switch (type) {
-	case L4_TYPE_IRQ_HANDLER:
-		return op == L4_IRQ_HANDLER_ACK;
-	case L4_TYPE_FRAME:
-		return op != L4_FRAME_UNMAP;
-	case L4_TYPE_IOPORT:
-		return true;
-	case L4_TYPE_VSPACE:
-		return op == L4_VSPACE_INFO;
-	case L4_TYPE_UNTYPED:
-		return op == L4_UNTYPED_INFO;
-	case L4_TYPE_SCHED_CONTEXT:
-		return op == L4_SCHED_CONTEXT_INFO;
+	case L4_TYPE_CNODE:
+		return op != L4_CNODE_COPY && op != L4_CNODE_MINT;
+	case L4_TYPE_THREAD:
+		return op == L4_THREAD_CONFIGURE || op == L4_THREAD_BIND_VCPU || op == L4_THREAD_BIND_NOTIFICATION;
+	case L4_TYPE_CONTROL:
+		return op != L4_CONTROL_SCHED_CONFIGURE;
 	default:
 		return false;
 	}

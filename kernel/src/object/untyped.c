@@ -83,6 +83,7 @@ static error_t make_objects(struct invocation *i, struct cnode *c, u8 bits, u64 
 {
 	struct slot *u = i->slot;
 
+	stop_users_of_slots(c);
 	for (u64 k = 1; i->arg.untyped_retype.count; k++) {
 		struct slot *dst = cnode_slot(c, i->arg.untyped_retype.index);
 

@@ -72,6 +72,7 @@ static error_t map(struct invocation *i, struct vspace *v)
 	vaddr = arch_table_address(vaddr);
 	if (frame->use != SLOT_UNUSED)
 		return L4_ERR_MAPPED;
+	stop_users_of_space(v);
 	error = vspace_map_range(v, vaddr, frame->object, size, rights, uncached);
 	if (!error)
 		frame_use(frame, FRAME_MAPPED, v, vaddr);
@@ -94,6 +95,7 @@ static error_t attach(struct invocation *i, struct vspace *v)
 	/* L4 reads guest memory through its own mapping, which has RAM only. */
 	if (frame->kind != L4_MEM_RAM)
 		return L4_ERR_ARG;
+	stop_users_of_space(v);
 	error = guest_memory_add(v, gpa, frame);
 	if (!error)
 		frame_use(frame, FRAME_ATTACHED, v, gpa);

@@ -30,6 +30,26 @@ static void wait_out(const struct cpu *cpu)
 		relax();
 }
 
+/* What a CPU uses without the lock is its current thread's, and that is another one only with the lock. */
+static bool uses(const struct cpu *cpu, const struct cnode *c, const struct vspace *v)
+{
+	const struct thread *t = cpu->current;
+
+	return cpu != this_cpu() && ((c && t->cnode == c) || (v && t->vspace == v));
+}
+
+void cpus_stop_users(const struct cnode *c, const struct vspace *v)
+{
+	assert(kernel_locked());
+	this_cpu()->alone = true;
+	for (u32 n = 0; n < cpu_count; n++)
+		if (uses(cpus[n], c, v) && !is_out(cpus[n]))
+			cpu_kick(cpus[n]);
+	for (u32 n = 0; n < cpu_count; n++)
+		if (uses(cpus[n], c, v))
+			wait_out(cpus[n]);
+}
+
 void cpus_stop(void)
 {
 	struct cpu *self = this_cpu();
