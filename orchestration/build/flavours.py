@@ -16,7 +16,7 @@ from orchestration.base.errors import BuildError, UsageError
 from orchestration.base.tree import ROOT
 
 PATCHES = ROOT / "l4linux-patches"
-# Applied after the series, for several CPUs alone: see l4linux-patches/README.md.
+# Applied after the series, to kernels for several CPUs alone: see l4linux-patches/README.md.
 SMP_PATCHES = PATCHES / "smp"
 NATIVE_CONFIGS = ROOT / "orchestration" / "build" / "configs"
 # One line of a fragment or of a .config: an option with its value, or one that is not set.
@@ -50,12 +50,14 @@ def guest(arch: Arch, *, full: bool = False, smp: bool = False, debug: Iterable[
           fragments: Sequence[Path] = (), patches: Sequence[Path] = ()) -> Flavour:
     """Return the flavour that runs on L4: the small kernel of the tiny root file system, or the full one.
 
-    smp: for several CPUs. debug names checks that are compiled in (configs/debug-NAME.config).
+    smp: for several CPUs, as the full one always is, like those of distributions. debug names checks that are compiled
+    in (configs/debug-NAME.config).
     """
     for path in fragments:
         check_fragment(path)
     for path in patches:
         check_patch(path)
+    smp = smp or full
     kind = [*(["full"] if full else []), *(["smp"] if smp else [])]
     checks = sorted(set(debug))
     name = "-".join(["l4", arch.name, *kind, *checks, *(["own"] if fragments or patches else [])])
@@ -79,7 +81,7 @@ def native(arch: Arch, *, full: bool = False, suites: bool = False) -> Flavour:
     if not full:
         return Flavour(f"native-{arch.name}", False, arch.linux_arch, own, "allnoconfig", arch.linux_image, (image,))
     # What serves to compare figures stands in native.config and is off there; full.config wins over it.
-    configs = (PATCHES / "configs/base.config", *own, PATCHES / "configs/full.config")
+    configs = (PATCHES / "configs/base.config", *own, PATCHES / "configs/full.config", PATCHES / "configs/smp.config")
     return Flavour(f"native-{arch.name}-full", False, arch.linux_arch, configs, "alldefconfig", arch.linux_image,
                    (image, "modules"))
 

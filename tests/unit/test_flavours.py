@@ -36,13 +36,12 @@ def test_later_fragments_win_in_either_notation(user: Path) -> None:
 def test_kernels_have_their_own_objects(user: Path) -> None:
     user.write_text("CONFIG_TUN=y\n")
     every = [flavours.guest(arch, full=full, smp=smp, debug=debug, fragments=fragments)
-             for arch in ARCHES.values() for full in (False, True) for smp in (False, True)
+             for arch in ARCHES.values() for full, smp in ((False, False), (False, True), (True, True))
              for debug in ((), ("lockdep",)) for fragments in ((), (user,))]
     assert len({one.name for one in every}) == len(every)
 
 
-def test_linux_for_several_cpus_is_another_kernel() -> None:
-    """With one CPU nothing is different."""
+def test_the_small_kernel_for_several_cpus_is_another_one() -> None:
     one, several = (boot.chosen_linux(Description(arch="x86_64", cpus=cpus)) for cpus in (1, 2))
     assert one == flavours.guest(X86)
     assert several.name == "l4-x86_64-smp"
@@ -51,10 +50,17 @@ def test_linux_for_several_cpus_is_another_kernel() -> None:
     assert int(flavours.wanted(several)["CONFIG_NR_CPUS"]) >= CPUS_MAX
 
 
+def test_the_full_kernel_is_for_several_cpus_always() -> None:
+    one, several = (boot.chosen_linux(Description(arch="x86_64", rootfs="debian", cpus=cpus)) for cpus in (1, 2))
+    assert one == several
+    assert flavours.wanted(one)["CONFIG_SMP"] == "y"
+
+
 def test_native_linux_beside_the_full_kernel_has_the_same_options() -> None:
     for arch in ARCHES.values():
         ours, native = (flavours.wanted(one(arch, full=True)) for one in (flavours.guest, flavours.native))
-        fragment = flavours.options((flavours.PATCHES / "configs/full.config").read_text())
+        fragment = flavours.options("".join((flavours.PATCHES / f"configs/{kind}.config").read_text()
+                                            for kind in ("full", "smp")))
         assert {name: native[name] for name in fragment} == {name: ours[name] for name in fragment}
         assert not any("L4" in name for name in native)
 
@@ -67,7 +73,7 @@ def test_the_order_of_debug_checks_does_not_matter() -> None:
 def test_each_check_has_a_fragment_and_a_kernel_of_its_own(check: str) -> None:
     described = Description.model_validate({"arch": "x86_64", "rootfs": "debian", "debug": [check]})
     flavour = boot.chosen_linux(described)
-    assert flavour.name == f"l4-x86_64-full-{check}"
+    assert flavour.name == f"l4-x86_64-full-smp-{check}"
     assert set(flavours.wanted(flavour)) > set(flavours.wanted(flavours.guest(X86, full=True)))
 
 
@@ -79,7 +85,7 @@ def test_an_unknown_check_is_refused_with_the_valid_ones(capsys: pytest.CaptureF
 
 def test_tiny_has_the_small_kernel_and_others_the_full_one() -> None:
     assert boot.chosen_linux(Description(arch="x86_64")).name == "l4-x86_64"
-    assert boot.chosen_linux(Description(arch="x86_64", rootfs="debian")).name == "l4-x86_64-full"
+    assert boot.chosen_linux(Description(arch="x86_64", rootfs="debian")).name == "l4-x86_64-full-smp"
 
 
 def test_an_option_of_ours_that_is_lost_is_named() -> None:
