@@ -53,8 +53,9 @@ static inline void __noreturn run(struct cpu *cpu, struct thread *from, struct t
 }
 
 /*
- * Does no sender wait? Then the next thread that waits may be a receiver. Not asked with several CPUs, where no thread is
- * `direct`: what comes before it only reads.
+ * Does no sender wait? Then the next thread that waits may be a receiver. Not asked with several CPUs, where no thread
+ * is `direct`: what comes before it only reads. What another CPU changes meanwhile, with the lock, is read once: a
+ * thread that is seen in the queue is one, since who destroys threads stops this CPU first.
  */
 static inline bool receivers_only(struct endpoint *ep)
 {
@@ -69,15 +70,17 @@ void ipc_fast_call(ARCH_FAST_ARGS)
 	struct thread *t = cpu->current;
 	struct slot *cap = cap_find(t, index, L4_TYPE_ENDPOINT, L4_RIGHT_WRITE);
 	struct endpoint *ep;
+	struct list *first;
 	struct thread *r;
 	struct reply *reply;
 
 	if (!cap || !simple_message(tag))
 		arch_fast_leave(L4_SYS_CALL, index, tag);
 	ep = SLOT_OBJECT(cap, endpoint);
-	if (unlikely(!ep->receivers || list_empty(&ep->queue)))
+	first = READ_ONCE(ep->queue.next);
+	if (unlikely(!ep->receivers || first == &ep->queue))
 		arch_fast_leave(L4_SYS_CALL, index, tag);
-	r = container_of(ep->queue.next, struct thread, link);
+	r = container_of(first, struct thread, link);
 	reply = r->reply;
 	if (unlikely(!reply) || !simple_target(cpu, r))
 		arch_fast_leave(L4_SYS_CALL, index, tag);
@@ -107,7 +110,7 @@ void ipc_fast_reply_recv(ARCH_FAST_ARGS)
 	if (!cap)
 		arch_fast_leave(L4_SYS_REPLY_RECV, index, tag);
 	reply = SLOT_OBJECT(cap, reply);
-	caller = reply->caller;
+	caller = READ_ONCE(reply->caller);
 	if (unlikely(!caller) || unlikely(caller->fault_label) || unlikely(reply->sc) ||
 	    unlikely(t->bound && t->bound->word) || unlikely(!caller->direct) || !receivers_only(ep) ||
 	    !simple_target(cpu, caller))
