@@ -147,7 +147,8 @@ class Meaning:
 USERLAND_MARK = "quoll: userland"
 # Any program of the guest can write any line to the guest's channel. So its lines end nothing: that init or user
 # land has started, or that the guest has its new keys after a snapshot, which only the guest knows, is all that is
-# taken from there, and it counts once, in its stage of the boot.
+# taken from there, and it counts once, in its stage of the boot. What a program writes may stand in the midst of a
+# line: where Linux has several CPUs, another may print a message meanwhile.
 # Panics, power-off, restarts and deaths of servers are told by L4 and the root pager, on the log.
 PATTERNS: dict[Channel, tuple[tuple[Kind, re.Pattern[str]], ...]] = {
     Channel.LOG: (
@@ -165,9 +166,9 @@ PATTERNS: dict[Channel, tuple[tuple[Kind, re.Pattern[str]], ...]] = {
         (Kind.ROOT_ERROR, re.compile(r"root: error: (.*)")),
     ),
     Channel.GUEST: (
-        (Kind.USERLAND, re.compile(rf"({USERLAND_MARK}.*)")),
+        (Kind.USERLAND, re.compile(rf".*?({USERLAND_MARK})")),
         (Kind.INIT, re.compile(r"(?:\[ *\d+\.\d+\] )?Run (/\S+) as init process")),
-        (Kind.RESUMED, re.compile(r"(quoll: resumed)")),
+        (Kind.RESUMED, re.compile(r".*?(quoll: resumed)")),
     ),
 }
 

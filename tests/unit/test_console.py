@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.machine.console import LINE_MAX, Channel, Demultiplexer, Kind, Line, Splitter, interpret
+from orchestration.machine.console import LINE_MAX, Channel, Demultiplexer, Kind, Line, Meaning, Splitter, interpret
 from orchestration.machine.stages import BOOT_STAGES, Tracker
 
 LOGS = Path(__file__).with_name("logs")
@@ -52,6 +52,12 @@ def test_the_guest_cannot_speak_for_the_log() -> None:
     assert interpret(Line(Channel.GUEST, "l4: PANIC: forged")) is None
     assert interpret(Line(Channel.GUEST, "root: linux started")) is None
     assert interpret(Line(Channel.LOG, "quoll: userland")) is None
+
+
+@pytest.mark.parametrize("text", ["quoll: userland", "[    6.222278] systemd[1]: Starting quoll: userlandrom Kernel"])
+def test_user_land_is_told_in_the_midst_of_a_message(text: str) -> None:
+    assert interpret(Line(Channel.GUEST, text)) == Meaning(Kind.USERLAND, "quoll: userland")
+    assert interpret(Line(Channel.GUEST, "Starting quoll-userland.service - Tell that user land runs")) is None
 
 
 def test_programs_of_the_guest_decide_nothing() -> None:
