@@ -372,7 +372,8 @@ def test_the_guests_commands_replace_both_keys(tmp_path: Path, login: userland.L
                           (login.authorized, f"ssh-ed25519 AAAA me@home\n{old.client_line} quoll\n".encode())):
         (tmp_path / name[1:]).parent.mkdir(parents=True)
         (tmp_path / name[1:]).write_bytes(content)
-    server = subprocess.Popen(["sleep", "60"])
+    # Where the tests run under nohup, the signal would be ignored.
+    server = subprocess.Popen(["env", "--default-signal=HUP", "sleep", "60"])
     (tmp_path / "run").mkdir()
     (tmp_path / f"run/{Path(login.program).name}.pid").write_text(f"{server.pid}\n")
     text = re.sub(r"(?<= )/(?=etc/|root/|run/)", f"{tmp_path}/", snapshot.script(login, new))
