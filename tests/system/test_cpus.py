@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,14 @@ def test_linux_has_them_all(four: Guest) -> None:
 def test_shells_fork_on_all_of_them(four: Guest) -> None:
     done = four.run(FORKS, timeout=300)
     assert (done.returncode, sorted(done.text.split())) == (0, [str(number) for number in range(1, SHELLS + 1)])
+    assert not deaths(four)
+    assert not complaints(four)
+
+
+def test_threads_change_one_address_space(four: Guest, compile_program: Callable[[str], Path]) -> None:
+    four.push(compile_program("cpus"), "/var/tmp/cpus")
+    done = four.run(["/var/tmp/cpus"], timeout=300)
+    assert (done.returncode, done.text) == (0, "ok"), done.stderr
     assert not deaths(four)
     assert not complaints(four)
 
