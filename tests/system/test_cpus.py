@@ -25,9 +25,11 @@ wait"""
 COMPLAINTS = ("BUG", "WARNING", "stall", "blocked for more than", "soft lockup")
 
 
-@pytest.fixture(scope="module")
-def four(arch: Arch) -> Iterator[Guest]:
-    with quoll.boot(arch.name, cpus=CPUS) as guest:
+@pytest.fixture(scope="module", params=[(), ("lockdep",)], ids=["plain", "lockdep"])
+def four(arch: Arch, request: pytest.FixtureRequest) -> Iterator[Guest]:
+    if request.param and arch.name != "x86_64":
+        pytest.skip("the locks are the common part's: they are checked on x86_64")
+    with quoll.boot(arch.name, cpus=CPUS, debug=request.param) as guest:
         yield guest
 
 
@@ -80,3 +82,12 @@ wait
     assert (done.returncode, len(done.text.split())) == (0, SHELLS), done.stderr
     assert not deaths(four)
     assert not complaints(four)
+
+
+def test_debian_comes_up_on_all_of_them(arch: Arch) -> None:
+    if arch.name != "x86_64":
+        pytest.skip("the full kernel for several CPUs has been tried on x86_64 alone")
+    with quoll.boot(arch.name, rootfs="debian", cpus=CPUS) as guest:
+        assert guest.run(["nproc"], check=True).text == str(CPUS)
+        assert guest.run("systemctl is-system-running --wait", timeout=240).text == "running"
+        assert not deaths(guest)
