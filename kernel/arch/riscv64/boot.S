@@ -108,8 +108,8 @@ boot_hart:
 	j 4b
 
 /*
- * Another hart, from OpenSBI before 1.2, which lets a hart go on before it has told it where (sbi_hsm_hart_start: state,
- * then next_addr). If it is the one that is being started, the rest is as it should have been.
+ * Another hart. Under OpenSBI 1.1 one that was being started was seen to come here; the cause may be that a hart may go
+ * on before it has been told where. If it is the one that is being started, it goes where it should have come.
  */
 boot_again:
 	lla t0, boot_next
