@@ -19,7 +19,7 @@
 #define MEMORY_BITS 20
 #define VSPACE_BITS 17
 #define CNODE_BITS  (4 + L4_CNODE_SLOT_BITS)
-#define DMA_BITS    16
+#define DMA_BITS    17
 #define SLOTS       160
 #define FIRST_SLOT  (L4_SLOT_LOG + 1) /* of a server: those below are the same for all */
 #define PRIORITY    200

@@ -77,6 +77,17 @@ def test_a_dead_server_costs_the_guest_nothing(run: Callable[..., Outcome], cras
     assert "root: guest powers off, status 7" in outcome.log
 
 
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_disk_with_several_queues(run: Callable[..., Outcome], crashing: Callable[..., Path], dies: bool) -> None:
+    servers = {"block": crashing("block", 400)} if dies else None
+    queues = ("-global", "virtio-blk-pci.num-queues=4")
+    outcome = run(servers=servers, change=lambda config: replace(config, extra=queues))
+    assert "disk has 4 queues" in outcome.guest
+    assert (outcome.died("block") >= 2) == dies
+    assert list(dict.fromkeys(results(outcome))) == PASSED
+    assert "root: guest powers off, status 7" in outcome.log
+
+
 def test_a_server_that_hangs_is_restarted(run: Callable[..., Outcome], crashing: Callable[..., Path]) -> None:
     outcome = run(servers={"block": crashing("block", 1000, hangs=True)})
     assert "root: server block died: does not answer" in outcome.log

@@ -11,16 +11,16 @@ static const struct l4_server_info *const info = (const void *)L4_SERVER_INFO_VA
 static struct virtio_pci pci;
 static struct virtqueue ring[DRIVER_QUEUES];
 static unsigned int queues;
+static u64 own;      /* features that the driver uses, whatever the guest chooses */
 static u64 indirect; /* VIRTIO_F_INDIRECT_DESC if the device takes tables, else 0 */
 
 _Static_assert(CHAIN_MAX <= VIRTQUEUE_LONGEST, "a table holds any request of the guest");
 _Static_assert(DRIVER_TOKENS >= VIRTQUEUE_MAX, "a token for each request in a ring");
 
-u64 virtio_open(unsigned int count, void *config, u32 config_bytes)
+u64 virtio_open(void *config, u32 config_bytes)
 {
 	u64 features;
 
-	queues = count;
 	virtio_pci_init(&pci, info);
 	virtio_pci_reset(&pci);
 	features = virtio_pci_features(&pci);
@@ -29,6 +29,12 @@ u64 virtio_open(unsigned int count, void *config, u32 config_bytes)
 	indirect = features & VIRTIO_F_INDIRECT_DESC;
 	virtio_pci_config(&pci, config, config_bytes);
 	return features;
+}
+
+void virtio_queues(unsigned int count, u64 features)
+{
+	queues = count;
+	own = features | indirect | VIRTIO_F_VERSION_1;
 }
 
 u16 virtio_longest(void)
@@ -63,7 +69,7 @@ void driver_start(u64 features)
 {
 	u16 i;
 
-	if (!virtio_pci_negotiate(&pci, features | indirect | VIRTIO_F_VERSION_1))
+	if (!virtio_pci_negotiate(&pci, features | own))
 		l4_die("device refuses its own features");
 	for (i = 0; i < queues; i++)
 		start_queue(i, resource_first(info, L4_RESOURCE_DMA_MEMORY)->size / queues);

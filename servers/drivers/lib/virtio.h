@@ -9,7 +9,10 @@
 #include <class/driver.h>
 
 /* Find the device, stop it and read its configuration. Returns the features that it offers. */
-u64 virtio_open(unsigned int queues, void *config, u32 config_bytes);
+u64 virtio_open(void *config, u32 config_bytes);
+
+/* How many queues are used, of those that the device has once it is told that the driver knows these features. */
+void virtio_queues(unsigned int count, u64 features);
 
 /* Most buffers of a request, in whichever queue. */
 u16 virtio_longest(void);

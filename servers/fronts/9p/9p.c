@@ -13,7 +13,6 @@ const struct front front = {
 	.features = BIT(MOUNT_TAG),
 	.config_bytes = sizeof(struct p9_config),
 	.queue_size = 128,
-	.queue_count = P9_QUEUES,
 	.out_max = P9_REQUESTS,
 	.least = { { sizeof(struct p9_header), sizeof(struct p9_header) } },
 };
@@ -24,5 +23,5 @@ int l4_main(void *arg)
 
 	l4_server_check();
 	p9_open(&folder);
-	front_serve(folder.features, folder.buffers, &folder.config);
+	front_serve(folder.features, P9_QUEUES, folder.buffers, &folder.config);
 }

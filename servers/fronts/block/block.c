@@ -11,12 +11,11 @@
 const struct front front = {
 	.device_id = 2,
 	.features = BIT(SIZE_MAX) | BIT(SEG_MAX) | BIT(GEOMETRY) | BIT(RO) | BIT(BLK_SIZE) | BIT(FLUSH) |
-	            BIT(TOPOLOGY) | BIT(DISCARD) | BIT(WRITE_ZEROES),
+	            BIT(TOPOLOGY) | BIT(MQ) | BIT(DISCARD) | BIT(WRITE_ZEROES),
 	.config_bytes = BLOCK_CONFIG_BYTES,
 	.queue_size = 128,
-	.queue_count = BLOCK_QUEUES,
 	.status = true,
-	.least = { { sizeof(struct block_header), BLOCK_STATUS_BYTES } },
+	.least = { [0 ... DRIVER_QUEUES - 1] = { sizeof(struct block_header), BLOCK_STATUS_BYTES } },
 };
 
 int l4_main(void *arg)
@@ -28,5 +27,6 @@ int l4_main(void *arg)
 	/* A request is a header, segments and a status. */
 	if (disk.config.seg_max > disk.buffers - 2U)
 		disk.config.seg_max = disk.buffers - 2U;
-	front_serve(disk.features, disk.buffers, &disk.config);
+	disk.config.num_queues = disk.queues;
+	front_serve(disk.features, disk.queues, disk.buffers, &disk.config);
 }

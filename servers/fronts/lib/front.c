@@ -7,6 +7,8 @@
 
 #include "state.h"
 
+_Static_assert(DRIVER_QUEUES <= L4_VIRTIO_QUEUES, "a queue of the guest for each of the device");
+
 struct backend backend;
 struct flight flight[DRIVER_QUEUES];
 bool running;
@@ -72,7 +74,7 @@ static bool resume(void)
 	int count;
 	u16 i;
 
-	for (i = 0; i < front.queue_count; i++) {
+	for (i = 0; i < backend.queue_count; i++) {
 		count = driver_resume(i, flight[i].first % DRIVER_TOKENS);
 		if (count < 0)
 			return false;
@@ -93,7 +95,7 @@ static void number_requests(void)
 {
 	u16 i;
 
-	for (i = 0; i < front.queue_count; i++)
+	for (i = 0; i < backend.queue_count; i++)
 		flight[i].first = flight[i].next = backend_given_back(&backend, i);
 }
 
@@ -167,10 +169,16 @@ static void complete(u16 number)
 		backend_interrupt(&backend, number);
 }
 
+/* Nothing to be done in a queue, whose kicks are asked for as they were left. */
+static bool is_idle(u16 number)
+{
+	return flight[number].first == flight[number].next && !backend_waiting(&backend, number);
+}
+
 static void serve(void)
 {
 	enum backend_action action = backend_poll(&backend);
-	bool full, again = true;
+	bool full, again = true, each = action != BACKEND_NONE || backend.queue_count == 1;
 	u16 i;
 
 	if (action == BACKEND_STOP)
@@ -181,7 +189,9 @@ static void serve(void)
 		backend_done(&backend);
 	while (again) {
 		again = false;
-		for (i = 0; i < front.queue_count && running; i++) {
+		for (i = 0; i < backend.queue_count && running; i++) {
+			if (!each && is_idle(i))
+				continue;
 			backend_kicks(&backend, i, false);
 			complete(i);
 			/* With requests that do not fit the next completion, not the next kick, goes on. */
@@ -210,12 +220,12 @@ static u16 given_back(void)
 {
 	u16 i, sum = 0;
 
-	for (i = 0; i < front.queue_count; i++)
+	for (i = 0; i < backend.queue_count; i++)
 		sum = (u16)(sum + flight[i].first);
 	return sum;
 }
 
-void front_serve(u64 offered, u16 longest, const void *config)
+void front_serve(u64 offered, u16 queues, u16 longest, const void *config)
 {
 	const struct l4_resource *dma = resource_first(info, L4_RESOURCE_DMA_MEMORY);
 	unsigned long bits = 0;
@@ -227,7 +237,7 @@ void front_serve(u64 offered, u16 longest, const void *config)
 	             &(struct backend_device){
 			     .device_id = front.device_id,
 			     .features = offered & front.features,
-			     .queue_count = front.queue_count,
+			     .queue_count = queues,
 			     .queue_size = front.queue_size,
 			     .config = config,
 			     .config_bytes = front.config_bytes,

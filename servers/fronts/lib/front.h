@@ -20,7 +20,6 @@ struct front {
 	u64 features; /* let through */
 	u32 config_bytes;
 	u16 queue_size; /* of the guest */
-	u16 queue_count;
 	u16 out_max; /* most requests of a queue that have not gone back to the guest; 0: as many as fit */
 	/* Least bytes of a request. Virtio devices declare themselves broken when they find less. */
 	struct {
@@ -33,7 +32,7 @@ struct front {
 /* Of this program. */
 extern const struct front front;
 
-/* Serve for ever. offered: the driver's features; buffers: most of a request. */
-void front_serve(u64 offered, u16 buffers, const void *config) __attribute__((noreturn));
+/* Serve for ever. offered: the driver's features; queues: that it has; buffers: most of a request. */
+void front_serve(u64 offered, u16 queues, u16 buffers, const void *config) __attribute__((noreturn));
 
 #endif

@@ -83,7 +83,7 @@ void watch_ping(bool progress)
 			l4_die("stopped, and the guest goes on");
 		return;
 	}
-	for (i = 0; i < front.queue_count; i++)
+	for (i = 0; i < backend.queue_count; i++)
 		check_queue(i);
 	seen.unheard = progress && !interrupted ? seen.unheard + 1 : 0;
 	if (seen.unheard > PATIENCE)

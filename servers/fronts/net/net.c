@@ -19,7 +19,6 @@ const struct front front = {
 	            BIT(MRG_RXBUF) | BIT(STATUS),
 	.config_bytes = sizeof(struct net_config),
 	.queue_size = 256,
-	.queue_count = NET_QUEUES,
 	.least = { [NET_RECEIVE] = { 0, sizeof(struct net_header) },
 	           [NET_TRANSMIT] = { sizeof(struct net_header), 0 } },
 };
@@ -30,5 +29,5 @@ int l4_main(void *arg)
 
 	l4_server_check();
 	net_open(&card);
-	front_serve(card.features, card.buffers, &card.config);
+	front_serve(card.features, NET_QUEUES, card.buffers, &card.config);
 }

@@ -3,15 +3,14 @@
  * Disks. The class speaks virtio's formats (virtio 1.2, section 5.2), which the guest speaks anyway: a driver of a
  * virtio disk passes requests on as they are, a driver of another disk translates.
  *
- * A request in queue 0 is a struct block_header, the data, and one status byte, which the driver or its device writes
- * last. Completions may come in any order. After a restart a request may come again.
+ * A request is a struct block_header, the data, and one status byte, which the driver or its device writes last. It may
+ * be in any queue. Completions may come in any order. After a restart a request may come again.
  */
 #ifndef CLASS_BLOCK_H
 #define CLASS_BLOCK_H
 
 #include <class/driver.h>
 
-#define BLOCK_QUEUES       1
 #define BLOCK_STATUS_BYTES 1
 
 /* Feature bits, section 5.2.3: what a disk can do, and which fields of its configuration count. */
@@ -23,6 +22,7 @@ enum {
 	BLOCK_F_BLK_SIZE = 6,
 	BLOCK_F_FLUSH = 9,
 	BLOCK_F_TOPOLOGY = 10,
+	BLOCK_F_MQ = 12,
 	BLOCK_F_DISCARD = 13,
 	BLOCK_F_WRITE_ZEROES = 14,
 };
@@ -46,7 +46,7 @@ struct block_config {
 	u16 min_io_size;
 	u32 opt_io_size; /* TOPOLOGY */
 	u8 writeback, unused;
-	u16 num_queues;
+	u16 num_queues;                                                     /* MQ */
 	u32 max_discard_sectors, max_discard_seg, discard_sector_alignment; /* DISCARD */
 	u32 max_write_zeroes_sectors, max_write_zeroes_seg;                 /* WRITE_ZEROES */
 	u8 write_zeroes_may_unmap, unused2[3];
@@ -57,6 +57,7 @@ _Static_assert(sizeof(struct block_config) == 64, "the specification's 60 bytes,
 struct block_device {
 	u64 features; /* 1 << BLOCK_F_...: that the disk has */
 	u16 buffers;  /* most buffers of a request, header and status included */
+	u16 queues;   /* at most DRIVER_QUEUES; more than one has a disk with MQ */
 	struct block_config config;
 };
 

@@ -15,7 +15,7 @@
 
 #include <base/dma.h>
 
-#define DRIVER_QUEUES 2
+#define DRIVER_QUEUES 8   /* most of a device */
 #define DRIVER_TOKENS 256 /* most requests that a front has out in one queue; tokens are below it */
 
 /* The end of the DMA memory belongs to the front, which leaves word to its successor there. */

@@ -70,6 +70,9 @@ void backend_done(struct backend *backend);
 int backend_peek(struct backend *backend, unsigned int queue, struct guest_chain *chain);
 void backend_advance(struct backend *backend, unsigned int queue);
 
+/* Whether there is a request not yet advanced over. */
+bool backend_waiting(struct backend *backend, unsigned int queue);
+
 /* Give back the oldest request that is out; then interrupt the guest when a batch is through. */
 void backend_push(struct backend *backend, unsigned int queue, u16 head, u32 written);
 void backend_interrupt(struct backend *backend, unsigned int queue);

@@ -96,6 +96,14 @@ int backend_peek(struct backend *backend, unsigned int number, struct guest_chai
 	return -1;
 }
 
+bool backend_waiting(struct backend *backend, unsigned int number)
+{
+	struct backend_queue queue = checked(backend, number);
+
+	return queue_count_of(&queue, QUEUE_SIZE) &&
+	       l4_read_once(queue.avail->idx) != queue_count_of(&queue, QUEUE_AVAIL_NEXT);
+}
+
 void backend_advance(struct backend *backend, unsigned int number)
 {
 	struct backend_queue queue = checked(backend, number);

@@ -11,6 +11,7 @@
 
 #define GPA(pointer) ((u64)(pointer) - L4_GUEST_RAM_VADDR)
 #define REQUESTS     32
+#define QUEUES       4 /* most of a device that it uses; REQUESTS are divided among them */
 #ifndef ROUNDS
 #define ROUNDS 50
 #endif
@@ -23,8 +24,8 @@
 enum { DEVICE_CONSOLE, DEVICE_BLOCK, DEVICE_NET, DEVICE_FOLDER, DEVICES };
 
 static struct l4_vcpu_page *vcpu;
-static struct virtqueue queues[DEVICES][2];
-static char rings[DEVICES][2][16384] __attribute__((aligned(4096)));
+static struct virtqueue queues[DEVICES][QUEUES];
+static char rings[DEVICES][QUEUES][16384] __attribute__((aligned(4096)));
 static u16 doorbell;
 
 static struct {
@@ -52,6 +53,13 @@ static void set_status(unsigned int n, u32 status)
 		l4_yield();
 }
 
+static unsigned int queues_of(unsigned int n)
+{
+	u32 count = l4_read_once(device(n)->queue_count);
+
+	return count < QUEUES ? count : QUEUES;
+}
+
 static void connect(unsigned int n, u16 size)
 {
 	struct l4_virtio_page *page = device(n);
@@ -61,7 +69,7 @@ static void connect(unsigned int n, u16 size)
 	set_status(n, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
 	page->driver_features = page->device_features & ~(VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX);
 	set_status(n, STATUS_READY & ~VIRTIO_STATUS_DRIVER_OK);
-	for (i = 0; i < page->queue_count; i++) {
+	for (i = 0; i < queues_of(n); i++) {
 		struct virtqueue *queue = &queues[n][i];
 
 		virtqueue_init(queue, rings[n][i], GPA(rings[n][i]), (u16)i, size, &doorbell);
@@ -112,6 +120,7 @@ static void say(const char *format, ...)
 
 static void result(bool good, const char *what) { say("%s %s\n", good ? "ok" : "not ok", what); }
 
+/* Request i goes to the queue whose turn it is. */
 static void add_block(unsigned int i, u32 type, u64 sector)
 {
 	struct dma_buffer buffers[3] = { { GPA(&headers[i]), sizeof(headers[i]), false },
@@ -121,7 +130,7 @@ static void add_block(unsigned int i, u32 type, u64 sector)
 	headers[i].type = type;
 	headers[i].sector = sector;
 	results[i] = 0xff;
-	virtqueue_add(&queues[DEVICE_BLOCK][0], buffers, 3, (u16)i);
+	virtqueue_add(&queues[DEVICE_BLOCK][i % queues_of(DEVICE_BLOCK)], buffers, 3, (u16)i);
 }
 
 static bool do_block(u32 type, u64 sector)
@@ -137,16 +146,17 @@ static bool do_block(u32 type, u64 sector)
 /* Block i of the disk begins with the number i: the host has prepared it so. */
 static bool many_blocks(void)
 {
-	unsigned int round, i;
+	unsigned int count = queues_of(DEVICE_BLOCK), round, i;
 	bool good = true;
 	u16 token;
 
 	for (round = 0; round < ROUNDS; round++) {
 		for (i = 0; i < REQUESTS; i++)
 			add_block(i, 0, 8UL * (round * REQUESTS + i));
-		kick(DEVICE_BLOCK, 0);
+		for (i = 0; i < count; i++)
+			kick(DEVICE_BLOCK, i);
 		for (i = 0; i < REQUESTS; i++) {
-			wait(DEVICE_BLOCK, 0, &token);
+			wait(DEVICE_BLOCK, i % count, &token);
 			good &= results[token] == 0 && *(u32 *)blocks[token] == round * REQUESTS + token;
 		}
 	}
@@ -160,6 +170,7 @@ static void test_block(void)
 	bool good;
 
 	connect(DEVICE_BLOCK, 128);
+	say("disk has %u queues\n", queues_of(DEVICE_BLOCK));
 	for (i = 0; i < BLOCK_BYTES; i++)
 		pattern[i] = (u8)(i * 7 + 1);
 	memcpy(blocks[0], pattern, BLOCK_BYTES);
@@ -389,7 +400,7 @@ static void attack(unsigned int n, void *at, u64 kind)
 			static const u32 steps[] = { 0, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER,
 			                             STATUS_READY & ~VIRTIO_STATUS_DRIVER_OK, STATUS_READY };
 
-			for (k = 0; i == 3 && k < page->queue_count && k < 2; k++) {
+			for (k = 0; i == 3 && k < queues_of(n); k++) {
 				page->queue[k].size = 128;
 				page->queue[k].desc = queues[n][k].desc_paddr;
 				page->queue[k].driver = queues[n][k].avail_paddr;

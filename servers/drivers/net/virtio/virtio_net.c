@@ -5,6 +5,7 @@
 
 void net_open(struct net_device *card)
 {
-	card->features = virtio_open(NET_QUEUES, &card->config, sizeof(card->config));
+	card->features = virtio_open(&card->config, sizeof(card->config));
+	virtio_queues(NET_QUEUES, 0);
 	card->buffers = virtio_longest();
 }
