@@ -47,6 +47,7 @@ def faults_command(
         autocompletion=one_of(plans.KINDS),
         help="kill, hang, wild or register; the first three when none is named")] = None,
     count: Annotated[int, typer.Option(min=1, help="trials of each driver and kind")] = 10,
+    cpus: Annotated[int, typer.Option(metavar="N", min=1, max=8, help="CPUs of the machine and of the guest")] = 1,
     seed: Annotated[int | None, typer.Option(help="the same seed makes the same faults")] = None,
     trial: Annotated[list[int] | None, typer.Option(min=0, help="only the trial of this number")] = None,
     output: Annotated[Path | None, typer.Option("--json", help="write all results to this file as well")] = None,
@@ -68,13 +69,13 @@ def faults_command(
     doctor.ensure([chosen])
     doctor.check_space()
     progress = Progress(quiet)
-    made = boot.artefacts(Description(arch=chosen.name), Cache(say=progress.say), progress)
+    made = boot.artefacts(Description(arch=chosen.name, cpus=cpus), Cache(say=progress.say), progress)
     number = secrets.randbelow(1 << 31) if seed is None else seed
     progress.say(f"seed {number}")
     found, harmed, lost = [], [], 0
     try:
         for sort in kinds:
-            work = campaign.campaign(made, drivers, sort, number, progress)
+            work = campaign.campaign(made, cpus, drivers, sort, number, progress)
             progress.say(f"{chosen.name} {' '.join(drivers)}, {sort}: {work.run.path}")
             try:
                 work.go(trial or list(range(count)), lambda done: progress.say(results.describe(done)))

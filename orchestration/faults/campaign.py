@@ -99,6 +99,8 @@ class Campaign:
     session: Session | None = None
     lanes: list[Lane] = field(default_factory=list)
     open: Callable[[str], RunDirectory] = RunDirectory
+    cpus: int = 1
+    """Of the machine; its Linux in made is built for as many."""
 
     def line(self, line: Line) -> None:
         """Take a line of the serial line, on its thread."""
@@ -110,7 +112,8 @@ class Campaign:
 
     def prepare(self, run: RunDirectory) -> Session:
         """Return the session of a machine that is not booted yet."""
-        return boot.prepare(machine_for(self.made.arch, self.drivers, run), self.made, Progress(quiet=True), run)
+        machine = machine_for(self.made.arch, self.cpus, self.drivers, run)
+        return boot.prepare(machine, self.made, Progress(quiet=True), run)
 
     def start(self) -> Session:
         """Return a machine with the workloads running on it, booted if need be."""
@@ -277,7 +280,7 @@ class Campaign:
     def results(self) -> list[dict[str, Any]]:
         """Return everything, for JSON: one record a driver."""
         mine = {driver: [trial for trial in self.trials if trial.driver == driver] for driver in self.drivers}
-        return [{"arch": self.made.arch.name, "driver": driver, "kind": self.kind, "seed": self.seed,
+        return [{"arch": self.made.arch.name, "cpus": self.cpus, "driver": driver, "kind": self.kind, "seed": self.seed,
                  "outcomes": dict(Counter(trial.outcome for trial in trials)), "gap": gaps(trials),
                  "trials": [asdict(trial) for trial in trials]} for driver, trials in mine.items()]
 
@@ -286,8 +289,8 @@ class Campaign:
         return [trial for trial in self.trials if trial.outcome not in (*GOOD, "infrastructure")]
 
 
-def campaign(arch_made: boot.Artefacts, drivers: list[str], kind: str, seed: int, progress: Progress) -> Campaign:
+def campaign(made: boot.Artefacts, cpus: int, drivers: list[str], kind: str, seed: int, progress: Progress) -> Campaign:
     """Return a campaign with a folder of its own."""
     assert set(drivers) <= set(quoll.SERVERS)
-    return Campaign(arch_made, drivers, kind, seed, progress,
-                    RunDirectory(f"{arch_made.arch.name}-{'-'.join(drivers)}-{kind}", runs_folder("faults")))
+    name = f"{made.arch.name}-{'-'.join(drivers)}-{kind}"
+    return Campaign(made, drivers, kind, seed, progress, RunDirectory(name, runs_folder("faults")), cpus=cpus)

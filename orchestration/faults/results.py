@@ -47,12 +47,13 @@ def rows(results: list[dict[str, Any]]) -> list[list[str]]:
     if not results:
         return []
     shown = [name for name in OUTCOMES if name in GOOD or any(result["outcomes"].get(name) for result in results)]
-    found = [["architecture", "driver", "kind", "trials", *shown, "gap, median", "gap, longest"]]
+    found = [["architecture", "CPUs", "driver", "kind", "trials", *shown, "gap, median", "gap, longest"]]
     for result in results:
         counts = [str(result["outcomes"].get(name, 0)) for name in shown]
         gap = result["gap"]
         spans = [f"{gap[name]:.2f} s" if gap else "-" for name in ("median", "max")]
-        found.append([result["arch"], result["driver"], result["kind"], str(len(result["trials"])), *counts, *spans])
+        found.append([result["arch"], str(result["cpus"]), result["driver"], result["kind"], str(len(result["trials"])),
+                      *counts, *spans])
     return found
 
 

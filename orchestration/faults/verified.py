@@ -282,10 +282,10 @@ class Files(Verified):
 WORKLOADS: dict[str, type[Verified]] = {"block": Disk, "net": Net, "console": ConsoleText, "9p": Files}
 
 
-def machine_for(arch: Arch, drivers: list[str], run: RunDirectory) -> Description:
+def machine_for(arch: Arch, cpus: int, drivers: list[str], run: RunDirectory) -> Description:
     """Return the machine whose drivers are tried; a folder that one of them shares is in the run's."""
     shares: tuple[Share, ...] = ()
     if "9p" in drivers:
         shares = (Share(run.file(Files.FOLDER), Files.PLACE, writable=True),)
         shares[0].folder.mkdir()
-    return Description(arch=arch.name, shares=shares)
+    return Description(arch=arch.name, cpus=cpus, shares=shares)

@@ -33,6 +33,8 @@ class Faults(Model):
     kinds: tuple[str, ...] = plans.USUAL
     count: Annotated[int, pydantic.Field(ge=1)] = 10
     seed: int = 1
+    cpus: tuple[Annotated[int, pydantic.Field(ge=1, le=8)], ...] = (1,)
+    """Numbers of CPUs, each a campaign of its own."""
 
 
 class Bench(Model):
@@ -134,6 +136,15 @@ def load(path: Path) -> Matrix:
     return matrix
 
 
+def campaigns(faults: Faults, arch: str) -> list[tuple[str, list[str]]]:
+    """Return the name and the command of each campaign."""
+    drivers = [word for driver in faults.drivers for word in ("--driver", driver)]
+    return [(f"faults {kind}" + (f" {cpus} CPUs" if cpus > 1 else ""),
+             ["faults", arch, *drivers, "--kind", kind, "--count", str(faults.count), "--seed", str(faults.seed),
+              "--cpus", str(cpus), "--json", "{folder}/faults.json"])
+            for kind in faults.kinds for cpus in faults.cpus]
+
+
 def cells(matrix: Matrix) -> list[Cell]:
     """Return all cells, architecture by architecture."""
     found = []
@@ -150,12 +161,7 @@ def cells(matrix: Matrix) -> list[Cell]:
             clocks = [word for clock in matrix.bench.clocks for word in ("--clock", clock)]
             listed.append((f"bench {name}", ["bench", arch, "--workload", name, *clocks, "--against",
                                              matrix.bench.against, "--store", "{store}"]))
-        for kind in matrix.faults.kinds if matrix.faults else ():
-            assert matrix.faults is not None
-            drivers = [word for driver in matrix.faults.drivers for word in ("--driver", driver)]
-            listed.append((f"faults {kind}", [
-                "faults", arch, *drivers, "--kind", kind, "--count", str(matrix.faults.count), "--seed",
-                str(matrix.faults.seed), "--json", "{folder}/faults.json"]))
+        listed += campaigns(matrix.faults, arch) if matrix.faults else []
         for name, arguments in listed:
             reason = next((skip.reason for skip in matrix.skip
                            if name.startswith(skip.cell) and arch in skip.architectures), "")

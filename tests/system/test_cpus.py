@@ -65,6 +65,20 @@ def test_threads_change_one_address_space(four: Guest, compile_program: Callable
     assert not complaints(four)
 
 
+def test_each_of_them_has_a_queue_of_the_disk(four: Guest) -> None:
+    assert four.run("cat /sys/block/vda/mq/*/cpu_list", check=True).text.split() == [str(n) for n in range(CPUS)]
+    done = four.run(f"""set -e
+for cpu in $(seq 0 {CPUS - 1}); do
+    taskset $((1 << cpu)) dd if=/dev/urandom of=/var/tmp/queue$cpu bs=64k count=16 oflag=direct 2> /dev/null
+    taskset $((1 << (cpu + 1) % {CPUS})) dd if=/var/tmp/queue$cpu bs=64k iflag=direct 2> /dev/null | md5sum
+    echo 3 > /proc/sys/vm/drop_caches
+    md5sum < /var/tmp/queue$cpu
+done""")
+    sums = done.text.split("\n")
+    assert (done.returncode, len(sums)) == (0, 2 * CPUS), done.stderr
+    assert sums[::2] == sums[1::2]
+
+
 def test_a_cpu_goes_and_comes_back_under_load(four: Guest) -> None:
     done = four.run(f"""set -e
 for turn in 1 2 3; do

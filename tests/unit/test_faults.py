@@ -150,15 +150,16 @@ def test_a_crash_is_never_infrastructure(message: str, outcome: str, tmp_path: P
 
 
 def test_the_table_shows_what_happened() -> None:
-    found = [{"arch": "x86_64", "driver": "net", "kind": "kill", "outcomes": {"recovered": 2, "stalled": 1},
-              "gap": {"median": 0.5, "max": 1.25}, "trials": [{}, {}, {}]},
-             {"arch": "x86_64", "driver": "net", "kind": "wild", "outcomes": {"no effect": 1}, "gap": {},
+    found = [{"arch": "x86_64", "cpus": 1, "driver": "net", "kind": "kill",
+              "outcomes": {"recovered": 2, "stalled": 1}, "gap": {"median": 0.5, "max": 1.25}, "trials": [{}, {}, {}]},
+             {"arch": "x86_64", "cpus": 1, "driver": "net", "kind": "wild", "outcomes": {"no effect": 1}, "gap": {},
               "trials": [{}]}]
     assert results.table(found) == [
-        "| architecture | driver | kind | trials | recovered | no effect | stalled | gap, median | gap, longest |",
-        "|---|---|---|---|---|---|---|---|---|",
-        "| x86_64 | net | kill | 3 | 2 | 0 | 1 | 0.50 s | 1.25 s |",
-        "| x86_64 | net | wild | 1 | 0 | 1 | 0 | - | - |"]
+        "| architecture | CPUs | driver | kind | trials | recovered | no effect | stalled | gap, median "
+        "| gap, longest |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+        "| x86_64 | 1 | net | kill | 3 | 2 | 0 | 1 | 0.50 s | 1.25 s |",
+        "| x86_64 | 1 | net | wild | 1 | 0 | 1 | 0 | - | - |"]
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
@@ -167,6 +168,7 @@ def test_the_table_shows_what_happened() -> None:
     (["faults", "x86_64", "--driver", "sound"], ["sound", *plans.DRIVERS]),
     (["faults", "x86_64", "--kind", "tickle"], ["tickle", *plans.KINDS]),
     (["faults", "x86_64", "--count", "0"], ["--count"]),
+    (["faults", "x86_64", "--cpus", "9"], ["--cpus"]),
 ])
 def test_wrong_use(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(arguments) == 2
@@ -198,7 +200,7 @@ def test_the_command_tells_what_became_of_its_trials(monkeypatch: pytest.MonkeyP
                      str(tmp_path / "faults.json")]) == status
     out, err = capsys.readouterr()
     assert said in err
-    assert "| x86_64 | net | kill | 2 |" in out
+    assert "| x86_64 | 1 | net | kill | 2 |" in out
     trials = json.loads((tmp_path / "faults.json").read_text())[0]["trials"]
     assert [trial["outcome"] for trial in trials] == outcomes
 

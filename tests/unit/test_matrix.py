@@ -39,6 +39,7 @@ def matrix_file(folder: Path, **more: object) -> Path:
     ({"faults": {"drivers": ["sound"]}}, ["sound", "console"]),
     ({"faults": {"kinds": ["tickle"]}}, ["tickle", "wild"]),
     ({"faults": {"count": 0}}, ["faults.count"]),
+    ({"faults": {"cpus": [9]}}, ["faults.cpus"]),
     ({"retries": -1}, ["retries"]),
     ({"skip": [{"cell": "bench doom", "reason": "r"}]}, ["bench doom"]),
     ({"name": None}, ["name"]),
@@ -61,14 +62,15 @@ def test_no_matrix_at_all(tmp_path: Path, text: str) -> None:
 def test_cells_are_the_product(tmp_path: Path) -> None:
     matrix = plan.load(matrix_file(tmp_path, architectures=["x86_64", "riscv64"], commands={"boot": "uname"},
                                    bench={"workloads": ["micro"]},
-                                   faults={"drivers": ["net", "block"], "kinds": ["kill", "hang"]},
+                                   faults={"drivers": ["net", "block"], "kinds": ["kill", "hang"], "cpus": [1, 4]},
                                    skip=[{"cell": "faults", "architectures": ["riscv64"], "reason": "not yet"}]))
     cells = plan.cells(matrix)
     assert [cell.label for cell in cells] == [f"{arch}/{name}" for arch in ("x86_64", "riscv64") for name in (
-        "run boot", "bench micro", "faults kill", "faults hang")]
-    assert [cell.skipped for cell in cells] == [""] * 6 + ["not yet"] * 2
+        "run boot", "bench micro", "faults kill", "faults kill 4 CPUs", "faults hang", "faults hang 4 CPUs")]
+    assert [cell.skipped for cell in cells] == [""] * 8 + ["not yet"] * 4
     assert "{store}" in cells[1].arguments
     assert cells[2].arguments[:6] == ("faults", "x86_64", "--driver", "net", "--driver", "block")
+    assert [cell.arguments[cell.arguments.index("--cpus") + 1] for cell in cells[2:6]] == ["1", "4", "1", "4"]
 
 
 @pytest.fixture

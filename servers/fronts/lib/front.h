@@ -20,7 +20,7 @@ struct front {
 	u64 features; /* let through */
 	u32 config_bytes;
 	u16 queue_size; /* of the guest */
-	u16 out_max; /* most requests of a queue that have not gone back to the guest; 0: as many as fit */
+	u16 out_max;    /* most requests of a queue that have not gone back to the guest; 0: as many as fit */
 	/* Least bytes of a request. Virtio devices declare themselves broken when they find less. */
 	struct {
 		u64 readable, writable;
