@@ -30,7 +30,8 @@ machine has Debian's own kernel, whose options are Debian's.
 A difference is what native Linux passes and the guest does not; its reason is in
 [expected.toml](../tests/conform/expected.toml). A test may differ in several of its parts, which are the lines of its
 own report. What fails on both sides says nothing of the guest: often it asks for what an emulated machine with one CPU
-and this root file system does not have, or it was ended at its limit on both, as happens on a busy host.
+and this root file system does not have. What was ended at its limit on both is listed apart: that happens where the
+host is busy.
 
 The command prints the table test by test. Its sections here are what `--write` left of it.
 """
@@ -150,10 +151,12 @@ def section(result: Result) -> str:
         for one in found:
             lines += wrapped(f"- `{plain(one.name.partition('/')[2], 100)}`: {one.guest.value}. "
                              f"{one.reason or 'No reason is known.'}")
-    nowhere = [f"`{plain(row.name)}`" for row in result.rows
+    nowhere = [row for row in result.rows
                if row.guest.status is row.native.status is Status.FAIL and not row.differences]
-    if nowhere:
-        lines += ["", *wrapped(f"Fail on both: {', '.join(nowhere)}.", "")]
+    for what, late in (("Fail on both", False), ("Ended at their limit on both", True)):
+        names = [f"`{plain(row.name)}`" for row in nowhere if (row.guest.late and row.native.late) is late]
+        if names:
+            lines += ["", *wrapped(f"{what}: {', '.join(names)}.", "")]
     return "\n".join([*lines, ""])
 
 

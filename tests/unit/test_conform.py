@@ -211,6 +211,17 @@ def test_a_comparison_with_nothing_is_none(tmp_path: Path) -> None:
         assert compare.is_vain([replace(found[0], native=Outcome(status)) for status in natives])
 
 
+def test_what_was_ended_at_its_limit_on_both_is_listed_apart() -> None:
+    """Such a failure is the host's doing, as long as neither side has failed by itself."""
+    failed, late = Outcome(FAIL, "exit=1"), Outcome(FAIL, "did not end in 5 s", late=True)
+    found = [compare.Row(f"exec:{name}", guest, native, ())
+             for name, guest, native in (("one", failed, failed), ("two", late, late), ("three", late, failed))]
+    made = show.section(show.Result("x86_64", "s", "some tests", "v", "2026-11-26", found))
+    assert "Fail on both: `exec:one`, `exec:three`.\n" in made
+    assert "Ended at their limit on both: `exec:two`.\n" in made
+    assert "limit" not in show.section(show.Result("x86_64", "s", "some tests", "v", "2026-11-26", found[:1]))
+
+
 def test_the_table_and_the_page(tmp_path: Path) -> None:
     result = show.Result("x86_64", "s", "some tests", "Linux 6.12, QEMU 7", "2026-11-26", rows(tmp_path))
     text = "\n".join(show.text(result))
