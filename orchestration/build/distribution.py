@@ -46,26 +46,30 @@ def check(arch: Arch) -> None:
 
 
 def unpacked(arch: Arch, cache: Cache) -> Path:
-    """Return a folder with kernel, config, modules.tar and the drivers of Debian's package."""
+    """Return a folder with kernel, config, modules.tar and the drivers of Debian's package.
+
+    The config is among the modules as well, where programs look for it: this kernel does not tell it in /proc.
+    """
     archive = rootfs.unpacked(arch.debian, cache, [PACKAGES[arch.name]], f"distribution-{arch.name}.log")
 
     def make(entry: Path) -> None:
         with tarfile.open(archive) as packed, tarfile.open(entry / MODULES, "w") as modules:
             for member in packed:
                 stream = packed.extractfile(member) if member.isreg() else None
-                found = re.search(r"(?:^|/)(?:boot/(vmlinuz|config)-|(lib/modules/.*))", member.name)
+                found = re.search(r"(?:^|/)(?:boot/(vmlinuz|config)-(.*)|(lib/modules/.*))", member.name)
                 if stream is None or found is None:
                     continue
                 content = stream.read()
                 if found[1]:
                     (entry / found[1]).write_bytes(content)
-                    continue
                 name = member.name.rpartition("/")[2].removesuffix(".xz")
                 if name in DRIVERS:
                     (entry / name).write_bytes(lzma.decompress(content))
-                one = tarfile.TarInfo(found[2])
-                one.size, one.mode = len(content), 0o644
-                modules.addfile(one, io.BytesIO(content))
+                place = found[3] or (f"lib/modules/{found[2]}/config" if found[1] == CONFIG else "")
+                if place:
+                    one = tarfile.TarInfo(place)
+                    one.size, one.mode = len(content), 0o644
+                    modules.addfile(one, io.BytesIO(content))
         missing = [name for name in (KERNEL, CONFIG, *DRIVERS) if not (entry / name).exists()]
         if missing:
             raise MissingError(f"{PACKAGES[arch.name]} has no {', '.join(missing)}", "Debian has changed its package")

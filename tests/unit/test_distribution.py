@@ -40,7 +40,8 @@ def test_kernel_and_modules_come_from_the_package(tmp_path: Path, monkeypatch: p
     assert (found / "vmlinuz").read_bytes() == b"kernel"
     assert (found / "virtio_blk.ko").read_bytes() == b"driver"
     with tarfile.open(found / "modules.tar") as modules:
-        assert modules.getnames() == drivers
+        assert modules.getnames() == [f"lib/modules/{VERSION}/config", *drivers]
+        assert modules.extractfile(f"lib/modules/{VERSION}/config").read() == b"CONFIG_A=y\n"  # type: ignore[union-attr]
     assert distribution.release(found) == VERSION
 
 
