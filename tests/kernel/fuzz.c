@@ -143,7 +143,7 @@ static void sensible(struct call *c, u64 *state)
 		CALL(GUESTSPACES + six, L4_GUESTSPACE_CONFIGURE + r / 16 % 3, r & 16 ? 0 : space, ALL_ONES);
 		break;
 	case 10:
-		CALL(IRQ, r / 16 % 3, NOTIFICATIONS + six);
+		CALL(IRQ, r / 16 % 5, r / 16 % 5 == L4_IRQ_HANDLER_ROUTE ? (r >> 50) % 5 : NOTIFICATIONS + six);
 		break;
 	case 11:
 		c->what = r & 16 ? L4_SYS_NB_SEND : L4_SYS_NB_RECV;

@@ -42,7 +42,7 @@ TEST(irq_handler_binding)
 	ERR(INV(irq, L4_IRQ_HANDLER_BIND, cap_copy(n, L4_RIGHT_READ)), RIGHTS);
 	ERR(INV(weak, L4_IRQ_HANDLER_BIND, n), RIGHTS);
 	ERR(INV(weak, L4_IRQ_HANDLER_UNBIND), RIGHTS);
-	ERR(INV(irq, 3), OP);
+	ERR(INV(irq, 5), OP);
 	ERR(INV(irq, L4_IRQ_HANDLER_BIND, n), OK);
 	ERR(INV(irq, L4_IRQ_HANDLER_BIND, m), BUSY);
 	ERR(INV(irq, L4_IRQ_HANDLER_ACK), OK);

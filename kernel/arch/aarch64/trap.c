@@ -49,7 +49,7 @@ static void interrupt(void)
 {
 	u32 taken = gic_take(), id = GIC_ID(taken);
 
-	event(EVENT_INTERRUPT, id, 0);
+	event(EVENT_INTERRUPT, id, this_cpu()->number);
 	if (id == GIC_IPI) {
 		/*
 		 * Over before its sender's orders are looked for: one that comes later interrupts again. And before

@@ -33,7 +33,7 @@ void arch_lock_sleep(void)
 
 static void interrupt(u64 irq)
 {
-	event(EVENT_INTERRUPT, irq, 0);
+	event(EVENT_INTERRUPT, irq, this_cpu()->number);
 	kernel_lock(LOCK_AGAIN);
 	if (irq == IRQ_EXTERNAL) {
 		plic_interrupt();

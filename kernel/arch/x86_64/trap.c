@@ -45,7 +45,7 @@ void x86_bad_ip(void)
 
 static void interrupt(u32 vector)
 {
-	event(EVENT_INTERRUPT, vector, 0);
+	event(EVENT_INTERRUPT, vector, this_cpu()->number);
 	/* Over before this CPU may sleep at the lock, where another is to wake it. */
 	if (vector == VECTOR_IPI)
 		apic_eoi();

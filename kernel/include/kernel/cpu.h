@@ -8,6 +8,7 @@
 #define KERNEL_CPU_H
 
 #include <kernel/thread.h>
+#include <kernel/timer.h>
 #include <kernel/trace.h>
 #include <arch/cpu.h>
 
@@ -52,6 +53,7 @@ struct cpu {
 	u32 ticket;    /* its turn at the lock, while it waits there */
 	u32 kicked;    /* an interrupt was sent that it has not taken yet */
 	u64 waited;    /* timed: at the lock, of what is to be charged to its budget */
+	struct timer irq_pause; /* until then it takes no message-signalled interrupts */
 	struct thread idle;
 	struct list ready[L4_PRIORITIES]; /* last: what is before it has short offsets */
 };

@@ -18,7 +18,7 @@
 	X(GUEST_ENTER, "guest-enter")     /* slot of the space, frame_gpa */         \
 	X(PAGE_FAULT, "page-fault")       /* address, access */                      \
 	X(EXCEPTION, "exception")         /* vector, error */                        \
-	X(INTERRUPT, "interrupt")         /* number */                               \
+	X(INTERRUPT, "interrupt")         /* number, CPU */                          \
 	X(FPU, "fpu-switch")              /* thread that gets the registers */       \
 	X(THREAD_SWITCH, "thread-switch") /* from, to */                             \
 	X(SPACE_SWITCH, "space-switch")   /* root */                                 \

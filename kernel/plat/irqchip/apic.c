@@ -36,8 +36,6 @@ static void lapic_write(u32 reg, u32 v) { WRITE_ONCE(*(u32 *)arch_ptr(LAPIC + re
 
 #define ICR_BUSY BIT(12)
 
-static u32 boot_id; /* interrupts of devices go to the CPU that booted */
-
 u32 apic_id(void) { return lapic_read(ID) >> 24; }
 
 /* To another CPU. */
@@ -55,9 +53,10 @@ static void ioapic_write(u32 reg, u32 v)
 	WRITE_ONCE(*(u32 *)arch_ptr(IOAPIC + 0x10), v);
 }
 
+static void ioapic_route(u32 line, const struct cpu *to) { ioapic_write(0x10 + 2 * line + 1, to->arch.apic_id << 24); }
+
 static void ioapic_set(u32 line, bool level, bool masked)
 {
-	ioapic_write(0x10 + 2 * line + 1, boot_id << 24);
 	ioapic_write(0x10 + 2 * line, (VECTOR_LINE + line) | (level ? LEVEL : 0) | (masked ? MASKED : 0));
 }
 
@@ -89,11 +88,13 @@ void apic_init(void)
 	outb(0xa1, 0xff);
 
 	apic_init_cpu();
-	boot_id = apic_id();
+	this_cpu()->arch.apic_id = apic_id();
 	/* NMI: the machine's button (QEMU: inject-nmi) makes the kernel show its state and stop. */
 	lapic_write(LVT_LINT1, NMI);
-	for (u32 line = 0; line < LINES; line++)
+	for (u32 line = 0; line < LINES; line++) {
 		ioapic_set(line, false, true);
+		ioapic_route(line, this_cpu());
+	}
 }
 
 void apic_eoi(void) { lapic_write(EOI, 0); }
@@ -108,12 +109,10 @@ u32 apic_only_ipi(void)
 
 void apic_restore(u32 before) { lapic_write(TPR, before); }
 
-static bool paused;
-
 /* What the CPU would take now: while it pauses, only what is above the messages' priority. */
 bool apic_pending(void)
 {
-	for (u32 i = paused ? VECTOR_TIMER / 32 : 1; i < 8; i++)
+	for (u32 i = this_cpu()->arch.paused ? VECTOR_TIMER / 32 : 1; i < 8; i++)
 		if (lapic_read(IRR + 16 * i))
 			return true;
 	return false;
@@ -185,7 +184,14 @@ error_t irqchip_line(u64 line, bool level, u64 *irq)
 	return L4_ERR_OK;
 }
 
-void irqchip_mask(u64 irq, u32 line, bool level, bool masked) { ioapic_set(line, level, masked); }
+void irqchip_mask(u64 irq, const struct irq_source *s, bool masked) { ioapic_set(s->line, s->level, masked); }
+
+/* The vector is the same on each CPU, so the end of a level on the earlier one still reaches this line. */
+error_t irqchip_route(u64 irq, const struct irq_source *s, const struct cpu *to)
+{
+	ioapic_route(s->line, to);
+	return L4_ERR_OK;
+}
 
 u64 irqchip_msi_first(void) { return VECTOR_MSI; }
 u64 irqchip_msi_last(void) { return VECTOR_MSI_LAST; }
@@ -194,14 +200,14 @@ u64 irqchip_msi_last(void) { return VECTOR_MSI_LAST; }
 void irqchip_msi_pause(bool on)
 {
 	_Static_assert(VECTOR_TIMER >> 4 > VECTOR_MSI_LAST >> 4, "the timer ends the pause");
-	paused = on;
+	this_cpu()->arch.paused = on;
 	lapic_write(TPR, on ? VECTOR_MSI_LAST & 0xf0 : 0);
 }
 
-/* SDM vol. 3, 11.11: fixed delivery to the CPU that booted, edge. */
-error_t irqchip_msi(u64 irq, u64 *address, u64 *data)
+/* SDM vol. 3, 11.11: fixed delivery, edge. */
+error_t irqchip_msi(u64 irq, const struct cpu *to, u64 *address, u64 *data)
 {
-	*address = LAPIC | boot_id << 12;
+	*address = LAPIC | to->arch.apic_id << 12;
 	*data = irq;
 	return L4_ERR_OK;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Generic Interrupt Controller: version 3 by system registers (Arm IHI 0069) or version 2 (IHI 0048). Interrupts of
- * devices go to the booting CPU. All have one priority, but what CPUs send each other comes before.
+ * devices go to the booting CPU at first. All have one priority, but what CPUs send each other comes before.
  */
 #include <kernel/debug.h>
 #include <kernel/irq.h>
@@ -143,7 +143,9 @@ static void init_v3(struct boot_machine *m)
 /* A CPU's own registers have the same addresses on each. With one CPU the targets read as 0. */
 static void init_v2_cpu(void)
 {
-	this_cpu()->arch.interface = mmio_read32(distributor + GICD_ITARGETSR);
+	u8 me = mmio_read32(distributor + GICD_ITARGETSR);
+
+	this_cpu()->arch.interface = me ? me : 1;
 	mmio_write32(distributor + GICD_ICENABLER, ~0U);
 	mmio_write32(distributor + GICD_ICACTIVER, ~0U);
 	for (u32 id = 0; id < PRIVATE; id += 4)
@@ -281,26 +283,49 @@ error_t irqchip_line(u64 line, bool level, u64 *irq)
 	return L4_ERR_OK;
 }
 
-/* The trigger is only changed while the interrupt is off. */
-void irqchip_mask(u64 irq, u32 line, bool level, bool masked)
+static bool is_enabled(u32 line) { return mmio_read32(distributor + GICD_ISENABLER + line / 32 * 4) & 1U << line % 32; }
+
+static void enable(u32 line) { mmio_write32(distributor + GICD_ISENABLER + line / 32 * 4, 1U << line % 32); }
+
+static void disable(u32 line)
 {
-	u32 bit = 1U << line % 32, shift = line % 16 * 2 + 1;
+	mmio_write32(distributor + GICD_ICENABLER + line / 32 * 4, 1U << line % 32);
+	if (!cpu_interface)
+		wait_for_writes();
+}
+
+/* The trigger is only changed while the interrupt is off. */
+void irqchip_mask(u64 irq, const struct irq_source *s, bool masked)
+{
+	u32 line = s->line, shift = line % 16 * 2 + 1;
 	char *config = distributor + GICD_ICFGR + line / 16 * 4;
 
 	if (masked) {
-		mmio_write32(distributor + GICD_ICENABLER + line / 32 * 4, bit);
-		if (!cpu_interface)
-			wait_for_writes();
-		return;
+		disable(line);
+	} else if (!is_enabled(line)) {
+		mmio_write32(config, (mmio_read32(config) & ~(1U << shift)) | (s->level ? 0 : 1U << shift));
+		enable(line);
 	}
-	if (!(mmio_read32(distributor + GICD_ISENABLER + line / 32 * 4) & bit)) {
-		mmio_write32(config, (mmio_read32(config) & ~(1U << shift)) | (level ? 0 : 1U << shift));
-		mmio_write32(distributor + GICD_ISENABLER + line / 32 * 4, bit);
-	}
+}
+
+/* Off meanwhile, so that it is pending for one CPU at any moment; what is pending stays so. */
+error_t irqchip_route(u64 irq, const struct irq_source *s, const struct cpu *to)
+{
+	bool on = is_enabled(s->line);
+
+	if (on)
+		disable(s->line);
+	if (cpu_interface)
+		mmio_write8(distributor + GICD_ITARGETSR + s->line, to->arch.interface);
+	else
+		WRITE_ONCE(*(u64 *)(distributor + GICD_IROUTER + s->line * 8), to->arch.mpidr);
+	if (on)
+		enable(s->line);
+	return L4_ERR_OK;
 }
 
 /* Messages would need an ITS or a v2m frame: the board's devices use lines. */
 u64 irqchip_msi_first(void) { return 1; }
 u64 irqchip_msi_last(void) { return 0; }
 void irqchip_msi_pause(bool on) {}
-error_t irqchip_msi(u64 irq, u64 *address, u64 *data) { return L4_ERR_RANGE; }
+error_t irqchip_msi(u64 irq, const struct cpu *to, u64 *address, u64 *data) { return L4_ERR_RANGE; }

@@ -13,12 +13,11 @@
 
 enum { PRIORITY = 0, ENABLE = 0x2000, ENABLE_CONTEXT = 0x80, CONTEXT = 0x200000, CONTEXT_SIZE = 0x1000, CLAIM = 4 };
 
-static char *priorities, *enables, *context;
-static int plic_node;
+static char *registers;
 static u64 registers_size;
+static int plic_node;
 static u32 sources; /* highest number */
-static u32 enabled[IRQ_MAX / 32];
-static bool claimed[IRQ_MAX], level_triggered[IRQ_MAX];
+static bool enabled[IRQ_MAX], claimed[IRQ_MAX], level_triggered[IRQ_MAX];
 
 /* Contexts are in the order of interrupts-extended: a CPU's goes to it as its external interrupt. */
 static int find_context(const struct fdt *fdt, int node, int cpu_node)
@@ -32,71 +31,84 @@ static int find_context(const struct fdt *fdt, int node, int cpu_node)
 	return -1;
 }
 
-static void set_enabled(u64 irq, bool on)
+/* struct arch_cpu has 0 for a CPU without a context. */
+static inline char *context_of(const struct cpu *cpu)
 {
-	u32 word = on ? enabled[irq / 32] | 1U << irq % 32 : enabled[irq / 32] & ~(1U << irq % 32);
+	return registers + CONTEXT + (cpu->arch.context - 1UL) * CONTEXT_SIZE;
+}
 
-	if (word == enabled[irq / 32])
-		return;
-	enabled[irq / 32] = word;
-	mmio_write32(enables + irq / 32 * 4, word);
+static inline char *enables_of(const struct cpu *cpu)
+{
+	return registers + ENABLE + (cpu->arch.context - 1UL) * ENABLE_CONTEXT;
+}
+
+static void enable(u64 irq, const struct cpu *cpu, bool on)
+{
+	char *word = enables_of(cpu) + irq / 32 * 4;
+	u32 bit = 1U << irq % 32, before = mmio_read32(word);
+
+	mmio_write32(word, on ? before | bit : before & ~bit);
 	/* QEMU looks for what is pending already when the threshold is written, not the enables. */
-	mmio_write32(context, 0);
+	mmio_write32(context_of(cpu), 0);
+}
+
+static void set_enabled(u64 irq, const struct cpu *cpu, bool on)
+{
+	if (enabled[irq] == on)
+		return;
+	enabled[irq] = on;
+	enable(irq, cpu, on);
 }
 
 void plic_init(struct boot_machine *m)
 {
 	static const char *const known[] = { "sifive,plic-1.0.0", "riscv,plic0", "thead,c900-plic", NULL };
-	int number;
 	u64 pa;
-	char *base;
 
 	plic_node = machine_find(known);
-	base = machine_registers(plic_node, 0, "interrupt controller (PLIC)", &pa, &registers_size);
-	number = find_context(&machine_fdt, plic_node, boot_cpu_node);
+	registers = machine_registers(plic_node, 0, "interrupt controller (PLIC)", &pa, &registers_size);
 	sources = fdt_number(&machine_fdt, plic_node, "riscv,ndev", 0);
-	if (number < 0 || !sources || CONTEXT + (number + 1UL) * CONTEXT_SIZE > registers_size)
-		panic("device tree: the interrupt controller at %lx does not serve this CPU", pa);
 	if (sources >= IRQ_MAX)
 		sources = IRQ_MAX - 1;
-	priorities = base + PRIORITY;
-	enables = base + ENABLE + number * ENABLE_CONTEXT;
-	context = base + CONTEXT + (u64)number * CONTEXT_SIZE;
-	for (u32 i = 0; i <= sources / 32; i++)
-		mmio_write32(enables + 4 * i, 0);
+	plic_init_cpu(boot_cpu_node);
+	if (!this_cpu()->arch.context || !sources)
+		panic("device tree: the interrupt controller at %lx does not serve this CPU", pa);
 	for (u32 i = 1; i <= sources; i++)
-		mmio_write32(priorities + 4 * i, 1);
-	mmio_write32(context, 0);
+		mmio_write32(registers + PRIORITY + 4 * i, 1);
 	boot_remove_range(m, align_down(pa, L4_PAGE_SIZE), align_up(pa + registers_size, L4_PAGE_SIZE));
 }
 
-/* Another CPU gets no interrupts, whatever firmware left: they go to the boot CPU. */
+/* The CPU that runs gets no interrupts, whatever firmware left, until some are routed to it. */
 void plic_init_cpu(int cpu_node)
 {
 	int number = find_context(&machine_fdt, plic_node, cpu_node);
+	struct cpu *cpu = this_cpu();
 
 	if (number < 0 || CONTEXT + (number + 1UL) * CONTEXT_SIZE > registers_size)
 		return;
+	cpu->arch.context = number + 1;
 	for (u32 i = 0; i <= sources / 32; i++)
-		mmio_write32(priorities + ENABLE + number * ENABLE_CONTEXT + 4 * i, 0);
+		mmio_write32(enables_of(cpu) + 4 * i, 0);
+	mmio_write32(context_of(cpu), 0);
 }
 
-static void complete(u64 irq)
+/* By any CPU's context for which the source is enabled: the gateway does not look who claimed. */
+static void complete(u64 irq, const struct cpu *cpu)
 {
 	claimed[irq] = false;
-	mmio_write32(context + CLAIM, irq);
+	mmio_write32(context_of(cpu) + CLAIM, irq);
 }
 
 void plic_interrupt(void)
 {
-	u32 irq = mmio_read32(context + CLAIM);
+	u32 irq = mmio_read32(context_of(this_cpu()) + CLAIM);
 
 	if (!irq || irq >= IRQ_MAX)
 		return;
 	claimed[irq] = true;
 	/* Complete an edge at once, so that the next one is seen and the source can be masked. */
 	if (!level_triggered[irq])
-		complete(irq);
+		complete(irq, this_cpu());
 	irq_deliver(irq);
 }
 
@@ -108,16 +120,28 @@ error_t irqchip_line(u64 line, bool level, u64 *irq)
 	return L4_ERR_OK;
 }
 
-void irqchip_mask(u64 irq, u32 line, bool level, bool masked)
+void irqchip_mask(u64 irq, const struct irq_source *s, bool masked)
 {
-	level_triggered[irq] = level;
+	level_triggered[irq] = s->level;
 	if (!masked || !claimed[irq])
-		set_enabled(irq, !masked);
+		set_enabled(irq, s->cpu, !masked);
 	if (!masked && claimed[irq])
-		complete(irq);
+		complete(irq, s->cpu);
+}
+
+/* One that is pending stays so; one that is claimed is completed by the new context. */
+error_t irqchip_route(u64 irq, const struct irq_source *s, const struct cpu *to)
+{
+	if (!to->arch.context)
+		return L4_ERR_RANGE;
+	if (!enabled[irq])
+		return L4_ERR_OK;
+	enable(irq, s->cpu, false);
+	enable(irq, to, true);
+	return L4_ERR_OK;
 }
 
 u64 irqchip_msi_first(void) { return 1; }
 u64 irqchip_msi_last(void) { return 0; }
 void irqchip_msi_pause(bool on) {}
-error_t irqchip_msi(u64 irq, u64 *address, u64 *data) { return L4_ERR_MEMORY; }
+error_t irqchip_msi(u64 irq, const struct cpu *to, u64 *address, u64 *data) { return L4_ERR_MEMORY; }

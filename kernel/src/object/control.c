@@ -53,7 +53,7 @@ static error_t irq_msi(struct invocation *i)
 	for (u64 irq = irqchip_msi_first(); irq <= irqchip_msi_last(); irq++) {
 		if (irq_taken(irq))
 			continue;
-		error = irqchip_msi(irq, &i->result.control_irq_msi.address, &i->result.control_irq_msi.data);
+		error = irqchip_msi(irq, cpus[0], &i->result.control_irq_msi.address, &i->result.control_irq_msi.data);
 		if (!error)
 			irq_create(irq, 0, false, true, i->slot, dst);
 		return error;

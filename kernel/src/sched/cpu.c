@@ -14,6 +14,8 @@ void cpu_init_common(struct cpu *cpu)
 	cpu->programmed = cpu->slice_end = NEVER;
 	cpu->ready_top = -1;
 	list_init(&cpu->timers);
+	list_init(&cpu->irq_pause.link);
+	cpu->irq_pause.kind = TIMER_IRQ_PAUSE;
 	for (u32 p = 0; p < L4_PRIORITIES; p++)
 		list_init(&cpu->ready[p]);
 	cpu->current = &cpu->idle;

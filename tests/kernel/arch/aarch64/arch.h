@@ -6,8 +6,15 @@
 #include <l4/types.h>
 #include <l4/arch.h>
 
-#define ARCH_FREE_LINE     232 /* an interrupt line without a device */
-#define ARCH_TRAP_VECTOR   0   /* what arch_user_trap raises */
+#define ARCH_FREE_LINE 232 /* an interrupt line without a device */
+/* Line of the serial line's transmitter: a level or edges; its registers, or ports; where its interrupt is enabled. */
+#define ARCH_LINE          33
+#define ARCH_LINE_LEVEL    1
+#define ARCH_LINE_PADDR    0x09000000UL
+#define ARCH_LINE_AT       0x38
+#define ARCH_LINE_WIDTH    4
+#define ARCH_LINE_ON       0x20
+#define ARCH_TRAP_VECTOR   0 /* what arch_user_trap raises */
 #define ARCH_FPU_REGISTERS 32
 /* A register that keeps what is written: PL011's IBRD, 16 bits, by accesses of any width. */
 #define ARCH_REGISTER_PADDR  0x09000024UL

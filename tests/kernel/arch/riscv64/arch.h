@@ -6,8 +6,15 @@
 #include <l4/types.h>
 #include <l4/arch.h>
 
-#define ARCH_FREE_LINE     20 /* an interrupt line without a device */
-#define ARCH_TRAP_VECTOR   3  /* what arch_user_trap raises: breakpoint */
+#define ARCH_FREE_LINE 20 /* an interrupt line without a device */
+/* Line of the serial line's transmitter: a level or edges; its registers, or ports; where its interrupt is enabled. */
+#define ARCH_LINE          10
+#define ARCH_LINE_LEVEL    1
+#define ARCH_LINE_PADDR    0x10000000UL
+#define ARCH_LINE_AT       0x01
+#define ARCH_LINE_WIDTH    1
+#define ARCH_LINE_ON       0x02
+#define ARCH_TRAP_VECTOR   3 /* what arch_user_trap raises: breakpoint */
 #define ARCH_FPU_REGISTERS 32
 /* A register that keeps what is written: 16550's SCR. */
 #define ARCH_REGISTER_PADDR  0x10000007UL

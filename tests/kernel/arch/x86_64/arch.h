@@ -6,7 +6,14 @@
 #include <l4/types.h>
 #include <l4/arch.h>
 
-#define ARCH_FREE_LINE     5 /* an interrupt line without a device */
+#define ARCH_FREE_LINE 5 /* an interrupt line without a device */
+/* Line of the serial line's transmitter: a level or edges; its registers, or ports; where its interrupt is enabled. */
+#define ARCH_LINE          4
+#define ARCH_LINE_LEVEL    0
+#define ARCH_LINE_PADDR    0
+#define ARCH_LINE_AT       0x3f9
+#define ARCH_LINE_WIDTH    1
+#define ARCH_LINE_ON       0x02
 #define ARCH_TRAP_VECTOR   6 /* what arch_user_trap raises */
 #define ARCH_FPU_REGISTERS 16
 /* A register that keeps what is written: where HPET's timer 0 would send its messages. */

@@ -100,3 +100,77 @@ TEST(irq_storm_of_messages_pauses_them)
 	config_write(PCI_COMMAND, 0);
 	ERR(slot_revoke(untyped), OK);
 }
+
+static u64 ping, pong;
+
+static void echoes(struct helper *self)
+{
+	while (!SYS(L4_SYS_WAIT, ping, 0).error && shared[1])
+		SYS(L4_SYS_SIGNAL, pong, 0);
+}
+
+/* Raise it, and wait until CPU 1 has run user mode since. */
+static void raise_and_pass(void)
+{
+	raise();
+	ERR(SYS(L4_SYS_SIGNAL, ping, 0), OK);
+	ERR(SYS(L4_SYS_WAIT, pong, 0), OK);
+}
+
+/* A storm pauses the CPU that it goes to. The same interrupt comes to another CPU at once. */
+TEST(irq_storm_pauses_its_cpu_alone)
+{
+	u64 untyped, irq, n, start, taken = 0;
+	struct helper *other;
+	struct sys msi;
+
+	need_cpus(2);
+	untyped = find_edu();
+	irq = slot_new();
+	n = obj_new(L4_TYPE_NOTIFICATION, 0);
+	ping = obj_new(L4_TYPE_NOTIFICATION, 0);
+	pong = obj_new(L4_TYPE_NOTIFICATION, 0);
+	helper_cpu = 1;
+	other = helper_make(echoes, 0, L4_ROOT_PRIORITY);
+	helper_cpu = 0;
+	shared[1] = 1;
+	helper_start(other);
+	MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_IRQ_MSI, L4_ROOT_SLOT_CNODE, irq));
+	MUST(INV(irq, L4_IRQ_HANDLER_BIND, n));
+	msi = INV(irq, L4_IRQ_HANDLER_ROUTE, 1);
+	MUST(msi);
+	send_to(msi.m[0], msi.m[1]);
+	ERR(INV(irq, L4_IRQ_HANDLER_ACK), OK);
+	/* the first is delivered, the 64th after it makes the pause, in which the next one waits */
+	for (int i = 0; i < BURST && taken < 65; i++) {
+		raise_and_pass();
+		taken = INV(irq, L4_IRQ_HANDLER_INFO).m[1];
+	}
+	start = l4_counter();
+	EQ(taken, 65);
+	EQ(INV(irq, L4_IRQ_HANDLER_INFO).m[2], 1);
+	raise_and_pass();
+	if (l4_counter() - start < boot_info->counter_hz / 2000)
+		EQ(INV(irq, L4_IRQ_HANDLER_INFO).m[1], 65);
+	msi = INV(irq, L4_IRQ_HANDLER_ROUTE, 0);
+	MUST(msi);
+	send_to(msi.m[0], msi.m[1]);
+	raise();
+	if (l4_counter() - start < boot_info->counter_hz / 2000) {
+		EQ(INV(irq, L4_IRQ_HANDLER_INFO).m[1], 66);
+		EQ(INV(irq, L4_IRQ_HANDLER_INFO).m[2], 0);
+	}
+	/* after the pause CPU 1 takes what waited there */
+	while (l4_counter() - start < boot_info->counter_hz / 500) {
+		ERR(SYS(L4_SYS_SIGNAL, ping, 0), OK);
+		ERR(SYS(L4_SYS_WAIT, pong, 0), OK);
+	}
+	EQ(INV(irq, L4_IRQ_HANDLER_INFO).m[1], 67);
+	EQ(INV(irq, L4_IRQ_HANDLER_INFO).m[2], 1);
+	shared[1] = 0;
+	ERR(SYS(L4_SYS_SIGNAL, ping, 0), OK);
+	helper_join(other);
+	config_write(PCI_COMMAND, 0);
+	ERR(slot_delete(irq), OK);
+	ERR(slot_revoke(untyped), OK);
+}

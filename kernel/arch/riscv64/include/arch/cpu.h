@@ -34,6 +34,7 @@ struct arch_cpu {
 	u64 fs_mask;     /* sstatus.FS if the current thread owns the FP registers; 0: FS is off */
 	u64 root;        /* satp */
 	u64 hart;        /* number of this CPU for firmware and device tree */
+	u32 context;     /* number of its context at the PLIC, plus 1; 0: it has none */
 	bool root_died;  /* root is no more: another is to be loaded before user mode */
 	u32 stale;       /* translations of roots that are not in use may be wrong */
 	u32 untagged;    /* always, as some roots have no tag of their own */

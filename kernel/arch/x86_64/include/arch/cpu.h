@@ -32,6 +32,7 @@ struct arch_cpu {
 	u32 apic_id;
 	bool stale;       /* translations are flushed when this CPU gets the lock */
 	bool fpu_off;     /* CR0.TS is set */
+	bool paused;      /* it takes no messages of devices: see irqchip_msi_pause() */
 	void *fpu_owner;  /* thread whose state is in the registers */
 	void *guest;      /* VSpace of the guest that ran last */
 	u64 above;        /* the CPU has the stacks of mode above (gate.c) */
