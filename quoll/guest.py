@@ -14,7 +14,7 @@ from types import TracebackType
 
 from orchestration.base.errors import HangError, QuollError, UsageError
 from orchestration.build import quoll as build
-from orchestration.inspect import dossier, trace
+from orchestration.inspect import dossier, placement, trace
 from orchestration.machine import boot, ssh, streams, transfer
 from orchestration.machine.console import Channel
 from orchestration.machine.session import Session
@@ -204,6 +204,13 @@ class Guest:
             return trace.read(monitor, self.session.machine.run.file("l4.log"))
         except trace.NoTrace as error:
             raise UsageError("this machine's L4 counts nothing", "boot it with trace=True") from error
+
+    def place(self, places: Mapping[str, int]) -> None:
+        """Have servers and vCPUs, by their names (block, vcpu0), run on other CPUs from the next second on."""
+        machine = self.session.machine
+        if self.closed or machine.monitor is None or self.session.ended:
+            raise UsageError("the machine has ended")
+        placement.move(machine, machine.run, build.abi(machine.arch), places)
 
     def dossier(self) -> str:
         """Return what the machine is doing: registers, threads of L4, stacks, last lines. It runs on."""

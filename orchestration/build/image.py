@@ -12,6 +12,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from elftools.common.exceptions import ELFError
@@ -92,18 +93,18 @@ def check_initrd(abi: Abi, segments: Sequence[Segment], where: range) -> None:
 
 def pack(arch: Arch, abi: Abi, programs: Mapping[str, Path], blobs: Mapping[str, bytes], guest_ram: int,
          servers: Sequence[system.Server] = system.SERVERS, guest_mode: GuestMode | None = None,
-         vcpus: int = 1) -> bytes:
+         vcpus: int = 1, places: Mapping[str, int] = MappingProxyType({})) -> bytes:
     """Return the boot image of programs (by name) and blobs; guest_ram is in bytes.
 
     guest_mode: the one that the guest's kernel is to run in, None for any that the machine has. vcpus: how many the
-    guest has.
+    guest has. places: the CPU of one by its name, where that is not its number (system.vcpu_places).
 
     The blob INITRD has its place in the guest's memory; raise BuildError when it does not fit. With Linux goes the
     description of the system, unless blobs have one.
     """
     check_layouts(abi)
     if LINUX in programs:
-        blobs = {system.BLOB: system.table(abi, servers, vcpus)} | dict(blobs)
+        blobs = {system.BLOB: system.table(abi, servers, vcpus, system.vcpu_places(places))} | dict(blobs)
     segments = [segment for name, path in programs.items() for segment in program_segments(arch, abi, name, path)]
     for name, data in blobs.items():
         vaddr = 0

@@ -8,8 +8,9 @@ its number here: nothing else names a device's number.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
 BLOB = "system"
 """Its name in the boot image."""
-HEADER = struct.Struct("<II8x")
+HEADER = struct.Struct("<II8s")
 ENTRY = struct.Struct("<16s16sIIIII4x")
+VCPU, VCPUS_MAX = "vcpu", 8
+"""What a vCPU is called, before its number; how many a guest may have (GUEST_VCPUS of the ABI)."""
 PROGRAM_SIZE = 16
 """Bytes of a program's name in server_info."""
 
@@ -54,15 +57,20 @@ PROGRAMS = (*(server.program for server in SERVERS), "9p")
 """All that can be servers."""
 
 
-def servers(disks: int = 0, shares: int = 0) -> tuple[Server, ...]:
+def servers(disks: int = 0, shares: int = 0, places: Mapping[str, int] = MappingProxyType({})) -> tuple[Server, ...]:
     """Return the servers of a system with so many disks beside the first, and folders of the host.
 
-    Linux finds its devices in this order.
+    Linux finds its devices in this order. places: the CPU of a server by its name, where that is not the default.
     """
     found = list(SERVERS)
     found += [Server("block", "disk", len(found) + number, instance=1 + number) for number in range(disks)]
     found += [Server("9p", "shared folder", len(found) + number, instance=number) for number in range(shares)]
-    return tuple(found)
+    return tuple(replace(server, cpu=places.get(server.name, server.cpu)) for server in found)
+
+
+def vcpu_places(places: Mapping[str, int]) -> tuple[int, ...]:
+    """Return the CPU of each vCPU that a guest may have: of vCPU n what stands for vcpuN, or else CPU n."""
+    return tuple(places.get(f"{VCPU}{number}", number) for number in range(VCPUS_MAX))
 
 
 def programs(of: Sequence[Server]) -> list[str]:
@@ -80,11 +88,12 @@ def fronts(of: Sequence[Server] = SERVERS) -> list[int]:
     return [server.front for server in of]
 
 
-def table(abi: Abi, of: Sequence[Server] = SERVERS, vcpus: int = 1) -> bytes:
+def table(abi: Abi, of: Sequence[Server] = SERVERS, vcpus: int = 1, vcpu_cpus: Sequence[int] = range(VCPUS_MAX)
+          ) -> bytes:
     """Return the description as the root pager reads it (struct system_header and system_server of the ABI)."""
     assert abi.STRUCTS["system_header"][0] == HEADER.size
     assert abi.STRUCTS["system_server"][0] == ENTRY.size
-    return HEADER.pack(len(of), vcpus) + b"".join(
+    return HEADER.pack(len(of), vcpus, bytes(vcpu_cpus)) + b"".join(
         ENTRY.pack(server.program.encode(), server.device.encode(), server.guest, server.front,
                    abi.SYSTEM_WRITES_LOG if server.writes_log else 0, server.instance, server.cpu) for server in of)
 

@@ -84,6 +84,18 @@ def dossier_command(machine: Name = None) -> int:
     return 0
 
 
+def place_command(machine: Annotated[str, typer.Argument(metavar="MACHINE", autocompletion=machine_names,
+                                                         help="name of a machine (see: ./orchestrate ps)")],
+                  places: Annotated[list[str] | None, typer.Argument(
+                      metavar="NAME=CPU...", help="who is to run where, such as block=1")] = None) -> int:
+    """Print the CPUs that the servers and vCPUs of a running machine run on, or move some."""
+    from orchestration.running import remote
+
+    for line in remote.place(registry.find(machine), places or ()):
+        print(line)
+    return 0
+
+
 def disk_names(incomplete: str) -> list[str]:
     """Complete the name of a persistent disk."""
     from orchestration.machine import persistent

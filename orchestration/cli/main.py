@@ -29,6 +29,7 @@ COMMANDS = {
     "gdb": Lazy("machines", "gdb_command"),
     "trace": Lazy("machines", "trace_command"),
     "dossier": Lazy("machines", "dossier_command"),
+    "place": Lazy("machines", "place_command"),
     "stop": Lazy("machines", "stop_command"),
     "disks": Lazy("machines", "disks_command"),
     "repro": Lazy("boot", "repro_command"),

@@ -41,6 +41,8 @@ OPTIONS: dict[str, Any] = {
                                                                       "given")],
     "cpus": Annotated[str | None, typer.Option(metavar="N", show_default=False, help=(
         "CPUs of the machine and of the guest, from 1 to 8; 1 if not given"))],
+    "places": Annotated[list[str] | None, typer.Option("--place", metavar="NAME=CPU", show_default=False, help=(
+        "the CPU that a server or vCPU runs on, such as block=1 or vcpu0=2; may be repeated"))],
     "disk_size": Annotated[str | None, typer.Option(metavar="SIZE", help="size of the guest's first disk, such as 8G")],
     "persist": Annotated[str | None, typer.Option(metavar="NAME", help=(
         "keep the guest's first disk under this name, and find it again (see: ./orchestrate disks)"))],

@@ -52,7 +52,9 @@ def read(path: Path) -> DebugInfo:
         elf = ELFFile(stream)
         table = elf.get_section_by_name(".symtab")
         if isinstance(table, SymbolTableSection):
-            info.symbols = {symbol.name: symbol["st_value"] for symbol in table.iter_symbols() if symbol["st_value"]}
+            # What is static may have another name after link-time optimisation.
+            info.symbols = {symbol.name.split(".lto_priv")[0]: symbol["st_value"] for symbol in table.iter_symbols()
+                            if symbol["st_value"]}
         if not elf.has_dwarf_info():
             return info
         for unit in elf.get_dwarf_info().iter_CUs():

@@ -149,7 +149,8 @@ def boot_image(description: Description, made: Artefacts, run: RunDirectory, boo
     if len(os.fsencode(bootargs)) >= COMMAND_LINE_SIZE:
         raise UsageError(f"boot arguments of {len(os.fsencode(bootargs))} bytes with ours; Linux takes "
                          f"{COMMAND_LINE_SIZE - 1}")
-    servers = system.servers(disks=len(description.disks), shares=len(description.shares))
+    places = {place.name: place.cpu for place in description.places}
+    servers = system.servers(disks=len(description.disks), shares=len(description.shares), places=places)
     where = image.initrd_range(made.abi, description.memory, len(archive))
     blobs = {"dtb": dtb.compile_tree(made.abi, bootargs, description.memory, seed, where, servers,
                                       description.cpus)}
@@ -158,7 +159,7 @@ def boot_image(description: Description, made: Artefacts, run: RunDirectory, boo
     programs = {name: made.bare / name for name in system.programs(servers)} | {image.LINUX: made.linux / "vmlinux"}
     packed = run.file("boot.img")
     packed.write_bytes(image.pack(made.arch, made.abi, programs, blobs, description.memory, servers,
-                                  description.guest_mode, description.cpus))
+                                  description.guest_mode, description.cpus, places))
     return packed
 
 

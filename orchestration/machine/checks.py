@@ -31,6 +31,7 @@ def check(description: Description) -> None:
     check_target(description)
     check_memory(description.memory)
     check_count(description.target, len(description.disks), len(description.shares))
+    check_places(description)
     for share in description.shares:
         check_share(share)
     for number, disk in enumerate(description.disks):
@@ -85,6 +86,18 @@ def check_count(arch: Arch, disks: int, shares: int) -> None:
         most = disks + shares - (len(pci) - arch.pci_devices)
         what = " and ".join([*([f"{disks} more disks"] if disks else []), *([f"{shares} shares"] if shares else [])])
         raise UsageError(f"{what} are too many for {arch.name}: it has interrupts for {most}")
+
+
+def check_places(description: Description) -> None:
+    """Raise UsageError for a place of nobody, or on a CPU that the machine has not."""
+    servers = system.servers(disks=len(description.disks), shares=len(description.shares))
+    names = [*(one.name for one in servers), *(f"{system.VCPU}{number}" for number in range(description.cpus))]
+    for place in description.places:
+        if place.name not in names:
+            raise UsageError(f"--place {place}: the machine has no {place.name}", f"it has {', '.join(names)}")
+        if place.cpu >= description.cpus:
+            raise UsageError(f"--place {place}: the machine has CPUs 0 to {description.cpus - 1}",
+                             "more of them: --cpus N")
 
 
 def check_share(share: Share) -> None:

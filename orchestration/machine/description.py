@@ -122,6 +122,37 @@ def ports(values: tuple[Port, ...]) -> tuple[Port, ...]:
     return values
 
 
+@dataclass(frozen=True)
+class Place:
+    """The CPU of a server or of a vCPU."""
+
+    name: str
+    cpu: int
+
+    def __str__(self) -> str:
+        """Return it as an option has it."""
+        return f"{self.name}={self.cpu}"
+
+    @classmethod
+    def from_text(cls, text: str) -> Place:
+        """Return what NAME=CPU means."""
+        found = re.fullmatch(r"([a-z0-9]+)=([0-9]{1,3})", text)
+        if found is None:
+            raise ValueError(f"'{text}' is no NAME=CPU, such as block=1 or vcpu0=2")
+        return cls(found[1], int(found[2]))
+
+
+def place_of(value: Any) -> Place:
+    """Return the place of an option."""
+    return value if isinstance(value, Place) else Place.from_text(str(value))
+
+
+def places(values: tuple[Place, ...]) -> tuple[Place, ...]:
+    """Return a list in which nobody has two places."""
+    once(tuple(one.name for one in values))
+    return values
+
+
 def memory(value: Any, info: pydantic.ValidationInfo) -> int:
     """Return the bytes of a memory that a guest can have."""
     found = size(value, info)
@@ -181,6 +212,8 @@ Ports = Annotated[tuple[Annotated[Port, pydantic.PlainValidator(port), pydantic.
                   pydantic.AfterValidator(ports)]
 Shares = Annotated[tuple[Annotated[sharing.Share, pydantic.PlainValidator(share), pydantic.PlainSerializer(str)], ...],
                    pydantic.AfterValidator(sharing.apart)]
+Places = Annotated[tuple[Annotated[Place, pydantic.PlainValidator(place_of), pydantic.PlainSerializer(str)], ...],
+                   pydantic.AfterValidator(places)]
 File = Annotated[Path, pydantic.BeforeValidator(place), pydantic.PlainSerializer(str)]
 
 
@@ -199,6 +232,8 @@ class Guest(pydantic.BaseModel):
     """Bytes of the guest's memory."""
     cpus: Cpus = 1
     """CPUs of the machine, and of the guest, whose Linux is built for several if it has them."""
+    places: Places = ()
+    """CPUs of servers and vCPUs, as NAME=CPU."""
     disk_size: Size | None = None
     """Bytes of the file system of the run's disk; None: as the image has it."""
     disks: Disks = ()

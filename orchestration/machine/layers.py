@@ -23,7 +23,7 @@ NAME = "quoll.toml"
 COMMAND_LINE = "command line"
 BUILT_IN = "built-in default"
 # Options whose name is not that of their field: they are given once for each item.
-SINGULAR = {"disks": "disk", "ports": "port", "shares": "share", "patches": "patch"}
+SINGULAR = {"disks": "disk", "ports": "port", "shares": "share", "places": "place", "patches": "patch"}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ it too. The machine stands still while it is looked at.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from orchestration.base.arch import Arch
 from orchestration.base.errors import InfrastructureError, UsageError
 from orchestration.base.rundir import RunDirectory
 from orchestration.build import image, quoll
-from orchestration.inspect import dossier, kernel_objects, trace
+from orchestration.inspect import dossier, kernel_objects, placement, trace
 from orchestration.inspect.gdbstub import Stub
+from orchestration.machine.description import Place
 from orchestration.machine.registry import Entry
 
 
@@ -69,6 +71,20 @@ def write_dossier(entry: Entry) -> Path:
     except OSError as error:
         raise InfrastructureError(f"cannot write {path}: {error.strerror}") from error
     return path
+
+
+def place(entry: Entry, places: Sequence[str]) -> list[str]:
+    """Move servers and vCPUs to other CPUs, as NAME=CPU says; without any, return where they run."""
+    machine = remote(entry)
+    abi = quoll.abi(machine.arch)
+    if not places:
+        return [f"{name}={cpu}" for name, cpu in placement.show(machine, machine.run, abi).items()]
+    try:
+        wanted = [Place.from_text(text) for text in places]
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    placement.move(machine, machine.run, abi, {one.name: one.cpu for one in wanted})
+    return []
 
 
 def show_trace(entry: Entry, last: int) -> list[str]:

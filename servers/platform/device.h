@@ -17,6 +17,7 @@ struct pci_function {
 	volatile u8 *virtio_common; /* registers by which a virtio device is reset */
 	unsigned int bus, number;   /* device << 3 | function */
 	unsigned int msix;          /* place of the MSI-X capability; 0: it has a line */
+	volatile u32 *messages;     /* its MSI-X table */
 	bool line;
 };
 
@@ -38,5 +39,11 @@ void device_add(struct device *device, struct l4_resource resource);
 
 /* The first resource of a kind; NULL: it has none. */
 const struct l4_resource *device_resource(const struct device *device, unsigned int kind);
+
+/*
+ * Have its interrupt go to a CPU of the machine, between two lives of its driver or in the midst of one. False: it goes
+ * where it went, since the interrupt controller does not reach that CPU.
+ */
+bool device_route(const struct device *device, unsigned long cpu);
 
 #endif

@@ -205,6 +205,16 @@ static bool overlaps(const struct l4_resource *resource, u64 start, u64 end)
 	return resource->kind == L4_RESOURCE_REGISTERS && resource->size && first < end && last >= start;
 }
 
+static void write_message(const struct device *device, u64 address, u64 data)
+{
+	volatile u32 *entry = device->pci.messages;
+
+	entry[0] = (u32)address;
+	entry[1] = (u32)(address >> 32);
+	entry[2] = (u32)data;
+	l4_mb();
+}
+
 /*
  * Write a message into the first entry of the MSI-X table and mask the others: a driver may choose any vector for its
  * queues, and may not reach the table itself.
@@ -220,14 +230,11 @@ static void set_up_msix(struct device *device, unsigned int cap, u64 address, u6
 	for (i = 0; i < device->count; i++)
 		if (overlaps(&device->resource[i], table_paddr, table_paddr + 16UL * entries))
 			fail("%s has its MSI-X table among its registers", device->name);
-	table = device_map(table_paddr, 16UL * entries, true);
+	table = device->pci.messages = device_map(table_paddr, 16UL * entries, true);
 	for (i = 1; i < entries; i++)
 		table[i * MSIX_ENTRY_WORDS + 3] = MSIX_MASKED;
-	table[0] = (u32)address;
-	table[1] = (u32)(address >> 32);
-	table[2] = (u32)data;
 	table[3] = 0;
-	l4_mb();
+	write_message(device, address, data);
 	set16(config, cap + 2, (u16)(get16(config, cap + 2) | MSIX_MASK_ALL | MSIX_ENABLE));
 	device->pci.msix = cap;
 }
@@ -287,6 +294,26 @@ static void mask_messages(const struct device *device, bool masked)
 		return;
 	set16(config, at, (u16)((get16(config, at) & ~MSIX_MASK_ALL) | (masked ? MSIX_MASK_ALL : 0)));
 	l4_mb();
+}
+
+/* An entry is changed while it is masked; a message that is due meanwhile is sent afterwards (section 6.8.3.5). */
+bool device_route(const struct device *device, unsigned long cpu)
+{
+	const struct l4_resource *interrupt = device_resource(device, L4_RESOURCE_INTERRUPT);
+	struct l4_irq_handler_route message;
+	unsigned long error = l4_irq_handler_route(interrupt->slot, cpu, &message);
+	bool masked;
+
+	if (error == L4_ERR_RANGE)
+		return false;
+	check(error, "route of an interrupt");
+	if (!device->pci.msix)
+		return true;
+	masked = get16(device->pci.config, device->pci.msix + 2) & MSIX_MASK_ALL;
+	mask_messages(device, true);
+	write_message(device, message.address, message.data);
+	mask_messages(device, masked);
+	return true;
 }
 
 void pci_start(struct device *device)

@@ -37,12 +37,14 @@ static void start_guests(void)
 
 static void serve_message(const struct l4_msg *msg)
 {
-	unsigned int who = msg->badge & BADGE_NUMBER;
+	unsigned int who = msg->badge & BADGE_NUMBER, i;
 	u64 word;
 
 	if (msg->badge & BADGE_TICK) {
 		platform_tick();
 		supervisor_tick();
+		for (i = 0; i < SYSTEM_GUESTS; i++)
+			vcpus_place(&guests[i].vcpus);
 	} else if (msg->badge & BADGE_SERVER_CALL) {
 		if (supervisor_call(who, msg, &word))
 			messages_answer(reply, 0, word);
@@ -105,6 +107,7 @@ int l4_main(void *info)
 	handover_init();
 	platform_init();
 	log_init();
+	system_announce();
 	create_system();
 	serve();
 	return 0;

@@ -38,6 +38,7 @@ void server_init(struct server *server, const struct l4_system_server *system, u
 	else
 		l4_snprintf(server->name, sizeof(server->name), "%s", program(server));
 	server->number = number;
+	server->cpu = system_server_cpu(system);
 	server->guest_memory = guest_memory;
 	server->memory = object_alloc(L4_TYPE_UNTYPED, MEMORY_BITS, 1);
 	server->life.owner = server->name;
@@ -194,6 +195,18 @@ static void map_stack(struct server *server)
 	map(server, frame, L4_SERVER_STACK_TOP - L4_PAGE_SIZE, RIGHTS_RW, false);
 }
 
+/* Its interrupt goes where it runs; at first every interrupt goes to CPU 0. */
+static void route_interrupt(struct server *server)
+{
+	if (server->interrupt_cpu == server->cpu)
+		return;
+	if (device_route(&server->device, server->cpu))
+		server->interrupt_cpu = server->cpu;
+	else
+		say("the interrupt of %s stays on CPU %lu: it cannot go to CPU %lu\n", server->name,
+		    server->interrupt_cpu, server->cpu);
+}
+
 /*
  * Drop what was signalled to its predecessor, since each life begins by looking at everything. From the ACK on, an edge
  * that comes is kept.
@@ -205,18 +218,23 @@ static void start_interrupt(struct server *server)
 
 	if (error != L4_ERR_UNBOUND)
 		check(error, "unbind of an interrupt");
+	route_interrupt(server);
 	check(l4_irq_handler_bind(interrupt->slot, server->irq_event), "bind of an interrupt");
 	l4_poll(server->event, &bits);
 	check(l4_irq_handler_ack(interrupt->slot), "first ACK of an interrupt");
+}
+
+static void give_time(const struct server *server)
+{
+	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, server->sched, BUDGET_US, PERIOD_US, server->cpu),
+	      "time for a server");
 }
 
 static void start_thread(struct server *server)
 {
 	struct l4_frame frame;
 
-	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, server->sched, BUDGET_US, PERIOD_US,
-	                                 system_cpu(server->system->cpu)),
-	      "time for a server");
+	give_time(server);
 	check(l4_thread_configure(server->thread, server->cnode, server->vspace, L4_SERVER_UTCB_VADDR, server->fault),
 	      "thread of a server");
 	check(l4_thread_set_sched(server->thread, server->sched, PRIORITY, PRIORITY), "priority of a server");
@@ -253,6 +271,14 @@ void server_end(struct server *server)
 	pool_empty(&server->life);
 	server->ready = false;
 	server->restarts++;
+}
+
+void server_move(struct server *server, unsigned long cpu, bool lives)
+{
+	server->cpu = cpu;
+	route_interrupt(server);
+	if (lives)
+		give_time(server);
 }
 
 static unsigned long rights_to(const struct server *server, u64 address)

@@ -22,6 +22,9 @@ struct server {
 	struct device device;
 	const struct guest_memory *guest_memory; /* of the guest that it serves */
 
+	unsigned long cpu;           /* where it runs, and begins its lives */
+	unsigned long interrupt_cpu; /* where its interrupt goes */
+
 	/* One life. */
 	struct pool life;
 	unsigned long memory; /* Untyped of the pool */
@@ -47,6 +50,9 @@ void server_init(struct server *server, const struct l4_system_server *system, u
 /* Begin a life; end it. */
 void server_start(struct server *server);
 void server_end(struct server *server);
+
+/* Have it run on another CPU from now on, and its interrupt go there: between two lives, or in the midst of one. */
+void server_move(struct server *server, unsigned long cpu, bool lives);
 
 /* Whether its program or stack has an address, with these rights. */
 bool server_may_access(const struct server *server, u64 address, unsigned long access);

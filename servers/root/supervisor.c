@@ -220,6 +220,17 @@ static void tick(struct watch *watch, bool counts)
 	ping(watch);
 }
 
+/* Where the description says by now. */
+static void place(struct watch *watch)
+{
+	unsigned long cpu = system_server_cpu(watch->server.system);
+
+	if (watch->server.cpu == cpu)
+		return;
+	say("server %s goes from CPU %lu to CPU %lu\n", watch->server.name, watch->server.cpu, cpu);
+	server_move(&watch->server, cpu, !watch->pause);
+}
+
 /*
  * Servers of one priority take turns: while one hangs, the others answer. When none answers, it is rather the machine
  * that has had no time for any of them (an emulator on a busy host); that counts too, but later. A server that got no
@@ -231,6 +242,8 @@ void supervisor_tick(void)
 	bool heard = false, full;
 	unsigned int i;
 
+	for (i = 0; i < count; i++)
+		place(&watches[i]);
 	for (i = 0; i < count; i++)
 		heard |= watches[i].server.ready && !watches[i].unanswered;
 	silent = heard ? 0 : silent + 1;

@@ -4,6 +4,7 @@
 #include <base/lib.h>
 
 #include "image.h"
+#include "memory.h"
 #include "report.h"
 #include "system.h"
 
@@ -70,7 +71,18 @@ const struct l4_system_server *system_server(unsigned int i) { return i < count 
 
 unsigned int system_vcpus(void) { return header->vcpus; }
 
-unsigned long system_cpu(unsigned int n) { return n % boot_info->cpus; }
+/* The CPU that stands for CPU n of a description, which may be of a machine with more. */
+static unsigned long system_cpu(unsigned int n) { return n % boot_info->cpus; }
+
+unsigned long system_server_cpu(const struct l4_system_server *server) { return system_cpu(l4_read_once(server->cpu)); }
+
+unsigned long system_vcpu_cpu(unsigned int n) { return system_cpu(l4_read_once(header->vcpu_cpu[n])); }
+
+void system_announce(void)
+{
+	if (boot_info->cpus > 1)
+		say("%lu CPUs, described at %lx\n", boot_info->cpus, (u64)header - IMAGE_VADDR);
+}
 
 unsigned int system_fronts(unsigned int guest)
 {

@@ -126,21 +126,27 @@ static void give_capabilities(const struct vcpus *vcpus, const struct vcpu *vcpu
 			give(vcpu, L4_GUEST_SLOT_KICK + i, vcpus->kick[i], L4_RIGHT_WRITE);
 }
 
+static void give_time(const struct vcpu *vcpu)
+{
+	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, vcpu->sched, PERIOD_US, PERIOD_US, vcpu->cpu),
+	      "time for a vCPU");
+}
+
 /* The thread, whose events begin with none: what was signalled to an earlier life is dropped. */
 static void make_thread(const struct vcpus *vcpus, unsigned int n, struct vcpu *vcpu, const struct l4_frame *frame)
 {
 	unsigned long page = pool_objects(vcpu->life, L4_TYPE_VCPU, 0, 1), bits;
-	unsigned long sched = pool_objects(vcpu->life, L4_TYPE_SCHED_CONTEXT, 0, 1);
 
+	vcpu->sched = pool_objects(vcpu->life, L4_TYPE_SCHED_CONTEXT, 0, 1);
 	vcpu->thread = pool_objects(vcpu->life, L4_TYPE_THREAD, 0, 1);
-	check(l4_control_sched_configure(L4_ROOT_SLOT_CONTROL, sched, PERIOD_US, PERIOD_US, system_cpu(n)),
-	      "time for a vCPU");
+	vcpu->cpu = system_vcpu_cpu(n);
+	give_time(vcpu);
 	check(l4_thread_configure(vcpu->thread, vcpu->cnode, vcpu->vspace, vcpus->place.utcb, vcpu->fault),
 	      "thread of a vCPU");
 	check(l4_thread_bind_vcpu(vcpu->thread, page, vcpus->place.vcpu), "page of a vCPU");
 	l4_poll(vcpu->notification, &bits);
 	check(l4_thread_bind_notification(vcpu->thread, vcpu->notification), "events of a vCPU");
-	check(l4_thread_set_sched(vcpu->thread, sched, PRIORITY, PRIORITY), "priority of a vCPU");
+	check(l4_thread_set_sched(vcpu->thread, vcpu->sched, PRIORITY, PRIORITY), "priority of a vCPU");
 	check(l4_thread_write_regs(vcpu->thread, l4_utcb, frame), "registers of a vCPU");
 }
 
@@ -190,6 +196,22 @@ unsigned long vcpu_stop(struct vcpus *vcpus, unsigned int n)
 	pool_empty(vcpus->vcpu[n].life);
 	vcpus->vcpu[n].runs = false;
 	return L4_ERR_OK;
+}
+
+void vcpus_place(struct vcpus *vcpus)
+{
+	unsigned int n;
+
+	for (n = 0; n < vcpus->count; n++) {
+		struct vcpu *vcpu = &vcpus->vcpu[n];
+		unsigned long cpu = system_vcpu_cpu(n);
+
+		if (!vcpu->runs || vcpu->cpu == cpu)
+			continue;
+		say("vCPU %u goes from CPU %lu to CPU %lu\n", n, vcpu->cpu, cpu);
+		vcpu->cpu = cpu;
+		give_time(vcpu);
+	}
 }
 
 static void unmap(unsigned long *cap)

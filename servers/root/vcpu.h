@@ -23,7 +23,8 @@ struct vcpu_place {
 struct vcpu {
 	/* One life. */
 	struct pool *life;
-	unsigned long vspace, cnode, thread;
+	unsigned long vspace, cnode, thread, sched;
+	unsigned long cpu; /* that it runs on */
 	/* Capabilities by which RAM is in its VSpace, at the linear map's and the image's addresses; 0: no more. */
 	unsigned long mapped[L4_GUEST_REGIONS], mapped_image;
 	bool runs;
@@ -63,6 +64,9 @@ void vcpus_connect(struct vcpus *vcpus, unsigned int front, unsigned long kick);
 /* ROOT_VCPU_START and ROOT_VCPU_STOP: return 0 or why not. A vCPU that was stopped waits for no answer. */
 unsigned long vcpu_start(struct vcpus *vcpus, unsigned long n, u64 entry, u64 argument);
 unsigned long vcpu_stop(struct vcpus *vcpus, unsigned int n);
+
+/* Have those run elsewhere of which the description says so by now. */
+void vcpus_place(struct vcpus *vcpus);
 
 /* Take RAM out of the VSpace of one, until it starts again. It stays attached: L4 fills from the guest's own table. */
 void vcpu_unmap_ram(struct vcpus *vcpus, unsigned int n);

@@ -139,11 +139,15 @@ def hostile(compile_server: Callable[..., Path]) -> Callable[..., Path]:
 
 @pytest.fixture
 def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..., Outcome]:
-    """Boot the small guest. type_line is typed after its tests; a value of answers when it prints that key."""
+    """Boot the small guest. type_line is typed after its tests; a value of answers when it prints that key.
+
+    on_line gets each line of the machine.
+    """
 
     def boot(type_line: str = "q", servers: dict[str, Path] | None = None, ram: int = RAM,
              change: Callable[[Config], Config] = lambda config: config, archive: bytes = b"",
              answers: Mapping[str, str] = MappingProxyType({}), guest: Path = test_guest,
+             on_line: Callable[[Machine, str], None] = lambda machine, text: None,
              more: tuple[Disk, ...] = (), shares: int = 0, folder: Path | None = None, vcpus: int = 1) -> Outcome:
         abi = quoll.abi(arch)
         disk, initrd = tmp_path / "disk", tmp_path / "boot.img"
@@ -170,6 +174,7 @@ def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..
                 if message.line is not None:
                     text = message.line.text
                     (outcome.log if message.line.channel is Channel.LOG else outcome.guest).append(text)
+                    on_line(machine, text)
                     if text.startswith("l4: end of panic"):
                         return outcome
                     if text == "done":

@@ -14,7 +14,7 @@ import pytest
 from orchestration.base.errors import InfrastructureError, UsageError
 from orchestration.base.rundir import RunDirectory
 from orchestration.machine import checks, registry
-from orchestration.machine.description import Description, Disk, Port
+from orchestration.machine.description import Description, Disk, Place, Port
 from orchestration.machine.qemu import Config, Machine
 
 
@@ -155,3 +155,13 @@ def test_a_machine_is_the_same_after_it_was_stored() -> None:
     config = Config(kernel=Path("k"), disks=(Disk(Path("a,b"), read_only=True), Disk(Path("c,ro"))),
                     ports=(Port(1, 2),), cpus=3)
     assert Config.from_json(json.loads(json.dumps(config.as_json()))) == config
+
+
+@pytest.mark.parametrize(("places", "words"), [
+    ((Place("block2", 0),), "the machine has no block2"),
+    ((Place("vcpu2", 0),), "the machine has no vcpu2"),
+    ((Place("block", 1), Place("net", 2)), "--place net=2: the machine has CPUs 0 to 1")])
+def test_a_place_of_nobody_or_nowhere_is_told(places: tuple[Place, ...], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        checks.check(described(cpus=2, places=places))
+    checks.check(described(cpus=2, places=(Place("block", 1), Place("vcpu1", 0))))

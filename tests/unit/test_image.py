@@ -242,3 +242,14 @@ def test_symbols(program: Path) -> None:
     assert names.annotate(f"ip {start + 3:016x}").endswith("<_start+0x3>")
     assert names.annotate("ip 00007fff00000000") == "ip 00007fff00000000"
     assert shutil.which("gcc")
+
+
+def test_a_system_says_where_each_runs(abi: Abi) -> None:
+    places = {"block": 3, "block2": 1, "vcpu1": 0}
+    servers = system.servers(disks=1, places=places)
+    assert {one.name: one.cpu for one in servers} == {"console": 0, "block": 3, "net": 0, "block2": 1}
+    table = system.table(abi, servers, 2, system.vcpu_places(places))
+    assert system.read_table(abi, table) == servers
+    at, size, *_ = abi.STRUCTS["system_header"][1]["vcpu_cpu"]
+    assert list(table[at:at + size]) == [0, 0, 2, 3, 4, 5, 6, 7]
+    assert system.VCPUS_MAX == abi.GUEST_VCPUS

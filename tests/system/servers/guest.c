@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A small guest in Linux's place: it drives three virtio devices, and a folder's if there is one, and prints "ok ..." or
- * "not ok ..." on the console. Then it obeys what is typed: q power off; p panic; f fault; o offer buffers that overlap;
+ * "not ok ..." on the console. Then it obeys what is typed: q power off; p panic; f fault; o offer buffers that overlap; d read the disk again;
  * w let the host's writer rewrite rings and device pages; anything else is echoed.
  */
 #include <abi_servers.h>
@@ -447,6 +447,9 @@ static void obey(const char *line, u32 bytes)
 		break;
 	case 'w':
 		attack_all();
+		break;
+	case 'd':
+		result(many_blocks(), "blocks again");
 		break;
 	case 'f':
 		__builtin_trap();
