@@ -102,17 +102,19 @@ void cpu_init(void)
 
 void arch_thread_init(struct thread *t) {}
 
-static inline void load_mode(struct arch_cpu *c, struct thread *t)
+/* other: the root is known to be another one than is loaded. */
+static inline void load_mode(struct arch_cpu *c, struct thread *t, bool other)
 {
 	c->frame = t->frame_end - sizeof(struct l4_frame);
 	c->entry = t->entry;
-	if (likely(t->root && c->root != t->root)) {
+	if (other || likely(t->root && c->root != t->root)) {
 		event(EVENT_SPACE_SWITCH, t->root, 0);
 		mmu_load(c, t->root);
 	}
 }
 
-void arch_load_mode(struct thread *t) { load_mode(&this_cpu()->arch, t); }
+void arch_load_mode(struct thread *t) { load_mode(&this_cpu()->arch, t, false); }
+void arch_load_guest(struct thread *t) { load_mode(&this_cpu()->arch, t, true); }
 void arch_load_above(struct thread *t) { arch_load_mode(t); } /* no thread is of mode above */
 
 /* The idle loop has no state; it leaves address space and FPU as they are. */
@@ -129,7 +131,7 @@ void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 		return;
 	}
 	write_sysreg(to->arch.tls, tpidr_el0);
-	load_mode(&cpu->arch, to);
+	load_mode(&cpu->arch, to, false);
 	if (to->entry && unlikely(cpu->arch.guest != to->vspace)) {
 		cpu->arch.guest = to->vspace;
 		guest_changed();

@@ -36,19 +36,21 @@ void cpu_init(struct cpu *cpu)
 
 void arch_thread_init(struct thread *t) { t->arch.frame.status = ARCH_STATUS; }
 
-static inline void load_mode(struct arch_cpu *c, struct thread *t)
+/* other: the root is known to be another one than is loaded. */
+static inline void load_mode(struct arch_cpu *c, struct thread *t, bool other)
 {
 	u64 frame_end = t->frame_end, entry = t->entry, root = t->root;
 
 	c->frame = frame_end - sizeof(struct l4_frame);
 	c->entry = entry;
-	if (likely(root && c->root != root)) {
+	if (other || likely(root && c->root != root)) {
 		event(EVENT_SPACE_SWITCH, root, 0);
 		load_root(c, root);
 	}
 }
 
-void arch_load_mode(struct thread *t) { load_mode(&this_cpu()->arch, t); }
+void arch_load_mode(struct thread *t) { load_mode(&this_cpu()->arch, t, false); }
+void arch_load_guest(struct thread *t) { load_mode(&this_cpu()->arch, t, true); }
 void arch_load_above(struct thread *t) { arch_load_mode(t); } /* no thread is of mode above */
 
 /*
@@ -59,7 +61,7 @@ noinline void arch_switch(struct cpu *cpu, struct thread *from, struct thread *t
 {
 	struct arch_cpu *c = &this_cpu()->arch;
 
-	load_mode(c, to);
+	load_mode(c, to, false);
 	if (cpus_many()) {
 		fpu_switch(to);
 		if (to->vcpu && !c->fs_mask)

@@ -83,6 +83,17 @@ void arch_load_mode(struct thread *t)
 	load_root(c, root);
 }
 
+void arch_load_guest(struct thread *t)
+{
+	struct arch_cpu *c = &this_cpu()->arch;
+	u64 end = t->frame_end, entry = t->entry, root = t->root;
+
+	c->frame_end = end;
+	set_entry(c, entry);
+	event(EVENT_SPACE_SWITCH, root, 0);
+	mmu_load(c, root);
+}
+
 void arch_load_above(struct thread *t)
 {
 	struct arch_cpu *c = &this_cpu()->arch;

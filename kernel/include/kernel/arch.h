@@ -52,6 +52,7 @@ void arch_thread_forget(struct thread *t);
  */
 void arch_switch(struct cpu *cpu, struct thread *from, struct thread *to);
 void arch_load_mode(struct thread *t);  /* of the current thread: frame_end, root or entry have changed */
+void arch_load_guest(struct thread *t); /* the same, with another root than is loaded: guest user mode and back */
 void arch_load_above(struct thread *t); /* the same, if it is of mode above */
 
 /*

@@ -27,6 +27,7 @@ void trap_timer(void);
 void trap_ipi(void); /* another CPU has something for this one */
 
 struct l4_vcpu_page *trap_vcpu_enter_anew(struct cpu *cpu, u64 slot);
+struct l4_vcpu_page *trap_vcpu_enter_other(u64 slot);
 struct l4_vcpu_page *trap_vcpu_enter_many(struct cpu *cpu, u64 slot) __cold; /* with several CPUs */
 
 /*
@@ -35,10 +36,14 @@ struct l4_vcpu_page *trap_vcpu_enter_many(struct cpu *cpu, u64 slot) __cold; /* 
  */
 static inline struct l4_vcpu_page *trap_vcpu_enter(struct cpu *cpu, u64 slot)
 {
+	struct thread *t = cpu->current;
+
 	if (cpus_many())
 		return trap_vcpu_enter_many(cpu, slot);
-	if (unlikely(!vcpu_enter_again(cpu->current, slot)))
+	if (unlikely(vcpu_has_work(t->vcpu)))
 		return trap_vcpu_enter_anew(cpu, slot);
+	if (unlikely(!vcpu_enter_again(t, slot)))
+		return trap_vcpu_enter_other(slot);
 	assert(!trap_exit_needed(cpu));
 	return NULL;
 }

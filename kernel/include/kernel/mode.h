@@ -25,7 +25,7 @@
 void thread_set_own_mode(struct thread *t);
 void thread_stop(struct thread *t);
 
-void mode_enter_user(struct thread *t, struct guestspace *g, struct l4_frame *f);
+void mode_enter_user(struct thread *t, struct guestspace *g, struct l4_frame *end);
 void mode_enter_above(struct thread *t, struct guestspace *g, const struct l4_frame *f, u64 slot);
 void mode_leave_user(struct thread *t, u32 reason, u32 code);            /* of any thread */
 struct l4_vcpu_page *mode_leave(struct thread *t, u32 reason, u32 code); /* of the current thread: a way out */

@@ -14,19 +14,24 @@ struct guestspace;
 /* Addresses of a guest kernel of mode above, by VCPU_ENTRIES; 0: not set. The last three: see vcpu_exit_work(). */
 enum { VCPU_SYSCALL, VCPU_FAULT, VCPU_EXIT_START, VCPU_EXIT_END, VCPU_EXIT_EVENTS, VCPU_ENTRIES };
 
+/* A GuestSpace and a frame that VCPU_ENTER found, by the words that named them. */
+struct vcpu_entered {
+	u64 slot;
+	struct guestspace *space; /* NULL: nothing is known */
+	u64 frame_gpa;
+	struct l4_frame *frame_end;
+};
+
 /*
- * What VCPU_ENTER found last, so that the next one needs no look-up: the GuestSpace of a slot, fit for use, that of the
- * slot before it, and the region in which the frame was. Mode beside only. vcpu_forget() where a look-up could find
+ * What VCPU_ENTER found, so that the next one needs no look-up: the last GuestSpace, fit for use, and frame; those of the
+ * slot before it; and the region in which the last frame was. Mode beside only. vcpu_forget() where a look-up could find
  * something else.
  */
 struct vcpu_found {
-	u64 slot;
-	struct guestspace *space; /* NULL: nothing is known */
-	u64 gpa;                  /* start of the region */
-	u64 places;               /* where a frame may begin, in bytes from there; 0: nothing is known */
+	struct vcpu_entered last, other;
+	u64 gpa;    /* start of the region */
+	u64 places; /* where a frame may begin, in bytes from there; 0: nothing is known */
 	char *start;
-	u64 other_slot;
-	struct guestspace *other; /* NULL: none */
 };
 
 struct vcpu {
@@ -55,8 +60,10 @@ void vcpu_unbind(struct vcpu *v);
 static inline void vcpu_forget(struct vcpu *v)
 {
 	v->found.places = 0;
-	v->found.space = v->found.other = NULL;
-	v->found.start = (char *)v->page; /* for a wrong guess: see enter_found() */
+	v->found.last.space = v->found.other.space = NULL;
+	/* For a wrong guess: see enter_found(). */
+	v->found.last.frame_end = v->found.other.frame_end = (struct l4_frame *)v->page + 1;
+	v->found.start = (char *)v->page;
 }
 
 /* The same of all vCPUs of a VSpace: a region of it goes, or a GuestSpace, or a capability to a GuestSpace. */
@@ -80,10 +87,20 @@ void vcpu_event(struct thread *t, u64 bits);
 void vcpu_timer_fired(struct timer *t);
 
 /*
- * guest/calls.c: system calls of a guest kernel. An enter that has nothing to do but what the last one did; false: not
- * done. And any enter, which returns a way out (mode.h).
+ * guest/calls.c: system calls of a guest kernel. Without vcpu_has_work(): an enter of what the last one found, or with the
+ * frame of another task, or of the space before the last; false: not done. Then one that looks everything up; and any
+ * enter, with work or without. These return a way out (mode.h).
  */
+static inline bool vcpu_has_work(const struct vcpu *v)
+{
+	const struct l4_vcpu_page *p = v->page;
+
+	return READ_ONCE(p->flush_count) | READ_ONCE(p->hint_count) | READ_ONCE(p->pending);
+}
+
 bool vcpu_enter_again(struct thread *t, u64 slot);
+bool vcpu_enter_other(struct thread *t, u64 slot);
+struct l4_vcpu_page *vcpu_enter_unknown(struct thread *t, u64 slot);
 struct l4_vcpu_page *vcpu_enter(struct thread *t, u64 slot);
 error_t vcpu_resume(struct thread *t);
 error_t vcpu_wait(struct thread *t);

@@ -47,7 +47,22 @@ struct l4_vcpu_page *trap_exception(struct thread *t, u32 vector, u64 error, u64
 	return trap_exit_by(NULL);
 }
 
-/* A function of its own, so that an enter again saves no registers. */
+/* Functions of their own, so that an enter again saves no registers, nor one of another task. */
+static noinline struct l4_vcpu_page *enter_unknown(u64 slot)
+{
+	return trap_exit_by(vcpu_enter_unknown(this_cpu()->current, slot));
+}
+
+noinline struct l4_vcpu_page *trap_vcpu_enter_other(u64 slot)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (unlikely(!vcpu_enter_other(cpu->current, slot)))
+		return enter_unknown(slot);
+	assert(!trap_exit_needed(cpu));
+	return NULL;
+}
+
 noinline struct l4_vcpu_page *trap_vcpu_enter_anew(struct cpu *cpu, u64 slot)
 {
 	return trap_exit_by(vcpu_enter(cpu->current, slot));

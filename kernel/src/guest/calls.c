@@ -138,8 +138,8 @@ static noinline struct l4_vcpu_page *enter_anew(struct thread *t, u64 slot, u64 
 		mode_enter_above(t, g, f, slot);
 		return NULL;
 	}
-	*found = (struct vcpu_found){ slot, g, r->gpa, r->size - sizeof(*f) + 1, start, found->slot, found->space };
-	mode_enter_user(t, g, f);
+	*found = (struct vcpu_found){ { slot, g, gpa, f + 1 }, found->last, r->gpa, r->size - sizeof(*f) + 1, start };
+	mode_enter_user(t, g, f + 1);
 	return NULL;
 }
 
@@ -150,39 +150,49 @@ static bool still_found(struct thread *t, u64 slot, u64 gpa)
 	const struct region *r = guest_region(t->vspace, gpa, sizeof(struct l4_frame));
 	struct guestspace *g;
 
-	return !vspace_above(t->vspace) && !own_space(t, slot, &g) && g == found->space && r && r->gpa == found->gpa &&
-	       arch_ptr(r->pa) == found->start;
+	return !vspace_above(t->vspace) && !own_space(t, slot, &g) && g == found->last.space && r &&
+	       arch_ptr(r->pa) + (gpa - r->gpa) == (void *)(found->last.frame_end - 1);
+}
+
+/* Another frame, as of another task, in the region of the last one. It is masked to the region, for wrong guesses too. */
+static inline bool find_frame(struct vcpu_found *found, u64 gpa)
+{
+	u64 offset = gpa - found->gpa;
+
+	if (unlikely(offset >= found->places) || unlikely(!aligned(gpa + sizeof(struct l4_frame), FRAME_ALIGN)))
+		return false;
+	found->last.frame_gpa = gpa;
+	found->last.frame_end = (struct l4_frame *)(found->start + index_nospec(offset, found->places)) + 1;
+	return true;
 }
 
 /*
- * By what the last enter found, if the slot is the same and the frame in the same region; no other space has been entered
- * since by this vCPU, so guestspace_touch() has nothing to do.
+ * By what the last enter found; no other space has been entered since by this vCPU, so guestspace_touch() has nothing to
+ * do.
  *
- * On a path that the CPU takes by a wrong guess the frame is masked to the region's first bytes, whatever frame_gpa is,
- * and to the vCPU page if nothing is known: registers could be loaded of the guest's own memory only. The space's root
- * goes to a control register, which no CPU writes by a guess.
+ * On a path that the CPU takes by a wrong guess the frame is that of the last enter, or the vCPU page if nothing is known:
+ * registers could be loaded of the guest's own memory only. The space's root goes to a control register, which no CPU
+ * writes by a guess.
  */
-static inline bool enter_found(struct thread *t, struct l4_vcpu_page *p, u64 slot)
+static inline bool enter_found(struct thread *t, u64 slot, u64 gpa)
 {
-	const struct vcpu_found *found = &t->vcpu->found;
-	u64 gpa = READ_ONCE(p->frame_gpa), offset = gpa - found->gpa;
+	const struct vcpu_entered *last = &t->vcpu->found.last;
+	struct guestspace *g = last->space;
 
-	if (unlikely(found->slot != slot) || unlikely(offset >= found->places) ||
-	    unlikely(!aligned(gpa + sizeof(struct l4_frame), FRAME_ALIGN)))
+	if (unlikely(last->slot != slot) || unlikely(last->frame_gpa != gpa) || unlikely(!g))
 		return false;
 	assert(still_found(t, slot, gpa));
-	mode_enter_user(t, found->space, (struct l4_frame *)(found->start + index_nospec(offset, found->places)));
+	mode_enter_user(t, g, last->frame_end);
 	return true;
 }
 
 bool vcpu_enter_again(struct thread *t, u64 slot)
 {
-	struct l4_vcpu_page *p = t->vcpu->page;
+	u64 gpa = READ_ONCE(t->vcpu->page->frame_gpa);
 
-	if (unlikely(READ_ONCE(p->flush_count) | READ_ONCE(p->hint_count) | READ_ONCE(p->pending)) ||
-	    unlikely(!enter_found(t, p, slot)))
+	if (unlikely(!enter_found(t, slot, gpa)))
 		return false;
-	event(EVENT_GUEST_ENTER, slot, p->frame_gpa);
+	event(EVENT_GUEST_ENTER, slot, gpa);
 	return true;
 }
 
@@ -190,18 +200,65 @@ bool vcpu_enter_again(struct thread *t, u64 slot)
  * If it is the slot before the last, the two change places. A guest kernel that switches between two processes, as at each
  * message of a pipe, finds both.
  */
-static inline void find_other(struct thread *t, u64 slot)
+static inline bool find_other(struct vspace *v, struct vcpu_found *found, u64 slot)
+{
+	struct vcpu_entered *last = &found->last, *other = &found->other;
+	struct guestspace *g = other->space;
+	struct l4_frame *end;
+	u64 gpa;
+
+	if (unlikely(other->slot != slot) || unlikely(!g))
+		return false;
+	other->slot = last->slot;
+	last->slot = slot;
+	other->space = last->space;
+	last->space = g;
+	gpa = other->frame_gpa;
+	other->frame_gpa = last->frame_gpa;
+	last->frame_gpa = gpa;
+	end = other->frame_end;
+	other->frame_end = last->frame_end;
+	last->frame_end = end;
+	guestspace_touch(v, g);
+	return true;
+}
+
+/* As enter_found(), where slot or frame may be others; or is another, as enter_found() has found out. */
+static inline bool enter_other(struct thread *t, u64 slot, u64 gpa, bool is_other)
 {
 	struct vcpu_found *found = &t->vcpu->found;
-	struct guestspace *g = found->other;
+	bool same = found->last.slot == slot;
 
-	if (found->slot == slot || found->other_slot != slot || !g)
-		return;
-	found->other_slot = found->slot;
-	found->other = found->space;
-	found->slot = slot;
-	found->space = g;
-	guestspace_touch(t->vspace, g);
+	if (!same && !find_other(t->vspace, found, slot))
+		return false;
+	/* Where a region is known, so is a space. */
+	if ((same && is_other) || found->last.frame_gpa != gpa) {
+		if (unlikely(!find_frame(found, gpa)))
+			return false;
+	} else if (unlikely(!found->last.space)) {
+		return false;
+	}
+	assert(still_found(t, slot, gpa));
+	mode_enter_user(t, found->last.space, found->last.frame_end);
+	return true;
+}
+
+bool vcpu_enter_other(struct thread *t, u64 slot)
+{
+	u64 gpa = READ_ONCE(t->vcpu->page->frame_gpa);
+
+	if (unlikely(!enter_other(t, slot, gpa, true)))
+		return false;
+	event(EVENT_GUEST_ENTER, slot, gpa);
+	return true;
+}
+
+struct l4_vcpu_page *vcpu_enter_unknown(struct thread *t, u64 slot)
+{
+	u64 gpa = READ_ONCE(t->vcpu->page->frame_gpa);
+
+	event(EVENT_GUEST_ENTER, slot, gpa);
+	return enter_anew(t, slot, gpa);
 }
 
 /* The flush queue, the map hint, events; then the enter. An error is an exit with a reason, not one of the call. */
@@ -209,6 +266,7 @@ noinline struct l4_vcpu_page *vcpu_enter(struct thread *t, u64 slot)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
 	u32 stop = L4_EXIT_EVENT;
+	u64 gpa;
 
 	event(EVENT_GUEST_ENTER, slot, p->frame_gpa);
 	/* Without the lock there was no queue when it was looked for. */
@@ -218,8 +276,8 @@ noinline struct l4_vcpu_page *vcpu_enter(struct thread *t, u64 slot)
 		stop = L4_EXIT_EVENT;
 	if (stop != READY)
 		return mode_leave(t, stop, 0);
-	find_other(t, slot);
-	return enter_found(t, p, slot) ? NULL : enter_anew(t, slot, READ_ONCE(p->frame_gpa));
+	gpa = READ_ONCE(p->frame_gpa);
+	return enter_other(t, slot, gpa, false) ? NULL : enter_anew(t, slot, gpa);
 }
 
 /* Return from an upcall, with events enabled as they were. */

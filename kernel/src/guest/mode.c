@@ -64,17 +64,17 @@ static noinline bool save_user_frame(struct thread *t)
 }
 
 /* Guest kernel -> guest user. The guest kernel's own registers are not kept. */
-void mode_enter_user(struct thread *t, struct guestspace *g, struct l4_frame *f)
+void mode_enter_user(struct thread *t, struct guestspace *g, struct l4_frame *end)
 {
 	struct vcpu *v = t->vcpu;
 
 	v->space = g;
 	v->fault_count = 0;
 	t->in_guest_user = true;
-	t->frame_end = (u64)(f + 1);
+	t->frame_end = (u64)end;
 	t->root = g->root_reg;
 	t->entry = ENTRY_GUEST_USER;
-	arch_load_mode(t);
+	arch_load_guest(t);
 }
 
 /* Mode beside: guest user mode -> guest kernel, but for what the CPU has loaded. */
@@ -169,7 +169,7 @@ struct l4_vcpu_page *vcpu_syscall(struct thread *t)
 	p->irq_enabled = 0;
 	p->exit_reason = L4_EXIT_SYSCALL;
 	leave_to_kernel(t);
-	arch_load_mode(t);
+	arch_load_guest(t);
 	return p;
 }
 
