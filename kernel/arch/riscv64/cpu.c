@@ -10,6 +10,7 @@ _Static_assert(offsetof(struct arch_cpu, stack) == CPU_STACK, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, entry) == CPU_ENTRY, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, frame) == CPU_FRAME, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, fs_mask) == CPU_FS_MASK, "entry.S");
+_Static_assert(offsetof(struct arch_cpu, status) == CPU_STATUS, "entry.S");
 _Static_assert(ARCH_STATUS == SSTATUS_FS, "context.h");
 
 /* The stack ends where struct cpu begins. */
@@ -31,7 +32,8 @@ void cpu_init(struct cpu *cpu)
 	cpu->arch.frame = (u64)thread_frame(&cpu->idle);
 	csr_write(sscratch, cpu);
 	csr_write(stvec, riscv_entry);
-	csr_write(sstatus, SSTATUS_SPIE | SSTATUS_UXL_64);
+	cpu->arch.status = SSTATUS_SPIE | SSTATUS_UXL_64;
+	csr_write(sstatus, cpu->arch.status);
 }
 
 void arch_thread_init(struct thread *t) { t->arch.frame.status = ARCH_STATUS; }

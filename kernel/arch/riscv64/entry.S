@@ -82,6 +82,19 @@
 	li \reg, 0
 .endm
 
+.macro RETURN
+	ld t2, FRAME(pc)
+	csrw sepc, t2
+	/* Whoever runs next must not store by a reservation of whoever ran before. */
+	sc.d zero, t2, (sp)
+	EACH_KEPT ld
+	EACH_LOST ld
+	ld a0, FRAME(a0)
+	ld tp, FRAME(tp)
+	ld sp, FRAME(sp)
+	sret
+.endm
+
 /*
  * A message to a waiting thread stays in its registers: what the sender keeps is saved, and ipc/fast.c decides. Ways in
  * and out are jumps, since it goes on with another thread.
@@ -128,16 +141,7 @@ arch_return_to_user:
 	ld sp, CPU_FRAME(tp)
 	bnez t0, return_with_fs		/* else FS is off already, as it has to be */
 return:
-	ld t2, FRAME(pc)
-	csrw sepc, t2
-	/* Whoever runs next must not store by a reservation of whoever ran before. */
-	sc.d zero, t2, (sp)
-	EACH_KEPT ld
-	EACH_LOST ld
-	ld a0, FRAME(a0)
-	ld tp, FRAME(tp)
-	ld sp, FRAME(sp)
-	sret
+	RETURN
 
 entry_call:
 	MESSAGE ipc_fast_call
@@ -190,11 +194,11 @@ entry_guest:
 	ld sp, CPU_FRAME(tp)
 return_with_fs:
 	ld t1, FRAME(status)
-	ld t2, status_of_user_mode
+	ld t2, CPU_STATUS(tp)
 	and t0, t0, t1
 	or t0, t0, t2
 	csrw sstatus, t0
-	j return
+	RETURN
 
 /*
  * System call from guest user mode: the guest kernel is entered without loading a frame, as by any way out (kernel/mode.h).
@@ -274,10 +278,6 @@ arch_idle:
 	ld sp, CPU_STACK(tp)
 	wfi
 	j riscv_wake
-
-	.balign 8
-status_of_user_mode:
-	.quad SSTATUS_SPIE | SSTATUS_UXL_64
 
 	/* Functions that ipc/fast.c may call, as they leave the registers of a message as they are. */
 .macro EACH_LIVE op

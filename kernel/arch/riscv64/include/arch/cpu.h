@@ -11,6 +11,7 @@
 #define CPU_ENTRY   16
 #define CPU_FRAME   24
 #define CPU_FS_MASK 32
+#define CPU_STATUS  40
 
 #define KERNEL_GUARD 4096
 #define KERNEL_STACK 16384
@@ -32,6 +33,7 @@ struct arch_cpu {
 	u64 entry;       /* ENTRY_*: the mode of the current thread */
 	u64 frame;       /* where registers are saved */
 	u64 fs_mask;     /* sstatus.FS if the current thread owns the FP registers; 0: FS is off */
+	u64 status;      /* sstatus of user mode without FS */
 	u64 root;        /* satp */
 	u64 hart;        /* number of this CPU for firmware and device tree */
 	u32 context;     /* number of its context at the PLIC, plus 1; 0: it has none */
