@@ -12,7 +12,8 @@
 #define PINGS_OUT      2 /* that a server may have to answer: one that it has taken, one that waits */
 #define FULL_TENTHS    5 /* of the time: with more, a server that never waits for FULL_TICKS counts as dead */
 #define FULL_TICKS     4
-#define SILENT         15 /* ticks in which no server answers, after which all count as dead */
+#define SILENT         15 /* ticks in which no server of a CPU answers, after which all count as dead */
+#define CPUS           16 /* of the machine, at most */
 #define DEATHS         6  /* of a server that was never ready, after which guests start without it */
 #define STEADY_SECONDS 2  /* of life, after which the deaths before no longer count */
 #define AT_ONCE        2  /* deaths in a row after which a server is started again without a pause */
@@ -29,7 +30,18 @@ struct watch {
 	bool given_up; /* guests do not wait for it; it is started again all the same */
 };
 
+/* The servers of one CPU, which have its time in turn. */
+struct turn {
+	u64 used;            /* by all, since the last tick */
+	struct watch *first; /* that used most and did not wait once; NULL: none */
+	bool heard;          /* one has answered the last ping */
+	bool is_full;        /* they used nearly all of the time, so that one of them may have had none */
+	unsigned int silent; /* ticks in a row in which none was heard */
+	unsigned int full;   /* ticks in a row that were full, with the same to blame or another */
+};
+
 static struct watch watches[SYSTEM_SERVERS];
+static struct turn turns[CPUS];
 static unsigned int count;
 static bool have_clock;
 
@@ -41,6 +53,8 @@ void supervisor_add(const struct l4_system_server *system, const struct guest_me
 	server_init(&watches[count].server, system, count, guest_memory, guest_notification);
 	count++;
 }
+
+static struct turn *turn_of(const struct server *server) { return &turns[server->cpu % CPUS]; }
 
 static void start(struct watch *watch)
 {
@@ -149,51 +163,44 @@ bool supervisor_fault(unsigned int i, const struct l4_msg *msg)
 	return false;
 }
 
-/*
- * Measure the time since the last tick. Returns the sum; *first is the server that used most and did not wait once,
- * NULL: none.
- */
-static u64 time_used(struct watch **first)
+/* Begin a tick: where each server runs by now, the time that it used, and whether its CPU has been heard. */
+static void look(void)
 {
 	unsigned int i;
-	u64 sum = 0;
 
-	*first = NULL;
+	for (i = 0; i < CPUS; i++) {
+		turns[i].used = 0;
+		turns[i].first = NULL;
+		turns[i].heard = false;
+	}
 	for (i = 0; i < count; i++) {
 		struct server *server = &watches[i].server;
+		struct turn *turn = turn_of(server);
 		bool waited;
 
+		turn->heard |= server->ready && !watches[i].unanswered;
 		server->used_of_tick = 0;
 		if (watches[i].pause)
 			continue;
 		waited = server_measure(server);
-		sum += server->used_of_tick;
-		if (!waited && (!*first || server->used_of_tick > (*first)->server.used_of_tick))
-			*first = &watches[i];
+		turn->used += server->used_of_tick;
+		if (!waited && (!turn->first || server->used_of_tick > turn->first->server.used_of_tick))
+			turn->first = &watches[i];
 	}
-	return sum;
 }
 
 /*
  * End a server that takes the others' time. One with much to do waits for guest and device thousands of times a second;
- * one that uses most of the time and never waits is faulty, whatever it answers. Returns whether the servers used
- * nearly all of the time, so that one of them may have had none.
+ * one that uses most of the time and never waits is faulty, whatever it answers.
  */
-static bool find_hog(void)
+static void find_hog(struct turn *turn, u64 passed)
 {
-	static unsigned int full;
-	static u64 last;
-	struct watch *first;
-	u64 now = l4_counter(), used = time_used(&first);
-	bool is_full = used > (now - last) / 10 * FULL_TENTHS;
-
-	last = now;
-	full = is_full && first ? full + 1 : 0;
-	if (full >= FULL_TICKS) {
-		full = 0;
-		died(first, "takes the time of all and never waits");
-	}
-	return is_full;
+	turn->is_full = turn->used > passed / 10 * FULL_TENTHS;
+	turn->full = turn->is_full && turn->first ? turn->full + 1 : 0;
+	if (turn->full < FULL_TICKS)
+		return;
+	turn->full = 0;
+	died(turn->first, "takes the time of all and never waits");
 }
 
 static void ping(struct watch *watch)
@@ -203,19 +210,19 @@ static void ping(struct watch *watch)
 	l4_signal(watch->server.ping);
 }
 
-/* counts: a ping that was not answered is held against the server. */
-static void tick(struct watch *watch, bool counts)
+/* held: a ping that was not answered is held against the server. */
+static void tick(struct watch *watch, bool held)
 {
 	if (watch->pause) {
 		if (!--watch->pause)
 			start(watch);
 		return;
 	}
-	if (counts && watch->unanswered > PINGS) {
+	if (held && watch->unanswered > PINGS) {
 		died(watch, "does not answer");
 		return;
 	}
-	if (counts || !watch->unanswered)
+	if (held || !watch->unanswered)
 		watch->unanswered++;
 	ping(watch);
 }
@@ -232,24 +239,33 @@ static void place(struct watch *watch)
 }
 
 /*
- * Servers of one priority take turns: while one hangs, the others answer. When none answers, it is rather the machine
- * that has had no time for any of them (an emulator on a busy host); that counts too, but later. A server that got no
- * time, since others took all, cannot have answered.
+ * Servers of one CPU take turns: while one hangs, the others answer. When none of a CPU answers, it is rather the machine
+ * that has had no time for it (an emulator on a busy host); that counts too, but later. A server that got no time, since
+ * others took all, cannot have answered.
  */
+static bool counts(const struct server *server)
+{
+	const struct turn *turn = turn_of(server);
+
+	return (turn->heard || turn->silent > SILENT) && !(turn->is_full && !server->used_of_tick);
+}
+
 void supervisor_tick(void)
 {
-	static unsigned int silent;
-	bool heard = false, full;
+	static u64 last;
+	u64 now = l4_counter(), passed = now - last;
 	unsigned int i;
 
+	last = now;
 	for (i = 0; i < count; i++)
 		place(&watches[i]);
+	look();
+	for (i = 0; i < CPUS; i++) {
+		turns[i].silent = turns[i].heard ? 0 : turns[i].silent + 1;
+		find_hog(&turns[i], passed);
+	}
 	for (i = 0; i < count; i++)
-		heard |= watches[i].server.ready && !watches[i].unanswered;
-	silent = heard ? 0 : silent + 1;
-	full = find_hog();
-	for (i = 0; i < count; i++)
-		tick(&watches[i], (heard || silent > SILENT) && !(full && !watches[i].server.used_of_tick));
+		tick(&watches[i], counts(&watches[i].server));
 }
 
 bool supervisor_settled(void)
