@@ -16,8 +16,6 @@ from orchestration.base.errors import BuildError, UsageError
 from orchestration.base.tree import ROOT
 
 PATCHES = ROOT / "l4linux-patches"
-# Applied after the series, to kernels for several CPUs alone: see l4linux-patches/README.md.
-SMP_PATCHES = PATCHES / "smp"
 NATIVE_CONFIGS = ROOT / "orchestration" / "build" / "configs"
 # One line of a fragment or of a .config: an option with its value, or one that is not set.
 OPTION = re.compile(r"^(?:(CONFIG_\w+)=(.+?)|# (CONFIG_\w+) is not set)[ \t]*$", re.MULTILINE)
@@ -32,7 +30,7 @@ class Flavour:
     """A build of Linux: the guest (our port) or, for comparisons, the same source on the bare machine.
 
     configs are fragments, later ones win; base is the make target that fills in the rest. fragments are the user's, and
-    come after configs. patches come after our series: those for several CPUs, then the user's.
+    come after configs. patches are the user's, and come after our series.
     """
 
     name: str
@@ -63,8 +61,7 @@ def guest(arch: Arch, *, full: bool = False, smp: bool = False, debug: Iterable[
     name = "-".join(["l4", arch.name, *kind, *checks, *(["own"] if fragments or patches else [])])
     configs = ["base", arch.name, *kind, *(f"debug-{one}" for one in checks)]
     return Flavour(name, True, "l4", tuple(PATCHES / f"configs/{one}.config" for one in configs), "alldefconfig",
-                   "vmlinux", ("vmlinux", "modules"), tuple(fragments),
-                   (*(sorted(SMP_PATCHES.glob("*.patch")) if smp else ()), *patches))
+                   "vmlinux", ("vmlinux", "modules"), tuple(fragments), tuple(patches))
 
 
 def native(arch: Arch, *, full: bool = False, suites: bool = False) -> Flavour:
