@@ -440,6 +440,57 @@ TEST(cpus_bind_a_vcpu_twice)
 	EQ(shared[3], 1);
 }
 
+static void spin_a_ms(u64 *ticks)
+{
+	u64 start = l4_counter(), now;
+
+	while ((now = l4_counter()) - start < boot_info->counter_hz / 1000)
+		arch_relax();
+	*ticks = now - start;
+}
+
+/* On the guest's CPU: first the guest could run, then it could not. */
+static void takes_the_cpu(struct helper *self)
+{
+	ERR(SYS(L4_SYS_WAIT, event, 0), OK);
+	spin_a_ms((u64 *)&shared[3]);
+	MUST(INV(guest.helper->thread, L4_THREAD_SUSPEND));
+	spin_a_ms((u64 *)&shared[4]);
+	MUST(INV(guest.helper->thread, L4_THREAD_RESUME));
+}
+
+static void guest_whose_cpu_is_taken(struct helper *self)
+{
+	u64 before = vcpu->stolen, start = l4_counter();
+
+	ERR(SYS(L4_SYS_SIGNAL, event, 0), OK);
+	shared[5] = l4_counter() - start;
+	shared[6] = vcpu->stolen - before;
+	/* While it waits nothing is taken from it. */
+	before = vcpu->stolen;
+	SYS(L4_SYS_VCPU_TIMER, 0, l4_counter() + boot_info->counter_hz / 1000);
+	ERR(SYS(L4_SYS_VCPU_WAIT, 0, 0), OK);
+	EQ(vcpu->stolen, before);
+}
+
+TEST(cpus_stolen_time)
+{
+	struct helper *h;
+
+	need_cpus(2);
+	make_objects();
+	helper_cpu = 1;
+	guest_make(guest_whose_cpu_is_taken);
+	helper_cpu = 0;
+	h = made_on(1, helper_make, takes_the_cpu, 0);
+	helper_start(h);
+	pass(1);
+	helper_start(guest.helper);
+	helper_join(guest.helper);
+	CHECK(shared[3] > 0 && shared[6] >= shared[3]);
+	CHECK(shared[4] > 0 && shared[6] + shared[4] <= shared[5]);
+}
+
 /* Invokes as fast as it can; others get their turns at the lock. */
 TEST(cpus_one_hammers)
 {

@@ -45,6 +45,7 @@ struct vcpu {
 	struct list link; /* VSpace's vCPUs, while bound */
 	u64 fault_ip;     /* of the last upcall for a fault, and how many came from there in a row */
 	u32 fault_count;
+	u64 ready_since; /* several CPUs: its thread can run since then, and does not; 0: it runs or cannot */
 	struct timer timer;
 };
 _Static_assert(sizeof(struct vcpu) <= L4_PAGE_SIZE, "vcpu size");

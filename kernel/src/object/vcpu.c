@@ -49,6 +49,8 @@ error_t vcpu_bind(struct thread *t, struct vcpu *v, u64 vaddr)
 	t->ran = NULL;
 	v->page->mode = vspace_above(t->vspace) ? L4_GUEST_ABOVE : L4_GUEST_BESIDE;
 	v->page->space = 0;
+	v->page->stolen = 0;
+	v->ready_since = 0;
 	memset(v->entry, 0, sizeof(v->entry));
 	vcpu_forget(v);
 	thread_set_own_mode(t);

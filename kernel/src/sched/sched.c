@@ -14,6 +14,7 @@
 #include <kernel/arch.h>
 #include <kernel/debug.h>
 #include <kernel/sched.h>
+#include <kernel/vcpu.h>
 
 static inline bool can_run(const struct thread *t) { return t->state == THREAD_RUN && t->sc && t->sc->remaining > 0; }
 
@@ -34,7 +35,7 @@ static inline __attribute__((always_inline)) void enqueue(struct cpu *cpu, struc
 		cpu->ready_top = p;
 }
 
-/* Not inlined, so that sched_dequeue() saves no registers. */
+/* Not inlined, so that dequeue() saves no registers. */
 static noinline void find_ready_top(struct cpu *cpu)
 {
 	int w = L4_PRIORITIES / 64 - 1;
@@ -44,7 +45,8 @@ static noinline void find_ready_top(struct cpu *cpu)
 	cpu->ready_top = w < 0 ? -1 : w * 64 + 63 - __builtin_clzl(cpu->ready_bits[w]);
 }
 
-void sched_dequeue(struct thread *t)
+/* Not inlined either: its callers save no registers for it. */
+static noinline void dequeue(struct thread *t)
 {
 	struct cpu *cpu = t->cpu;
 	/* Alone: both links are the queue's head, which also tells under which priority it was queued. */
@@ -160,10 +162,38 @@ static inline void start_clock(struct cpu *cpu)
 		count_slice(cpu, sc);
 }
 
+/*
+ * Where there are several CPUs, a vCPU's page counts the time for which it could run and did not: from when it is queued
+ * and somebody else runs until it runs, or can run no more.
+ */
+static __cold void note_ready(struct thread *t)
+{
+	if (t->vcpu && !t->vcpu->ready_since)
+		t->vcpu->ready_since = arch_counter();
+}
+
+static __cold void note_waited(struct thread *t)
+{
+	struct l4_vcpu_page *p;
+
+	if (!t->vcpu || !t->vcpu->ready_since)
+		return;
+	p = t->vcpu->page;
+	WRITE_ONCE(p->stolen, READ_ONCE(p->stolen) + arch_counter() - t->vcpu->ready_since);
+	t->vcpu->ready_since = 0;
+}
+
+void sched_dequeue(struct thread *t)
+{
+	dequeue(t);
+	note_waited(t);
+}
+
 /* To another CPU's queue: that CPU looks whether it runs at once, or is the current thread's first peer. */
 static __cold void enqueue_elsewhere(struct cpu *cpu, struct thread *t)
 {
 	enqueue(cpu, t, false);
+	note_ready(t);
 	if (t->priority < cpu->current->priority && can_run(cpu->current))
 		return;
 	cpu->need_resched = true;
@@ -184,7 +214,11 @@ void sched_make_ready(struct thread *t)
 	enqueue(cpu, t, false);
 	if (t->priority > cpu->current->priority || !can_run(cpu->current)) {
 		cpu->need_resched = true;
-	} else if (t->priority == cpu->current->priority && !(cpu->timed && cpu->sliced)) {
+		return;
+	}
+	if (unlikely(cpu->many))
+		note_ready(t);
+	if (t->priority == cpu->current->priority && !(cpu->timed && cpu->sliced)) {
 		/* The running thread has a peer now, so its slice counts. */
 		charge(cpu);
 		if (can_run(cpu->current))
@@ -230,7 +264,7 @@ static void yield_if_current(struct thread *t)
 void sched_requeue(struct thread *t)
 {
 	if (t->queued)
-		sched_dequeue(t);
+		dequeue(t);
 	sched_make_ready(t);
 	yield_if_current(t);
 }
@@ -265,11 +299,20 @@ void sched_take_away(struct thread *t)
  * A vCPU's thread that is alone in its VSpace flushes on the CPU where it is: the one that it comes to may remember what
  * was flushed elsewhere, by this thread or by one that was alone there before it came.
  */
-static __cold void note_cpu(struct cpu *cpu, struct thread *to)
+static void note_cpu(struct cpu *cpu, struct thread *to)
 {
 	if (to->ran != cpu && to->vcpu)
 		arch_forget_all();
 	to->cpu = to->ran = cpu;
+}
+
+/* With several CPUs. One that is preempted is queued already. */
+static __cold void note_switch(struct cpu *cpu, struct thread *to)
+{
+	note_cpu(cpu, to);
+	if (cpu->current->queued)
+		note_ready(cpu->current);
+	note_waited(to);
 }
 
 static inline void switch_to(struct cpu *cpu, struct thread *to)
@@ -277,11 +320,11 @@ static inline void switch_to(struct cpu *cpu, struct thread *to)
 	struct thread *from = cpu->current;
 
 	if (unlikely(cpu->many))
-		note_cpu(cpu, to);
+		note_switch(cpu, to);
 	cpu->need_resched = false;
 	cpu->yield = false;
 	if (to->queued)
-		sched_dequeue(to);
+		dequeue(to);
 	if (from != to) {
 		event(EVENT_THREAD_SWITCH, (u64)from, (u64)to);
 		cpu->current = to;
