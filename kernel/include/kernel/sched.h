@@ -18,7 +18,8 @@ void sched_wake(struct thread *t);            /* becomes THREAD_RUN */
 void sched_block(struct thread *t, u8 state); /* leaves THREAD_RUN */
 void sched_requeue(struct thread *t);         /* after a change of priority or budget: behind its peers */
 void sched_make_ready(struct thread *t);      /* queue it if it can run */
-void sched_dequeue(struct thread *t);         /* it is queued, and can run no more */
+void sched_dequeue(struct thread *t);         /* it is queued */
+void sched_stop_queued(struct thread *t);     /* the same of one that can run no more */
 void sched_yield(void);
 void sched_take_away(struct thread *t);   /* no other CPU than this one runs it from now on */
 void schedule(struct cpu *cpu);           /* this one */

@@ -16,7 +16,7 @@ void sched_context_move(struct sched_context *sc, struct thread *to)
 		from->sc = NULL;
 		sched_note_direct(from);
 		if (from->queued)
-			sched_dequeue(from);
+			sched_stop_queued(from);
 	}
 	sc->thread = to;
 	if (!to)

@@ -35,7 +35,7 @@ static inline __attribute__((always_inline)) void enqueue(struct cpu *cpu, struc
 		cpu->ready_top = p;
 }
 
-/* Not inlined, so that dequeue() saves no registers. */
+/* Not inlined, so that sched_dequeue() saves no registers. */
 static noinline void find_ready_top(struct cpu *cpu)
 {
 	int w = L4_PRIORITIES / 64 - 1;
@@ -45,8 +45,7 @@ static noinline void find_ready_top(struct cpu *cpu)
 	cpu->ready_top = w < 0 ? -1 : w * 64 + 63 - __builtin_clzl(cpu->ready_bits[w]);
 }
 
-/* Not inlined either: its callers save no registers for it. */
-static noinline void dequeue(struct thread *t)
+void sched_dequeue(struct thread *t)
 {
 	struct cpu *cpu = t->cpu;
 	/* Alone: both links are the queue's head, which also tells under which priority it was queued. */
@@ -166,13 +165,13 @@ static inline void start_clock(struct cpu *cpu)
  * Where there are several CPUs, a vCPU's page counts the time for which it could run and did not: from when it is queued
  * and somebody else runs until it runs, or can run no more.
  */
-static __cold void note_ready(struct thread *t)
+static inline __attribute__((always_inline)) void note_ready(struct thread *t)
 {
 	if (t->vcpu && !t->vcpu->ready_since)
 		t->vcpu->ready_since = arch_counter();
 }
 
-static __cold void note_waited(struct thread *t)
+static inline __attribute__((always_inline)) void note_waited(struct thread *t)
 {
 	struct l4_vcpu_page *p;
 
@@ -183,9 +182,9 @@ static __cold void note_waited(struct thread *t)
 	t->vcpu->ready_since = 0;
 }
 
-void sched_dequeue(struct thread *t)
+__cold void sched_stop_queued(struct thread *t)
 {
-	dequeue(t);
+	sched_dequeue(t);
 	note_waited(t);
 }
 
@@ -200,6 +199,29 @@ static __cold void enqueue_elsewhere(struct cpu *cpu, struct thread *t)
 	cpu_kick(cpu);
 }
 
+/* The current thread has its first peer, so its slice counts now. */
+static inline void start_slice(struct cpu *cpu)
+{
+	charge(cpu);
+	if (can_run(cpu->current))
+		start_clock(cpu);
+	else
+		cpu->need_resched = true;
+}
+
+static inline bool is_first_peer(const struct cpu *cpu, const struct thread *t)
+{
+	return t->priority == cpu->current->priority && !(cpu->timed && cpu->sliced);
+}
+
+/* With several CPUs: it does not run at once. */
+static noinline __cold void note_queued(struct cpu *cpu, struct thread *t)
+{
+	note_ready(t);
+	if (is_first_peer(cpu, t))
+		start_slice(cpu);
+}
+
 /* Also starts the clock of the current thread's slice, if t is its first peer. */
 void sched_make_ready(struct thread *t)
 {
@@ -212,20 +234,12 @@ void sched_make_ready(struct thread *t)
 		return;
 	}
 	enqueue(cpu, t, false);
-	if (t->priority > cpu->current->priority || !can_run(cpu->current)) {
+	if (t->priority > cpu->current->priority || !can_run(cpu->current))
 		cpu->need_resched = true;
-		return;
-	}
-	if (unlikely(cpu->many))
-		note_ready(t);
-	if (t->priority == cpu->current->priority && !(cpu->timed && cpu->sliced)) {
-		/* The running thread has a peer now, so its slice counts. */
-		charge(cpu);
-		if (can_run(cpu->current))
-			start_clock(cpu);
-		else
-			cpu->need_resched = true;
-	}
+	else if (unlikely(cpu->many))
+		note_queued(cpu, t);
+	else if (is_first_peer(cpu, t))
+		start_slice(cpu);
 }
 
 void sched_wake(struct thread *t)
@@ -238,7 +252,7 @@ void sched_block(struct thread *t, u8 state)
 {
 	thread_set_state(t, state);
 	if (t->queued)
-		sched_dequeue(t);
+		sched_stop_queued(t);
 	if (t == this_cpu()->current)
 		this_cpu()->need_resched = true;
 }
@@ -264,7 +278,7 @@ static void yield_if_current(struct thread *t)
 void sched_requeue(struct thread *t)
 {
 	if (t->queued)
-		dequeue(t);
+		sched_dequeue(t);
 	sched_make_ready(t);
 	yield_if_current(t);
 }
@@ -306,8 +320,8 @@ static void note_cpu(struct cpu *cpu, struct thread *to)
 	to->cpu = to->ran = cpu;
 }
 
-/* With several CPUs. One that is preempted is queued already. */
-static __cold void note_switch(struct cpu *cpu, struct thread *to)
+/* With several CPUs. One that is preempted is queued already. It calls nothing, so that its caller spills nothing. */
+static noinline __cold void note_switch(struct cpu *cpu, struct thread *to)
 {
 	note_cpu(cpu, to);
 	if (cpu->current->queued)
@@ -324,7 +338,7 @@ static inline void switch_to(struct cpu *cpu, struct thread *to)
 	cpu->need_resched = false;
 	cpu->yield = false;
 	if (to->queued)
-		dequeue(to);
+		sched_dequeue(to);
 	if (from != to) {
 		event(EVENT_THREAD_SWITCH, (u64)from, (u64)to);
 		cpu->current = to;
