@@ -17,6 +17,8 @@ from orchestration.base.tree import ROOT
 
 PATCHES = ROOT / "l4linux-patches"
 NATIVE_CONFIGS = ROOT / "orchestration" / "build" / "configs"
+# By the name of ARCH: what the guest has and native Linux of that CPU does not offer.
+NATIVE_LACKS = {"riscv": ("CONFIG_MEM_SOFT_DIRTY",), "arm64": ("CONFIG_MEM_SOFT_DIRTY",)}
 # One line of a fragment or of a .config: an option with its value, or one that is not set.
 OPTION = re.compile(r"^(?:(CONFIG_\w+)=(.+?)|# (CONFIG_\w+) is not set)[ \t]*$", re.MULTILINE)
 # What every patch has for each file that it changes.
@@ -116,12 +118,14 @@ def options(text: str) -> dict[str, str]:
 
 
 def wanted(flavour: Flavour) -> dict[str, str]:
-    """Return the options that all fragments of a flavour set; those of the port are none of native Linux."""
+    """Return the options that all fragments of a flavour set; native Linux has none that it does not offer."""
     for config in flavour.configs:
         if not config.exists():
             raise BuildError(f"{config.relative_to(ROOT)} is missing", "every architecture needs one")
     found = options("\n".join(path.read_text() for path in (*flavour.configs, *flavour.fragments)))
-    return {name: value for name, value in found.items() if flavour.patched or "L4" not in name}
+    lacks = NATIVE_LACKS.get(flavour.make_arch, ())
+    return {name: value for name, value in found.items()
+            if flavour.patched or not ("L4" in name or name in lacks)}
 
 
 def text_of(values: dict[str, str]) -> str:

@@ -68,6 +68,13 @@ def test_huge_pages(session: Session, compile_program: Callable[[str], Path]) ->
     assert (done.status, done.text) == (0, "ok"), done.err.decode(errors="replace")
 
 
+def test_pages_that_were_written(session: Session, compile_program: Callable[[str], Path]) -> None:
+    """By soft-dirty bits and by userfaultfd."""
+    session.push(compile_program("written"), "/var/tmp/written")
+    done = session.run(["/var/tmp/written"], limit=300.0)
+    assert (done.status, done.text) == (0, "ok"), done.err.decode(errors="replace")
+
+
 @pytest.mark.parametrize("part", ["counters", "static_keys", "functions", "uprobes", "kprobes", "together"])
 def test_counting_and_tracing(session: Session, compile_program: Callable[[str], Path], part: str) -> None:
     session.push(compile_program("observe"), "/var/tmp/observe")
