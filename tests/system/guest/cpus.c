@@ -17,11 +17,13 @@ static int cpus;
 static void go_to(long cpu)
 {
 	cpu_set_t set;
+	unsigned int number, node;
 
 	CPU_ZERO(&set);
 	CPU_SET(cpu % cpus, &set);
 	CHECK(sched_setaffinity(0, sizeof(set), &set) == 0);
 	CHECK(sched_getcpu() == cpu % cpus);
+	CHECK(getcpu(&number, &node) == 0 && number == cpu % cpus && node == 0);
 }
 
 static void *pages(size_t count)
