@@ -173,13 +173,16 @@ static inline __attribute__((always_inline)) void note_ready(struct thread *t)
 
 static inline __attribute__((always_inline)) void note_waited(struct thread *t)
 {
-	struct l4_vcpu_page *p;
+	struct vcpu *v = t->vcpu;
+	u64 now;
 
-	if (!t->vcpu || !t->vcpu->ready_since)
+	if (!v || !v->ready_since)
 		return;
-	p = t->vcpu->page;
-	WRITE_ONCE(p->stolen, READ_ONCE(p->stolen) + arch_counter() - t->vcpu->ready_since);
-	t->vcpu->ready_since = 0;
+	now = arch_counter();
+	/* Another CPU has noted it, whose counter may be ahead of this one's: the sum never falls. */
+	if (now > v->ready_since)
+		WRITE_ONCE(v->page->stolen, READ_ONCE(v->page->stolen) + now - v->ready_since);
+	v->ready_since = 0;
 }
 
 __cold void sched_stop_queued(struct thread *t)
