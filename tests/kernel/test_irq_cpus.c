@@ -176,6 +176,15 @@ static struct helper *made_on(u64 cpu, void (*run)(struct helper *))
 	return h;
 }
 
+/* One that runs on has a fifth of its CPU's time: an emulator that runs CPUs in turn gives the others theirs. */
+static struct helper *busy_on(u64 cpu, void (*run)(struct helper *))
+{
+	struct helper *h = made_on(cpu, run);
+
+	MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, h->sched, 2000, 10000, cpu));
+	return h;
+}
+
 static void drives(struct helper *self)
 {
 	for (u64 i = 0; i < ROUNDS; i++) {
@@ -203,7 +212,7 @@ TEST(irq_moves_under_fire)
 	open_line();
 	before = taken();
 	driver = made_on(1, drives);
-	mover = made_on(2, moves);
+	mover = busy_on(2, moves);
 	helper_start(mover);
 	helper_start(driver);
 	helper_join(driver);
@@ -231,7 +240,7 @@ TEST(irq_is_deleted_under_fire)
 
 	need_cpus(3);
 	open_line();
-	device_of_it = made_on(1, raises);
+	device_of_it = busy_on(1, raises);
 	helper_start(device_of_it);
 	for (u64 i = 0; i < ROUNDS; i++) {
 		ERR(route(i % boot_info->cpus), OK);
