@@ -6,13 +6,14 @@ The root pager reads the CPUs again each second from its description of the syst
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.base.errors import UsageError
+from orchestration.base.errors import InfrastructureError, UsageError
 from orchestration.base.rundir import RunDirectory
 from orchestration.build import system
 from orchestration.inspect.gdbstub import Stub, Target
@@ -28,8 +29,10 @@ AT = re.compile(r"^root: ([0-9]+) CPUs, described at ([0-9a-f]+)$", re.MULTILINE
 
 def where(run: RunDirectory) -> tuple[int, int]:
     """Return how many CPUs a machine has, and the physical address of its description."""
-    log = run.file("l4.log")
-    found = AT.search(log.read_text(errors="replace")) if log.exists() else None
+    config, log = run.file("config.json"), run.file("l4.log")
+    # With several CPUs the root pager says it before it starts a driver; with one, the line would be a driver's.
+    several = config.exists() and json.loads(config.read_text())["cpus"] > 1
+    found = AT.search(log.read_text(errors="replace")) if several and log.exists() else None
     if found is None:
         raise UsageError("this machine has one CPU, or has not come so far", "boot it with --cpus N")
     return int(found[1]), int(found[2], 16)
@@ -37,10 +40,16 @@ def where(run: RunDirectory) -> tuple[int, int]:
 
 def read(stub: Stub, abi: Abi, at: int) -> dict[str, tuple[int, int, int]]:
     """Return by the name of each server and vCPU its CPU, and the physical address and size of that number."""
-    head = stub.read_physical(at, system.HEADER.size) or b""
+    def bytes_at(address: int, count: int) -> bytes:
+        data = stub.read_physical(address, count)
+        if data is None:
+            raise InfrastructureError(f"the machine has no memory at {address:#x}, where its description should be")
+        return data
+
+    head = bytes_at(at, system.HEADER.size)
     servers, vcpus, cpus = system.HEADER.unpack(head)
     entries = at + system.HEADER.size
-    data = head + (stub.read_physical(entries, servers * system.ENTRY.size) or b"")
+    data = head + bytes_at(entries, servers * system.ENTRY.size)
     field, size, *_ = abi.STRUCTS["system_server"][1]["cpu"]
     first = abi.STRUCTS["system_header"][1]["vcpu_cpu"][0]
     found = {server.name: (server.cpu, entries + number * system.ENTRY.size + field, size)
