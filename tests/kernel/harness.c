@@ -7,6 +7,7 @@
  */
 #include "harness.h"
 #include <abi_hash.h>
+#include <hold/points.h>
 
 #define TEST_UNTYPED_SLOT 300
 #define TEST_SLOT         512
@@ -51,6 +52,14 @@ void need_cpus(u64 count)
 	if (boot_info->cpus >= count)
 		return;
 	lacking = "L4 runs on fewer CPUs here";
+	finish_test();
+}
+
+void need_holds(void)
+{
+	if (!SYS(L4_SYS_DEBUG_COUNTER, 0, HOLD_FIRST).error)
+		return;
+	lacking = "this kernel holds no CPU up";
 	finish_test();
 }
 
@@ -180,6 +189,7 @@ static void run_body(const struct test *test)
 
 static void clean_up(void)
 {
+	SYS(L4_SYS_DEBUG_COUNTER, 0, HOLD_RANDOM, 0, 0, 0, HOLD_KEY);
 	for (u64 slot = TEST_SLOT; slot < next_slot; slot++)
 		slot_delete(slot);
 	root_utcb->recv_slot = 0;
@@ -196,6 +206,7 @@ int l4_main(void *info)
 	boot_info = info;
 	root_utcb = l4_utcb;
 	print("\nKTAP version 1\n1..%lu\n", count);
+	SYS(L4_SYS_DEBUG_COUNTER, 0, HOLD_LOCK_TIME, 1, 0, 0, HOLD_KEY);
 	choose_pool();
 	CHECK(pool);
 	CHECK(boot_info->magic == L4_BOOT_MAGIC && boot_info->abi_hash == L4_ABI_HASH);

@@ -3,58 +3,7 @@
  * Several CPUs: what one does to a thread of another. Who waits for another CPU waits in L4, and who runs on until it is
  * stopped has a budget: where an emulator runs CPUs in turn, a loop in user mode would keep the turn.
  */
-#include "guest.h"
-
-#define ROUNDS 200
-#define BUSY   L4_ROOT_PRIORITY - 50 /* of threads that run on */
-
-static u64 event, other_event, endpoint, reply;
-
-#define CONFIGURE(sched, budget, period, cpu) \
-	INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, sched, budget, period, cpu)
-
-static struct helper *made_on(u64 cpu, struct helper *(*make)(void (*)(struct helper *), u64, u64),
-                              void (*run)(struct helper *), u64 arg)
-{
-	struct helper *h;
-
-	helper_cpu = cpu;
-	h = make(run, arg, BUSY);
-	helper_cpu = 0;
-	return h;
-}
-
-/* One that runs on: a fifth of its CPU's time. */
-static struct helper *busy_on(u64 cpu, struct helper *(*make)(void (*)(struct helper *), u64, u64),
-                              void (*run)(struct helper *), u64 arg)
-{
-	struct helper *h = made_on(cpu, make, run, arg);
-
-	MUST(CONFIGURE(h->sched, 2000, 10000, cpu));
-	return h;
-}
-
-static void says(struct helper *self) { SYS(L4_SYS_SIGNAL, other_event, 0); }
-
-/* The CPU has been in L4, and has run another thread. */
-static void pass(u64 cpu)
-{
-	struct helper *h = made_on(cpu, helper_make, says, 0);
-
-	other_event = obj_new(L4_TYPE_NOTIFICATION, 0);
-	MUST(INV(h->thread, L4_THREAD_SET_SCHED, h->sched, L4_ROOT_PRIORITY, L4_ROOT_PRIORITY));
-	helper_start(h);
-	ERR(SYS(L4_SYS_WAIT, other_event, 0), OK);
-	helper_join_quietly(h);
-	helper_forget();
-}
-
-static void make_objects(void)
-{
-	event = obj_new(L4_TYPE_NOTIFICATION, 0);
-	endpoint = obj_new(L4_TYPE_ENDPOINT, 0);
-	reply = obj_new(L4_TYPE_REPLY, 0);
-}
+#include "cpus.h"
 
 static void answers(struct helper *self)
 {
@@ -78,11 +27,10 @@ static void call_often(u64 rounds)
 	}
 }
 
-TEST(cpus_call_and_reply)
+CPUS_TEST(cpus_call_and_reply, 2)
 {
 	struct helper *server;
 
-	need_cpus(2);
 	make_objects();
 	server = made_on(1, helper_fork, answers, 0);
 	helper_start(server);
@@ -92,11 +40,10 @@ TEST(cpus_call_and_reply)
 
 static void calls_often(struct helper *self) { call_often(ROUNDS); }
 
-TEST(cpus_call_from_all)
+CPUS_TEST(cpus_call_from_all, 4)
 {
 	struct helper *server, *h[4];
 
-	need_cpus(4);
 	make_objects();
 	server = made_on(3, helper_fork, answers, 0);
 	helper_start(server);
@@ -132,11 +79,10 @@ static void calls_with_fpu(struct helper *self)
 	}
 }
 
-TEST(cpus_passive_server_moves)
+CPUS_TEST(cpus_passive_server_moves, 3)
 {
 	struct helper *server, *h[3];
 
-	need_cpus(3);
 	make_objects();
 	server = made_on(1, helper_make, answers_with_fpu, 0);
 	helper_start(server);
@@ -157,11 +103,10 @@ static void echoes(struct helper *self)
 	}
 }
 
-TEST(cpus_signal)
+CPUS_TEST(cpus_signal, 2)
 {
 	struct helper *h;
 
-	need_cpus(2);
 	make_objects();
 	other_event = obj_new(L4_TYPE_NOTIFICATION, 0);
 	h = made_on(1, helper_make, echoes, 0);
@@ -171,26 +116,6 @@ TEST(cpus_signal)
 		EQ(SYS(L4_SYS_WAIT, other_event, 0).badge, 1);
 	}
 	helper_join(h);
-}
-
-static void runs_on(struct helper *self)
-{
-	SYS(L4_SYS_SIGNAL, event, 0);
-	for (;;) {
-		shared[1]++;
-		arch_relax();
-	}
-}
-
-static void makes_calls(struct helper *self)
-{
-	SYS(L4_SYS_SIGNAL, event, 0);
-	for (;;) {
-		shared[1]++;
-		/* which has a result, of which nothing may be lost or doubled */
-		if (INV(L4_ROOT_SLOT_CNODE, L4_CNODE_REVOKE, 0).error != L4_ERR_RANGE)
-			shared[2]++;
-	}
 }
 
 static void suspend_often(void (*run)(struct helper *))
@@ -218,21 +143,12 @@ static void suspend_often(void (*run)(struct helper *))
 	ERR(slot_delete(h->thread), OK);
 }
 
-TEST(cpus_suspend_one_that_runs)
-{
-	need_cpus(2);
-	suspend_often(runs_on);
-}
+CPUS_TEST(cpus_suspend_one_that_runs, 2) { suspend_often(runs_on); }
 
-TEST(cpus_suspend_one_that_calls)
-{
-	need_cpus(2);
-	suspend_often(makes_calls);
-}
+CPUS_TEST(cpus_suspend_one_that_calls, 2) { suspend_often(makes_calls); }
 
-TEST(cpus_delete_what_runs)
+CPUS_TEST(cpus_delete_what_runs, 2)
 {
-	need_cpus(2);
 	for (u64 i = 0; i < 6; i++) {
 		struct helper *h;
 
@@ -250,11 +166,10 @@ TEST(cpus_delete_what_runs)
 }
 
 /* All of its memory becomes something else at once. */
-TEST(cpus_revoke_what_runs)
+CPUS_TEST(cpus_revoke_what_runs, 2)
 {
 	u64 whole = test_untyped, part;
 
-	need_cpus(2);
 	part = obj_new(L4_TYPE_UNTYPED, 23);
 	for (u64 i = 0; i < 3; i++) {
 		struct helper *h;
@@ -286,11 +201,10 @@ static void stores_on(struct helper *self)
 }
 
 /* No store comes through a translation that was taken away. */
-TEST(cpus_unmap_what_is_used)
+CPUS_TEST(cpus_unmap_what_is_used, 2)
 {
 	volatile u64 *mine = (volatile u64 *)(TEST_VADDR + (2UL << 20));
 
-	need_cpus(2);
 	for (u64 i = 0; i < 4; i++) {
 		u64 frame, seen = obj_new(L4_TYPE_FRAME, L4_PAGE_BITS), before;
 		struct helper *h;
@@ -328,11 +242,10 @@ static void runs_with_fpu(struct helper *self)
 	}
 }
 
-TEST(cpus_move_one_that_runs)
+CPUS_TEST(cpus_move_one_that_runs, 2)
 {
 	struct helper *h;
 
-	need_cpus(2);
 	make_objects();
 	h = busy_on(1, helper_make, runs_with_fpu, 0);
 	helper_start(h);
@@ -349,12 +262,11 @@ TEST(cpus_move_one_that_runs)
 	ERR(slot_delete(h->thread), OK);
 }
 
-TEST(cpus_budget)
+CPUS_TEST(cpus_budget, 3)
 {
 	struct helper *h[2];
 	u64 tick = boot_info->counter_hz / 1000, start, used[2];
 
-	need_cpus(3);
 	make_objects();
 	for (u64 i = 0; i < 2; i++)
 		helper_start(h[i] = busy_on(i + 1, helper_make, runs_on, 0));
@@ -392,11 +304,10 @@ static void makes_and_deletes(struct helper *self)
 	}
 }
 
-TEST(cpus_invoke_at_once)
+CPUS_TEST(cpus_invoke_at_once, 3)
 {
 	struct helper *h[2];
 
-	need_cpus(3);
 	for (u64 i = 0; i < 2; i++) {
 		h[i] = made_on(i + 1, helper_make, makes_and_deletes, slots_new(4));
 		h[i]->arg[1] = obj_new(L4_TYPE_UNTYPED, 14);
@@ -407,96 +318,11 @@ TEST(cpus_invoke_at_once)
 		helper_join(h[i]);
 }
 
-static u64 contested;
-
-static void binds(struct helper *self)
-{
-	u64 error = INV(self->arg[1], L4_THREAD_BIND_VCPU, contested, L4_GUEST_VCPU_VADDR).error;
-
-	if (error == L4_ERR_OK)
-		__atomic_fetch_add(&shared[3], 1, __ATOMIC_SEQ_CST);
-	else
-		EQ(error, L4_ERR_BUSY);
-}
-
-static void nothing(struct helper *self) {}
-
-/* One Vcpu is one thread's, whoever is first. */
-TEST(cpus_bind_a_vcpu_twice)
-{
-	struct helper *h[2], *target[2];
-
-	need_cpus(3);
-	contested = obj_new(L4_TYPE_VCPU, 0);
-	for (u64 i = 0; i < 2; i++) {
-		target[i] = helper_fork(nothing, 0, BUSY);
-		h[i] = made_on(i + 1, helper_make, binds, 0);
-		h[i]->arg[1] = target[i]->thread;
-	}
-	for (u64 i = 0; i < 2; i++)
-		helper_start(h[i]);
-	for (u64 i = 0; i < 2; i++)
-		helper_join(h[i]);
-	EQ(shared[3], 1);
-}
-
-static void spin_a_ms(u64 *ticks)
-{
-	u64 start = l4_counter(), now;
-
-	while ((now = l4_counter()) - start < boot_info->counter_hz / 1000)
-		arch_relax();
-	*ticks = now - start;
-}
-
-/* On the guest's CPU: first the guest could run, then it could not. */
-static void takes_the_cpu(struct helper *self)
-{
-	ERR(SYS(L4_SYS_WAIT, event, 0), OK);
-	spin_a_ms((u64 *)&shared[3]);
-	MUST(INV(guest.helper->thread, L4_THREAD_SUSPEND));
-	spin_a_ms((u64 *)&shared[4]);
-	MUST(INV(guest.helper->thread, L4_THREAD_RESUME));
-}
-
-static void guest_whose_cpu_is_taken(struct helper *self)
-{
-	u64 before = vcpu->stolen, start = l4_counter();
-
-	ERR(SYS(L4_SYS_SIGNAL, event, 0), OK);
-	shared[5] = l4_counter() - start;
-	shared[6] = vcpu->stolen - before;
-	/* While it waits nothing is taken from it. */
-	before = vcpu->stolen;
-	SYS(L4_SYS_VCPU_TIMER, 0, l4_counter() + boot_info->counter_hz / 1000);
-	ERR(SYS(L4_SYS_VCPU_WAIT, 0, 0), OK);
-	EQ(vcpu->stolen, before);
-}
-
-TEST(cpus_stolen_time)
-{
-	struct helper *h;
-
-	need_cpus(2);
-	make_objects();
-	helper_cpu = 1;
-	guest_make(guest_whose_cpu_is_taken);
-	helper_cpu = 0;
-	h = made_on(1, helper_make, takes_the_cpu, 0);
-	helper_start(h);
-	pass(1);
-	helper_start(guest.helper);
-	helper_join(guest.helper);
-	CHECK(shared[3] > 0 && shared[6] >= shared[3]);
-	CHECK(shared[4] > 0 && shared[6] + shared[4] <= shared[5]);
-}
-
 /* Invokes as fast as it can; others get their turns at the lock. */
-TEST(cpus_one_hammers)
+CPUS_TEST(cpus_one_hammers, 3)
 {
 	struct helper *server, *hammer;
 
-	need_cpus(3);
 	make_objects();
 	hammer = busy_on(2, helper_make, makes_calls, 0);
 	server = made_on(1, helper_fork, answers, 0);
@@ -507,37 +333,6 @@ TEST(cpus_one_hammers)
 	EQ(shared[2], 0);
 	ERR(slot_delete(hammer->thread), OK);
 	ERR(slot_delete(server->thread), OK);
-}
-
-/* A guest that is alone in its VSpace changes its tables while another CPU is in user mode: nobody stops that for it. */
-static void flushes(struct helper *self)
-{
-	u64 value, page = page_new();
-
-	table_map(user_root, DATA_VADDR, page, LEAF_RW | L4_PTE_ACCESSED | L4_PTE_DIRTY);
-	for (u64 i = 0; i < ROUNDS; i++) {
-		*(u64 *)gp(page) = i;
-		EQ(user_load(guest.space[0], DATA_VADDR, &value), 1);
-		EQ(value, i);
-		flush(guest.space[0], L4_FLUSH_RANGE, DATA_VADDR, DATA_VADDR + L4_PAGE_SIZE);
-		ERR(SYS(L4_SYS_VCPU_FLUSH, 0, 0, 0, 0), OK);
-	}
-}
-
-TEST(cpus_flush_beside_one_that_runs)
-{
-	struct helper *h;
-
-	need_cpus(3);
-	make_objects();
-	h = busy_on(2, helper_make, runs_on, 0);
-	helper_start(h);
-	ERR(SYS(L4_SYS_WAIT, event, 0), OK);
-	helper_cpu = 1;
-	guest_make(flushes);
-	helper_cpu = 0;
-	guest_run();
-	ERR(slot_delete(h->thread), OK);
 }
 
 /* Interrupts that L4 has taken since it started; 0 where only quoll-trace.elf counts. */

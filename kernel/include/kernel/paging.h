@@ -8,6 +8,7 @@
 #define KERNEL_PAGING_H
 
 #include <kernel/arch.h>
+#include <kernel/hold.h>
 #include <kernel/lock.h>
 
 struct vspace;
@@ -29,6 +30,14 @@ static inline u64 level_next(u64 addr, int level, u64 end)
 	return min_u64(level_base(addr, level) + level_span(level), end);
 }
 
+static inline void root_flush_others(u64 root)
+{
+	if (!cpus_many() || !this_cpu()->alone)
+		return;
+	hold(HOLD_FLUSHES_OTHERS);
+	arch_root_flush_others(root);
+}
+
 /*
  * Of all CPUs, which have stopped; or, if they have not, of this one: then no other uses the root, as only a vCPU that is
  * alone in its VSpace changes tables without that.
@@ -36,15 +45,13 @@ static inline u64 level_next(u64 addr, int level, u64 end)
 static inline void root_flush(u64 root)
 {
 	arch_root_flush(root);
-	if (cpus_many() && this_cpu()->alone)
-		arch_root_flush_others(root);
+	root_flush_others(root);
 }
 
 static inline void root_filled(u64 root)
 {
 	arch_filled(root);
-	if (cpus_many() && this_cpu()->alone)
-		arch_root_flush_others(root);
+	root_flush_others(root);
 }
 
 /* Descriptor of a pool page. Entries outside [low, high] of the page are zero. */

@@ -4,6 +4,7 @@
 #include <kernel/cap.h>
 #include <kernel/debug.h>
 #include <kernel/entry.h>
+#include <kernel/hold.h>
 #include <kernel/ipc.h>
 #include <kernel/log.h>
 #include <kernel/notification.h>
@@ -45,6 +46,7 @@ static inline error_t invoke(struct thread *t, struct l4_frame *f)
 	if (unlikely(error))
 		return error;
 	start_invocation(&i, t, cap, f);
+	hold_note(cap->type << 8 | (i.op & 0xff));
 	if (cpus_many())
 		stop_for(cap->type, i.op);
 	error = object_invoke(&i);
@@ -127,7 +129,7 @@ static noinline error_t debug_call(struct thread *t, struct l4_frame *f, u64 num
 
 	if (number == L4_SYS_DEBUG_COUNTER) {
 		l4_frame_get_words(f, words);
-		error = trace_counter(n, &words[0], (char *)&words[1]);
+		error = n >= HOLD_FIRST ? hold_call(n, words) : trace_counter(n, &words[0], (char *)&words[1]);
 		if (!error)
 			l4_frame_set_words(f, words);
 		return error;
@@ -233,6 +235,7 @@ void trap_syscall(struct thread *t)
 		return;
 	}
 	event(EVENT_SYSCALL, number, l4_frame_cap(f));
+	hold_note(number);
 	l4_frame_set_error(f, L4_ERR_OK);
 	error = dispatch(t, f, number);
 	if (unlikely(error))

@@ -2,6 +2,7 @@
 /* Faults, the timer, and the way back to user mode. */
 #include <kernel/arch.h>
 #include <kernel/entry.h>
+#include <kernel/hold.h>
 #include <kernel/ipc.h>
 #include <kernel/irq.h>
 #include <kernel/log.h>
@@ -14,8 +15,10 @@
  */
 static __cold bool is_lost(const struct thread *t)
 {
-	if (t->vcpu && t->vspace->alone)
+	if (t->vcpu && t->vspace->alone) {
+		hold(HOLD_GUEST_FAULT);
 		return false;
+	}
 	if (!lock_take(LOCK_AGAIN))
 		return true;
 	/* Other CPUs may use the same tables. */
@@ -73,6 +76,7 @@ struct l4_vcpu_page *trap_vcpu_enter_many(struct cpu *cpu, u64 slot)
 {
 	struct thread *t = cpu->current;
 
+	hold(HOLD_GUEST_ENTER);
 	if (t->vspace->alone && !READ_ONCE(t->vcpu->page->flush_count))
 		return trap_exit_by(vcpu_enter(t, slot));
 	/* No registers were saved to do it again: if the thread is taken away, it has had an event. */
@@ -89,6 +93,7 @@ void trap_ipi(void)
 {
 	struct cpu *cpu = this_cpu();
 
+	hold(HOLD_IPI);
 	(void)__atomic_exchange_n(&cpu->kicked, 0, __ATOMIC_SEQ_CST);
 	if (cpu->current->vcpu)
 		cpu->current->exit_work = true;
@@ -164,6 +169,7 @@ static __cold struct l4_vcpu_page *exit_many(struct cpu *cpu, struct l4_vcpu_pag
 	if (likely(!trap_exit_needed(cpu))) {
 		if (cpu->locked)
 			kernel_unlock();
+		hold(HOLD_GUEST_EXIT);
 		return way;
 	}
 	if (way)

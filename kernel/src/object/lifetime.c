@@ -18,7 +18,7 @@ bool object_has_zombies(void) { return zombies; }
  */
 void object_unref(struct object *o)
 {
-	assert(o->refs);
+	assert(o->refs && kernel_locked());
 	if (--o->refs)
 		return;
 	if (type_is_deferred(o->type) || !object_destroy(o)) {

@@ -2,6 +2,7 @@
 /* Slots: derivation, copy, deletion of one. See slot.h for the order of the list. */
 #include <kernel/cpu.h>
 #include <kernel/debug.h>
+#include <kernel/lock.h>
 #include <kernel/object.h>
 #include <kernel/preempt.h>
 
@@ -36,6 +37,7 @@ bool slot_has_derived(const struct slot *s) { return s->next && s->next->depth >
 
 void slot_copy(struct slot *dst, struct slot *src, u8 rights, u64 word, bool child)
 {
+	assert(kernel_locked());
 	dst->type = src->type;
 	dst->rights = src->rights & rights;
 	dst->size_bits = src->size_bits;
@@ -57,6 +59,7 @@ bool slot_delete_one(struct slot *s)
 	struct work work = WORK_PREEMPTIBLE;
 	struct slot was = *s;
 
+	assert(kernel_locked());
 	if (s->use && !capability_release(s, &work))
 		return false;
 	if (s->prev)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What all CPUs share of the CPUs: their list, the lock's ticket. Needs no other file. */
+#include <kernel/hold.h>
 #include <kernel/lock.h>
 
 u32 cpu_count = 1;
@@ -8,6 +9,7 @@ struct kernel_ticket kernel_ticket __aligned(64);
 
 void cpu_init_common(struct cpu *cpu)
 {
+	hold_late(cpu);
 	/* cpus_start() lists the others: one that comes too late must not take the place of who has its number now. */
 	if (!cpu->number)
 		cpus[0] = cpu;

@@ -15,6 +15,7 @@
  */
 #include <kernel/arch.h>
 #include <kernel/debug.h>
+#include <kernel/hold.h>
 #include <kernel/lock.h>
 #include <kernel/log.h>
 #include <kernel/sched.h>
@@ -27,6 +28,7 @@ static void leave_current(struct cpu *cpu)
 {
 	struct thread *t = cpu->current;
 
+	hold(HOLD_LEAVES);
 	if (cpu->waits_for == LOCK_SYSCALL)
 		frame_repeat_syscall(thread_frame(t));
 	sched_leave();
@@ -45,8 +47,11 @@ static inline bool is_served(const struct cpu *cpu)
 static void lock_sleep(struct cpu *cpu)
 {
 	__atomic_store_n(&cpu->sleeps, true, __ATOMIC_SEQ_CST);
-	if (!is_served(cpu) && !__atomic_load_n(&cpu->leave, __ATOMIC_SEQ_CST) && !log_is_panicking())
+	hold(HOLD_LOCK_SLEEPS);
+	if (!is_served(cpu) && !__atomic_load_n(&cpu->leave, __ATOMIC_SEQ_CST) && !log_is_panicking()) {
+		hold(HOLD_LOCK_ASLEEP);
 		arch_lock_sleep();
+	}
 	__atomic_store_n(&cpu->sleeps, false, __ATOMIC_RELAXED);
 }
 
@@ -58,6 +63,8 @@ static void wait_for_turn(struct cpu *cpu)
 {
 	u64 since = arch_counter(), spin_until = since + arch_counter_hz() / 1000000 * SPIN_US;
 
+	if (READ_ONCE(kernel_ticket.serving) + 1 == cpu->ticket)
+		hold_lock_wanted();
 	while (!is_served(cpu)) {
 		if (__atomic_load_n(&cpu->leave, __ATOMIC_ACQUIRE))
 			leave_current(cpu);
@@ -76,13 +83,19 @@ bool lock_take(enum lock_reason why)
 {
 	struct cpu *cpu = this_cpu();
 	struct thread *t = cpu->current;
+	u32 ticket;
 
 	cpu->waits_for = why;
+	hold(HOLD_LOCK_ASKED);
 	__atomic_store_n(&cpu->out, true, __ATOMIC_RELEASE);
-	cpu->ticket = __atomic_fetch_add(&kernel_ticket.next, 1, __ATOMIC_ACQ_REL);
-	if (__atomic_load_n(&kernel_ticket.serving, __ATOMIC_ACQUIRE) != cpu->ticket)
+	ticket = __atomic_fetch_add(&kernel_ticket.next, 1, __ATOMIC_ACQ_REL);
+	hold(HOLD_LOCK_TICKET);
+	cpu->ticket = ticket;
+	if (__atomic_load_n(&kernel_ticket.serving, __ATOMIC_ACQUIRE) != ticket)
 		wait_for_turn(cpu);
 	cpu->locked = true;
+	hold_lock_taken();
+	hold(HOLD_LOCK_TAKEN);
 	arch_lock_taken(cpu);
 	return cpu->current == t;
 }
@@ -100,10 +113,13 @@ void lock_drop(bool to_idle)
 	struct cpu *cpu = this_cpu();
 	u32 next = kernel_ticket.serving + 1;
 
-	assert(cpu->locked);
+	assert(cpu->locked && !cpu->leave);
+	hold_lock_dropped();
 	cpu->locked = cpu->alone = false;
 	__atomic_store_n(&cpu->out, to_idle, __ATOMIC_RELAXED);
+	hold(HOLD_LOCK_DROPS);
 	__atomic_store_n(&kernel_ticket.serving, next, __ATOMIC_SEQ_CST);
+	hold(HOLD_LOCK_DROPPED);
 	if (__atomic_load_n(&kernel_ticket.next, __ATOMIC_SEQ_CST) != next)
 		wake(next);
 }

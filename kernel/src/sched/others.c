@@ -2,6 +2,7 @@
 /* What the CPU that holds the lock does with the others. See lock.c for what they do. */
 #include <kernel/arch.h>
 #include <kernel/debug.h>
+#include <kernel/hold.h>
 #include <kernel/lock.h>
 #include <kernel/log.h>
 
@@ -12,6 +13,7 @@ void cpu_kick(struct cpu *cpu)
 {
 	if (cpu == this_cpu() || (is_out(cpu) && cpu->current != &cpu->idle))
 		return;
+	hold(HOLD_KICKS);
 	if (!__atomic_exchange_n(&cpu->kicked, 1, __ATOMIC_SEQ_CST))
 		arch_ipi(cpu->number);
 }
@@ -45,6 +47,7 @@ void cpus_stop_users(const struct cnode *c, const struct vspace *v)
 	for (u32 n = 0; n < cpu_count; n++)
 		if (uses(cpus[n], c, v) && !is_out(cpus[n]))
 			cpu_kick(cpus[n]);
+	hold(HOLD_STOPS);
 	for (u32 n = 0; n < cpu_count; n++)
 		if (uses(cpus[n], c, v))
 			wait_out(cpus[n]);
@@ -59,6 +62,7 @@ void cpus_stop(void)
 	for (u32 n = 0; n < cpu_count; n++)
 		if (cpus[n] != self && !is_out(cpus[n]))
 			cpu_kick(cpus[n]);
+	hold(HOLD_STOPS);
 	for (u32 n = 0; n < cpu_count; n++)
 		if (cpus[n] != self)
 			wait_out(cpus[n]);
@@ -70,6 +74,7 @@ void cpu_leave(struct cpu *cpu)
 	cpu_kick(cpu);
 	wait_out(cpu);
 	cpu->need_resched = true;
+	hold(HOLD_TAKES_AWAY);
 	__atomic_store_n(&cpu->leave, true, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&cpu->sleeps, __ATOMIC_SEQ_CST))
 		arch_ipi(cpu->number);

@@ -13,6 +13,7 @@
  */
 #include <kernel/arch.h>
 #include <kernel/debug.h>
+#include <kernel/hold.h>
 #include <kernel/sched.h>
 #include <kernel/vcpu.h>
 
@@ -24,6 +25,7 @@ static inline __attribute__((always_inline)) void enqueue(struct cpu *cpu, struc
 	u32 p = t->priority;
 	struct list *q = &cpu->ready[p];
 
+	assert(kernel_locked());
 	t->cpu = cpu;
 	if (head)
 		list_add_head(q, &t->link);
@@ -51,6 +53,7 @@ void sched_dequeue(struct thread *t)
 	/* Alone: both links are the queue's head, which also tells under which priority it was queued. */
 	struct list *q = t->link.next == t->link.prev ? t->link.next : NULL;
 
+	assert(t->queued && kernel_locked());
 	list_unlink(&t->link);
 	t->queued = false;
 	if (q) {
@@ -318,8 +321,10 @@ void sched_take_away(struct thread *t)
  */
 static void note_cpu(struct cpu *cpu, struct thread *to)
 {
-	if (to->ran != cpu && to->vcpu)
+	if (to->ran != cpu && to->vcpu) {
+		hold(HOLD_FORGETS);
 		arch_forget_all();
+	}
 	to->cpu = to->ran = cpu;
 }
 
@@ -380,7 +385,7 @@ void schedule(struct cpu *cpu)
 	struct thread *t = cpu->current;
 	int p;
 
-	assert(!t->queued);
+	assert(!t->queued && kernel_locked());
 	charge(cpu);
 	if (cpu->yield && t->sc)
 		t->sc->slice = 0;

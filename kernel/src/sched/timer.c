@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The list of timers, and the hardware timer. See timer.h. */
 #include <kernel/arch.h>
+#include <kernel/debug.h>
+#include <kernel/lock.h>
 #include <kernel/timer.h>
 
 void timer_program(void)
@@ -19,6 +21,7 @@ void timer_program(void)
 
 void timer_cancel(struct timer *t)
 {
+	assert(kernel_locked());
 	list_remove(&t->link);
 	t->when = 0;
 }
@@ -29,6 +32,7 @@ void timer_set(struct timer *t, u64 when)
 	struct cpu *cpu = this_cpu();
 	struct list *at = &cpu->timers;
 
+	assert(kernel_locked());
 	list_remove(&t->link);
 	t->when = when ? when : 1;
 	while (at->prev != &cpu->timers && container_of(at->prev, struct timer, link)->when > t->when)

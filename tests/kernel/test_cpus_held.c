@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Several CPUs: what happens only if one is held up at a certain point (kernel/lib/hold/points.h). See test_cpus.c. */
+#include "cpus.h"
+#include "meter.h"
+
+/*
+ * The one that has the lock is held up until the next one sleeps there, and that at each place from which it can oversleep
+ * its turn: it gets it all the same.
+ */
+TEST(cpus_sleep_at_the_lock)
+{
+	static const u64 places[] = { HOLD_LOCK_TICKET, HOLD_LOCK_SLEEPS, HOLD_LOCK_ASLEEP, HOLD_LOCK_DROPPED };
+	struct helper *h;
+	u64 slept;
+
+	need_cpus(2);
+	need_holds();
+	make_objects();
+	h = made_on(1, helper_make, makes_calls, 0);
+	MUST(CONFIGURE(h->sched, 9000, 10000, 1));
+	helper_start(h);
+	ERR(SYS(L4_SYS_WAIT, event, 0), OK);
+	for (u64 i = 0; i < sizeof(places) / sizeof(*places); i++)
+		for (u64 cpu = 0; cpu < 2; cpu++) {
+			slept = passes(HOLD_LOCK_ASLEEP);
+			hold(HOLD_LOCK_TAKEN, 1 - cpu, 60);
+			hold(places[i], cpu, 70);
+			for (u64 k = 0; k < 500 && passes(HOLD_LOCK_ASLEEP) - slept < 5; k++)
+				ERR(INV(endpoint, 0), OP);
+			hold_no_more();
+			CHECK(passes(HOLD_LOCK_ASLEEP) > slept);
+		}
+	EQ(shared[2], 0);
+	ERR(slot_delete(h->thread), OK);
+}
+
+static void counts_calls(struct helper *self)
+{
+	SYS(L4_SYS_SIGNAL, event, 0);
+	for (;;)
+		if (!SYS(L4_SYS_CALL, endpoint, TAG(0, 1, 0), 0).error)
+			shared[1]++;
+}
+
+static void counts_answers(struct helper *self)
+{
+	struct sys r = recv(endpoint, reply);
+
+	while (!r.error) {
+		shared[2]++;
+		r = sys(L4_SYS_REPLY_RECV, endpoint, TAG(0, 1, 0), (u64[6]){ 0 }, reply);
+	}
+}
+
+/* A thread is stopped while its CPU waits for the lock to make its call: the call is made once, later. */
+TEST(cpus_suspend_one_at_the_lock)
+{
+	struct helper *h, *server;
+	u64 left, stopped = 0;
+
+	need_cpus(2);
+	need_holds();
+	make_objects();
+	server = made_on(1, helper_make, counts_answers, 0);
+	h = busy_on(1, helper_make, counts_calls, 0);
+	helper_start(server);
+	helper_start(h);
+	ERR(SYS(L4_SYS_WAIT, event, 0), OK);
+	left = passes(HOLD_LEAVES);
+	hold(HOLD_LOCK_TAKEN, 0, 40);
+	for (u64 i = 0; i < 60; i++) {
+		ERR(INV(h->thread, L4_THREAD_SUSPEND), OK);
+		ERR(INV(h->thread, L4_THREAD_RESUME), OK);
+		stopped++;
+	}
+	hold_no_more();
+	CHECK(passes(HOLD_LEAVES) > left);
+	ERR(INV(h->thread, L4_THREAD_SUSPEND), OK);
+	pass(1);
+	/* Each time it was stopped, it may have waited for an answer that it does not get. */
+	CHECK(shared[2] >= shared[1] && shared[2] <= shared[1] + stopped + 1);
+	ERR(slot_delete(h->thread), OK);
+	ERR(slot_delete(server->thread), OK);
+}
+
+static void does_nothing(struct helper *self) {}
+
+/* A thread that had a vCPU in a VSpace, left and came back: its CPU forgets what it knew of it. */
+TEST(cpus_forget_after_a_vcpu_is_bound)
+{
+	u64 before;
+
+	need_cpus(2);
+	need_holds();
+	helper_cpu = 1;
+	guest_make(does_nothing);
+	helper_cpu = 0;
+	guest_run();
+	for (u64 i = 0; i < 3; i++) {
+		before = passes(HOLD_FORGETS);
+		ERR(slot_revoke(guest.vcpu), OK);
+		ERR(INV(guest.helper->thread, L4_THREAD_BIND_VCPU, guest.vcpu, L4_GUEST_VCPU_VADDR), OK);
+		arch_frame_call((struct l4_frame *)&root_utcb->mr[L4_FRAME_MR], helper_entry, (u64)guest.helper,
+		                helper_stack(guest.helper));
+		MUST(INV(guest.helper->thread, L4_THREAD_WRITE_REGS));
+		guest.helper->done = 0;
+		guest_run();
+		CHECK(passes(HOLD_FORGETS) > before);
+	}
+}
+
+/* How long a CPU had the lock while another one waited, in all tests before. Where CPUs are held up, that tells nothing. */
+TEST(cpus_time_of_the_lock)
+{
+	struct sys r = SYS(L4_SYS_DEBUG_COUNTER, 0, HOLD_LOCK_TIME, 0);
+	u64 us = r.m[0] * 1000000 / boot_info->counter_hz;
+
+	if (boot_info->cpus == 1 || r.error)
+		return;
+	print("# bench lock-longest %lu us, for 0x%lx\n", us, r.m[1]);
+	if (SYS(L4_SYS_DEBUG_COUNTER, 0, HOLD_FIRST).error)
+		CHECK(us < METER_LIMIT_US);
+}
