@@ -11,6 +11,18 @@
 #include <kernel/vspace.h>
 #include <arch/pte.h>
 
+#define GUEST_PLACES 4 /* a power of two */
+
+/*
+ * Tables of the last level that translate the 2 MiB at an address: the guest's, as a walk has found it, and L4's own. A
+ * guest's is forgotten when an address in the 2 MiB is flushed, as a CPU forgets what it has cached of tables; both are
+ * when the space is reset, which is the only time at which a table is taken from it.
+ */
+struct guest_place {
+	u64 at;              /* address >> L4_LARGE_PAGE_BITS; NEVER: none */
+	u64 *guest, *shadow; /* NULL: not known */
+};
+
 struct guestspace {
 	struct object obj;
 	u16 tables, last_table; /* list of its table pages: first and last, as struct table.next */
@@ -20,10 +32,16 @@ struct guestspace {
 	struct vspace *vspace;
 	struct slot vspace_slot; /* held */
 	struct list link;
-	u64 epoch;                        /* the VSpace's when it was last reset; no two VSpaces have the same */
-	u64 guest_root;                   /* gpa of the guest's table; NEVER: none */
-	u64 used[ARCH_ROOT_ENTRIES / 64]; /* root entries in use */
+	u64 epoch;                              /* the VSpace's when it was last reset; no two VSpaces have the same */
+	u64 guest_root;                         /* gpa of the guest's table; NEVER: none */
+	struct guest_place place[GUEST_PLACES]; /* by address: see guestspace_place(); kept by guest/fill.c */
+	u64 used[ARCH_ROOT_ENTRIES / 64];       /* root entries in use */
 };
+
+static inline struct guest_place *guestspace_place(struct guestspace *g, u64 vaddr)
+{
+	return &g->place[vaddr >> L4_LARGE_PAGE_BITS & (GUEST_PLACES - 1)];
+}
 
 void guestspace_lost(struct slot *held);
 void guestspace_forget(struct guestspace *g); /* a capability to it has gone from its slot: see vcpu_forget() */

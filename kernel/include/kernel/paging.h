@@ -79,6 +79,8 @@ u64 *table_entry(struct vspace *v, struct guestspace *owner, u64 *root, u64 vadd
 u64 *table_lookup(u64 *root, u64 vaddr, int *level);
 void table_set_frame(struct vspace *v, u64 *entry, u64 leaf, int level);
 bool table_change(struct vspace *v, u64 *root, u64 *start, u64 end, enum table_change how, struct work *work);
+void table_change_pages(struct vspace *v, u64 *first, const u64 *last,
+                        enum table_change how); /* of a last-level table */
 void table_clear_range(struct vspace *v, u64 *root, u64 start, u64 end);
 bool table_has_frames(struct vspace *v, u64 *table, int level, u64 start, u64 end);
 void table_make_way(struct vspace *v, u64 start, u64 end, int level);

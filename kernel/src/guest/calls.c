@@ -94,13 +94,22 @@ static noinline bool fill_by_hint(struct thread *t, struct l4_vcpu_page *p, stru
 	return false;
 }
 
+/* That of the last enter, as a rule, which needs no look-up; in mode above none is known. */
+static inline error_t hinted_space(struct thread *t, u64 slot, struct guestspace **g)
+{
+	const struct vcpu_entered *last = &t->vcpu->found.last;
+
+	*g = last->space;
+	return likely(last->slot == slot) && likely(*g) ? L4_ERR_OK : own_space(t, slot, g);
+}
+
 /* The map hint. READY, or why the guest kernel has to go on. */
 static u32 take_hint(struct thread *t, struct l4_vcpu_page *p, u64 slot)
 {
 	u32 hint = READ_ONCE(p->hint_count), access;
 	struct guestspace *g;
 
-	if (!hint || own_space(t, slot, &g))
+	if (!hint || hinted_space(t, slot, &g))
 		return READY;
 	access = READ_ONCE(p->hint_access) & FAULT_RIGHTS;
 	p->hint_count = 0;

@@ -48,9 +48,10 @@ struct l4_vcpu_page *vcpu_page_fault(struct thread *t, u64 addr, u32 access, boo
 	struct vcpu *v = t->vcpu;
 	struct l4_vcpu_page *p = v->page;
 	bool user = t->in_guest_user;
-	u32 present;
+	u32 present = 0;
 	bool done = vspace_above(t->vspace) ? fill_above(t, place, access, mapped, &present)
-	            : user ? guest_fill(t->vspace, v->space, v->space->guest_root, place, access, &present)
+	            : user ? !guest_lacks(v->space, place) &&
+	                             guest_fill(t->vspace, v->space, v->space->guest_root, place, access, &present)
 	                   : guest_fill(t->vspace, NULL, READ_ONCE(p->kernel_root), place, access, &present);
 
 	if (likely(done)) {

@@ -72,6 +72,7 @@ void guest_memory_remove(struct vspace *v, const struct slot *frame)
 	while (v->region[r].slot != frame)
 		r++;
 	v->region[r] = v->region[--v->region_count];
+	v->region[v->region_count].size = 0; /* the first one is looked at without a look at the count */
 	v->epoch = guest_memory_new_epoch();
 	vspace_forget(v);
 }

@@ -6,6 +6,33 @@
 #include <kernel/paging.h>
 #include <kernel/preempt.h>
 
+/* The place of [start, end) if that is not empty, and translated by tables that are known. */
+static inline struct guest_place *place_of(struct guestspace *g, u64 start, u64 end)
+{
+	struct guest_place *p = guestspace_place(g, start);
+
+	return start < end && p->at == start >> L4_LARGE_PAGE_BITS && p->at == (end - 1) >> L4_LARGE_PAGE_BITS ? p
+	                                                                                                       : NULL;
+}
+
+/* Known tables of the guest's that translate any address in [start, end). */
+static inline void forget_tables(struct guestspace *g, u64 start, u64 end)
+{
+	struct guest_place *p = guestspace_place(g, start);
+
+	if (start >> L4_LARGE_PAGE_BITS != (end - 1) >> L4_LARGE_PAGE_BITS)
+		for (p = g->place; p < g->place + GUEST_PLACES; p++)
+			p->guest = NULL;
+	else if (p->at == start >> L4_LARGE_PAGE_BITS)
+		p->guest = NULL;
+}
+
+static void forget_places(struct guestspace *g)
+{
+	for (struct guest_place *p = g->place; p < g->place + GUEST_PLACES; p++)
+		p->at = NEVER;
+}
+
 void guestspace_init(struct object *o)
 {
 	struct guestspace *g = (struct guestspace *)o;
@@ -13,6 +40,7 @@ void guestspace_init(struct object *o)
 	_Static_assert(sizeof(*g) <= L4_PAGE_SIZE, "guestspace size");
 	g->root = (u64 *)((char *)o + L4_PAGE_SIZE);
 	g->guest_root = NEVER;
+	forget_places(g);
 	list_init(&g->link);
 	g->root_reg = arch_root_init(g->root);
 }
@@ -30,6 +58,7 @@ void guestspace_reset(struct guestspace *g)
 		g->used[w] = 0;
 	}
 	pool_give_back(g->vspace, g);
+	forget_places(g);
 	g->epoch = g->vspace->epoch;
 	root_flush(g->root_reg);
 }
@@ -68,6 +97,8 @@ bool guestspace_destroy(struct object *o)
 
 bool guestspace_flush(struct guestspace *g, u32 op, u64 *start, u64 end, struct work *work)
 {
+	enum table_change how = op == L4_FLUSH_PROTECT ? TABLE_PROTECT : TABLE_CLEAR;
+	const struct guest_place *p = place_of(g, *start, end);
 	bool done = true;
 
 	if (op == L4_FLUSH_ROOT) {
@@ -82,9 +113,13 @@ bool guestspace_flush(struct guestspace *g, u32 op, u64 *start, u64 end, struct 
 		guestspace_reset(g);
 		return true;
 	}
-	if (g->tables)
-		done = table_change(g->vspace, g->root, start, min_u64(end, ARCH_USER_TOP),
-		                    op == L4_FLUSH_PROTECT ? TABLE_PROTECT : TABLE_CLEAR, work);
+	if (op == L4_FLUSH_RANGE)
+		forget_tables(g, *start, end);
+	if (p && p->shadow)
+		table_change_pages(g->vspace, p->shadow + level_index(*start, 0), p->shadow + level_index(end - 1, 0),
+		                   how);
+	else if (g->tables)
+		done = table_change(g->vspace, g->root, start, min_u64(end, ARCH_USER_TOP), how, work);
 	root_flush(g->root_reg);
 	return done;
 }

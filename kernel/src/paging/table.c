@@ -17,13 +17,16 @@ u64 *table_entry(struct vspace *v, struct guestspace *owner, u64 *root, u64 vadd
 	for (int l = ARCH_LEVELS - 1;; l--) {
 		u64 *e = &table[level_index(vaddr, l)];
 
-		if (make && table != root)
-			pool_note_use(v, e);
-		if (l == level)
+		if (l == level) {
+			if (make)
+				pool_note_use(v, e);
 			return e;
+		}
 		if (!pte_valid(*e)) {
 			if (!make)
 				return NULL;
+			if (table != root)
+				pool_note_use(v, e);
 			table = pool_take(v, owner, vaddr, l - 1);
 			if (!table)
 				return NULL;
@@ -90,6 +93,13 @@ static inline void change_pages(struct sweep *s, u64 *first, const u64 *last)
 	for (u64 *e = first; e <= last; e++)
 		if (pte_valid(*e))
 			change_leaf(s, e, 0);
+}
+
+void table_change_pages(struct vspace *v, u64 *first, const u64 *last, enum table_change how)
+{
+	struct sweep s = { .v = v, .how = how };
+
+	change_pages(&s, first, last);
 }
 
 /* [s->at, end) is translated by this table. False: preempted. */
