@@ -70,6 +70,9 @@ def check_guest_mode(description: Description) -> None:
     if wanted == "above" and description.accel != "tcg":
         raise UsageError("--guest-mode above works under emulation only: L4 runs it under no other hypervisor",
                          "leave out one of --guest-mode and --accel")
+    if wanted == "above" and description.cpus > 1:
+        raise UsageError("--guest-mode above works with one CPU only: several CPUs would share L4's gate",
+                         "leave out one of --guest-mode and --cpus")
 
 
 def check_memory(size: int) -> None:

@@ -20,10 +20,11 @@ from quoll import Guest
 pytestmark = pytest.mark.guest(arch="x86_64")
 BESIDE = "root: linux runs beside its programs"
 ABOVE = "root: linux runs above its programs, as the boot image says, and could break out on this machine"
-# QEMU's CPUs on which L4's probe finds a reason against mode above, and what it says.
+# QEMU's machines on which L4 finds a reason against mode above, and what it says.
 LACKING = {
-    "hypervisor": ("max,tcg-cpuid=off", "this hypervisor is not known to run CPL 1"),
-    "meltdown": ("max,vendor=GenuineIntel", "this CPU does not rule out Meltdown"),
+    "hypervisor": (("-cpu", "max,tcg-cpuid=off"), "this hypervisor is not known to run CPL 1"),
+    "meltdown": (("-cpu", "max,vendor=GenuineIntel"), "this CPU does not rule out Meltdown"),
+    "several CPUs": (("-smp", "2"), "several CPUs would share its gate"),
 }
 # They go through all ways in and out of the guest's kernel: system calls, signals, faults, debug traps, registers.
 PROGRAMS = ("fork_exec", "signals", "registers", "threads", "memory", "trace", "page_rights", "arch/x86_64/steps",
@@ -39,12 +40,12 @@ def log(folder: Path) -> list[str]:
 
 @pytest.fixture
 def booted(made: boot.Artefacts, progress: Progress, tmp_path: Path) -> Boot:
-    """Boot a machine whose guest is to run in a mode, on one of QEMU's CPUs."""
+    """Boot a machine whose guest is to run in a mode, with more arguments for QEMU."""
 
     @contextmanager
-    def booted(mode: GuestMode | None, cpu: str = "max") -> Iterator[Guest]:
+    def booted(mode: GuestMode | None, extra: tuple[str, ...] = ()) -> Iterator[Guest]:
         description = Description(arch="x86_64").model_copy(update={"guest_mode": mode})
-        session = boot.prepare(description, made, progress, RunDirectory("modes", tmp_path), extra=("-cpu", cpu))
+        session = boot.prepare(description, made, progress, RunDirectory("modes", tmp_path), extra=extra)
         with session:
             yield Guest(session)
             session.power_off()
@@ -77,17 +78,18 @@ def test_programs_run_in_mode_above(booted: Boot, compile_program: Callable[[str
 @pytest.mark.parametrize("lacking", LACKING)
 def test_a_machine_without_mode_above_says_so_and_runs(booted: Boot,
                                                        lacking: str) -> None:
-    cpu, why = LACKING[lacking]
-    with booted(None, cpu) as guest:
+    extra, why = LACKING[lacking]
+    with booted(None, extra) as guest:
         said = log(guest.folder)
         assert f"l4: no guest mode above: {why}" in said
         assert f"{BESIDE}, since this machine has no mode above" in said
         assert guest.run(["uname", "-m"]).text == "x86_64"
 
 
-def test_a_guest_that_must_run_above_is_refused_without_it(booted: Boot,
+@pytest.mark.parametrize("lacking", LACKING)
+def test_a_guest_that_must_run_above_is_refused_without_it(booted: Boot, lacking: str,
                                                            tmp_path: Path) -> None:
-    with pytest.raises(QuollError), booted("above", LACKING["hypervisor"][0]):
+    with pytest.raises(QuollError), booted("above", LACKING[lacking][0]):
         pass
     said = [line for path in tmp_path.rglob("l4.log") for line in log(path.parent)]
     assert "root: error: linux cannot run above its programs: this machine has no such mode" in said

@@ -66,6 +66,9 @@ def test_a_guest_mode_must_be_one_of_the_machine() -> None:
             checks.check(Description(arch=arch, guest_mode="above"))
     with pytest.raises(UsageError, match="under emulation only"):
         checks.check(described(guest_mode="above", accel="kvm"))
+    with pytest.raises(UsageError, match="with one CPU only"):
+        checks.check(described(guest_mode="above", cpus=2))
+    checks.check(described(guest_mode="beside", cpus=2))
     checks.check(described(guest_mode="beside", accel="kvm"))
 
 

@@ -53,6 +53,7 @@ def test_wrong_use(arguments: list[str], words: list[str], capsys: pytest.Captur
 @pytest.mark.parametrize(("arguments", "words"), [
     (["boot", "riscv64", "--guest-mode", "above"], ["--guest-mode above", "riscv64 has only beside"]),
     (["boot", "x86_64", "--guest-mode", "above", "--accel", "kvm"], ["under emulation only", "--accel"]),
+    (["boot", "x86_64", "--guest-mode", "above", "--cpus", "4"], ["with one CPU only", "--cpus"]),
     (["build", "x86_64", "riscv64", "--guest-mode", "above"], ["--guest-mode above", "riscv64 has only beside"]),
     (["conform", "riscv64", "--guest-mode", "above"], ["--guest-mode above", "riscv64 has only beside"]),
     (["boot", "riscv64", "--debug", "kasan"], ["--debug kasan", "riscv64", "x86_64", "debug-kasan.config"]),

@@ -25,6 +25,8 @@ void x86_find_cpus(u64 rsdp)
 	for (u32 i = 0; i < n && cpus_listed < L4_CPUS_MAX; i++)
 		if (ids[i] != apic_ids[0])
 			apic_ids[cpus_listed++] = ids[i];
+	if (x86_starts_cpus())
+		printk("l4: no guest mode above: several CPUs would share its gate\n");
 }
 
 bool x86_starts_cpus(void) { return cpus_listed > 1; }
