@@ -5,14 +5,18 @@
 #include <kernel/sched.h>
 #include <kernel/vcpu.h>
 
-/* Make event bits of word 0 pending, and wake the vCPU if it waits. */
+/*
+ * Make event bits of word 0 pending, and wake the vCPU if it waits. It may run on another CPU and look at any time: when
+ * it sees the bits, it sees what was stored before them; when it sees `pending`, which it clears before it takes them, it
+ * sees the bits (tests/model/events.pml).
+ */
 void vcpu_event(struct thread *t, u64 bits)
 {
 	struct l4_vcpu_page *p = t->vcpu->page;
 
 	event(EVENT_GUEST_EVENT, bits, 0);
-	__atomic_fetch_or(&p->events.word[0], bits, __ATOMIC_SEQ_CST);
-	WRITE_ONCE(p->pending, 1);
+	__atomic_fetch_or(&p->events.word[0], bits, __ATOMIC_RELEASE);
+	__atomic_store_n(&p->pending, 1, __ATOMIC_RELEASE);
 	t->exit_work = true;
 	if (t->state == THREAD_VCPU_WAIT)
 		sched_wake(t);
