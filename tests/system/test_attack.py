@@ -21,9 +21,11 @@ KINDS = ("frame", "vcpu-page", "table", "utcb")
 LIMIT = 600
 
 
-@pytest.mark.parametrize("variant", [str, quoll.checked], ids=["kernel", "checking"])
-def test_what_others_write_is_not_believed(arch: Arch, bare: Path, subtests: pytest.Subtests,
-                                           writer: Writer, variant: kernel_tests.Variant) -> None:
+# With several CPUs a guest enters user mode and leaves it without the lock.
+@pytest.mark.parametrize(("variant", "cpus"), [(str, 1), (quoll.checked, 1), (quoll.checked, 2)],
+                         ids=["kernel", "checking", "checking on two CPUs"])
+def test_what_others_write_is_not_believed(arch: Arch, bare: Path, subtests: pytest.Subtests, writer: Writer,
+                                           variant: kernel_tests.Variant, cpus: int) -> None:
     written: list[bool] = []
 
     def on_line(line: str) -> None:
@@ -33,8 +35,9 @@ def test_what_others_write_is_not_believed(arch: Arch, bare: Path, subtests: pyt
             written.extend(writer.stop(kind) for kind in list(writer.writing))
             writer.start(KINDS.index(told[1]))
 
-    report, folder = kernel_tests.run(arch, bare, limit=LIMIT, extra=writer.options(Config.memory),
-                                      program=quoll.KERNEL_ATTACK, variant=variant, on_line=on_line)
+    extra = (*writer.options(Config.memory), "-smp", str(cpus))
+    report, folder = kernel_tests.run(arch, bare, limit=LIMIT, extra=extra, program=quoll.KERNEL_ATTACK,
+                                      variant=variant, on_line=on_line)
     written.extend(writer.stop(kind) for kind in list(writer.writing))
     for result in report.results:
         with subtests.test(result.name):

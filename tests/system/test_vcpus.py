@@ -19,7 +19,8 @@ VCPUS = 4
 PASSED = ["page of the first", "start of one that there is not", "start of the first", "stop of the first",
           "start, page and arguments", "start of one that runs", "no way to one that there is not",
           "an IPI to oneself", "a token by IPIs", "atomic adds to shared RAM", "timers", "a page by the guest's table",
-          "stores through it", "a translation that each flushes", "RAM unmapped for one", "stop and start again",
+          "stores through it", "a translation that each flushes", "RAM unmapped for one",
+          "one frame of all, which another one rewrites", "stop and start again",
           "the same while others send and flush", "all after that"]
 
 

@@ -20,9 +20,11 @@
 #define RAM(gpa)     ((volatile u64 *)(L4_GUEST_RAM_VADDR + (gpa)))
 #define IPI          (1UL << L4_GUEST_EVENT_IPI)
 #define TIMER        (1UL << L4_GUEST_EVENT_TIMER)
+#define USER_WINDOW  0x400000UL /* where user mode's program is */
+#define ENTERS       1000
 #define RWX          (L4_PTE_VALID | L4_PTE_READ | L4_PTE_WRITE | L4_PTE_EXEC | L4_PTE_LEAF)
 
-enum command { NOTHING, ADD, PASS, SLEEP, TABLE, READ, WRITE, FLUSH, UNMAP, START, STOP, STORM, FAULT, OFF };
+enum command { NOTHING, ADD, PASS, SLEEP, TABLE, READ, WRITE, FLUSH, UNMAP, START, STOP, STORM, USER, FAULT, OFF };
 
 /* What vCPU 0 and one other tell each other. */
 struct mail {
@@ -39,12 +41,21 @@ static u64 root[512] __attribute__((aligned(4096))), middle[512] __attribute__((
 static u64 lower[512] __attribute__((aligned(4096))), leaves[512] __attribute__((aligned(4096)));
 static u64 linear[512] __attribute__((aligned(4096)));
 static u64 data[LIVES + 2][512] __attribute__((aligned(4096)));
+static u64 user_tables[4][512] __attribute__((aligned(4096)));
+static char frame_page[L4_PAGE_SIZE] __attribute__((aligned(4096)));
 
-/* The same address in the VSpace of each vCPU, and a page of its own. */
+/* The registers of user mode of two vCPUs at once. */
+#define user_frame ((struct l4_frame *)(frame_page + sizeof(frame_page)) - 1)
+
+/* The same address in the VSpace of each vCPU, and a page of its own, of which the end is the guest's. */
 static struct l4_vcpu_page *const vcpu = (void *)L4_GUEST_VCPU_VADDR;
+static struct {
+	u64 number, enters, reasons;
+} *const own = (void *)(L4_GUEST_VCPU_VADDR + 0xf80);
 
 void secondary_start(void);
 void secondary_main(u64 page, u64 stack, u64 number);
+static void serve(u64 me) __attribute__((noreturn));
 void guest_main(struct l4_vcpu_page *page, void *dtb, u64 wallclock);
 int l4_main(void *info) { return 0; } /* lib.c needs one; this program does not start there */
 
@@ -55,6 +66,13 @@ static u64 take_events(void)
 }
 
 static void tell(u64 n) { l4_signal(L4_GUEST_SLOT_VCPU + n); }
+
+static void done(u64 me, u64 result)
+{
+	mails[me].result = result;
+	__atomic_store_n(&mails[me].command, NOTHING, __ATOMIC_SEQ_CST);
+	tell(0);
+}
 
 static u64 call_root(unsigned long label, u64 m0, u64 m1, u64 m2)
 {
@@ -110,6 +128,58 @@ static bool storm(u64 window)
 	return good;
 }
 
+/* A page to itself: user mode has this one alone. */
+static __attribute__((noinline, aligned(4096))) void user_program(void)
+{
+	for (;;)
+		asm volatile("");
+}
+
+static void enter_user(void)
+{
+	take_events();
+	l4_vcpu_timer(l4_counter() + vcpu->counter_hz / 20000);
+	l4_vcpu_enter(L4_GUEST_SLOT_SPACE);
+}
+
+/* Where exits go, on an empty stack. The frame holds anything, so there may be any reason, but no other value. */
+static void leave_user(u64 reason)
+{
+	own->reasons |= 1UL << (reason & 63);
+	if (own->enters && reason <= L4_EXIT_ERROR) {
+		own->enters--;
+		enter_user();
+	}
+	done(own->number, own->reasons);
+	serve(own->number);
+}
+
+/* Enter user mode many times, with the frame that others use too. The answer says which reasons for exits came. */
+static void use_frame(u64 me)
+{
+	own->number = me;
+	own->enters = ENTERS;
+	vcpu->frame_gpa = GPA(user_frame);
+	vcpu->kernel_sp = (u64)(stacks[me] + STACK - 64);
+	vcpu->user_entry = (u64)leave_user;
+	vcpu->flush[0] = (struct l4_flush_entry){ L4_GUEST_SLOT_SPACE, L4_FLUSH_ROOT, GPA(user_tables[0]), 0 };
+	vcpu->flush_count = 1;
+	enter_user();
+}
+
+/* Stop with a queue that is full of flushes and signals, and that nobody will do. */
+static u64 stop(u64 me)
+{
+	unsigned int i;
+
+	for (i = 0; i < L4_GUEST_FLUSH_QUEUE; i++)
+		vcpu->flush[i] = (struct l4_flush_entry){ i & 1 ? L4_GUEST_SLOT_VCPU : L4_GUEST_SLOT_SPACE,
+		                                          i & 1 ? L4_FLUSH_SIGNAL : L4_FLUSH_RANGE, 0, ~(u64)0 };
+	vcpu->flush_count = L4_GUEST_FLUSH_QUEUE;
+	done(me, 0);
+	return call_root(L4_ROOT_VCPU_STOP, 0, 0, 0);
+}
+
 static u64 obey(u64 me, enum command command, u64 operand)
 {
 	u64 i;
@@ -139,11 +209,12 @@ static u64 obey(u64 me, enum command command, u64 operand)
 	case START:
 		return start(operand);
 	case STOP:
-		__atomic_store_n(&mails[me].command, NOTHING, __ATOMIC_SEQ_CST);
-		tell(0);
-		return call_root(L4_ROOT_VCPU_STOP, 0, 0, 0);
+		return stop(me);
 	case STORM:
 		return storm(operand);
+	case USER:
+		use_frame(me);
+		return 0;
 	case OFF:
 		return call_root(L4_ROOT_POWER_OFF, operand, 0, 0);
 	default:
@@ -163,7 +234,6 @@ static bool is_fresh(void)
 void secondary_main(u64 page, u64 stack, u64 number)
 {
 	struct mail *mail = &mails[number % VCPUS];
-	u64 command;
 
 	mail->fresh = is_fresh();
 	mail->page = page;
@@ -172,16 +242,21 @@ void secondary_main(u64 page, u64 stack, u64 number)
 	vcpu->kernel_sp = vcpu->frame_gpa = 0x1230;
 	__atomic_fetch_add(&mail->lives, 1, __ATOMIC_SEQ_CST);
 	tell(0);
+	serve(number);
+}
+
+static void serve(u64 me)
+{
+	const struct mail *mail = &mails[me % VCPUS];
+	u64 command;
+
 	for (;;) {
 		take_events();
 		command = __atomic_load_n(&mail->command, __ATOMIC_SEQ_CST);
-		if (!command) {
+		if (!command)
 			l4_vcpu_wait();
-			continue;
-		}
-		mail->result = obey(number, command, mail->operand);
-		__atomic_store_n(&mail->command, NOTHING, __ATOMIC_SEQ_CST);
-		tell(0);
+		else
+			done(me, obey(me, command, mail->operand));
 	}
 }
 
@@ -308,6 +383,41 @@ static void test_unmap(void)
 	result(good, "RAM unmapped for one");
 }
 
+static u64 next_random(void)
+{
+	static u64 state = 1;
+
+	state = state * 6364136223846793005UL + 1442695040888963407UL;
+	return state >> 32 | state << 32;
+}
+
+/* Two vCPUs have one frame, which a third fills with anything while they enter user mode and leave it. */
+static void test_frame(void)
+{
+	u64 i, reasons;
+
+	for (i = 0; i < 3; i++)
+		user_tables[i][USER_WINDOW >> (L4_PAGE_BITS + 9 * (3 - i)) & 511] =
+			GPA(user_tables[i + 1]) | L4_PTE_VALID;
+	user_tables[3][USER_WINDOW >> L4_PAGE_BITS & 511] = GPA(user_program) | L4_PTE_USER | (RWX & ~L4_PTE_WRITE);
+	l4_frame_init(user_frame, USER_WINDOW, 0, 0, 0, 0);
+	for (i = 1; i < VCPUS; i++)
+		order(i, USER, 0);
+	while (__atomic_load_n(&mails[1].command, __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(&mails[2].command, __ATOMIC_SEQ_CST)) {
+		if (next_random() & 1)
+			l4_frame_init(user_frame, USER_WINDOW, 0, 0, 0, 0);
+		else
+			((volatile u64 *)user_frame)[next_random() % (sizeof(*user_frame) / 8)] = next_random();
+		take_events();
+		l4_vcpu_timer(l4_counter() + vcpu->counter_hz / 20000);
+		l4_vcpu_wait();
+	}
+	reasons = answer(1) | answer(2) | answer(3);
+	result(reasons >> L4_EXIT_EVENT & 1 && reasons >> L4_EXIT_FAULT & 1 && !(reasons >> (L4_EXIT_ERROR + 1)),
+	       "one frame of all, which another one rewrites");
+}
+
 /* vCPU 3's life ends, and it begins one as new, with no translation of before. Its caller starts it, or vCPU 1. */
 static bool renew(unsigned int life, bool by_another)
 {
@@ -351,6 +461,7 @@ void guest_main(struct l4_vcpu_page *page, void *dtb, u64 wallclock)
 	test_ipi();
 	test_tables();
 	test_unmap();
+	test_frame();
 	test_stop();
 	ask(2, VCPUS_END, 7);
 	for (;;)
