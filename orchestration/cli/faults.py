@@ -47,7 +47,14 @@ def faults_command(
         autocompletion=one_of(plans.KINDS),
         help="kill, hang, wild or register; the first three when none is named")] = None,
     count: Annotated[int, typer.Option(min=1, help="trials of each driver and kind")] = 10,
+    minutes: Annotated[float | None, typer.Option(min=0.1, metavar="N", show_default=False, help=(
+        "trials of each kind for so long, instead of a number of them"))] = None,
+    stressed: Annotated[bool, typer.Option("--stress", help=(
+        "in Debian, where stress-ng runs its stressors one after the other meanwhile"))] = False,
+    small: Annotated[bool, typer.Option("--small", help="with --stress: in the small guest")] = False,
     cpus: Annotated[int, typer.Option(metavar="N", min=1, max=8, help="CPUs of the machine and of the guest")] = 1,
+    without: Annotated[list[str] | None, typer.Option("--without", metavar="STRESSOR", show_default=False, help=(
+        "with --stress: a stressor that does not run; may be repeated"))] = None,
     seed: Annotated[int | None, typer.Option(help="the same seed makes the same faults")] = None,
     trial: Annotated[list[int] | None, typer.Option(min=0, help="only the trial of this number")] = None,
     output: Annotated[Path | None, typer.Option("--json", help="write all results to this file as well")] = None,
@@ -55,9 +62,7 @@ def faults_command(
 ) -> int:
     """Make drivers fail while a verified workload runs; print the outcome of each trial."""
     from orchestration.base.cache import Cache
-    from orchestration.faults import campaign, results
-    from orchestration.machine import boot
-    from orchestration.machine.description import Description
+    from orchestration.faults import campaign, results, stress
     from orchestration.machine.progress import Progress
 
     chosen = arches.find(arch)
@@ -66,30 +71,38 @@ def faults_command(
     if output is not None:
         # Before trials that may take hours.
         check_writable(output)
+    if (small or without) and not stressed:
+        raise UsageError(f"{'--small' if small else '--without'} goes with --stress")
     doctor.ensure([chosen])
     doctor.check_space()
     progress = Progress(quiet)
-    made = boot.artefacts(Description(arch=chosen.name, cpus=cpus), Cache(say=progress.say), progress)
+    setting = stress.Setting(cpus, stressed, small, tuple(without or ()))
+    made = setting.artefacts(chosen, Cache(say=progress.say), progress)
     number = secrets.randbelow(1 << 31) if seed is None else seed
     progress.say(f"seed {number}")
     found, harmed, lost = [], [], 0
+    stressors: list[tuple[str, int]] = []
     try:
         for sort in kinds:
-            work = campaign.campaign(made, cpus, drivers, sort, number, progress)
+            work = campaign.campaign(made, setting, drivers, sort, number, progress)
             progress.say(f"{chosen.name} {' '.join(drivers)}, {sort}: {work.run.path}")
             try:
-                work.go(trial or list(range(count)), lambda done: progress.say(results.describe(done)))
+                numbers = trial or (range(count) if minutes is None else work.numbers(minutes))
+                work.go(numbers, lambda done: progress.say(results.describe(done)))
             finally:
                 found += work.results()
+                stressors += work.stressors
             harmed += [f"{bad.driver} {sort} --trial {bad.number}: {bad.outcome}" for bad in work.bad()]
+            harmed += [f"{sort}: {text}" for text in work.complaints]
             lost += sum(done.outcome == "infrastructure" for done in work.trials)
     finally:
-        print("\n".join(results.table(found)))
+        print("\n".join([*results.table(found), *([stress.describe(stressors)] if stressed else [])]))
         if output is not None:
             output.write_text(json.dumps(found, indent=1) + "\n")
     if harmed:
-        raise results.HarmError(f"{len(harmed)} trials did harm",
-                                 f"try one again: --seed {number} --driver D --kind K --trial N", tuple(harmed[:20]))
+        said = f"{len(harmed)} {'trials did harm' if not stressed else 'things went wrong'}"
+        raise results.HarmError(said, f"try one again: --seed {number} --driver D --kind K --trial N",
+                                tuple(harmed[:20]))
     if lost:
         raise InfrastructureError(f"{lost} trials could not be carried out", "see result.json in the folders above")
     return 0

@@ -10,21 +10,23 @@ silence of all of them for that of a busy host. A machine that a trial has harme
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError
 from orchestration.base.rundir import RunDirectory, runs_folder
 from orchestration.build import quoll
-from orchestration.faults import inject
+from orchestration.faults import inject, stress
 from orchestration.faults import plan as plans
+from orchestration.faults.lane import Lane
 from orchestration.faults.results import GOOD, NO_EFFECT, RECOVERED, Trial, gaps
-from orchestration.faults.verified import WORKLOADS, Verified, machine_for
+from orchestration.faults.verified import WORKLOADS, with_folders
 from orchestration.inspect.gdbstub import Stub
 from orchestration.machine import boot
 from orchestration.machine.console import Channel, Line
@@ -32,57 +34,11 @@ from orchestration.machine.progress import Progress
 from orchestration.machine.session import Session
 
 READY = re.compile(r"root: (\w+) ready")
-# Seconds: until a driver must be back, until a wild store must have shown (some a driver finds at the fourth ping only,
-# and one comes each second), between trials (so that a life counts as steady for the root pager's back-off), and of
-# progress that ends a trial.
-RECOVERY_LIMIT, WILD_LIMIT, PAUSE, CALM = 60.0, 6.0, 2.2, 0.3
+# Seconds: until a driver must be back, and between its trials, so that a life counts as steady for the root pager's
+# back-off.
+RECOVERY_LIMIT, PAUSE = 60.0, 2.2
 # How many drivers of a machine fail together.
 TOGETHER = {"kill": 1, "hang": 2, "wild": 3, "register": 3}
-# Kinds that need not end the driver.
-MAY_PASS = ("wild", "register")
-
-
-@dataclass
-class Lane:
-    """One driver on the machine that runs, its workload, and the trial that is under way."""
-
-    driver: str
-    workload: Verified
-    ready: int = 0
-    """Times that the root pager has told it ready."""
-    rested: float = 0.0
-    """When its last life counts as steady."""
-    trial: Trial | None = None
-    began: float = 0.0
-    units: int = 0
-    deaths: int = 0
-    came: int = 0
-    told: tuple[int, int] = (0, 0)
-
-    def begin(self, number: int, deaths: int) -> Trial:
-        """Note the counters before a fault; return the new trial."""
-        self.trial = Trial(number, driver=self.driver)
-        self.deaths, self.came, self.units = deaths, self.ready, self.workload.units
-        self.told = len(self.workload.wrong), len(self.workload.errors)
-        return self.trial
-
-    def over(self, died: int, kind: str) -> bool:
-        """Return whether the trial is over; died: how often the driver has died in it."""
-        load, now = self.workload, time.monotonic()
-        if load.ended():
-            return True
-        calm = (bool(load.stamps) and load.units > self.units and now - self.began > CALM
-                and now - load.stamps[-1] < CALM)
-        if kind in MAY_PASS and not died:
-            return calm and now - self.began > WILD_LIMIT
-        return calm and died > 0 and self.ready - self.came >= died
-
-    def troubles(self) -> tuple[list[str], list[str]]:
-        """Return what was wrong and what failed since the trial began."""
-        wrong, errors = self.workload.wrong[self.told[0]:], self.workload.errors[self.told[1]:]
-        if self.workload.remote is not None and self.workload.remote.error is not None:
-            errors = [*errors, f"the way into the guest: {self.workload.remote.error}"]
-        return wrong, errors
 
 
 @dataclass
@@ -99,8 +55,15 @@ class Campaign:
     session: Session | None = None
     lanes: list[Lane] = field(default_factory=list)
     open: Callable[[str], RunDirectory] = RunDirectory
-    cpus: int = 1
-    """Of the machine; its Linux in made is built for as many."""
+    setting: stress.Setting = field(default_factory=stress.Setting)
+    """Of its machines; made is of it."""
+    stress: stress.Stress | None = None
+    stressors: list[tuple[str, int]] = field(default_factory=list)
+    """With their statuses, of machines that have ended."""
+    complaints: list[str] = field(default_factory=list)
+    """Of the stressors, and what Linux said meanwhile; of machines that have ended."""
+    since: float | None = None
+    """When the workloads of the first machine ran."""
 
     def line(self, line: Line) -> None:
         """Take a line of the serial line, on its thread."""
@@ -112,7 +75,7 @@ class Campaign:
 
     def prepare(self, run: RunDirectory) -> Session:
         """Return the session of a machine that is not booted yet."""
-        machine = machine_for(self.made.arch, self.cpus, self.drivers, run)
+        machine = with_folders(self.setting.machine(self.made.arch), self.drivers, run)
         return boot.prepare(machine, self.made, Progress(quiet=True), run)
 
     def start(self) -> Session:
@@ -123,15 +86,24 @@ class Campaign:
             session.open()
             self.session = session
             self.lanes = [Lane(driver, WORKLOADS[driver](session)) for driver in self.drivers]
+            if self.setting.stressed:
+                self.stress = stress.Stress(session, self.seed, self.setting)
+                self.stress.prepare()
             for lane in self.lanes:
                 lane.workload.start()
+            if self.stress is not None:
+                self.stress.start()
+            self.since = self.since or time.monotonic()
         return self.session
 
     def drop(self, error: QuollError | None = None) -> None:
         """End the machine as it is."""
         if self.session is not None:
             self.session.finish(error)
-        self.session = None
+        if self.stress is not None:
+            self.stressors += self.stress.results
+            self.complaints += self.stress.troubles()
+        self.session, self.stress = None, None
         self.lanes = []
 
     def round(self, number: int) -> list[Trial]:
@@ -141,6 +113,8 @@ class Campaign:
             session = self.start()
             # What has happened so far is no part of the trials.
             session.check()
+            for text in self.stress.check() if self.stress is not None else ():
+                self.progress.say(f"       | stress-ng: {text}")
             trials = [lane.begin(number, self.died(lane)) for lane in self.lanes]
             size = TOGETHER[self.kind]
             for first in range(0, len(self.lanes), size):
@@ -236,6 +210,8 @@ class Campaign:
         last = {trial.driver: trial for trial in self.trials}
         before = {lane.driver: (len(lane.workload.wrong), len(lane.workload.errors)) for lane in lanes}
         try:
+            if self.stress is not None:
+                self.stress.stop()
             for lane in lanes:
                 lane.workload.stop()
             session.power_off()
@@ -259,7 +235,14 @@ class Campaign:
         boot.discard_large_files(session.machine.run)
         return changed
 
-    def go(self, numbers: list[int], tell: Callable[[Trial], None]) -> None:
+    def numbers(self, minutes: float) -> Iterator[int]:
+        """Yield the numbers of trials from 0 until so long after the workloads have begun, one at least."""
+        for number in itertools.count():
+            yield number
+            if self.since is None or time.monotonic() > self.since + 60 * minutes:
+                return
+
+    def go(self, numbers: Iterable[int], tell: Callable[[Trial], None]) -> None:
         """Run the trials; each is on the disk before the next round begins, once more if the end changes it."""
         def note(trial: Trial) -> None:
             with self.run.file("trials.jsonl").open("a") as stream:
@@ -280,8 +263,10 @@ class Campaign:
     def results(self) -> list[dict[str, Any]]:
         """Return everything, for JSON: one record a driver."""
         mine = {driver: [trial for trial in self.trials if trial.driver == driver] for driver in self.drivers}
-        return [{"arch": self.made.arch.name, "cpus": self.cpus, "driver": driver, "kind": self.kind, "seed": self.seed,
+        return [{"arch": self.made.arch.name, "cpus": self.setting.cpus, "driver": driver, "kind": self.kind,
+                 "seed": self.seed,
                  "outcomes": dict(Counter(trial.outcome for trial in trials)), "gap": gaps(trials),
+                 **({"stress": stress.summary(self.stressors, self.complaints)} if self.setting.stressed else {}),
                  "trials": [asdict(trial) for trial in trials]} for driver, trials in mine.items()]
 
     def bad(self) -> list[Trial]:
@@ -289,8 +274,9 @@ class Campaign:
         return [trial for trial in self.trials if trial.outcome not in (*GOOD, "infrastructure")]
 
 
-def campaign(made: boot.Artefacts, cpus: int, drivers: list[str], kind: str, seed: int, progress: Progress) -> Campaign:
+def campaign(made: boot.Artefacts, setting: stress.Setting, drivers: list[str], kind: str, seed: int,
+             progress: Progress) -> Campaign:
     """Return a campaign with a folder of its own."""
     assert set(drivers) <= set(quoll.SERVERS)
     name = f"{made.arch.name}-{'-'.join(drivers)}-{kind}"
-    return Campaign(made, drivers, kind, seed, progress, RunDirectory(name, runs_folder("faults")), cpus=cpus)
+    return Campaign(made, drivers, kind, seed, progress, RunDirectory(name, runs_folder("faults")), setting=setting)

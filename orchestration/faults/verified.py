@@ -16,7 +16,6 @@ import zlib
 from contextlib import suppress
 from itertools import pairwise
 
-from orchestration.base.arch import Arch
 from orchestration.base.errors import InfrastructureError
 from orchestration.base.ownership import PREFIX, OwnFolder, temporary
 from orchestration.base.rundir import RunDirectory
@@ -173,13 +172,22 @@ class Net(Verified):
                 while data := line.recv(65536 - 1):
                     at = self.got % self.PERIOD
                     if data != self.table[at:at + len(data)]:
-                        self.wrong.append(f"the host received wrong bytes in [{self.got}, {self.got + len(data)})")
+                        self.wrong.append(f"the host received {self.difference(data, self.table[at:at + len(data)])}")
                     self.got += len(data)
                     self.progressed(self.got)
             except OSError as error:
                 self.errors.append(f"the host's end: {error}")
             sender.join()
             line.close()
+
+    def difference(self, data: bytes, due: bytes) -> str:
+        """Tell which bytes of the stream, from self.got on, are wrong, and where in the stream they would be right."""
+        wrong = [at for at, (one, other) in enumerate(zip(data, due, strict=True)) if one != other]
+        first = wrong[0]
+        begin = data[first:first + 16]
+        place = self.table.find(begin)
+        known = begin.hex() if place < 0 else f"those due {(place - self.got - first) % self.PERIOD} later"
+        return f"{len(wrong)} wrong bytes in [{self.got + first}, {self.got + wrong[-1] + 1}): {known}"
 
     def transmit(self, line: socket.socket) -> None:
         """Send until asked to end."""
@@ -216,8 +224,9 @@ class ConsoleText(Verified):
         self.shifted = False
 
     def start(self) -> None:
-        """Stop the shell that waits on the console: it would read our lines."""
-        self.session.shell_run('for p in /proc/[0-9]*; do [ "$(readlink $p/fd/0)" = /dev/console ] && '
+        """Stop what waits on the console, a shell or Debian's getty: it would read our lines."""
+        self.session.shell_run('[ ! -d /run/systemd/system ] || systemctl stop serial-getty@hvc0; '
+                               'for p in /proc/[0-9]*; do [ "$(readlink $p/fd/0)" = /dev/console ] && '
                                '[ "$p" != /proc/1 ] && kill -STOP "${p#/proc/}"; done; :')
         super().start()
 
@@ -282,10 +291,10 @@ class Files(Verified):
 WORKLOADS: dict[str, type[Verified]] = {"block": Disk, "net": Net, "console": ConsoleText, "9p": Files}
 
 
-def machine_for(arch: Arch, cpus: int, drivers: list[str], run: RunDirectory) -> Description:
-    """Return the machine whose drivers are tried; a folder that one of them shares is in the run's."""
-    shares: tuple[Share, ...] = ()
-    if "9p" in drivers:
-        shares = (Share(run.file(Files.FOLDER), Files.PLACE, writable=True),)
-        shares[0].folder.mkdir()
-    return Description(arch=arch.name, cpus=cpus, shares=shares)
+def with_folders(machine: Description, drivers: list[str], run: RunDirectory) -> Description:
+    """Return the machine with what its drivers need; a folder that one of them shares is in the run's."""
+    if "9p" not in drivers:
+        return machine
+    share = Share(run.file(Files.FOLDER), Files.PLACE, writable=True)
+    share.folder.mkdir()
+    return machine.model_copy(update={"shares": (share,)})

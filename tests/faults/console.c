@@ -56,6 +56,8 @@ int main(void)
 	}
 	cfmakeraw(&mode);
 	tcsetattr(line, TCSANOW, &mode);
+	/* Somebody's prompt may be without an end. */
+	put(line, "\n");
 	for (;;) {
 		poll(polls, 2, PACE_MS);
 		if ((polls[1].revents & (POLLIN | POLLHUP)) && read(0, &byte, 1) <= 0)

@@ -21,7 +21,7 @@ from orchestration.base.tools import program
 from orchestration.cli import main as cli
 from orchestration.faults import campaign, results
 from orchestration.faults import plan as plans
-from orchestration.faults.verified import COMPLAINT, ConsoleText, Disk
+from orchestration.faults.verified import COMPLAINT, ConsoleText, Disk, Net
 from orchestration.inspect import gdbstub, machine_code
 from orchestration.machine import boot
 from orchestration.machine.progress import Progress
@@ -127,6 +127,16 @@ def test_a_disk_program_without_a_final_crc_is_wrong() -> None:
     assert workload.wrong == ["the disk program ended without the CRC of its file"]
 
 
+def test_wrong_bytes_of_the_stream_are_told() -> None:
+    net = Net(cast("Session", SimpleNamespace()))
+    net.listener.close()
+    net.got = 1000
+    due = net.table[1000:2000]
+    assert net.difference(due[:100] + net.table[5100:5150] + due[150:], due) == (
+        "50 wrong bytes in [1100, 1150): those due 4000 later")
+    assert net.difference(due[:980] + bytes(20), due) == f"20 wrong bytes in [1980, 2000): {'00' * 16}"
+
+
 def test_gaps_are_those_of_recoveries() -> None:
     assert results.gaps(trials("recovered", "no effect", "recovered", "stalled")) == {"median": 2.0, "max": 3.0}
     assert results.gaps(trials("stalled")) == {}
@@ -169,6 +179,9 @@ def test_the_table_shows_what_happened() -> None:
     (["faults", "x86_64", "--kind", "tickle"], ["tickle", *plans.KINDS]),
     (["faults", "x86_64", "--count", "0"], ["--count"]),
     (["faults", "x86_64", "--cpus", "9"], ["--cpus"]),
+    (["faults", "x86_64", "--minutes", "0"], ["--minutes"]),
+    (["faults", "x86_64", "--small"], ["--small", "--stress"]),
+    (["faults", "x86_64", "--without", "vm"], ["--without", "--stress"]),
 ])
 def test_wrong_use(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(arguments) == 2
