@@ -37,6 +37,16 @@ class Faults(Model):
     """Numbers of CPUs, each a campaign of its own."""
 
 
+class Stress(Model):
+    """A campaign in Debian, where stress-ng runs its stressors meanwhile."""
+
+    drivers: tuple[str, ...] = plans.USUAL_DRIVERS
+    kind: str = "kill"
+    minutes: Annotated[float, pydantic.Field(gt=0)] = 30
+    seed: int = 1
+    cpus: Annotated[int, pydantic.Field(ge=1, le=8)] = 4
+
+
 class Bench(Model):
     """Workloads, each a cell."""
 
@@ -79,6 +89,7 @@ class Matrix(Model):
     """Paths for pytest."""
     bench: Bench = Bench()
     faults: Faults | None = None
+    stress: Stress | None = None
     skip: tuple[Skip, ...] = ()
     retries: Annotated[int, pydantic.Field(ge=0, le=5)] = 1
     minutes: Annotated[float, pydantic.Field(gt=0)] = 120
@@ -126,9 +137,10 @@ def load(path: Path) -> Matrix:
         raise UsageError(f"{path}: {where}: {first['msg']}{known_keys}") from error
     known("architecture", matrix.architectures, list(ARCHES), path)
     known("workload", matrix.bench.workloads, workloads.available(), path)
-    if matrix.faults is not None:
-        known("driver", matrix.faults.drivers, plans.DRIVERS, path)
-        known("kind of fault", matrix.faults.kinds, plans.KINDS, path)
+    for part in (matrix.faults, matrix.stress):
+        if part is not None:
+            known("driver", part.drivers, plans.DRIVERS, path)
+            known("kind of fault", (part.kind,) if isinstance(part, Stress) else part.kinds, plans.KINDS, path)
     for skip in matrix.skip:
         known("architecture", skip.architectures, list(ARCHES), path)
         if not any(cell.name.startswith(skip.cell) for cell in cells(matrix)):
@@ -136,13 +148,24 @@ def load(path: Path) -> Matrix:
     return matrix
 
 
-def campaigns(faults: Faults, arch: str) -> list[tuple[str, list[str]]]:
+def campaign(part: Faults | Stress, arch: str, kind: str, cpus: int, *options: str) -> list[str]:
+    """Return the command of a campaign."""
+    drivers = [word for driver in part.drivers for word in ("--driver", driver)]
+    return ["faults", arch, *drivers, "--kind", kind, *options, "--seed", str(part.seed), "--cpus", str(cpus),
+            "--json", "{folder}/faults.json"]
+
+
+def campaigns(matrix: Matrix, arch: str) -> list[tuple[str, list[str]]]:
     """Return the name and the command of each campaign."""
-    drivers = [word for driver in faults.drivers for word in ("--driver", driver)]
-    return [(f"faults {kind}" + (f" {cpus} CPUs" if cpus > 1 else ""),
-             ["faults", arch, *drivers, "--kind", kind, "--count", str(faults.count), "--seed", str(faults.seed),
-              "--cpus", str(cpus), "--json", "{folder}/faults.json"])
-            for kind in faults.kinds for cpus in faults.cpus]
+    faults, stress = matrix.faults, matrix.stress
+    found = [] if faults is None else [
+        (f"faults {kind}" + (f" {cpus} CPUs" if cpus > 1 else ""),
+         campaign(faults, arch, kind, cpus, "--count", str(faults.count)))
+        for kind in faults.kinds for cpus in faults.cpus]
+    if stress is not None:
+        found.append((f"stress {stress.kind} {stress.cpus} CPUs",
+                      campaign(stress, arch, stress.kind, stress.cpus, "--stress", "--minutes", f"{stress.minutes:g}")))
+    return found
 
 
 def cells(matrix: Matrix) -> list[Cell]:
@@ -161,7 +184,7 @@ def cells(matrix: Matrix) -> list[Cell]:
             clocks = [word for clock in matrix.bench.clocks for word in ("--clock", clock)]
             listed.append((f"bench {name}", ["bench", arch, "--workload", name, *clocks, "--against",
                                              matrix.bench.against, "--store", "{store}"]))
-        listed += campaigns(matrix.faults, arch) if matrix.faults else []
+        listed += campaigns(matrix, arch)
         for name, arguments in listed:
             reason = next((skip.reason for skip in matrix.skip
                            if name.startswith(skip.cell) and arch in skip.architectures), "")

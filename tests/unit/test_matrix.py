@@ -40,6 +40,9 @@ def matrix_file(folder: Path, **more: object) -> Path:
     ({"faults": {"kinds": ["tickle"]}}, ["tickle", "wild"]),
     ({"faults": {"count": 0}}, ["faults.count"]),
     ({"faults": {"cpus": [9]}}, ["faults.cpus"]),
+    ({"stress": {"drivers": ["sound"]}}, ["sound", "console"]),
+    ({"stress": {"kind": "tickle"}}, ["tickle", "wild"]),
+    ({"stress": {"minutes": 0}}, ["stress.minutes"]),
     ({"retries": -1}, ["retries"]),
     ({"skip": [{"cell": "bench doom", "reason": "r"}]}, ["bench doom"]),
     ({"name": None}, ["name"]),
@@ -63,14 +66,18 @@ def test_cells_are_the_product(tmp_path: Path) -> None:
     matrix = plan.load(matrix_file(tmp_path, architectures=["x86_64", "riscv64"], commands={"boot": "uname"},
                                    bench={"workloads": ["micro"]},
                                    faults={"drivers": ["net", "block"], "kinds": ["kill", "hang"], "cpus": [1, 4]},
+                                   stress={"drivers": ["net"], "minutes": 3, "cpus": 2},
                                    skip=[{"cell": "faults", "architectures": ["riscv64"], "reason": "not yet"}]))
     cells = plan.cells(matrix)
     assert [cell.label for cell in cells] == [f"{arch}/{name}" for arch in ("x86_64", "riscv64") for name in (
-        "run boot", "bench micro", "faults kill", "faults kill 4 CPUs", "faults hang", "faults hang 4 CPUs")]
-    assert [cell.skipped for cell in cells] == [""] * 8 + ["not yet"] * 4
+        "run boot", "bench micro", "faults kill", "faults kill 4 CPUs", "faults hang", "faults hang 4 CPUs",
+        "stress kill 2 CPUs")]
+    assert [cell.skipped for cell in cells] == [""] * 9 + ["not yet"] * 4 + [""]
     assert "{store}" in cells[1].arguments
     assert cells[2].arguments[:6] == ("faults", "x86_64", "--driver", "net", "--driver", "block")
     assert [cell.arguments[cell.arguments.index("--cpus") + 1] for cell in cells[2:6]] == ["1", "4", "1", "4"]
+    assert cells[6].arguments[:9] == ("faults", "x86_64", "--driver", "net", "--kind", "kill", "--stress", "--minutes",
+                                      "3")
 
 
 @pytest.fixture
