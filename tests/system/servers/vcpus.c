@@ -405,8 +405,10 @@ static void test_frame(void)
 		order(i, USER, 0);
 	while (__atomic_load_n(&mails[1].command, __ATOMIC_SEQ_CST) ||
 	       __atomic_load_n(&mails[2].command, __ATOMIC_SEQ_CST)) {
-		if (next_random() & 1)
-			l4_frame_init(user_frame, USER_WINDOW, 0, 0, 0, 0);
+		/* The program, or where there is none, or anything. */
+		i = next_random() % 4;
+		if (i < 2)
+			l4_frame_init(user_frame, USER_WINDOW + i * LARGE, 0, 0, 0, 0);
 		else
 			((volatile u64 *)user_frame)[next_random() % (sizeof(*user_frame) / 8)] = next_random();
 		take_events();
