@@ -27,7 +27,7 @@ for shell in $(seq 1 {SHELLS}); do
 done
 wait"""
 # What Linux says when a CPU, a task or a lock does not get on.
-COMPLAINTS = ("BUG", "WARNING", "stall", "blocked for more than", "soft lockup")
+COMPLAINTS = ("BUG", "WARNING", "detected stall", "detected expedited stall", "blocked for more than", "soft lockup")
 # Said by Linux 6.12 of a CPU that goes on a host which starves it: it counts the run queue's deadline server as a task
 # (inc_dl_tasks()), so it says two and lists one, the CPU's own migration thread; and stops a server that has stopped.
 NOT_VACATED = re.compile(r"\bkernel/sched/core\.c:\d+ sched_cpu_dying\b")
