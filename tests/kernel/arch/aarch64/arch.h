@@ -29,6 +29,8 @@
 #define ARCH_GUEST_OWN  0x3f00000000UL
 static inline void arch_guest_start(void) {}
 
+/* Does that give an emulator's turn to another CPU? */
+#define ARCH_RELAX_YIELDS 1
 static inline void arch_relax(void) { asm volatile("yield" : : : "memory"); }
 
 /* Counts instructions under -icount. */

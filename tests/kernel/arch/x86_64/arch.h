@@ -49,6 +49,8 @@ int x86_64_leave_code(void); /* as upcall.resolve or upcall.event: ends the code
 extern const char x86_64_try_failed[], x86_64_jump[], x86_64_upcall_apart[];
 extern u64 x86_64_try_result;
 
+/* Does that give an emulator's turn to another CPU? */
+#define ARCH_RELAX_YIELDS 1
 static inline void arch_relax(void) { asm volatile("pause" : : : "memory"); }
 
 /* Counts instructions under -icount. */
