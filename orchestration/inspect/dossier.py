@@ -76,7 +76,7 @@ class Dossier:
         found = self.events()
         if self.machine.monitor is not None:
             try:
-                self.section("registers", self.machine.monitor.human("info registers").strip().splitlines())
+                self.section("registers", self.machine.monitor.human("info registers -a").strip().splitlines())
                 self.off = "(shutdown)" in self.machine.monitor.human("info status")
             except InfrastructureError as error:
                 self.section("registers", [error.message])
@@ -149,14 +149,21 @@ class Dossier:
         names = self.names()
         seen: Counter[str] = Counter()
         stacks: dict[str, list[str]] = {}
+        met: set[str] = set()
+        cpus = stub.cpus()
         for turn in range(SAMPLES):
-            pc = stub.register(code.pc)
-            program, place = self.where(stub, names, pc)
-            seen[f"{program}: {place.split('+')[0]}"] += 1
-            if program in names and program not in stacks:
-                stacks[program] = [f"pc  {pc:016x}  <{place}>", *self.stack(stub, names[program], code.sp)]
-            if turn == 0:
-                self.summary.append(f"{program}: {place}")
+            for number, cpu in enumerate(cpus):
+                if len(cpus) > 1:
+                    stub.select(cpu)
+                on = f"CPU {number}, " if len(cpus) > 1 else ""
+                pc = stub.register(code.pc)
+                program, place = self.where(stub, names, pc)
+                seen[f"{on}{program}: {place.split('+')[0]}"] += 1
+                if program in names and on + program not in stacks:
+                    stacks[on + program] = [f"pc  {pc:016x}  <{place}>", *self.stack(stub, names[program], code.sp)]
+                    met.add(program)
+                if turn == 0:
+                    self.summary.append(f"{on}{program}: {place}")
             if self.off or stub.resume(SAMPLE_SECONDS):
                 break
         self.section("where it was when it switched itself off" if self.off else
@@ -169,7 +176,7 @@ class Dossier:
             # riscv64's firmware switched the machine off, in a mode without translation. It never runs again.
             stub.set_register("priv", SUPERVISOR)
         if self.kernel is not None and self.kernel.exists():
-            self.threads(stub, names, self.kernel, set(stacks))
+            self.threads(stub, names, self.kernel, met)
 
     @staticmethod
     def stack(stub: Stub, names: Symbols, register: str) -> list[str]:
@@ -193,6 +200,7 @@ class Dossier:
             self.section("threads of L4", [error.message])
             return
         self.named = found.names
+        self.section("CPUs of L4", [cpu.text(found.names) for cpu in found.cpus])
         lines = []
         for thread in found.threads:
             symbols = names.get("Linux" if thread.owner == GUEST else thread.owner)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""QEMU's debugger stub for code: a client of the GDB remote serial protocol, all-stop, one CPU.
+"""QEMU's debugger stub for code: a client of the GDB remote serial protocol, all-stop.
 
 Every machine has the stub on a socket in its own folder; it costs nothing as long as nobody connects. Registers are
 those of the target description that QEMU sends.
@@ -180,8 +180,21 @@ class Stub:
             if answer[:1] != "m":
                 return text
 
+    def cpus(self) -> list[str]:
+        """Return the names by which select() knows the CPUs, in their order."""
+        found: list[str] = []
+        answer = self.ask("qfThreadInfo")
+        while answer[:1] == "m":
+            found += answer[1:].split(",")
+            answer = self.ask("qsThreadInfo")
+        return found
+
+    def select(self, cpu: str) -> None:
+        """Read registers and memory of this CPU from now on, until the machine stops anew."""
+        self.done(f"Hg{cpu}", f"CPU {cpu}")
+
     def register(self, name: str) -> int:
-        """Return a register's value."""
+        """Return a register's value of the CPU that was selected, or that has stopped."""
         number, _ = self.registers[name]
         answer = self.ask(f"p{number:x}")
         if not answer or answer[0] == "E":

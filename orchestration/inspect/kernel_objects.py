@@ -24,6 +24,9 @@ ROOT, GUEST = "root", "guest"
 # Seconds in which a working kernel is entered.
 ENTRY_LIMIT = 2.0
 SLOTS_AT_ONCE = 16
+CPUS_MAX = 16
+# Of struct cpu, what tells why a CPU does not get on.
+FLAGS = ("locked", "alone", "out", "leave", "sleeps", "kicked", "need_resched", "stands")
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,36 @@ class Thread:
 
 
 @dataclass(frozen=True)
+class Cpu:
+    """One CPU at this moment. current: its thread's address; turns: before it at the lock, -1 if it does not wait."""
+
+    number: int
+    current: int
+    idle: bool
+    flags: tuple[str, ...]
+    """Of struct cpu, those that are set."""
+    turns: int
+    ready_top: int
+    """Priority of the first thread that waits for this CPU, -1 for none."""
+    slice_left: int
+    """Ticks of the counter from when the current thread was charged until its slice or budget ends; 0: no end."""
+
+    def text(self, names: dict[int, str]) -> str:
+        """Return a line for a person. names: of threads by address."""
+        who = "idle" if self.idle else f"runs {names.get(self.current, f'{self.current:#x}')}"
+        waits = [] if self.turns < 0 else [f"waits for the lock behind {self.turns}"]
+        ready = [] if self.ready_top < 0 else [f"ready of priority {self.ready_top}"]
+        ends = [f"{self.slice_left} ticks left"] if self.slice_left else []
+        return ", ".join([f"CPU {self.number} {who}", *self.flags, *waits, *ready, *ends])
+
+
+@dataclass(frozen=True)
 class Objects:
     """What was found. names: of threads, Endpoints and Notifications by address."""
 
     threads: tuple[Thread, ...]
     names: dict[int, str]
+    cpus: tuple[Cpu, ...] = ()
 
 
 class Reader:
@@ -78,17 +106,34 @@ class Reader:
             raise InfrastructureError(f"kernel memory at {address:#x} cannot be read")
         return int.from_bytes(data, "little")
 
-    def current(self) -> int:
-        """Return the address of the thread that runs; the machine goes on into the kernel first if need be."""
+    def enter(self) -> None:
+        """Have the machine go on into the kernel if its memory cannot be read here."""
         if self.stub.read(self.info.symbols["cpus"], 8) is None and "trap_exit" in self.info.symbols:
             with self.stub.breakpoint(self.info.symbols["trap_exit"]):
                 self.stub.resume(ENTRY_LIMIT)
-        cpu = self.cpu()
-        return self.word(cpu + self.info.structs["cpu"]["current"]) if cpu else 0
 
-    def cpu(self) -> int:
-        """Return the address of what belongs to the first CPU; 0 before the kernel has set it up."""
-        return self.word(self.info.symbols["cpus"])
+    def cpus(self) -> tuple[Cpu, ...]:
+        """Return the CPUs; none before the kernel has set the first one up."""
+        fields, symbols = self.info.structs["cpu"], self.info.symbols
+        # Where there is one CPU nobody waits for the lock, and what the symbols lack is not asked for.
+        count = self.word(symbols["cpu_count"], 4) if "cpu_count" in symbols else 1
+        found = []
+        for number in range(min(count, CPUS_MAX)):
+            cpu = self.word(symbols["cpus"] + 8 * number)
+            if not cpu:
+                break
+            flags = tuple(name for name in FLAGS if self.word(cpu + fields[name], 4 if name == "kicked" else 1))
+            waits = "out" in flags and "locked" not in flags
+            serving = self.word(symbols["kernel_ticket"] + 4, 4) if count > 1 else 0
+            turns = self.word(cpu + fields["ticket"], 4) - serving if waits and count > 1 else -1
+            current = self.word(cpu + fields["current"])
+            top = self.word(cpu + fields["ready_top"], 4)
+            timed = self.word(cpu + fields["timed"])
+            ends = self.word(cpu + fields["slice_end"]) - self.word(cpu + fields["charged_at"]) if timed else 0
+            found.append(Cpu(number, current, current == cpu + fields["idle"], flags,
+                             turns if 0 <= turns < CPUS_MAX else -1, top if top < 1 << 31 else -1,
+                             ends if ends < 1 << 63 else 0))
+        return tuple(found)
 
     def found(self) -> dict[int, list[int]]:
         """Return the objects by type; the root pager has a capability of everything that matters here."""
@@ -151,7 +196,7 @@ class Reader:
             return self.word(address + self.thread["waiting"])
         return queues.get(address + self.thread["link"], 0) if state in ("send", "recv") else 0
 
-    def read_thread(self, address: int, current: int, queues: dict[int, int]) -> Thread:
+    def read_thread(self, address: int, cpus: Sequence[Cpu], queues: dict[int, int]) -> Thread:
         """Return one thread."""
         owner = self.owner(address)
         state = self.states.get(self.word(address + self.thread["state"], 1), "?").removeprefix("THREAD_").lower()
@@ -162,16 +207,18 @@ class Reader:
         registers = {name: self.word(at + offset, size) for name, (offset, size, *_) in self.frame.items()}
         return Thread(address, owner, state, self.waits_on(address, state, queues),
                       self.word(address + self.thread["priority"], 4),
-                      bool(self.word(address + self.thread["queued"], 1)), address == current, in_program,
+                      bool(self.word(address + self.thread["queued"], 1)),
+                      any(cpu.current == address for cpu in cpus), in_program,
                       registers[self.pc], registers["sp"], registers,
                       *((self.regions(address), self.kernel_root(address)) if owner == GUEST else ()))
 
     def read(self) -> Objects:
         """Return everything. An Endpoint or Notification is its receiver's; faults go to the root pager's Endpoint."""
-        current = self.current()
+        self.enter()
+        cpus = self.cpus()
         found = self.found()
         queues = self.queues(found[self.abi.TYPE_ENDPOINT])
-        threads = tuple(self.read_thread(address, current, queues) for address in found[self.abi.TYPE_THREAD])
+        threads = tuple(self.read_thread(address, cpus, queues) for address in found[self.abi.TYPE_THREAD])
         owners: dict[int, str] = {}
         for thread in threads:
             slot = thread.address + self.thread["fault_slot"]
@@ -183,13 +230,12 @@ class Reader:
             if bound := self.word(thread.address + self.thread["bound"]):
                 owners[bound] = thread.owner
         names = {thread.address: thread.owner for thread in threads}
-        if cpu := self.cpu():
-            names[cpu + self.info.structs["cpu"]["idle"]] = "idle"
+        names |= {cpu.current: "idle" for cpu in cpus if cpu.idle}
         for kind, word in ((self.abi.TYPE_ENDPOINT, "endpoint"), (self.abi.TYPE_NOTIFICATION, "notification")):
             for number, address in enumerate(found[kind]):
                 owner = owners.get(address)
                 names[address] = f"{word} {number}" + (f" ({owner}'s)" if owner else "")
-        return Objects(threads, names)
+        return Objects(threads, names, cpus)
 
 
 def guest_memory(stub: Stub, regions: tuple[tuple[int, int, int], ...], gpa: int, size: int) -> bytes | None:

@@ -69,7 +69,7 @@ class Interrupt:
 def interrupts(stub: Stub, kernel: Path, abi: Abi) -> dict[int, Interrupt]:
     """Return the interrupts that L4 signals to somebody, by their numbers."""
     reader = Reader(stub, kernel, abi)
-    reader.current()
+    reader.enter()
     field, number = reader.info.structs["irq"], reader.info.structs["cpu"]["number"]
     size, first = field["bound"] + (1 << abi.CNODE_SLOT_BITS), reader.info.symbols["irqs"]
     data = b"".join(stub.read(first + start, 16 * size) or b"" for start in range(0, IRQ_MAX * size, 16 * size))

@@ -100,6 +100,18 @@ done""")
     assert sums[::2] == sums[1::2]
 
 
+def test_the_dossier_tells_of_each_of_them(four: Guest) -> None:
+    assert len([line for line in four.session.dossier() if line.startswith("CPU ")]) >= CPUS
+    text = (four.folder / "hang.txt").read_text()
+    section = text.split("== CPUs of L4\n")[1].split("\n\n")[0].splitlines()
+    assert [line.split(" ")[:2] for line in section] == [["CPU", str(number)] for number in range(CPUS)]
+    # At most one holds the lock, and no CPU idles on a thread.
+    assert len([line for line in section if ", locked" in line]) <= 1
+    assert all(re.match(r"CPU \d (idle|runs [a-z])", line) for line in section), section
+    assert len(re.findall(r"^CPU#\d", text, re.MULTILINE)) == CPUS
+    assert four.run(["nproc"], check=True).text == str(CPUS)
+
+
 def test_a_cpu_goes_and_comes_back_under_load(four: Guest) -> None:
     done = four.run(f"""set -e
 for turn in 1 2 3; do

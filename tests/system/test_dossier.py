@@ -18,7 +18,8 @@ def test_the_dossier_names_threads_and_places(guest: Guest) -> None:
     assert any(" samples in Linux: " in line for line in busy), busy
     summary = guest.session.dossier()
     text = (guest.folder / "hang.txt").read_text()
-    for name in ("registers", "where it is", "stack of L4", "threads of L4", "log of L4", "guest's console"):
+    for name in ("registers", "where it is", "stack of L4", "CPUs of L4", "threads of L4", "log of L4",
+                 "guest's console"):
         assert f"== {name}" in text
     section = text.split("== threads of L4")[1].split("\n\n")[0]
     threads = dict(line.split(maxsplit=1) for line in section.splitlines()[1:])
