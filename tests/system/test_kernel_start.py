@@ -13,6 +13,8 @@ import pytest
 from orchestration.base.arch import Arch
 from orchestration.base.errors import PanicError
 from orchestration.build import image, quoll
+from orchestration.inspect import debuginfo
+from orchestration.inspect.gdbstub import Stub
 from orchestration.machine import kernel_tests
 from orchestration.machine.qemu import Machine
 
@@ -138,3 +140,39 @@ def test_a_panic_stops_all_cpus_and_tells_of_each(arch: Arch, panic: Callable[..
     assert len(re.findall(r"^l4: CPU [123](, holds the lock)?:( idle)?$", log, re.MULTILINE)) == 3
     assert len(re.findall(r"^l4: CPU 0(, which holds the lock,)? panics$", log, re.MULTILINE)) == 1
     assert log.rstrip().endswith("l4: end of panic")
+
+
+# Where other CPUs of x86_64 start (kernel/arch/x86_64/layout.h), and PVH's description of the machine.
+AP_PAGE = 0x8000
+START_INFO_MAP, MEMORY_ENTRY, RESERVED = struct.Struct("<QI"), struct.Struct("<QQII"), 2
+
+
+@pytest.mark.guest(arch="x86_64")
+def test_no_cpu_starts_where_there_is_no_memory(bare: Path, arch: Arch) -> None:
+    """The memory map that L4 gets says that the page in which other CPUs start is firmware's."""
+    def started(machine: Machine) -> None:
+        with Stub(machine) as stub:
+            with stub.breakpoint(debuginfo.read(bare / quoll.KERNEL).symbols["x86_boot"]):
+                stub.resume(20.0)
+            info = stub.read_physical(stub.register("rdi") + 40, START_INFO_MAP.size)
+            assert info is not None
+            at, entries = START_INFO_MAP.unpack(info)
+            for where in range(at, at + entries * MEMORY_ENTRY.size, MEMORY_ENTRY.size):
+                entry = stub.read_physical(where, MEMORY_ENTRY.size)
+                assert entry is not None
+                start, size, _, _ = MEMORY_ENTRY.unpack(entry)
+                if start <= AP_PAGE < start + size:
+                    stub.write_physical(where, MEMORY_ENTRY.pack(start, size, RESERVED, 0))
+
+    log: list[str] = []
+
+    def on_line(line: str) -> None:
+        log.append(line)
+        if re.search(r"ok \d+ ", line):
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        kernel_tests.run(arch, bare, extra=("-smp", "4", "-S"), started=started, on_line=on_line)
+    text = "\n".join(log)
+    assert "l4: no free memory at 8000, where other CPUs start: they do not run" in text
+    assert "CPUs run" not in text

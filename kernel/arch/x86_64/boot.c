@@ -46,6 +46,31 @@ static void add_devices(struct boot_machine *m, const struct memory *map, u32 n)
 	boot_remove_range(m, 0xfee00000, 0xfef00000);
 }
 
+static bool is_ram(const struct memory *map, u32 n, u64 start, u64 end)
+{
+	bool ram = false;
+
+	for (u32 i = 0; i < n; i++) {
+		u64 from = map[i].start, to = from + map[i].size;
+
+		if (from < end && to > start && map[i].type != MEMORY_RAM)
+			return false;
+		ram |= from <= start && to >= end;
+	}
+	return ram;
+}
+
+/* Other CPUs start in a page of low memory, in a copy of code (ap.S): it must not be firmware's, nor the boot image's. */
+static void find_cpus(const struct boot_machine *m, const struct memory *map, u32 n)
+{
+	u64 end = AP_PAGE + L4_PAGE_SIZE;
+
+	if (is_ram(map, n, AP_PAGE, end) && (m->image_pa >= end || m->image_pa + m->image_size <= AP_PAGE))
+		x86_find_cpus(m->firmware_table);
+	else
+		printk("l4: no free memory at %x, where other CPUs start: they do not run\n", AP_PAGE);
+}
+
 void x86_boot(u64 start_info)
 {
 	struct boot_machine *m = &machine;
@@ -105,7 +130,7 @@ void x86_boot(u64 start_info)
 	mmu_map_direct(m, 0xfec00000, 0xff000000, true);
 	mmu_drop_identity();
 	apic_init();
-	x86_find_cpus(m->firmware_table);
+	find_cpus(m, copy, n);
 	m->counter_hz = arch_counter_hz();
 	boot_root_pager(m);
 }

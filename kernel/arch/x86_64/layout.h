@@ -12,7 +12,7 @@
 #define KERNEL_DIRECT 0xffff800000000000 /* physical address 0, all RAM */
 #define KERNEL_PHYS   0x200000           /* where the image is loaded */
 
-#define AP_PAGE 0x8000 /* below 1 MiB, which is not given to anybody: where other CPUs start (ap.S) */
+#define AP_PAGE 0x8000 /* below 1 MiB, which is not given to anybody: where other CPUs start (ap.S), if it is RAM */
 
 #define VECTOR_DEBUG 1
 
