@@ -3,7 +3,11 @@
  * A thread makes random system calls. It holds capabilities of every type but Control, to objects that are only its
  * own. L4 must go on, and all memory must be free afterwards, which the harness checks; quoll-debug.elf checks the
  * kernel's invariants meanwhile. Each test is one seed, so a failure repeats.
+ *
+ * Where there are several CPUs, a thread on each does so with the same objects, and quoll-debug.elf holds CPUs up at random
+ * (lib/hold/points.h): under -icount that repeats as well.
  */
+#include <hold/points.h>
 #include "guest.h"
 
 #define CALLS     6000UL /* for each seed; fewer when the thread ends itself for good */
@@ -12,7 +16,13 @@
 #define FILLED    64 /* slots 1 to FILLED are filled before the thread starts */
 #define ATTEMPTS  40 /* times that the thread is started again, after a fault or when it sleeps or is stopped */
 
-enum word { DONE, SUCCEEDED, STARTS, STATE };
+#define FUZZERS        4      /* at most, each on a CPU of its own */
+#define MANY           1000UL /* calls of each of them */
+#define TICK_US        1000   /* how often it is looked what they do */
+#define TICK_BUDGET_US 100
+
+enum word { DONE, SUCCEEDED, STARTS, STATE, LIMIT, WORDS };
+#define OF(self, word) shared[(self)->arg[0] * WORDS + (word)]
 
 static u64 fuzz_cnode;
 
@@ -175,21 +185,21 @@ static void senseless(struct call *c, u64 *state)
 
 static void fuzz(struct helper *self)
 {
-	u64 state = shared[STATE];
+	u64 state = OF(self, STATE);
 
-	while (shared[DONE] < CALLS) {
+	while (OF(self, DONE) < OF(self, LIMIT)) {
 		struct call c;
 
 		if (random64(&state) % 4)
 			sensible(&c, &state);
 		else
 			senseless(&c, &state);
-		shared[STATE] = state;
-		shared[DONE]++;
+		OF(self, STATE) = state;
+		OF(self, DONE)++;
 		/* DEBUG_WRITE would fill the log. */
 		if (c.what == L4_SYS_DEBUG_WRITE)
 			continue;
-		shared[SUCCEEDED] += !sys(c.what, c.cap, c.tag, c.words, c.reply).error;
+		OF(self, SUCCEEDED) += !sys(c.what, c.cap, c.tag, c.words, c.reply).error;
 	}
 }
 
@@ -199,8 +209,8 @@ static u64 next_slot(u64 *slot, u64 from)
 	return (*slot)++;
 }
 
-/* Makes objects of every type, capabilities with fewer rights and with badges, and those to the thread itself. */
-static void fill(struct helper *self)
+/* Makes objects of every type, capabilities with fewer rights and with badges, and those to the threads themselves. */
+static void fill(struct helper **fuzzers, u64 count)
 {
 	static const u8 types[] = { L4_TYPE_ENDPOINT, L4_TYPE_NOTIFICATION, L4_TYPE_REPLY,        L4_TYPE_GUESTSPACE,
 	                            L4_TYPE_VCPU,     L4_TYPE_THREAD,       L4_TYPE_SCHED_CONTEXT };
@@ -212,6 +222,9 @@ static void fill(struct helper *self)
 		for (int k = 0; k < 3; k++) {
 			cap = types[i] == L4_TYPE_SCHED_CONTEXT ? sched_new(5000 + 5000 * k, 15000)
 			                                        : obj_new(types[i], 0);
+			if (types[i] == L4_TYPE_SCHED_CONTEXT)
+				MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, cap, 5000 + 5000 * k, 15000,
+				         k % count));
 			MUST(INV(fuzz_cnode, L4_CNODE_MINT, slot++, L4_ROOT_SLOT_CNODE, cap,
 			         k ? L4_RIGHT_ALL : L4_RIGHT_READ,
 			         types[i] == L4_TYPE_ENDPOINT || types[i] == L4_TYPE_NOTIFICATION ? k : 0));
@@ -223,47 +236,135 @@ static void fill(struct helper *self)
 	next_slot(&slot, obj_new(L4_TYPE_CNODE, L4_CNODE_SLOT_BITS + 3));
 	MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_IRQ_LINE, ARCH_FREE_LINE, 0, L4_ROOT_SLOT_CNODE, line));
 	next_slot(&slot, line);
-	MUST(INV(fuzz_cnode, L4_CNODE_MINT, slot++, L4_ROOT_SLOT_CNODE, self->thread, L4_RIGHT_ALL, 0));
-	MUST(INV(fuzz_cnode, L4_CNODE_MINT, slot++, L4_ROOT_SLOT_CNODE, self->vspace, L4_RIGHT_ALL, 0));
-	EQ(slot, OWN_VSPACE + 1);
+	for (u64 i = 0; i < count; i++) {
+		MUST(INV(fuzz_cnode, L4_CNODE_MINT, slot++, L4_ROOT_SLOT_CNODE, fuzzers[i]->thread, L4_RIGHT_ALL, 0));
+		MUST(INV(fuzz_cnode, L4_CNODE_MINT, slot++, L4_ROOT_SLOT_CNODE, fuzzers[i]->vspace, L4_RIGHT_ALL, 0));
+	}
+	CHECK(slot > OWN_VSPACE && slot <= FREE);
 }
 
 static int start(struct helper *h)
 {
-	shared[STARTS]++;
+	OF(h, STARTS)++;
 	if (INV(h->thread, L4_THREAD_SUSPEND).error)
 		return 0;
 	arch_frame_call((struct l4_frame *)&root_utcb->mr[L4_FRAME_MR], helper_entry, (u64)h, helper_stack(h));
 	return !INV(h->thread, L4_THREAD_WRITE_REGS).error && !INV(h->thread, L4_THREAD_RESUME).error;
 }
 
+/* Has only capabilities that the fuzzers have. */
+static struct helper *fuzzer(u64 index, u64 seed, u64 limit)
+{
+	struct helper *h = helper_fork(fuzz, index, 100);
+
+	OF(h, STATE) = (seed * FUZZERS + index) * 0x9e3779b97f4a7c15;
+	OF(h, LIMIT) = limit;
+	return h;
+}
+
+static void confine(struct helper *h)
+{
+	u64 fault = cap_mint(parent_endpoint, L4_RIGHT_WRITE | L4_RIGHT_GRANT, 7);
+
+	MUST(INV(h->thread, L4_THREAD_CONFIGURE, fuzz_cnode, h->vspace, (u64)h->utcb, fault));
+}
+
+static void tell(const char *what, u64 seed, const struct helper *h)
+{
+	print("# seed %lu%s: %lu calls, %lu succeeded, %lu starts\n", seed, what, OF(h, DONE), OF(h, SUCCEEDED),
+	      OF(h, STARTS));
+}
+
 static void run(u64 seed)
 {
 	u64 reply = obj_new(L4_TYPE_REPLY, 0), last = 0, idle = 0;
 	struct helper *h;
-	u64 fault;
 
-	shared[STATE] = seed * 0x9e3779b97f4a7c15;
+	need_one_cpu();
 	fuzz_cnode = obj_new(L4_TYPE_CNODE, L4_CNODE_SLOT_BITS + SLOT_BITS);
-	h = helper_fork(fuzz, 0, 100);
-	fill(h);
-	fault = cap_mint(parent_endpoint, L4_RIGHT_WRITE | L4_RIGHT_GRANT, 7);
-	MUST(INV(h->thread, L4_THREAD_CONFIGURE, fuzz_cnode, h->vspace, (u64)h->utcb, fault));
+	h = fuzzer(0, seed, CALLS);
+	fill(&h, 1);
+	confine(h);
 	MUST(INV(L4_ROOT_SLOT_THREAD, L4_THREAD_SET_SCHED, L4_ROOT_SLOT_SCHED, 100, L4_PRIORITIES - 1));
 	/* Runs at its priority, so that it is preempted after each time slice. */
-	for (int going = start(h); going && shared[DONE] < CALLS && shared[STARTS] < ATTEMPTS;) {
+	for (int going = start(h); going && OF(h, DONE) < CALLS && OF(h, STARTS) < ATTEMPTS;) {
 		SYS(L4_SYS_YIELD, 0, 0);
-		idle = shared[DONE] == last ? idle + 1 : 0;
-		last = shared[DONE];
+		idle = OF(h, DONE) == last ? idle + 1 : 0;
+		last = OF(h, DONE);
 		if (!sys(L4_SYS_NB_RECV, parent_endpoint, 0, (u64[6]){ 0 }, reply).error || idle > 2) {
 			idle = 0;
 			going = start(h);
 		}
 	}
 	MUST(INV(L4_ROOT_SLOT_THREAD, L4_THREAD_SET_SCHED, L4_ROOT_SLOT_SCHED, L4_ROOT_PRIORITY, L4_PRIORITIES - 1));
-	print("# seed %lu: %lu calls, %lu succeeded, %lu starts\n", seed, shared[DONE], shared[SUCCEEDED],
-	      shared[STARTS]);
-	CHECK(shared[SUCCEEDED] > 50);
+	tell("", seed, h);
+	CHECK(OF(h, SUCCEEDED) > 50);
+}
+
+static u64 tick;
+
+/* Uses its budget up each time. */
+static void ticks(struct helper *self)
+{
+	for (;;) {
+		u64 now = l4_counter();
+
+		SYS(L4_SYS_SIGNAL, tick, 0);
+		while (l4_counter() - now < self->arg[0])
+			;
+	}
+}
+
+/* Starts each of them again when it has done nothing since the last tick. False: all are done. */
+static int look_after(struct helper **h, u64 *last, u64 count)
+{
+	int going = 0;
+
+	for (u64 i = 0; i < count; i++) {
+		if (OF(h[i], DONE) >= MANY || OF(h[i], STARTS) >= ATTEMPTS * 4)
+			continue;
+		if (OF(h[i], DONE) != last[i] || start(h[i]))
+			going = 1;
+		last[i] = OF(h[i], DONE);
+	}
+	return going;
+}
+
+static void run_many(u64 seed)
+{
+	u64 reply = obj_new(L4_TYPE_REPLY, 0), last[FUZZERS] = { 0 }, done = 0, count;
+	struct helper *h[FUZZERS], *clock;
+
+	need_cpus(2);
+	count = boot_info->cpus < FUZZERS ? boot_info->cpus : FUZZERS;
+	fuzz_cnode = obj_new(L4_TYPE_CNODE, L4_CNODE_SLOT_BITS + SLOT_BITS);
+	for (u64 i = 0; i < count; i++) {
+		helper_cpu = i;
+		h[i] = fuzzer(i, seed, MANY);
+	}
+	helper_cpu = 0;
+	tick = obj_new(L4_TYPE_NOTIFICATION, 0);
+	clock = helper_make(ticks, boot_info->counter_hz / 1000000 * TICK_BUDGET_US, L4_ROOT_PRIORITY - 1);
+	MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, clock->sched, TICK_BUDGET_US, TICK_US));
+	fill(h, count);
+	for (u64 i = 0; i < count; i++)
+		confine(h[i]);
+	/* Not with the kernels that hold no CPU up. */
+	SYS(L4_SYS_DEBUG_COUNTER, 0, HOLD_RANDOM, seed, 0, 0, HOLD_KEY);
+	for (u64 i = 0; i < count; i++)
+		start(h[i]);
+	helper_start(clock);
+	do {
+		ERR(SYS(L4_SYS_WAIT, tick, 0), OK);
+		while (!sys(L4_SYS_NB_RECV, parent_endpoint, 0, (u64[6]){ 0 }, reply).error)
+			;
+	} while (look_after(h, last, count));
+	SYS(L4_SYS_DEBUG_COUNTER, 0, HOLD_RANDOM, 0, 0, 0, HOLD_KEY);
+	for (u64 i = 0; i < count; i++) {
+		tell(" many", seed, h[i]);
+		done += OF(h[i], SUCCEEDED);
+	}
+	CHECK(done > 50 * count);
 }
 
 #define SEED(n) \
@@ -272,3 +373,8 @@ static void run(u64 seed)
 /* clang-format off */
 SEED(1) SEED(2) SEED(3) SEED(4) SEED(5) SEED(6) SEED(7) SEED(8) SEED(9) SEED(10) SEED(11) SEED(12)
 SEED(13) SEED(14) SEED(15) SEED(16) SEED(17) SEED(18) SEED(19) SEED(20) SEED(21) SEED(22) SEED(23) SEED(24)
+
+#define MANY_SEED(n) \
+	TEST(fuzz_many_##n) { run_many(n); }
+MANY_SEED(1) MANY_SEED(2) MANY_SEED(3) MANY_SEED(4) MANY_SEED(5) MANY_SEED(6) MANY_SEED(7) MANY_SEED(8) MANY_SEED(9)
+MANY_SEED(10) MANY_SEED(11) MANY_SEED(12)

@@ -55,6 +55,14 @@ void need_cpus(u64 count)
 	finish_test();
 }
 
+void need_one_cpu(void)
+{
+	if (boot_info->cpus == 1)
+		return;
+	lacking = "L4 runs on more CPUs here";
+	finish_test();
+}
+
 void need_holds(void)
 {
 	if (!SYS(L4_SYS_DEBUG_COUNTER, 0, HOLD_FIRST).error)

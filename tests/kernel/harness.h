@@ -67,6 +67,7 @@ static inline struct sys recv(u64 cap, u64 reply) { return sys(L4_SYS_RECV, cap,
 int check_eq(const char *file, int line, const char *what, u64 got, u64 want);
 void need_guest_mode(u64 mode); /* the test is left out on a machine without it */
 void need_cpus(u64 count);
+void need_one_cpu(void);
 void need_holds(void); /* a kernel that holds CPUs up: lib/hold/points.h */
 void must(const char *file, int line, const char *what, u64 error);
 void finish_test(void) __attribute__((noreturn));

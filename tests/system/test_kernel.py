@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,53 @@ def test_random_calls(arch: Arch, bare: Path, subtests: pytest.Subtests) -> None
             assert result.outcome == "pass", "\n".join(result.diagnostics)
     assert not report.problems, f"{report.problems}, see {folder}"
     assert report.results
+
+
+def test_random_calls_on_four_cpus(arch: Arch, bare: Path) -> None:
+    """The same of four threads, each on a CPU, with the same objects; CPUs are held up at random between two steps."""
+    report, folder = kernel_tests.run(arch, bare, extra=(*counted(arch, Clock.INSTRUCTIONS), "-smp", "4"),
+                                      program=quoll.KERNEL_FUZZ, variant=quoll.checked)
+    assert report.passed, f"{report.problems}, see {folder}"
+    assert [result.name for result in report.results if "_many_" in result.name and result.outcome == "pass"]
+
+
+# Tests of several CPUs that measure no time; the last one needs three of them.
+BETWEEN_CPUS = ("cpus_call_and_reply", "cpus_passive_server_moves")
+
+
+class EnoughError(Exception):
+    """The test has seen what it waited for."""
+
+
+LATE = b"HOLD LATE CPU:\0\0"
+"""What is before the number of the CPU that comes too late in the checking kernel (kernel/src/debug/hold.c)."""
+
+
+def test_a_cpu_that_comes_too_late_takes_nobodys_place(arch: Arch, bare: Path, tmp_path: Path) -> None:
+    """Its number is the next one's by then, which has threads, is woken and is stopped as ever."""
+    for program in bare.iterdir():
+        (tmp_path / program.name).symlink_to(program)
+    kernel = tmp_path / quoll.checked(arch.kernel)
+    image = kernel.read_bytes()
+    assert image.count(LATE) == 1
+    at = image.index(LATE) + len(LATE)
+    kernel.unlink()
+    kernel.write_bytes(image[:at] + (2).to_bytes(4, "little") + image[at + 4:])
+    log: list[str] = []
+
+    def on_line(line: str) -> None:
+        log.append(line)
+        if re.fullmatch(rf"ok \d+ {BETWEEN_CPUS[-1]}", line):
+            raise EnoughError
+
+    # A second of the machine is soon over if instructions are slow, so what measures time may fail.
+    with pytest.raises(EnoughError):
+        kernel_tests.run(arch, tmp_path, extra=("-icount", "shift=6,sleep=off", "-smp", "4"), variant=quoll.checked,
+                         on_line=on_line)
+    text = "\n".join(log)
+    assert "l4: CPU 2 of firmware's list does not start" in text
+    assert "l4: 3 of 4 CPUs run" in text
+    assert all(re.search(rf"^ok \d+ {name}$", text, re.MULTILINE) for name in BETWEEN_CPUS)
 
 
 # CPUs on which the kernel does something else than on the usual one, and what it says there: it switches the FPU at

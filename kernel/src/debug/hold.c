@@ -103,8 +103,10 @@ void hold(enum hold_point p)
 
 void hold_late(const struct cpu *cpu)
 {
-	if (cpu->number && cpu->number == late.number)
-		wait(arch_counter_hz() + arch_counter_hz() / 4);
+	if (!cpu->number || cpu->number != late.number)
+		return;
+	late.number = L4_CPUS_MAX; /* the next one has its number */
+	wait(arch_counter_hz() + arch_counter_hz() / 4);
 }
 
 static error_t hold_at_random(const u64 *words)
