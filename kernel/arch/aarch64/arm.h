@@ -41,6 +41,7 @@ struct cpu *arm_cpu(u32 n);            /* started or not */
 const char *kernel_stack_guard(u32 n); /* the page below its stack */
 extern u64 mmu_asid_mask;
 extern char boot_secondary[], kernel_start[], kernel_data[];
+extern char arm_vectors[], arm_vectors_many[]; /* with one CPU, with several */
 extern u64 kernel_root[512], kernel_pages[512], boot_identity[512];
 
 static inline u64 root_asid(u64 root) { return root >> 48; }

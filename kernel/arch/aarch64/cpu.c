@@ -7,6 +7,7 @@
 
 _Static_assert(offsetof(struct arch_cpu, frame) == CPU_FRAME, "entry.S");
 _Static_assert(offsetof(struct arch_cpu, entry) == CPU_ENTRY, "entry.S");
+_Static_assert(offsetof(struct arch_cpu, vectors) == CPU_VECTORS, "entry.S");
 _Static_assert(!offsetof(struct arch_thread, frame), "frames are aligned to 16 bytes");
 _Static_assert(offsetof(struct l4_vcpu_page, user_entry) == offsetof(struct l4_vcpu_page, kernel_sp) + 8, "entry.S");
 
@@ -77,11 +78,20 @@ static void cycle_counter_init(void)
 }
 
 /* The CPU that runs. Its struct cpu is zero, or has what arch_cpu_start() has set. */
+static void load_vectors(struct cpu *cpu, char *vectors)
+{
+	cpu->arch.vectors = vectors;
+	write_sysreg(vectors, vbar_el1);
+}
+
+void arch_cpus_many(void) { load_vectors(this_cpu(), arm_vectors_many); }
+
 void cpu_init(void)
 {
 	struct cpu *cpu = this_cpu();
 
 	cpu_init_common(cpu);
+	load_vectors(cpu, cpu->number ? arm_vectors_many : arm_vectors);
 	cpu->arch.asid_root = (u64 *)(cpu + 1);
 	cpu->arch.mpidr = read_sysreg(mpidr_el1) & MPIDR_AFFINITY;
 	cpu->idle.root = arch_pa(boot_identity);

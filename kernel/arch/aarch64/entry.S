@@ -90,14 +90,20 @@
 
 	.text
 /* SVC: which of the three entries is the current thread's mode. Here: x0 = struct cpu, x0 and x1 are saved. */
-entry_svc:
+.macro ENTRY call, reply_recv
 	ldr	x1, [x0, #CPU_ENTRY]
 	tbnz	x1, #0, entry_guest_user
 	tbnz	x1, #1, entry_guest_kernel
 	cmp	x8, #L4_SYS_CALL
-	b.eq	entry_call
+	b.eq	\call
 	cmp	x8, #L4_SYS_REPLY_RECV
-	b.eq	entry_reply_recv
+	b.eq	\reply_recv
+.endm
+entry_svc_many:
+	ENTRY	entry_call_many, entry_reply_recv_many
+	b	entry_syscall
+entry_svc:
+	ENTRY	entry_call, entry_reply_recv
 entry_syscall:
 	SAVE_REST
 	mov	sp, x0
@@ -141,6 +147,10 @@ entry_call:
 	MESSAGE	ipc_fast_call
 entry_reply_recv:
 	MESSAGE	ipc_fast_reply_recv
+entry_call_many:
+	MESSAGE	ipc_fast_call_many
+entry_reply_recv_many:
+	MESSAGE	ipc_fast_reply_recv_many
 
 /* ipc/fast.c did nothing: save the rest. x0 and x1 are in the frame already. */
 	.globl	entry_message
@@ -306,9 +316,7 @@ kernel_trap:
 	b	\to
 	.endm
 
-	.balign	4096
-	.globl	arm_vectors
-arm_vectors:
+	.macro	VECTORS svc
 	.rept	8			/* from EL1 */
 	VECTOR	kernel_trap
 	.endr
@@ -319,20 +327,31 @@ arm_vectors:
 	cmp	x0, #EC_SVC
 	b.ne	user_trap
 	mrs	x0, tpidr_el1
-	b	entry_svc
+	b	\svc
 	VECTOR	user_irq
 	VECTOR	kernel_trap		/* FIQ: nothing is in its group */
 	VECTOR	user_serror
 	.rept	4			/* from AArch32, which nobody can enter */
 	VECTOR	kernel_trap
 	.endr
+	.endm
+
+	.balign	4096
+	.globl	arm_vectors
+arm_vectors:
+	VECTORS	entry_svc
+	.balign	2048
+	.globl	arm_vectors_many
+arm_vectors_many:			/* with several CPUs */
+	VECTORS	entry_svc_many
 
 	.macro	STEPPED offset
 	.balign	128
 	str	x0, [sp]
 	mov	x0, #MDSCR
 	msr	mdscr_el1, x0
-	adrp	x0, arm_vectors
+	mrs	x0, tpidr_el1
+	ldr	x0, [x0, #CPU_VECTORS]
 	msr	vbar_el1, x0
 	isb
 	ldr	x0, [sp]
@@ -368,6 +387,7 @@ arm_stepping_vectors:
 	ret
 	.endm
 	LIVE	fpu_switch_live, fpu_switch
+	LIVE	lock_wake_live, lock_wake
 #ifdef KERNEL_TRACE
 	LIVE	event_call, event_take
 #endif

@@ -90,6 +90,8 @@ bool arch_cpu_start(u32 n)
 /* It has a stack and a struct cpu of its own, and halts when it comes to cpu_main(). */
 void arch_cpu_unwanted(u32 n) {}
 
+void arch_cpus_many(void) { csr_write(stvec, riscv_entry_many); }
+
 /* Another hart, on its own stack. */
 void riscv_hart(void)
 {

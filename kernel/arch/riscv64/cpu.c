@@ -31,7 +31,7 @@ void cpu_init(struct cpu *cpu)
 	cpu_init_common(cpu);
 	cpu->arch.frame = (u64)thread_frame(&cpu->idle);
 	csr_write(sscratch, cpu);
-	csr_write(stvec, riscv_entry);
+	csr_write(stvec, cpu->number ? riscv_entry_many : riscv_entry);
 	cpu->arch.status = SSTATUS_SPIE | SSTATUS_UXL_64;
 	csr_write(sstatus, cpu->arch.status);
 }

@@ -113,22 +113,31 @@
 	j \to
 .endm
 
-	.text
-	.balign 4
-	.globl riscv_entry
-riscv_entry:
+/* ECALL: which of the three entries is the current thread's mode. */
+.macro ENTRY call, reply_recv
 	csrrw tp, sscratch, tp
 	sd sp, CPU_SCRATCH(tp)
 	csrr sp, scause
 	addi sp, sp, -CAUSE_ECALL
 	bnez sp, trap
-	/* ECALL: which of the three entries is the current thread's mode. */
 	ld sp, CPU_ENTRY(tp)
 	bnez sp, entry_guest
 	addi sp, a7, -L4_SYS_CALL
-	beqz sp, entry_call
+	beqz sp, \call
 	addi sp, sp, L4_SYS_CALL - L4_SYS_REPLY_RECV
-	beqz sp, entry_reply_recv
+	beqz sp, \reply_recv
+.endm
+
+	.text
+	.balign 4
+	.globl riscv_entry_many
+riscv_entry_many:
+	ENTRY entry_call_many, entry_reply_recv_many
+	j entry_syscall
+	.balign 4
+	.globl riscv_entry
+riscv_entry:
+	ENTRY entry_call, entry_reply_recv
 /* a0 will be the result, and the status of its own mode does not change. */
 entry_syscall:
 	SAVE L4_SYSCALL_BYTES
@@ -147,6 +156,10 @@ entry_call:
 	MESSAGE ipc_fast_call
 entry_reply_recv:
 	MESSAGE ipc_fast_reply_recv
+entry_call_many:
+	MESSAGE ipc_fast_call_many
+entry_reply_recv_many:
+	MESSAGE ipc_fast_reply_recv_many
 
 /* ipc/fast.c did nothing: save the rest. */
 	.globl entry_message
@@ -300,6 +313,7 @@ arch_idle:
 	ret
 .endm
 	LIVE fpu_switch_live, fpu_switch
+	LIVE lock_wake_live, lock_wake
 #ifdef KERNEL_TRACE
 	LIVE event_call, event_take
 #endif

@@ -130,6 +130,7 @@ struct l4_vcpu_page *riscv_guest_syscall(void);
 struct l4_vcpu_page *riscv_trap(u64 cause);
 void riscv_wake(void) __noreturn;
 void riscv_entry(void);
+void riscv_entry_many(void); /* with several CPUs */
 bool riscv_device(void *at, u64 what, u64 *value);
 
 #endif

@@ -123,16 +123,25 @@ entry_call:
 	MESSAGE ipc_fast_call
 entry_reply_recv:
 	MESSAGE ipc_fast_reply_recv
+entry_call_many:
+	MESSAGE ipc_fast_call_many
+entry_reply_recv_many:
+	MESSAGE ipc_fast_reply_recv_many
 
 /* SYSCALL, with several CPUs: there is no mode above, and a K root is loaded. */
 	.globl arch_syscall_many
 arch_syscall_many:
 	swapgs
 	cmpb $ENTRY_GUEST_KERNEL, %gs:CPU_ENTRY
-	jb entry_syscall
+	jb 1f
 	ja entry_guest_user
 	cmp $L4_SYS_VCPU_ENTER, %eax
 	je entry_vcpu_enter
+	jmp entry_syscall
+1:	cmp $L4_SYS_CALL, %rax
+	je entry_call_many
+	cmp $L4_SYS_REPLY_RECV, %rax
+	je entry_reply_recv_many
 	jmp entry_syscall
 	int3
 
@@ -500,7 +509,8 @@ fpu_probe_trapped:
 	ret
 	int3
 .endm
-	LIVE fpu_switch_live, fpu_switch
+	LIVE fpu_switch_live, fpu_switch_fast
+	LIVE lock_wake_live, lock_wake
 #ifdef KERNEL_TRACE
 	LIVE event_call, event_take
 #endif

@@ -132,6 +132,16 @@ void fpu_switch(struct thread *t)
 		set_off(c, c->fpu_owner != t);
 }
 
+/* For ipc/fast.c. */
+void fpu_switch_fast(struct thread *to)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (cpus_many() && cpu->arch.fpu_owner)
+		fpu_leave(cpu, cpu->arch.fpu_owner, to);
+	fpu_switch(to);
+}
+
 /* The thread wants the registers. */
 void fpu_take(struct thread *t)
 {

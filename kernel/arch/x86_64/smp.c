@@ -62,7 +62,6 @@ bool arch_cpu_start(u32 n)
 
 	if (n == 1) {
 		printk("l4: no guest mode above with several CPUs\n");
-		gate_set_syscall((u64)arch_syscall_many);
 		boot_cpu.idle.root = arch_pa(boot_root);
 	}
 	cpu->arch.apic_id = apic_ids[n];
@@ -85,6 +84,8 @@ void arch_cpu_unwanted(u32 n)
 	apic_send(apic_ids[n], APIC_INIT);
 	delay(INIT_US);
 }
+
+void arch_cpus_many(void) { gate_set_syscall((u64)arch_syscall_many); }
 
 /* From ap.S, on the stack of the CPU that has started. */
 void x86_secondary(struct cpu *cpu)

@@ -82,6 +82,7 @@ u32 arch_cpus(void);
 struct cpu *arch_cpu_data(u32 n);      /* of number n of firmware's list */
 bool arch_cpu_start(u32 n);            /* of firmware's list. False: firmware refuses, and the log tells why */
 void arch_cpu_unwanted(u32 n);         /* it has not come in time: it must not come with what the next one uses */
+void arch_cpus_many(void);             /* system calls of cpus[0], which calls it, come to the entry for several CPUs */
 void arch_ipi(u32 n);                  /* interrupt cpus[n], which calls trap_ipi() */
 void arch_stop(u32 n);                 /* interrupt cpus[n] even in L4, where there is such an interrupt: it panics */
 void arch_lock_sleep(void);            /* until arch_ipi() is or was called, and its interrupt has been taken */

@@ -24,6 +24,7 @@ static inline bool kernel_locked(void) { return !cpus_many() || this_cpu()->lock
 /* lock.c: with several CPUs. The result: see kernel_lock(). */
 bool lock_take(enum lock_reason why) __cold;
 void lock_drop(bool to_idle) __cold;
+void lock_wake(u32 ticket); /* whose turn it is has perhaps gone to sleep */
 
 /*
  * Take the lock. While it waits, this CPU may lose its current thread: then the current one is the idle thread, what the

@@ -8,10 +8,16 @@
 #include <kernel/thread.h>
 #include <arch/cpu.h>
 
-/* Its mode or its SchedContext has changed: may it run without a look at either, or at the lock? */
+/*
+ * Its mode or its SchedContext has changed: may it run without a look at either? Below 0: nor at the lock, as there is
+ * one CPU; above 0: where its SchedContext is, with the lock.
+ */
 static inline void sched_note_direct(struct thread *t)
 {
-	t->direct = t->entry == ENTRY_OWN && t->sc && t->sc->unlimited && !cpus_many();
+	if (t->entry == ENTRY_OWN && t->sc && t->sc->unlimited)
+		t->direct = cpus_many() ? 1 : -1;
+	else
+		t->direct = 0;
 }
 
 void sched_wake(struct thread *t);            /* becomes THREAD_RUN */

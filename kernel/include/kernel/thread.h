@@ -28,7 +28,7 @@ struct thread {
 	bool queued;    /* on a ready queue */
 	bool exit_work; /* look at the vCPU before returning to user mode */
 	bool in_guest_user;
-	bool direct; /* in its own mode, with unlimited time: see sched.h */
+	signed char direct; /* in its own mode, with unlimited time: see sched.h */
 	int priority, max_priority;
 
 	/* How to run it: end of the register frame in use, page table root, entry for system calls. */

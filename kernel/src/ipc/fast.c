@@ -2,8 +2,12 @@
 /*
  * Fast paths: a call that meets a waiting server, and an answer after which the server waits again. They do exactly
  * what ipc.c does in the common case: no capabilities, words in registers, both threads in their own mode with
- * unlimited time of their own, no thread of higher priority ready, one CPU. In any other case they change nothing, and
+ * unlimited time of their own, no thread of higher priority ready. In any other case they change nothing, and
  * trap_syscall() does the call.
+ *
+ * With several CPUs the entry code comes to functions of their own. These take the lock if nobody has it, for two
+ * threads of this CPU: so nobody is to be stopped. Who finds with the lock held that it is no common case keeps it for
+ * trap_syscall(). `out` stays as it is: nobody but who holds the lock looks at it.
  *
  * The message never leaves its registers: this file is compiled without them (kernel/meson.build), so it calls
  * functions of assembler only. Of the sender's other registers the entry code has saved those that a system call
@@ -14,6 +18,7 @@
 #include <kernel/cap.h>
 #include <kernel/debug.h>
 #include <kernel/ipc.h>
+#include <kernel/lock.h>
 #include <kernel/notification.h>
 #include <kernel/sched_context.h>
 #include <arch/fast.h>
@@ -21,6 +26,11 @@
 /* Called by entry.S. GCC takes a function that does not return for a cold one. */
 void ipc_fast_call(ARCH_FAST_ARGS) __noreturn __hot;
 void ipc_fast_reply_recv(ARCH_FAST_ARGS) __noreturn __hot;
+void ipc_fast_call_many(ARCH_FAST_ARGS) __noreturn __hot;
+void ipc_fast_reply_recv_many(ARCH_FAST_ARGS) __noreturn __hot;
+
+/* entry.S: lock_wake(), which leaves the registers of a message as they are. */
+void lock_wake_live(u32 ticket);
 
 static inline bool simple_message(u64 tag) { return likely((tag & 0xffff) <= L4_MSG_REG_WORDS); }
 
@@ -35,27 +45,65 @@ static inline bool stop_counting(struct cpu *cpu)
 	return true;
 }
 
-/* Would the scheduler run `to` next, without any bookkeeping of time, and is its way out that of a system call? */
-static inline bool simple_target(struct cpu *cpu, const struct thread *to)
+/*
+ * Would the scheduler run `to` next, without any bookkeeping of time, and is its way out that of a system call? With
+ * several CPUs: on this one, on which its SchedContext is; it has no vCPU, so nothing is to be forgotten (note_cpu()).
+ */
+static inline bool simple_target(struct cpu *cpu, const struct thread *to, bool many)
 {
-	return likely(to->direct) && likely(to->priority > cpu->ready_top) && arch_fast_target(to) &&
-	       stop_counting(cpu);
+	return likely(many ? to->direct > 0 && to->sc->cpu == cpu : to->direct < 0) &&
+	       likely(to->priority > cpu->ready_top) && arch_fast_target(to) && stop_counting(cpu);
+}
+
+/*
+ * Take the lock if it is free. Who had it before stored `serving` last, which is read first. Whether the lock is held is
+ * noted when others have to know it: in leave().
+ */
+static inline bool take_free_lock(u32 *ticket)
+{
+	u32 serving = __atomic_load_n(&kernel_ticket.serving, __ATOMIC_ACQUIRE);
+
+	*ticket = serving;
+	return likely(__atomic_compare_exchange_n(&kernel_ticket.next, &serving, serving + 1, false, __ATOMIC_ACQUIRE,
+	                                          __ATOMIC_RELAXED));
+}
+
+/* As lock_drop(). */
+static inline void drop_lock(u32 ticket)
+{
+	__atomic_store_n(&kernel_ticket.serving, ticket + 1, __ATOMIC_SEQ_CST);
+	if (unlikely(__atomic_load_n(&kernel_ticket.next, __ATOMIC_SEQ_CST) != ticket + 1))
+		lock_wake_live(ticket + 1);
+}
+
+/* Nothing was done. */
+static inline void __noreturn leave(struct cpu *cpu, u64 number, u64 index, u64 tag, bool locked)
+{
+	if (locked)
+		cpu->locked = true;
+	arch_fast_leave(number, index, tag);
 }
 
 /* Returns to user mode of `to`, whose message is in the registers, but for badge and tag. */
-static inline void __noreturn run(struct cpu *cpu, struct thread *from, struct thread *to, u64 badge, u64 tag)
+static inline void __noreturn run(struct cpu *cpu, struct thread *from, struct thread *to, u64 badge, u64 tag,
+                                  bool many, u32 ticket)
 {
+	if (many)
+		to->cpu = to->ran = cpu;
 	thread_set_state(to, THREAD_RUN);
 	event_live(THREAD_SWITCH, (u64)from, (u64)to);
 	cpu->current = to;
 	arch_fast_switch(cpu, from, to);
+	if (many)
+		drop_lock(ticket);
 	arch_fast_return(to, badge, tag);
 }
 
 /*
- * Does no sender wait? Then the next thread that waits may be a receiver. Not asked with several CPUs, where no thread
- * is `direct`: what comes before it only reads. What another CPU changes meanwhile, with the lock, is read once: a
- * thread that is seen in the queue is one, since who destroys threads stops this CPU first.
+ * Does no sender wait? Then the next thread that waits may be a receiver. Not asked without the lock with several CPUs
+ * (where the functions for one CPU are called after a step on aarch64): what comes before it only reads. What another CPU
+ * changes meanwhile, with the lock, is read once: a thread that is seen in the queue is one, since who destroys threads
+ * stops this CPU first.
  */
 static inline bool receivers_only(struct endpoint *ep)
 {
@@ -64,7 +112,8 @@ static inline bool receivers_only(struct endpoint *ep)
 	return ep->receivers = list_empty(&ep->queue);
 }
 
-void ipc_fast_call(ARCH_FAST_ARGS)
+/* No slot of its CNode changes while this CPU holds the lock, or is not out. */
+static inline void __noreturn call(u64 index, u64 tag, bool many)
 {
 	struct cpu *cpu = this_cpu();
 	struct thread *t = cpu->current;
@@ -73,17 +122,18 @@ void ipc_fast_call(ARCH_FAST_ARGS)
 	struct list *first;
 	struct thread *r;
 	struct reply *reply;
+	u32 ticket = 0;
 
-	if (!cap || !simple_message(tag))
-		arch_fast_leave(L4_SYS_CALL, index, tag);
+	if (!cap || !simple_message(tag) || (many && !take_free_lock(&ticket)))
+		leave(cpu, L4_SYS_CALL, index, tag, false);
 	ep = SLOT_OBJECT(cap, endpoint);
 	first = READ_ONCE(ep->queue.next);
 	if (unlikely(!ep->receivers || first == &ep->queue))
-		arch_fast_leave(L4_SYS_CALL, index, tag);
+		leave(cpu, L4_SYS_CALL, index, tag, many);
 	r = container_of(first, struct thread, link);
 	reply = r->reply;
-	if (unlikely(!reply) || !simple_target(cpu, r))
-		arch_fast_leave(L4_SYS_CALL, index, tag);
+	if (unlikely(!reply) || !simple_target(cpu, r, many) || (many && unlikely(arch_fast_stale(&cpu->arch))))
+		leave(cpu, L4_SYS_CALL, index, tag, many);
 
 	event_live(SYSCALL, L4_SYS_CALL, index);
 	reply->receiver = NULL;
@@ -91,10 +141,10 @@ void ipc_fast_call(ARCH_FAST_ARGS)
 	reply_keep(reply, t);
 	thread_set_state(t, THREAD_REPLY);
 	event_live(IPC, (u64)ep, tag);
-	run(cpu, t, r, cap->badge, tag);
+	run(cpu, t, r, cap->badge, tag, many, ticket);
 }
 
-void ipc_fast_reply_recv(ARCH_FAST_ARGS)
+static inline void __noreturn reply_recv(u64 index, u64 tag, bool many)
 {
 	struct cpu *cpu = this_cpu();
 	struct thread *t = cpu->current;
@@ -102,19 +152,20 @@ void ipc_fast_reply_recv(ARCH_FAST_ARGS)
 	struct endpoint *ep;
 	struct reply *reply;
 	struct thread *caller;
+	u32 ticket = 0;
 
 	if (!cap || !simple_message(tag))
-		arch_fast_leave(L4_SYS_REPLY_RECV, index, tag);
+		leave(cpu, L4_SYS_REPLY_RECV, index, tag, false);
 	ep = SLOT_OBJECT(cap, endpoint);
 	cap = cap_find(t, l4_frame_reply(thread_frame(t)), L4_TYPE_REPLY, L4_RIGHT_WRITE);
-	if (!cap)
-		arch_fast_leave(L4_SYS_REPLY_RECV, index, tag);
+	if (!cap || (many && !take_free_lock(&ticket)))
+		leave(cpu, L4_SYS_REPLY_RECV, index, tag, false);
 	reply = SLOT_OBJECT(cap, reply);
 	caller = READ_ONCE(reply->caller);
 	if (unlikely(!caller) || unlikely(caller->fault_label) || unlikely(reply->sc) ||
-	    unlikely(t->bound && t->bound->word) || unlikely(!caller->direct) || !receivers_only(ep) ||
-	    !simple_target(cpu, caller))
-		arch_fast_leave(L4_SYS_REPLY_RECV, index, tag);
+	    unlikely(t->bound && t->bound->word) || (!many && unlikely(caller->direct >= 0)) || !receivers_only(ep) ||
+	    !simple_target(cpu, caller, many) || (many && unlikely(arch_fast_stale(&cpu->arch))))
+		leave(cpu, L4_SYS_REPLY_RECV, index, tag, many);
 
 	event_live(SYSCALL, L4_SYS_REPLY_RECV, index);
 	reply_release(reply);
@@ -122,5 +173,10 @@ void ipc_fast_reply_recv(ARCH_FAST_ARGS)
 	t->reply = reply;
 	thread_set_state(t, THREAD_RECV);
 	list_add_tail(&ep->queue, &t->link);
-	run(cpu, t, caller, 0, tag);
+	run(cpu, t, caller, 0, tag, many, ticket);
 }
+
+void ipc_fast_call(ARCH_FAST_ARGS) { call(index, tag, false); }
+void ipc_fast_reply_recv(ARCH_FAST_ARGS) { reply_recv(index, tag, false); }
+void ipc_fast_call_many(ARCH_FAST_ARGS) { call(index, tag, true); }
+void ipc_fast_reply_recv_many(ARCH_FAST_ARGS) { reply_recv(index, tag, true); }

@@ -8,6 +8,7 @@
 
 #define CPU_FRAME    0
 #define CPU_ENTRY    8
+#define CPU_VECTORS  16
 #define KERNEL_GUARD 4096
 #define KERNEL_STACK 16384
 
@@ -26,6 +27,7 @@
 struct arch_cpu {
 	u64 frame;       /* register frame in use: SP_EL1 in user mode */
 	u64 entry;       /* ENTRY_*: the mode of the current thread */
+	void *vectors;   /* VBAR_EL1, but while a thread is stepped */
 	u64 root;        /* TTBR0_EL1 */
 	bool fpu_off;    /* CPACR_EL1 traps user mode */
 	bool stale;      /* root is to be loaded again when this CPU has the lock: it was changed, or */

@@ -13,6 +13,9 @@
 /* Is `to`, which waits in a system call, not stepped? */
 static inline bool arch_fast_target(const struct thread *to) { return likely(!(to->arch.frame.pstate & PSTATE_SS)); }
 
+/* Has arch_lock_taken() something to do? */
+static inline bool arch_fast_stale(const struct arch_cpu *c) { return READ_ONCE(c->stale); }
+
 static inline void arch_fast_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 {
 	struct arch_cpu *c = &cpu->arch;

@@ -26,6 +26,9 @@ static inline void fast_fpu(struct arch_cpu *c, struct thread *to)
 	csr_set(sstatus, to->arch.frame.status & c->fs_mask);
 }
 
+/* Has arch_lock_taken() something to do? */
+static inline bool arch_fast_stale(const struct arch_cpu *c) { return READ_ONCE(c->stale); }
+
 static inline void arch_fast_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 {
 	struct arch_cpu *c = &cpu->arch;

@@ -20,6 +20,9 @@ static inline bool arch_fast_target(const struct thread *to)
 	return likely(!(selectors_used() | to->arch.selectors_used)) && likely(!(to->arch.frame.flags & ~FLAGS_SYSRET));
 }
 
+/* Has arch_lock_taken() something to do? */
+static inline bool arch_fast_stale(const struct arch_cpu *c) { return READ_ONCE(c->stale); }
+
 static inline void arch_fast_switch(struct cpu *cpu, struct thread *from, struct thread *to)
 {
 	struct arch_cpu *c = &cpu->arch;
