@@ -10,10 +10,20 @@
  * consistent here: that the code's acquire and release accesses suffice is argued in the code, not here. Every CPU has
  * one thread of its own, which may sleep; it is taken away and comes back as schedule() would have it.
  *
+ * Checked whole: two CPUs. For three there are too many states, so they are checked in two ways that have fewer:
+ *   -DSPIN    no CPU sleeps at the lock
+ *   -DCOARSE  they do, but
+ *             - a ticket is taken and stored in one step. In between the CPU does not sleep, and nobody else reads it
+ *             - who drops the lock looks in one step for whom to wake: only one has that ticket, so only that look counts
+ *             - tickets are counted from the one that is served, as the numbers themselves make no difference
+ *             - who is woken too late, when it has had its turn, is not interrupted once more for nothing
+ *
  * -DPLANT=n plants an error, which must be found:
  *   1 who stops the others does not wait for them        4 a CPU is `out` on its way to user mode
  *   2 `kicked` is cleared after the look for work        5 who takes a thread away does not wait until it is given up
  *   3 an idle CPU is not kicked                          6 a CPU that waits for the lock does not look at `leave`
+ *   7 who drops the lock wakes nobody                    8 a CPU sleeps without a look whether it is served meanwhile
+ *   9 who takes a thread away does not wake its CPU
  */
 #ifndef CPUS
 #define CPUS 2
@@ -22,8 +32,16 @@
 #define PLANT 0
 #endif
 #define TICKETS (CPUS + 1)
+#define NONE    TICKETS
 
+#ifndef COARSE
 byte next, serving; /* kernel_ticket, modulo TICKETS */
+#define SERVED(n) (serving == ticket[n])
+#else
+byte queue;       /* CPUs at the lock, who has it included */
+byte wakes[CPUS]; /* whom this CPU is still to wake */
+#define SERVED(n) (ticket[n] == 0)
+#endif
 bool out[CPUS];     /* struct cpu */
 bool kicked[CPUS];
 bool leave[CPUS];
@@ -31,36 +49,147 @@ bool resched[CPUS]; /* need_resched, exit_work: written by who holds the lock */
 bool runs[CPUS];    /* current is the thread, not idle */
 bool ready[CPUS];   /* the thread can run */
 bool irq[CPUS];     /* an IPI is pending at the CPU */
+bool sleeps[CPUS];  /* at the lock, or about to */
+byte ticket[CPUS];  /* its turn at the lock, while it waits there; else NONE */
 
-/* Of the properties alone. */
+/* Of the properties alone; those of liveness are left out where it is not checked. */
 bool apart[CPUS]; /* in user mode, or in what is done without the lock */
-bool holds[CPUS], wants[CPUS], alone;
+bool alone;
+#ifdef LIVE
+bool holds[CPUS], wants[CPUS];
+#define TELL(x) x
+#else
+#define TELL(x) skip
+#endif
 
-/* While it waits, a CPU may lose its thread. */
+/* lock_sleep(): the interrupt that ends it is taken there. */
+inline lock_sleep()
+{
+	sleeps[me] = true;
+	if
+#if PLANT != 8
+	:: SERVED(me)
+	:: !SERVED(me) ->
+#else
+	:: true ->
+#endif
+		if
+#if PLANT != 6
+		:: leave[me]
+		:: !leave[me] ->
+#else
+		:: true ->
+#endif
+			irq[me]; d_step { irq[me] = false; kicked[me] = false }
+		fi
+	fi;
+	sleeps[me] = false
+}
+
+/* While it waits, a CPU may lose its thread, and may sleep. */
 inline lock_take()
 {
-	wants[me] = true;
-	d_step { apart[me] = false; out[me] = true }
-	d_step { ticket = next; next = (next + 1) % TICKETS }
+	d_step { TELL(wants[me] = true); apart[me] = false; out[me] = true }
+#ifdef COARSE
+	d_step { ticket[me] = queue; queue++ }
+#else
+#ifdef SPIN
+	d_step { ticket[me] = next; next = (next + 1) % TICKETS }
+#else
+	d_step { was = next; next = (next + 1) % TICKETS }
+	d_step { ticket[me] = was; was = 0 }
+#endif
+#endif
 	do
-	:: serving == ticket -> break
+	:: SERVED(me) -> break
 #if PLANT != 6
 	:: leave[me] -> runs[me] = false; resched[me] = true; leave[me] = false
 #endif
+#ifndef SPIN
+	:: else -> lock_sleep()
+#endif
 	od;
 	skip; /* spin lets no jump end at a d_step */
-	d_step { assert(!leave[me]); holds[me] = true; wants[me] = false }
+	d_step { assert(!leave[me]); TELL(holds[me] = true; wants[me] = false); ticket[me] = NONE
+#ifdef COARSE
+		; for (n : 0 .. CPUS - 1) { if :: wakes[n] == me -> wakes[n] = NONE :: else fi } n = 0
+#endif
+	}
 }
+
+#ifdef COARSE
+/* The next one is served. */
+inline turn()
+{
+	queue--;
+	for (n : 0 .. CPUS - 1) {
+		if
+		:: ticket[n] == NONE
+		:: else -> ticket[n]--; if :: ticket[n] == 0 -> wakes[me] = n :: else fi
+		fi
+	}
+	n = 0
+}
+
+inline wake()
+{
+	if
+	:: wakes[me] == NONE
+	:: wakes[me] != NONE ->
+		d_step {
+			if
+			:: wakes[me] != NONE && sleeps[wakes[me]] -> irq[wakes[me]] = true
+			:: else
+			fi;
+			wakes[me] = NONE
+		}
+	fi
+}
+#else
+inline turn()
+{
+	serving = (serving + 1) % TICKETS;
+#ifndef SPIN
+	served = serving
+#endif
+}
+
+/* One that reads `sleeps` may find the ticket given up, or another one, when it reads that. */
+inline wake()
+{
+	if
+	:: next == served
+	:: next != served ->
+		for (n : 0 .. CPUS - 1) {
+			if
+			:: sleeps[n] ->
+				if
+				:: ticket[n] == served || ticket[n] == NONE -> irq[n] = true
+				:: ticket[n] != served
+				fi
+			:: else
+			fi
+		}
+	fi;
+	skip;
+	d_step { n = 0; served = 0 }
+}
+#endif
 
 inline lock_drop(to_idle)
 {
-	holds[me] = false;
+#if PLANT != 4
+	d_step { TELL(holds[me] = false); out[me] = to_idle }
+#endif
+	d_step {
+		if :: !to_idle -> apart[me] = true :: else fi;
+		turn()
+	}
 #if PLANT == 4
-	d_step { if :: !to_idle -> apart[me] = true :: else fi; serving = (serving + 1) % TICKETS }
-	out[me] = to_idle
-#else
 	out[me] = to_idle;
-	d_step { if :: !to_idle -> apart[me] = true :: else fi; serving = (serving + 1) % TICKETS }
+#endif
+#if !defined(SPIN) && PLANT != 7
+	wake()
 #endif
 }
 
@@ -103,6 +232,9 @@ inline take_away(j)
 		out[j];
 		resched[j] = true;
 		leave[j] = true;
+#if PLANT != 9 && !defined(SPIN)
+		if :: sleeps[j] -> irq[j] = true :: else fi;
+#endif
 #if PLANT != 5
 		!leave[j];
 #endif
@@ -151,10 +283,36 @@ inline trap_exit()
 	fi
 }
 
+/*
+ * ipc/fast.c: takes the lock if nobody has it, without `out`. serving is read before next is compared with it and raised,
+ * but as both only grow, it has not changed meanwhile if that succeeds: one step.
+ */
+inline fast_take()
+{
+	d_step {
+		if
+#ifdef COARSE
+		:: queue == 0 -> queue++; was = true
+#else
+		:: next == serving -> next = (next + 1) % TICKETS; was = true
+#endif
+		:: else
+		fi
+	}
+}
+
+/* The call is done: to user mode, as another thread. */
+inline fast_drop()
+{
+	d_step { turn(); was = false }
+#if !defined(SPIN) && PLANT != 7
+	wake()
+#endif
+}
+
 proctype cpu(byte me)
 {
-	byte ticket, n, o;
-	bool was;
+	byte served, n, o, was;
 
 	/* cpu_main(), after it has come; CPU 0 starts the first thread. */
 end:	do
@@ -179,6 +337,14 @@ end:	do
 		:: else
 		fi;
 		trap_exit()
+	/* The fast path. What is no case for it goes on with the lock held. */
+	:: !irq[me] && apart[me] ->
+		fast_take();
+		if
+		:: was -> fast_drop()
+		:: was -> d_step { was = false; apart[me] = false }; operate(); trap_exit()
+		:: !was
+		fi
 	/* What is done without the lock; it ends as exit_unlocked() does. */
 	:: !irq[me] && apart[me] ->
 		assert(!alone);
@@ -199,6 +365,10 @@ init
 			runs[i] = i == 0;
 			ready[i] = i == 0;
 			apart[i] = i == 0;
+			ticket[i] = NONE;
+#ifdef COARSE
+			wakes[i] = NONE;
+#endif
 			run cpu(i)
 		}
 	}
