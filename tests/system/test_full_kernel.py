@@ -6,6 +6,8 @@ On x86_64 for everybody, on the others nightly. lkdtm is Linux' own module that 
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache
 from orchestration.base.errors import PanicError
 from orchestration.base.rundir import RunDirectory
+from orchestration.base.tools import program
 from orchestration.build import flavours, linux, rootfs
 from orchestration.machine import boot
 from orchestration.machine.description import Description
@@ -82,6 +85,16 @@ def test_counting_and_tracing(session: Session, compile_program: Callable[[str],
     done = session.run(["/var/tmp/observe", part], limit=300.0)
     assert (done.status, done.text) == (0, "ok"), done.err.decode(errors="replace") + session.run(["dmesg"]).text
     assert "WARNING" not in session.run(["dmesg"]).text
+
+
+def test_every_stack_guard_is_where_linux_has_it(arch: Arch, full: boot.Artefacts) -> None:
+    """GCC takes that of a function with a target attribute from a segment, which is not the guest kernel's."""
+    if arch.name != "x86_64":
+        pytest.skip("it is a segment of x86_64's")
+    shown = subprocess.run([program(f"{arch.prefix}objdump"), "-d", "--no-show-raw-insn", str(full.linux / "vmlinux")],
+                           capture_output=True, text=True, check=True, timeout=300).stdout
+    assert "__stack_chk_fail" in shown
+    assert not re.findall(r".*%[fg]s:0x28.*", shown)
 
 
 def test_modules_are_traced_and_have_static_keys(session: Session) -> None:
