@@ -117,6 +117,8 @@ def unpack(cache: Cache, flavour: Flavour, key: str, log: Path) -> Path:
     tree = parent / "source"
     if is_unpacked(parent, key):
         return tree
+    # First: when the removal is interrupted, what it has left must not pass for the tree of that key.
+    (parent / "source.key").unlink(missing_ok=True)
     shutil.rmtree(parent, ignore_errors=True)
     fresh = parent / "unpacking"
     fresh.mkdir(parents=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -98,6 +99,24 @@ def test_a_tree_with_the_users_patches_does_not_replace_the_other(tmp_path: Path
     place.rename(tmp_path / "guest-own")
     linux.activate(place, own=False)
     assert (place / "object").read_text() == "of the series"
+
+
+def test_a_tree_whose_removal_was_interrupted_is_no_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, flavour = Cache(tmp_path), flavours.guest(ARCHES["x86_64"])
+    place = linux.tree_of(cache, flavour)
+    (place / "source").mkdir(parents=True)
+    (place / "source/Makefile").touch()
+    (place / "source.key").write_text("before")
+
+    def interrupted(path: Path, *, ignore_errors: bool) -> None:
+        (path / "source/Makefile").unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    assert linux.is_unpacked(place, "before")
+    with pytest.raises(KeyboardInterrupt):
+        linux.unpack(cache, flavour, "after", tmp_path / "log")
+    assert not linux.is_unpacked(place, "before")
 
 
 def test_builds_share_a_tree_and_another_tree_waits_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
