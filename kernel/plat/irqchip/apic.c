@@ -120,60 +120,59 @@ bool apic_pending(void)
 
 void apic_timer(u64 ticks) { lapic_write(INITIAL, ticks > 0xffffffff ? 0xffffffff : ticks ? ticks : 1); }
 
-/* One measure of the counter and of the APIC timer. */
-struct clock_sample {
-	u64 counter, apic; /* ticks */
-	u64 error;         /* how many ticks of the counter the time may have been longer or shorter */
+#define PM_TIMER     0x608   /* ICH9's, where firmware places it (ACPI 6.5, 4.8.3.3) */
+#define PM_HZ        3579545 /* of 24 bits: it comes round in 4.7 s */
+#define PM_MASK      0xffffff
+#define PM_MEASURE   (PM_HZ / 50)
+#define PM_READS_MAX 100000000
+#define MOMENT_TRIES 50
+
+/* The three clocks, read one after the other. */
+struct clock_moment {
+	u64 counter, error; /* ticks: after the reads, and how many they took */
+	u32 pm, apic;
 };
 
-#define PIT_HZ    1193182
-#define PIT_LATCH (PIT_HZ / 50)
-
-/*
- * Measure 20 ms of the PIT's channel 2 (8254, mode 0). The host may take the CPU away between any two instructions: the
- * PIT starts somewhere in the first bracket of counter reads, and ends somewhere in the last, whose lengths are the error.
- */
-static struct clock_sample clock_sample(void)
+/* The host may take the CPU away between any two instructions: of several readings, the quickest. */
+static struct clock_moment clock_moment(void)
 {
-	struct clock_sample s;
-	u64 before, started, last, now;
+	struct clock_moment best = { .error = ~0UL };
 
-	outb(0x61, (inb(0x61) & ~2) | 1); /* gate on, speaker off */
-	outb(0x43, 0xb0);                 /* channel 2, both bytes, mode 0 */
-	outb(0x42, PIT_LATCH & 0xff);
-	lapic_write(INITIAL, 0xffffffff);
-	before = arch_counter();
-	outb(0x42, PIT_LATCH >> 8);
-	s.apic = lapic_read(CURRENT);
-	now = started = arch_counter();
-	do {
-		last = now;
-		now = arch_counter();
-	} while (!(inb(0x61) & 0x20));
-	s.apic -= lapic_read(CURRENT);
-	now = arch_counter();
-	s.counter = now - started;
-	s.error = (started - before) + (now - last);
-	return s;
+	for (u32 n = 0; n < MOMENT_TRIES; n++) {
+		u64 before = arch_counter(), after;
+		u32 pm = inl(PM_TIMER), apic = lapic_read(CURRENT);
+
+		after = arch_counter();
+		if (after - before < best.error)
+			best = (struct clock_moment){ after, after - before, pm, apic };
+	}
+	return best;
 }
 
-/* Rates of the counter and of the APIC timer: the first measure with an error below 1/1024, or the best of 50. */
+/*
+ * Rates of the counter and of the APIC timer, by 20 ms or more of the PM timer. What the host takes away between the two
+ * moments does no harm.
+ */
 u64 clock_calibrate(void)
 {
-	struct clock_sample best = clock_sample();
+	struct clock_moment start, end;
+	u64 ticks, counter, error;
+	u32 reads = 0;
 
-	for (u32 n = 1; n < 50 && best.error > best.counter >> 10; n++) {
-		struct clock_sample s = clock_sample();
-
-		/* s.error / s.counter < best.error / best.counter */
-		if (s.error * best.counter < best.error * s.counter)
-			best = s;
-	}
-	if (best.error > best.counter >> 6)
-		printk("l4: the clock's rate is uncertain: %lu ticks of %lu\n", best.error, best.counter);
+	lapic_write(INITIAL, 0xffffffff);
+	start = clock_moment();
+	while (((inl(PM_TIMER) - start.pm) & PM_MASK) < PM_MEASURE)
+		if (reads++ == PM_READS_MAX)
+			panic("the PM timer at port %x does not count", PM_TIMER);
+	end = clock_moment();
 	lapic_write(INITIAL, 0);
-	apic_timer_hz = best.apic * PIT_HZ / PIT_LATCH;
-	return best.counter * PIT_HZ / PIT_LATCH;
+	ticks = (end.pm - start.pm) & PM_MASK;
+	counter = end.counter - start.counter;
+	error = start.error + end.error;
+	if (error > counter >> 6)
+		printk("l4: the clock's rate is uncertain: %lu ticks of %lu\n", error, counter);
+	apic_timer_hz = (u64)(start.apic - end.apic) * PM_HZ / ticks;
+	return counter * PM_HZ / ticks;
 }
 
 error_t irqchip_line(u64 line, bool level, u64 *irq)
