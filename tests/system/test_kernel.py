@@ -45,9 +45,11 @@ def test_random_calls(arch: Arch, bare: Path, subtests: pytest.Subtests) -> None
                                       program=quoll.KERNEL_FUZZ, variant=quoll.checked)
     for result in report.results:
         with subtests.test(result.name):
+            if "_many_" in result.name and result.outcome == "skip":
+                pytest.skip("it is for several CPUs: test_random_calls_on_four_cpus")
             assert result.outcome == "pass", "\n".join(result.diagnostics)
     assert not report.problems, f"{report.problems}, see {folder}"
-    assert report.results
+    assert [result.name for result in report.results if result.outcome == "pass"]
 
 
 def test_random_calls_on_four_cpus(arch: Arch, bare: Path) -> None:
