@@ -26,9 +26,10 @@ void arch_lock_sleep(void)
 
 	csr_write(sie, BIT(IRQ_SOFTWARE));
 	__asm__ volatile("wfi" : : : "memory");
+	/* Before trap_ipi(): who waits there by arch_relax() needs the timer's. */
+	csr_write(sie, enabled);
 	if (csr_read(sip) & BIT(IRQ_SOFTWARE))
 		take_ipi();
-	csr_write(sie, enabled);
 }
 
 static void interrupt(u64 irq)
