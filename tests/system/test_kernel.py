@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from orchestration.base.arch import Arch
-from orchestration.base.errors import PanicError
 from orchestration.bench.sides import counted
 from orchestration.bench.terms import Clock
 from orchestration.build import quoll
@@ -53,7 +52,6 @@ def test_random_calls(arch: Arch, bare: Path, subtests: pytest.Subtests) -> None
     assert [result.name for result in report.results if result.outcome == "pass"]
 
 
-@pytest.mark.xfail(raises=PanicError, strict=False, reason="docs/limits.md, Several CPUs: what the fuzzer finds there")
 def test_random_calls_on_four_cpus(arch: Arch, bare: Path) -> None:
     """The same of four threads, each on a CPU, with the same objects; CPUs are held up at random between two steps."""
     report, folder = kernel_tests.run(arch, bare, extra=(*counted(arch, Clock.INSTRUCTIONS), "-smp", "4"),

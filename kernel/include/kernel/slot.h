@@ -62,8 +62,8 @@ struct slot {
 			struct vspace *vspace;
 			struct list in_vspace;
 		};
-		struct {           /* Untyped */
-			u64 clean; /* bytes [used, clean) are known to be zero */
+		struct {                       /* Untyped */
+			u64 clean_from, clean; /* bytes [clean_from, clean), where not used, are known to be zero */
 		};
 	};
 };

@@ -41,7 +41,7 @@ error_t slot_revoke(struct slot *s, bool *again)
 	} while (slot_has_derived(s));
 	if (s->type == L4_TYPE_UNTYPED) {
 		s->used = 0;
-		s->clean = 0;
+		s->clean_from = s->clean = 0;
 	}
 	return L4_ERR_OK;
 }

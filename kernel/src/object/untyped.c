@@ -15,8 +15,9 @@
 /* Make [from, to) of the Untyped zero, a step at a time; false when interrupted. */
 static bool clear_memory(struct slot *u, u64 from, u64 to)
 {
-	if (u->clean < from)
-		u->clean = from;
+	/* What lies between the used bytes and an aligned object is not cleared, and a smaller one may come there. */
+	if (from < u->clean_from || from > u->clean)
+		u->clean_from = u->clean = from;
 	while (u->clean < to) {
 		u64 step = min_u64(CLEAR_STEP, to - u->clean);
 
