@@ -161,6 +161,39 @@ TEST(untyped_memory_is_cleared)
 	}
 }
 
+/* When its turn comes after the caller has begun, which is in the middle of the call. */
+static void make_frame_in_gap(struct helper *self)
+{
+	while (!shared[0])
+		;
+	EQ(shared[1], 0);
+	ERR(retype(self->arg[0], L4_TYPE_FRAME, L4_PAGE_BITS, self->arg[1], 1), OK);
+}
+
+/* A large object leaves a gap before it. While its memory is cleared, another call may make a small one there. */
+TEST(untyped_gap_is_cleared)
+{
+	u64 u = obj_new(L4_TYPE_UNTYPED, 23), slot = slots_new(3);
+	volatile u64 *view = (volatile u64 *)TEST_VADDR;
+	struct helper *h;
+
+	MUST(retype(u, L4_TYPE_FRAME, L4_PAGE_BITS, slot, 2));
+	EQ(frame_map(slot + 1, TEST_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE), L4_ERR_OK);
+	view[1] = ~0UL;
+	MUST(slot_revoke(u));
+	MUST(retype(u, L4_TYPE_FRAME, L4_PAGE_BITS, slot, 1));
+	h = helper_make(make_frame_in_gap, u, 255);
+	h->arg[1] = slot + 1;
+	MUST(INV(h->thread, L4_THREAD_SET_SCHED, sched_new(100, 300), 255, 255));
+	helper_start(h);
+	shared[0] = 1;
+	ERR(retype(u, L4_TYPE_FRAME, 22, slot + 2, 1), OK);
+	shared[1] = 1;
+	helper_join(h);
+	EQ(frame_map(slot + 1, TEST_VADDR, L4_RIGHT_READ), L4_ERR_OK);
+	EQ(view[1], 0);
+}
+
 TEST(untyped_alignment)
 {
 	u64 u = obj_new(L4_TYPE_UNTYPED, 16), slot = slots_new(4);
