@@ -9,23 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.base import doctor
-from orchestration.base.errors import MissingError
-
 LIMIT = 600.0
 # By what spin finds each error that the model can have, and whether in a check of liveness.
 PLANTED = {1: ("assertion violated", False), 2: ("acceptance cycle", True), 3: ("acceptance cycle", True),
            4: ("assertion violated", False), 5: ("assertion violated", False), 6: ("invalid end state", False),
            7: ("invalid end state", False), 8: ("invalid end state", False), 9: ("invalid end state", False)}
 
-
-@pytest.fixture(scope="module", autouse=True)
-def spin() -> None:
-    """Install spin, which no other test and no command needs."""
-    try:
-        doctor.ensure_packages(["spin"])
-    except MissingError as error:
-        pytest.skip(f"{error}; {error.hint}")
+pytestmark = pytest.mark.usefixtures("spin")
 
 
 def verify(folder: Path, root: Path, *defines: str, live: bool = False) -> tuple[int, str]:

@@ -10,21 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.base import doctor
-from orchestration.base.errors import MissingError
-
 LIMIT = 600.0
 # Orders of accesses that each model can be without.
 PLANTED = {"events": range(1, 7), "rings": range(1, 6)}
 
-
-@pytest.fixture(scope="module", autouse=True)
-def spin() -> None:
-    """Install spin, which few tests and no command needs."""
-    try:
-        doctor.ensure_packages(["spin"])
-    except MissingError as error:
-        pytest.skip(f"{error}; {error.hint}")
+pytestmark = pytest.mark.usefixtures("spin")
 
 
 def verify(folder: Path, model: Path, planted: int) -> tuple[int, str]:
