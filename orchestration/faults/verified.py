@@ -21,6 +21,7 @@ from orchestration.base.ownership import PREFIX, OwnFolder, temporary
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.base.tree import ROOT
+from orchestration.faults.known import KnownStream
 from orchestration.faults.program import GuestProgram, compile_program
 from orchestration.machine.console import Channel, Line
 from orchestration.machine.description import Description
@@ -145,7 +146,7 @@ class Net(Verified):
     """A stream of known bytes each way between guest and host, through the emulator's user network."""
 
     program = "net"
-    PERIOD, CHUNK, PACE = 65521, 16384, 0.008
+    CHUNK, PACE, PIECE = 16384, 0.008, 65535
 
     def __init__(self, session: Session) -> None:
         """Listen on the host."""
@@ -154,12 +155,7 @@ class Net(Verified):
         self.arguments = f"10.0.2.2 {self.listener.getsockname()[1]}"
         self.ending = False
         self.sent = self.got = 0
-        table = bytearray()
-        x = 1
-        for _ in range(self.PERIOD):
-            x = (x * 1664525 + 1013904223) & 0xFFFFFFFF
-            table.append(x >> 24)
-        self.table = bytes(table + table[:65536])
+        self.stream = KnownStream()
         threading.Thread(target=self.serve, daemon=True, name="peer").start()
 
     def serve(self) -> None:
@@ -169,10 +165,9 @@ class Net(Verified):
             sender = threading.Thread(target=self.transmit, args=(line,), daemon=True, name="sender")
             sender.start()
             try:
-                while data := line.recv(65536 - 1):
-                    at = self.got % self.PERIOD
-                    if data != self.table[at:at + len(data)]:
-                        self.wrong.append(f"the host received {self.difference(data, self.table[at:at + len(data)])}")
+                while data := line.recv(self.PIECE):
+                    if difference := self.stream.difference(self.got, data):
+                        self.wrong.append(f"the host received {difference}")
                     self.got += len(data)
                     self.progressed(self.got)
             except OSError as error:
@@ -180,21 +175,11 @@ class Net(Verified):
             sender.join()
             line.close()
 
-    def difference(self, data: bytes, due: bytes) -> str:
-        """Tell which bytes of the stream, from self.got on, are wrong, and where in the stream they would be right."""
-        wrong = [at for at, (one, other) in enumerate(zip(data, due, strict=True)) if one != other]
-        first = wrong[0]
-        begin = data[first:first + 16]
-        place = self.table.find(begin)
-        known = begin.hex() if place < 0 else f"those due {(place - self.got - first) % self.PERIOD} later"
-        return f"{len(wrong)} wrong bytes in [{self.got + first}, {self.got + wrong[-1] + 1}): {known}"
-
     def transmit(self, line: socket.socket) -> None:
         """Send until asked to end."""
         try:
             while not self.ending:
-                at = self.sent % self.PERIOD
-                line.sendall(self.table[at:at + self.CHUNK])
+                line.sendall(self.stream.due(self.sent, self.CHUNK))
                 self.sent += self.CHUNK
                 time.sleep(self.PACE)
             line.shutdown(socket.SHUT_WR)

@@ -21,6 +21,7 @@ from orchestration.base.tools import program
 from orchestration.cli import main as cli
 from orchestration.faults import campaign, results
 from orchestration.faults import plan as plans
+from orchestration.faults.known import KnownStream
 from orchestration.faults.verified import COMPLAINT, ConsoleText, Disk, Net
 from orchestration.inspect import gdbstub, machine_code
 from orchestration.machine import boot
@@ -128,13 +129,24 @@ def test_a_disk_program_without_a_final_crc_is_wrong() -> None:
 
 
 def test_wrong_bytes_of_the_stream_are_told() -> None:
-    net = Net(cast("Session", SimpleNamespace()))
-    net.listener.close()
-    net.got = 1000
-    due = net.table[1000:2000]
-    assert net.difference(due[:100] + net.table[5100:5150] + due[150:], due) == (
+    stream = KnownStream()
+    due = stream.due(1000, 1000)
+    assert stream.difference(1000, due[:100] + stream.due(5100, 50) + due[150:]) == (
         "50 wrong bytes in [1100, 1150): those due 4000 later")
-    assert net.difference(due[:980] + bytes(20), due) == f"20 wrong bytes in [1980, 2000): {'00' * 16}"
+    assert stream.difference(1000, due[:980] + bytes(20)) == f"20 wrong bytes in [1980, 2000): {'00' * 16}"
+
+
+@pytest.mark.parametrize("length", [1, Net.CHUNK, Net.PIECE])
+def test_every_piece_of_the_stream_is_compared_to_its_end(length: int) -> None:
+    """Wherever in the table it begins: what a busy host receives at once is longer than a period less some bytes."""
+    stream = KnownStream()
+    whole = stream.table * 3
+    for begin in (0, 1, *range(stream.PERIOD - 32, stream.PERIOD)):
+        piece = whole[begin:begin + length]
+        assert stream.difference(498 * stream.PERIOD + begin, piece) == ""
+        last = bytes([piece[-1] ^ 1])
+        assert stream.difference(begin, piece[:-1] + last).startswith(
+            f"1 wrong bytes in [{begin + length - 1}, {begin + length})")
 
 
 def test_gaps_are_those_of_recoveries() -> None:
