@@ -176,3 +176,33 @@ def test_no_cpu_starts_where_there_is_no_memory(bare: Path, arch: Arch) -> None:
     text = "\n".join(log)
     assert "l4: no free memory at 8000, where other CPUs start: they do not run" in text
     assert "CPUs run" not in text
+
+
+# Where system calls come to C, and bytes that are no instruction.
+BROKEN = {"x86_64": ("x86_syscall", b"\x0f\x0b"), "riscv64": ("riscv_syscall", bytes(4)),
+          "aarch64": ("arm_syscall", bytes(4))}
+
+
+def test_a_cpu_that_dies_stops_all_and_tells_of_each(arch: Arch, bare: Path, panic: Callable[..., list[str]]) -> None:
+    """The next system call of any CPU meets no instruction, with the lock or without."""
+    machines: list[Machine] = []
+    broken: list[str] = []
+    name, instruction = BROKEN[arch.name]
+    place = debuginfo.read(bare / quoll.KERNEL).symbols[name]
+
+    def on_line(line: str) -> None:
+        if not broken and re.match(r"ok \d+ cpus_call_and_reply", line):
+            broken.append(line)
+            with Stub(machines[0]) as stub:
+                # A CPU in user mode does not see the kernel on every architecture.
+                with stub.breakpoint(place):
+                    assert stub.resume(20.0)
+                stub.write(place, instruction)
+
+    panic(started=machines.append, on_line=on_line, extra=("-smp", "4"))
+    log = (machines[0].run.path / "l4.log").read_text()
+    others = re.findall(r"^l4: CPU (\d)(?:, holds the lock)?:(?: idle)?$", log, re.MULTILINE)
+    panics = re.findall(r"^l4: CPU (\d)(?:, which holds the lock,)? panics$", log, re.MULTILINE)
+    assert sorted(others + panics) == ["0", "1", "2", "3"]
+    assert len(panics) == 1
+    assert log.rstrip().endswith("l4: end of panic")
