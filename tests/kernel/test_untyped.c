@@ -161,26 +161,23 @@ TEST(untyped_memory_is_cleared)
 	}
 }
 
-/* When its turn comes after the caller has begun, which is in the middle of the call. */
+/* When its turn comes after the caller has begun, which is in the middle of the call, unless the interrupt comes late. */
 static void make_frame_in_gap(struct helper *self)
 {
 	while (!shared[0])
 		;
-	EQ(shared[1], 0);
+	if (shared[1])
+		return;
 	ERR(retype(self->arg[0], L4_TYPE_FRAME, L4_PAGE_BITS, self->arg[1], 1), OK);
+	shared[2] = 1;
 }
 
-/* A large object leaves a gap before it. While its memory is cleared, another call may make a small one there. */
-TEST(untyped_gap_is_cleared)
+/* Memory of u behind its first page is not clear. Make a large object, and meanwhile a page in the gap before it. */
+static void fill_gap(u64 u, u64 slot)
 {
-	u64 u = obj_new(L4_TYPE_UNTYPED, 23), slot = slots_new(3);
-	volatile u64 *view = (volatile u64 *)TEST_VADDR;
 	struct helper *h;
 
-	MUST(retype(u, L4_TYPE_FRAME, L4_PAGE_BITS, slot, 2));
-	EQ(frame_map(slot + 1, TEST_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE), L4_ERR_OK);
-	view[1] = ~0UL;
-	MUST(slot_revoke(u));
+	shared[0] = shared[1] = 0;
 	MUST(retype(u, L4_TYPE_FRAME, L4_PAGE_BITS, slot, 1));
 	h = helper_make(make_frame_in_gap, u, 255);
 	h->arg[1] = slot + 1;
@@ -190,8 +187,28 @@ TEST(untyped_gap_is_cleared)
 	ERR(retype(u, L4_TYPE_FRAME, 22, slot + 2, 1), OK);
 	shared[1] = 1;
 	helper_join(h);
-	EQ(frame_map(slot + 1, TEST_VADDR, L4_RIGHT_READ), L4_ERR_OK);
-	EQ(view[1], 0);
+	helper_forget();
+}
+
+/* A large object leaves a gap before it. While its memory is cleared, another call may make a small one there. */
+TEST(untyped_gap_is_cleared)
+{
+	u64 u = obj_new(L4_TYPE_UNTYPED, 23), slot = slots_new(3);
+	volatile u64 *view = (volatile u64 *)TEST_VADDR;
+
+	/* Where time is counted in instructions, the first round is the last. */
+	for (int round = 0; !shared[2] && round < 100; round++) {
+		MUST(retype(u, L4_TYPE_FRAME, L4_PAGE_BITS, slot, 2));
+		if (!EQ(frame_map(slot + 1, TEST_VADDR, L4_RIGHT_READ | L4_RIGHT_WRITE), L4_ERR_OK))
+			return;
+		view[1] = ~0UL;
+		MUST(slot_revoke(u));
+		fill_gap(u, slot);
+		if (!shared[2])
+			MUST(slot_revoke(u));
+	}
+	if (EQ(shared[2], 1) && EQ(frame_map(slot + 1, TEST_VADDR, L4_RIGHT_READ), L4_ERR_OK))
+		EQ(view[1], 0);
 }
 
 TEST(untyped_alignment)
