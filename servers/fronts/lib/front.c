@@ -143,7 +143,7 @@ static bool submit(u16 number)
 	return full;
 }
 
-/* Give finished requests back to the guest, in its order. */
+/* Give finished requests back to the guest, in its order; together those that the device finished together. */
 static void complete(u16 number)
 {
 	struct flight *out = &flight[number];
@@ -165,8 +165,10 @@ static void complete(u16 number)
 		backend_push(&backend, number, out->request[token].head, out->request[token].written);
 		pushed = true;
 	}
-	if (pushed)
-		backend_interrupt(&backend, number);
+	if (!pushed)
+		return;
+	backend_publish(&backend, number);
+	backend_interrupt(&backend, number);
 }
 
 /* Nothing to be done in a queue, whose kicks are asked for as they were left. */

@@ -52,23 +52,24 @@ void backend_init(struct backend *backend, const struct l4_server_info *info, co
 }
 
 /*
- * Requests that have been given back. The ring tells; the word that is kept is older by one at most (a push stores it
- * last). Where they differ by more, a stray store of this program's last life changed the ring.
+ * Requests that have been given back. The ring tells: the used index was changed to what is kept, or was about to be.
+ * Where it is neither that nor the one before, a stray store of this program's last life changed the ring.
  */
 static u16 given_back(struct backend *backend, unsigned int number)
 {
 	struct backend_queue *queue = &backend->queue[number];
-	u16 used = l4_read_once(queue->used->idx), kept;
+	u16 used = l4_read_once(queue->used->idx), before, kept;
 	u64 word;
 
 	if (!backend->kept || backend->status != STATUS_UNKNOWN)
 		return used;
 	word = backend->kept[number];
+	before = (u16)(word >> 16);
 	kept = (u16)word;
-	if (word != kept_word(queue, kept) || used == kept || used == (u16)(kept + 1))
+	if (word != kept_word(queue, before, kept) || used == before || used == kept)
 		return used;
-	l4_write_once(queue->used->idx, kept);
-	return kept;
+	l4_write_once(queue->used->idx, before);
+	return before;
 }
 
 static bool attach(struct backend *backend, unsigned int number)
@@ -96,7 +97,7 @@ static bool attach(struct backend *backend, unsigned int number)
 	queue->counts = queue_counts((u16)size, next, next, next);
 	seal_record(queue);
 	if (backend->kept)
-		l4_write_once(backend->kept[number], kept_word(queue, next));
+		l4_write_once(backend->kept[number], kept_word(queue, next, next));
 	return true;
 }
 

@@ -73,14 +73,18 @@ void backend_advance(struct backend *backend, unsigned int queue);
 /* Whether there is a request not yet advanced over. */
 bool backend_waiting(struct backend *backend, unsigned int queue);
 
-/* Give back the oldest request that is out; then interrupt the guest when a batch is through. */
+/*
+ * Give back the oldest request that is out; then show the guest all that were, and interrupt it. It finds all of them or
+ * none, also when this program ends meanwhile: the pieces of a received packet are requests of their own.
+ */
 void backend_push(struct backend *backend, unsigned int queue, u16 head, u32 written);
+void backend_publish(struct backend *backend, unsigned int queue);
 void backend_interrupt(struct backend *backend, unsigned int queue);
 
 /* Ask for kicks, or for none while looking anyway. True: a request came before the guest was asked. */
 bool backend_kicks(struct backend *backend, unsigned int queue, bool on);
 
-/* Requests advanced over and not given back; given back so far, modulo 1 << 16, as the used ring counts. */
+/* Requests advanced over and not pushed; pushed so far, modulo 1 << 16, as the used ring counts. */
 u16 backend_taken(struct backend *backend, unsigned int queue);
 u16 backend_given_back(struct backend *backend, unsigned int queue);
 

@@ -116,6 +116,7 @@ void backend_push(struct backend *backend, unsigned int number, u16 head, u32 wr
 {
 	struct backend_queue queue = checked(backend, number);
 	u16 size = queue_count_of(&queue, QUEUE_SIZE), next = queue_count_of(&queue, QUEUE_USED_NEXT), due;
+	u16 told = queue_count_of(&queue, QUEUE_USED_TOLD);
 	u64 length = guard(written); /* nothing else tells it */
 	struct vring_used_elem *elem;
 
@@ -123,18 +124,32 @@ void backend_push(struct backend *backend, unsigned int number, u16 head, u32 wr
 		return;
 	/* Given back in order: which is due, and where, stands in the rings. */
 	due = l4_read_once(queue.avail->ring[next % size]);
-	if (l4_read_once(queue.used->idx) != next || due != head) {
+	if (l4_read_once(queue.used->idx) != told || due != head) {
 		backend_break(backend, "request given back is not the one that is due");
 		return;
 	}
 	elem = &queue.used->ring[next % size];
 	l4_write_once(elem->id, due);
 	l4_write_once(elem->len, guarded_value(length, "length of a request"));
-	next++;
-	l4_store_release(&queue.used->idx, next);
-	count_on(&backend->queue[number], &queue, QUEUE_USED_NEXT, next);
+	count_on(&backend->queue[number], &queue, QUEUE_USED_NEXT, (u16)(next + 1));
+}
+
+void backend_publish(struct backend *backend, unsigned int number)
+{
+	struct backend_queue queue = checked(backend, number);
+	u16 next = queue_count_of(&queue, QUEUE_USED_NEXT), told = queue_count_of(&queue, QUEUE_USED_TOLD);
+
+	if (!queue_count_of(&queue, QUEUE_SIZE) || told == next)
+		return;
+	if (l4_read_once(queue.used->idx) != told) {
+		backend_break(backend, "used index is not what it was");
+		return;
+	}
 	if (backend->kept)
-		l4_write_once(backend->kept[number], kept_word(&queue, next));
+		l4_write_once(backend->kept[number], kept_word(&queue, told, next));
+	l4_store_release(&queue.used->idx, next);
+	if (backend->kept)
+		l4_write_once(backend->kept[number], kept_word(&queue, next, next));
 }
 
 void backend_interrupt(struct backend *backend, unsigned int number)

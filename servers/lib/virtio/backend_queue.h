@@ -12,7 +12,8 @@ enum {
 	QUEUE_SIZE = 0, /* 0: not in use */
 	QUEUE_AVAIL_NEXT = 16,
 	QUEUE_USED_NEXT = 32,
-	QUEUE_USED_TOLD = 48, /* QUEUE_USED_NEXT when an interrupt was last considered */
+	QUEUE_USED_TOLD =
+		48, /* QUEUE_USED_NEXT when an interrupt was last considered, so the used index until a publish */
 };
 
 static inline u16 queue_count_of(const struct backend_queue *queue, unsigned int which)
@@ -35,14 +36,15 @@ static inline bool in_guest(const struct backend *backend, u64 gpa, u64 bytes, u
 }
 
 /*
- * The word of a queue in kept: how many were given back, and a sum of the ring and of this number, so that no other
- * word passes for it.
+ * The word of a queue in kept: the used index, beside it the one before while it changes, and a sum of the ring and of
+ * both, so that no other word passes for it.
  */
-static inline u64 kept_word(const struct backend_queue *queue, u16 used)
+static inline u64 kept_word(const struct backend_queue *queue, u16 before, u16 used)
 {
 	u64 ring = seal_add(seal_add(seal_add(SEAL_START, (u64)queue->desc), (u64)queue->avail), (u64)queue->used);
+	u32 both = (u32)before << 16 | used;
 
-	return seal_add(ring, used) << 16 | used;
+	return seal_add(ring, both) << 32 | both;
 }
 
 /* Put the bits in the page's interrupt_status and signal the guest. */

@@ -125,6 +125,7 @@ static bool give(void)
 	request_check(&receiving);
 	record_commit();
 	backend_push(&guest_console, RECEIVE, receiving.chain.head, RECORD_FIELD(given_until) - RECORD_FIELD(taken));
+	backend_publish(&guest_console, RECEIVE);
 	record_begin();
 	for (i = 0; i < 2; i++)
 		record_work[i].taken = record_work[i].given_until;

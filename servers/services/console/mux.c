@@ -130,6 +130,7 @@ static bool decide_on_guest(void)
 	if (RECORD_FIELD(sent) < l4_read_once(sending.chain.readable))
 		l4_die("request was given up");
 	backend_push(&guest_console, TRANSMIT, sending.chain.head, 0);
+	backend_publish(&guest_console, TRANSMIT);
 	backend_interrupt(&guest_console, TRANSMIT);
 	return true;
 }

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <virtio/backend.h>
+#include <virtio/backend_queue.h>
 #include <virtio/virtqueue.h>
 
 #include "host.h"
@@ -108,6 +108,8 @@ static void test_round_trip(void)
 			expect(chain.buffer[0].gpa == 0x20000 + 0x100 * i && chain.buffer[1].write);
 			backend_advance(&backend, 0);
 			backend_push(&backend, 0, chain.head, i);
+			backend_publish(&backend, 0);
+			backend_interrupt(&backend, 0);
 		}
 		for (i = 0; i < SIZE / 2; i++)
 			expect(virtqueue_get(&driver, &token, &written) && token == i && written == i);
@@ -131,6 +133,7 @@ static void test_restart(void)
 		if (i < 2)
 			backend_push(&backend, 0, chain.head, 0);
 	}
+	backend_publish(&backend, 0);
 	publish(0, NULL);
 	expect(backend_poll(&backend) == BACKEND_START);
 	backend_done(&backend);
@@ -139,6 +142,58 @@ static void test_restart(void)
 		backend_advance(&backend, 0);
 	}
 	expect(backend_peek(&backend, 0, &chain) == 0);
+}
+
+/* Take all requests and give back so many of them, without showing it. */
+static void give_back(unsigned int count)
+{
+	static struct guest_chain chain;
+	unsigned int i;
+
+	for (i = 0; backend_peek(&backend, 0, &chain) == 1; i++) {
+		backend_advance(&backend, 0);
+		if (i < count)
+			backend_push(&backend, 0, chain.head, i);
+	}
+}
+
+/* This life ends, the next one takes over. */
+static void next_life(u64 *kept)
+{
+	publish(0, kept);
+	expect(backend_poll(&backend) == BACKEND_START);
+	backend_done(&backend);
+}
+
+/* Requests that were given back together are seen together; those that were not shown, the next life does again. */
+static void test_batch(void)
+{
+	static u64 kept[1];
+	unsigned int i;
+	u32 written;
+	u16 token;
+
+	make_ram();
+	publish(0, kept);
+	guest_connects();
+	for (i = 0; i < 5; i++)
+		add(i);
+	virtqueue_kick(&driver);
+	give_back(3);
+	expect(!virtqueue_done(&driver));
+	next_life(kept);
+	give_back(3);
+	expect(!virtqueue_done(&driver) && backend_taken(&backend, 0) == 2);
+	kept[0] = kept_word(&backend.queue[0], 0, 3); /* about to show them */
+	next_life(kept);
+	give_back(3);
+	backend_publish(&backend, 0);
+	backend_interrupt(&backend, 0);
+	backend_publish(&backend, 0);
+	expect(driver.used->idx == 3 && kept[0] == kept_word(&backend.queue[0], 3, 3));
+	for (i = 0; i < 3; i++)
+		expect(virtqueue_get(&driver, &token, &written) && token == i && written == i);
+	expect(!virtqueue_done(&driver));
 }
 
 /* A back end whose last store was a wild one: its successor goes by what was kept, but not for another ring. */
@@ -162,6 +217,7 @@ static void wild_end(unsigned int turn)
 		if (i < 2)
 			backend_push(&backend, 0, chain.head, 0);
 	}
+	backend_publish(&backend, 0);
 	switch (turn) {
 	case 0:
 		driver.used->idx = 40000;
@@ -170,10 +226,13 @@ static void wild_end(unsigned int turn)
 		driver.used->idx = 4; /* a plausible value */
 		break;
 	case 2:
-		kept[0]--; /* died between ring and note */
+		kept[0] = kept_word(&backend.queue[0], 0, 2); /* died between ring and note */
 		break;
 	case 3:
 		kept[0] ^= 1UL << 40; /* about another ring, or damaged */
+		break;
+	case 4:
+		driver.used->idx = 3; /* one more than were given back */
 	}
 	publish(0, kept);
 	expect(backend_poll(&backend) == BACKEND_START);
@@ -190,7 +249,7 @@ static void test_wild_end(void)
 	unsigned int turn;
 	int status;
 
-	for (turn = 0; turn < 4; turn++) {
+	for (turn = 0; turn < 5; turn++) {
 		if (!fork()) {
 			wild_end(turn);
 			_exit(0);
@@ -264,6 +323,8 @@ static void test_tables(void)
 			backend_advance(&backend, 0);
 			backend_push(&backend, 0, chain.head, i);
 		}
+		backend_publish(&backend, 0);
+		backend_interrupt(&backend, 0);
 		for (i = 0; i <= LONG_ON_WAY; i++)
 			expect(virtqueue_get(&driver, &token, &written) && token == i && written == i);
 		expect(virtqueue_sound(&driver, 0));
@@ -291,6 +352,7 @@ static void test_changed(void)
 			expect(backend_peek(&backend, 0, &chain) == 1);
 			backend_advance(&backend, 0);
 			backend_push(&backend, 0, chain.head, 0);
+			backend_publish(&backend, 0);
 			if (turn == 2)
 				driver.desc[1].len ^= 1;
 			if (turn == 3)
@@ -356,10 +418,12 @@ static void test_interrupts(void)
 	backend_interrupt(&backend, 0);
 	expect(test_syscalls[L4_SYS_SIGNAL] == 0);
 	backend_push(&backend, 0, 0, 0);
+	backend_publish(&backend, 0);
 	backend_interrupt(&backend, 0);
 	expect(test_syscalls[L4_SYS_SIGNAL] == 1);
 	driver.avail->flags = VRING_AVAIL_NO_INTERRUPT;
 	backend_push(&backend, 0, 0, 0);
+	backend_publish(&backend, 0);
 	backend_interrupt(&backend, 0);
 	expect(test_syscalls[L4_SYS_SIGNAL] == 1);
 }
@@ -376,12 +440,14 @@ static void test_event_index(void)
 	driver.avail->ring[SIZE] = 2;
 	for (i = 0; i < 6; i++) {
 		backend_push(&backend, 0, 0, 0);
+		backend_publish(&backend, 0);
 		backend_interrupt(&backend, 0);
 		expect(test_syscalls[L4_SYS_SIGNAL] == (i >= 2));
 	}
 	driver.avail->ring[SIZE] = 8;
 	for (i = 0; i < 6; i++)
 		backend_push(&backend, 0, 0, 0);
+	backend_publish(&backend, 0);
 	backend_interrupt(&backend, 0);
 	expect(test_syscalls[L4_SYS_SIGNAL] == 2);
 }
@@ -462,6 +528,8 @@ static void test_noise(void)
 			check_chain(&chain);
 			backend_advance(&backend, 0);
 			backend_push(&backend, 0, chain.head, (u32)i);
+			backend_publish(&backend, 0);
+			backend_interrupt(&backend, 0);
 			good++;
 		} else {
 			struct l4_virtio_page *page = (void *)(ram + PAGE_GPA);
@@ -493,7 +561,7 @@ static const struct {
 	{ "round_trip", test_round_trip }, { "restart", test_restart },       { "wild_end", test_wild_end },
 	{ "features", test_features },     { "interrupts", test_interrupts }, { "event_index", test_event_index },
 	{ "indirect", test_indirect },     { "tables", test_tables },         { "changed", test_changed },
-	{ "sealed", test_sealed },         { "noise", test_noise },
+	{ "sealed", test_sealed },         { "noise", test_noise },           { "batch", test_batch },
 };
 
 int main(int argc, char **argv)
