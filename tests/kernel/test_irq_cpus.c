@@ -1,25 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The CPU that an interrupt goes to. Its source is the serial line's transmitter, which is always empty: the line is up
- * while its interrupt is enabled there, and nothing may be printed meanwhile.
- */
-#include "harness.h"
+/* The CPU that an interrupt goes to. */
+#include "line.h"
 
 #define ROUNDS 300
 
-static u64 irq, event, registers, device;
-
-static void open_registers(void)
-{
-	registers = device = 0;
-	for (u32 i = 0; ARCH_LINE_PADDR && i < boot_info->untyped_count; i++)
-		if (boot_info->untyped[i].kind == L4_MEM_DEVICE && boot_info->untyped[i].paddr == ARCH_LINE_PADDR)
-			device = L4_ROOT_SLOT_UNTYPED + i;
-	if (!ARCH_LINE_PADDR)
-		return;
-	registers = slot_new();
-	MUST(retype(device, L4_TYPE_FRAME, L4_PAGE_BITS, registers, 1));
-}
+static u64 irq, event;
 
 static void make_handler(void)
 {
@@ -29,7 +14,7 @@ static void make_handler(void)
 
 static void open_line(void)
 {
-	open_registers();
+	line_open();
 	irq = slot_new();
 	event = obj_new(L4_TYPE_NOTIFICATION, 0);
 	make_handler();
@@ -39,18 +24,7 @@ static void open_line(void)
 static void close_line(void)
 {
 	ERR(slot_delete(irq), OK);
-	if (device)
-		ERR(slot_revoke(device), OK);
-}
-
-static void line(int up)
-{
-	u64 value = up ? ARCH_LINE_ON : 0;
-
-	if (ARCH_LINE_PADDR)
-		ERR(INV(registers, L4_FRAME_STORE, ARCH_LINE_AT, ARCH_LINE_WIDTH, value), OK);
-	else
-		ERR(INV(L4_ROOT_SLOT_IOPORT, L4_IOPORT_OUT, ARCH_LINE_AT, ARCH_LINE_WIDTH, value), OK);
+	line_close();
 }
 
 static u64 taken(void) { return INV(irq, L4_IRQ_HANDLER_INFO).m[1]; }
