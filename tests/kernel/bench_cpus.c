@@ -4,6 +4,7 @@
  * all. One that waits for another one is idle or at the lock, and costs the few instructions of a turn there.
  */
 #include "guest.h"
+#include "line.h"
 
 #define ROUNDS 100
 #define TIMES  20
@@ -140,6 +141,70 @@ static void shoot_down(u64 cpus)
 
 TEST(bench_cpus_shoot_down_2) { shoot_down(2); }
 TEST(bench_cpus_shoot_down_4) { shoot_down(4); }
+
+static u64 irq;
+
+static void drives(struct helper *self)
+{
+	u64 bits;
+
+	for (;;) {
+		l4_wait(there, &bits);
+		shared[1] = l4_counter(); /* arch_cycles() is a CPU's own on aarch64 */
+		line(0);
+		INV(irq, L4_IRQ_HANDLER_ACK);
+		__atomic_store_n(&shared[2], shared[2] + 1, __ATOMIC_SEQ_CST);
+	}
+}
+
+/*
+ * From the call that makes a device raise its interrupt to the first instruction of the driver, on a CPU whose thread of
+ * lower priority is in user mode, as those of all other CPUs are. They give their turns away, so few of their
+ * instructions are counted.
+ */
+static void interrupt_to_driver(u64 cpus)
+{
+	struct helper *h[5];
+	u64 bits, start, before, first, in_all = 0;
+
+	need_cpus(cpus);
+	if (!ARCH_RELAX_YIELDS)
+		return;
+	objects();
+	irq = slot_new();
+	line_open();
+	MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_IRQ_LINE, ARCH_LINE, ARCH_LINE_LEVEL, L4_ROOT_SLOT_CNODE, irq));
+	MUST(INV(irq, L4_IRQ_HANDLER_BIND, there));
+	MUST(INV(irq, L4_IRQ_HANDLER_ACK));
+	ERR(INV(irq, L4_IRQ_HANDLER_ROUTE, 1), OK);
+	helper_cpu = 1;
+	helper_start(h[0] = helper_make(drives, 0, 200));
+	helper_cpu = 0;
+	for (u64 i = 1; i < cpus; i++) {
+		helper_start(h[i] = on(i, helper_make, stays_in_user_mode, 0));
+		l4_wait(back, &bits);
+	}
+	first = shared[2]; /* not 0 where the log's output has left one */
+	for (u64 t = 0; t < TIMES; t++) {
+		before = shared[2];
+		start = l4_counter();
+		line(1);
+		while (__atomic_load_n(&shared[2], __ATOMIC_SEQ_CST) == before)
+			arch_relax();
+		in_all += shared[1] - start;
+	}
+	EQ(shared[2], first + TIMES);
+	for (u64 i = 0; i < cpus; i++)
+		ERR(slot_delete(h[i]->thread), OK);
+	ERR(slot_delete(irq), OK);
+	line_close();
+	/* a nanosecond of the counter is an instruction */
+	print("# bench interrupt-to-driver-%lu-cpus %lu\n", cpus,
+	      in_all * (1000000000 / TIMES) / boot_info->counter_hz);
+}
+
+TEST(bench_cpus_interrupt_2) { interrupt_to_driver(2); }
+TEST(bench_cpus_interrupt_4) { interrupt_to_driver(4); }
 
 /* Guests on CPUs of their own, at once: nothing of this needs the lock. A test has memory for two. */
 static void guest_syscalls(struct helper *self)
