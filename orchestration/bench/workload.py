@@ -86,6 +86,8 @@ class Description(Strict):
     """C files, compiled into one static program that is named as the folder."""
     run: str = Field(min_length=1)
     """A shell command; its folder is the workload's."""
+    benches: tuple[Literal["run", "scale"], ...] = Field(default=("run",), min_length=1)
+    """The commands of bench that measure it when none is named. What is for scale does its work on all CPUs."""
     clocks: tuple[Clock, ...] = Field(min_length=1)
     counted_in: Literal["disk", "memory"] = "disk"
     """Where the root file system is while instructions are counted. In memory nothing waits for a device and nobody
@@ -172,10 +174,13 @@ class Figure:
     counters: Mapping[str, float] = field(default_factory=dict)
 
 
-def available(folder: Path = FOLDER, rootfs: str | None = None) -> list[str]:
-    """Return the names of all workloads, or of those on a root file system."""
+def available(folder: Path = FOLDER, rootfs: str | None = None, bench: str | None = None) -> list[str]:
+    """Return the names of all workloads, or of those on a root file system, or for a command of bench."""
     names = sorted(path.parent.name for path in folder.glob(f"*/{DESCRIPTION}"))
-    return names if rootfs is None else [name for name in names if load(name, folder).description.rootfs == rootfs]
+    if rootfs is None and bench is None:
+        return names
+    told = {name: load(name, folder).description for name in names}
+    return [name for name, one in told.items() if rootfs in (None, one.rootfs) and bench in (None, *one.benches)]
 
 
 def one_rootfs(workloads: Iterable[Workload]) -> str:

@@ -86,7 +86,8 @@ def run_command(
 
     target = arches.find(arch)
     check_words("--rootfs", [rootfs], list(ROOTS))
-    chosen = [workloads.load(name) for name in dict.fromkeys(workload or workloads.available(rootfs=rootfs))]
+    names = workload or workloads.available(rootfs=rootfs, bench="run")
+    chosen = [workloads.load(name) for name in dict.fromkeys(names)]
     root = workloads.one_rootfs(chosen)
     peers = list(dict.fromkeys(against or ["native"]))
     check_words("--against", peers, [*PEERS, NOBODY])

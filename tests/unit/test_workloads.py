@@ -67,6 +67,8 @@ def test_an_unknown_workload_is_named(folder: Path) -> None:
     ("limit = 10", 'limit = 10\ncounted_in = "moon"', "counted_in: Input should be 'disk' or 'memory'"),
     ("limit = 10", 'limit = 10\ncounted_in = "memory"\npeer = ["iperf3"]', "a peer needs one"),
     ("limit = 10", 'limit = 10\ncounted_in = "memory"\nrootfs = "debian"', "what is counted in memory has tiny"),
+    ("limit = 10", 'limit = 10\nbenches = ["moon"]', "benches.0: Input should be 'run' or 'scale'"),
+    ("limit = 10", "limit = 10\nbenches = []", "benches: Tuple should have at least 1 item"),
     ("limit = 10", 'limit = 10\nrootfs = "gentoo"', "rootfs: Input should be 'tiny' or 'debian'"),
     ("limit = 10", 'limit = 10\nsource = "--help"', "cannot be a Debian source package"),
     ('["instructions", "wall"]', '["wall"]\ncounted_in = "memory"', "needs the clock that counts"),
@@ -88,6 +90,16 @@ def test_a_run_has_workloads_of_one_root_file_system(folder: Path) -> None:
     assert workload.one_rootfs([load("two", folder)]) == "debian"
     with pytest.raises(UsageError, match="in runs of their own"):
         workload.one_rootfs([load("one", folder), load("two", folder)])
+
+
+def test_each_command_of_bench_has_its_workloads(folder: Path) -> None:
+    (folder / "two").mkdir()
+    (folder / "two/workload.toml").write_text(GOOD.replace("limit = 10", 'limit = 10\nbenches = ["scale"]'))
+    (folder / "three").mkdir()
+    (folder / "three/workload.toml").write_text(GOOD.replace("limit = 10", 'limit = 10\nbenches = ["run", "scale"]'))
+    assert workload.available(folder, bench="run") == ["one", "three"]
+    assert workload.available(folder, bench="scale") == ["three", "two"]
+    assert workload.available(folder) == ["one", "three", "two"]
 
 
 def test_memory_is_for_the_clock_that_counts(folder: Path) -> None:
