@@ -17,12 +17,12 @@ from pathlib import Path
 import jinja2
 
 from orchestration.base.errors import InfrastructureError
-from orchestration.bench import tables
+from orchestration.bench import scale, tables
 from orchestration.bench.compare import CONDITIONS, differences
 from orchestration.bench.runner import BUSIEST, DONE
 from orchestration.bench.store import Failure, Record, Store
 from orchestration.bench.tables import Row
-from orchestration.bench.terms import GUEST, KIND, MICRO, TRACED, Clock
+from orchestration.bench.terms import GUEST, KIND, MICRO, SCALE, TRACED, Clock
 
 TEMPLATES = Path(__file__).with_name("templates")
 # What the micro suite may cost beside native Linux, as geometric mean.
@@ -52,11 +52,22 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Scaling:
+    """What several CPUs gain by one clock, and the runs that it is from."""
+
+    clock: Clock
+    runs: Sequence[Record]
+    lines: Sequence[scale.Line]
+    systems: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Chapter:
     """An architecture; record is the last of its runs, for the circumstances."""
 
     record: Record
     parts: Sequence[Part]
+    scaling: Sequence[Scaling]
     failures: Sequence[Failure]
     history: dict[str, list[tuple[str, float]]]
 
@@ -94,11 +105,22 @@ def part(records: Sequence[Record], clock: Clock) -> Part:
     return Part(clock, used, rows, peers, means, counters, steps * AXIS_STEP, record.failures)
 
 
+def scaling(records: Sequence[Record], clock: Clock) -> Scaling:
+    """Return what the page shows of several CPUs by one clock."""
+    record, used = merged(records, clock)
+    lines = scale.lines(record, clock)
+    return Scaling(clock, used, lines, scale.systems(lines))
+
+
 def chapter(records: Sequence[Record], store: Store) -> Chapter:
     """Return what the page shows of an architecture."""
-    parts = [one for clock in Clock if (one := part(records, clock)).rows]
-    failures = dict.fromkeys(one for clock in Clock for one in merged(records, clock)[0].failures)
-    return Chapter(records[-1], parts, list(failures), history(store, records[-1]))
+    plain, several = ([one for one in records if one.kind == kind] for kind in (KIND, SCALE))
+    parts = [one for clock in Clock if plain and (one := part(plain, clock)).rows]
+    scales = [found for clock in Clock if several and (found := scaling(several, clock)).lines]
+    failures = dict.fromkeys(one for clock in Clock for kind in (plain, several) if kind
+                             for one in merged(kind, clock)[0].failures)
+    last = (plain or several)[-1]
+    return Chapter(last, parts, scales, list(failures), history(store, last))
 
 
 def rounds(run: Record) -> int:
@@ -137,15 +159,16 @@ def environment() -> jinja2.Environment:
                               autoescape=jinja2.select_autoescape(("html.j2",)), trim_blocks=True, lstrip_blocks=True)
     made.filters.update(quantity=tables.quantity, interval=tables.interval)
     made.globals.update(polyline=polyline, otherwise=otherwise, rounds=rounds, GUEST=GUEST,
-                        CONDITIONS=CONDITIONS, BUSIEST=BUSIEST, AIM=AIM, AXIS_STEP=AXIS_STEP)
+                        CONDITIONS=CONDITIONS, BUSIEST=BUSIEST, AIM=AIM, AXIS_STEP=AXIS_STEP, SCALE_AIM=scale.AIM)
     return made
 
 
 def worth_showing(store: Store, arch: str) -> list[Record]:
     """Return the runs that a report shows when none is named: what ended well beside a peer."""
-    found = [store.load(name) for name in store.ids(KIND, arch)[-HISTORY:]]
+    found = [store.load(name) for kind in (KIND, SCALE) for name in store.ids(kind, arch)[-HISTORY:]]
+    ours = (GUEST, TRACED)
     return [record for record in found if record.outcome == DONE
-            and any(one.side not in (GUEST, TRACED) for one in record.samples)]
+            and any(one.side not in ours and scale.system_of(one.side) not in ours for one in record.samples)]
 
 
 def render(records: Sequence[Record], store: Store, markdown: bool) -> str:

@@ -21,10 +21,10 @@ from orchestration.base.cache import Cache, hash_file
 from orchestration.base.errors import InfrastructureError, QuollError, WorkloadError
 from orchestration.base.roots import TINY
 from orchestration.base.rundir import RunDirectory
-from orchestration.bench import compare, distribution, execution, kit, memory, sides
+from orchestration.bench import compare, distribution, execution, kit, memory, scale, sides
 from orchestration.bench.sides import Side
 from orchestration.bench.store import Failure, Record, Sample, Store
-from orchestration.bench.terms import DISTRIBUTION, KIND, TRACED, Clock
+from orchestration.bench.terms import DISTRIBUTION, KIND, SCALE, TRACED, Clock
 from orchestration.bench.workload import Workload, load, one_rootfs
 from orchestration.build import quoll
 from orchestration.machine import boot
@@ -55,6 +55,8 @@ class Bench:
     """Versions of Linux, by side, of those that have booted."""
     unbootable: dict[str, QuollError] = field(default_factory=dict)
     errors: list[QuollError] = field(default_factory=list)
+    cpus: Sequence[int] = ()
+    """Numbers of CPUs, each of which makes a side of every system; none: one CPU and a kernel that can have no more."""
 
     def build(self, against: Iterable[str]) -> None:
         """Build all sides."""
@@ -62,6 +64,9 @@ class Bench:
         if wanted:
             doctor.ensure_packages(list(wanted))
         root = one_rootfs(self.workloads)
+        if self.cpus:
+            self.sides = scale.sides_of(self.arch, self.cache, self.progress, root, against, self.cpus)
+            return
         self.sides = [sides.guest(self.arch, self.cache, self.progress, root),
                       *(PEERS[name](self.arch, self.cache, self.progress, root) for name in against)]
 
@@ -83,6 +88,7 @@ class Bench:
             "memory": f"{Config.memory // MIB} MiB", "memory of Linux": f"{DEFAULT_MEMORY // MIB} MiB",
             "compiler": quoll.compiler_version(self.arch.compiler).strip().splitlines()[-1],
             "root file system": one_rootfs(self.workloads),
+            **({"CPUs": scale.listed(self.cpus)} if self.cpus else {}),
             **{f"{compare.OPTIONS}{side.name}": hash_file(side.config)[:16] for side in self.sides}}
         return {
             compare.CONDITIONS: conditions,
@@ -108,8 +114,8 @@ class Bench:
                 except QuollError as error:
                     problems.append((workload, error))
         broken = {workload.name for workload, _ in problems}
-        record = self.store.begin(KIND, self.arch.name, self.facts([one for one in self.workloads
-                                                                    if one.name not in broken]))
+        facts = self.facts([one for one in self.workloads if one.name not in broken])
+        record = self.store.begin(SCALE if self.cpus else KIND, self.arch.name, facts)
         outcome = INTERRUPTED
         try:
             for workload, problem in problems:
@@ -202,7 +208,7 @@ class Bench:
         """Run a workload by wall time, the sides in turns and each round in the other order."""
         up: list[tuple[Side, Session]] = []
         with ExitStack() as stack:
-            for side in (one for one in self.sides if one.name != TRACED):
+            for side in (one for one in self.sides if one.name != TRACED and scale.fits(one.cpus)):
                 try:
                     up.append((side, self.up(stack, record, side, workload, Clock.WALL, roots[side.name])))
                 except QuollError as error:

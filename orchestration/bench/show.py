@@ -8,11 +8,11 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from orchestration.bench import tables
+from orchestration.bench import scale, tables
 from orchestration.bench.compare import Change
 from orchestration.bench.store import Record
 from orchestration.bench.tables import Row, quantity
-from orchestration.bench.terms import GUEST, MICRO, Clock
+from orchestration.bench.terms import GUEST, MICRO, SCALE, Clock
 
 
 def printer() -> Console:
@@ -33,9 +33,41 @@ def cells(row: Row, peers: list[str], clock: Clock) -> list[str]:
     return out
 
 
+def show_scale(console: Console, record: Record) -> None:
+    """Print the tables of a run with several numbers of CPUs."""
+    for clock in Clock:
+        found = scale.lines(record, clock)
+        if not found:
+            continue
+        names = scale.systems(found)
+        console.print(f"{record.arch}, {clock} ({record.id})", style="italic")
+        table = Table()
+        table.add_column("workload")
+        for title in ("CPUs", *(word for name in names for word in (name, "gain")), "ratio of gains"):
+            table.add_column(title, justify="right")
+        for line in found:
+            words = []
+            for name in names:
+                figure, gain = line.figures.get(name), line.gains.get(name)
+                words += [quantity(figure.median, line.unit) if figure else "failed",
+                          f"{gain.median:.2f}" if gain else ""]
+            table.add_row(line.name, str(line.cpus), *words, f"{line.ratio.median:.3f}" if line.ratio else "")
+        console.print(table)
+
+
+def show_failures(console: Console, record: Record) -> None:
+    """Print what failed in a run."""
+    for failure in record.failures:
+        console.print(f"failed: {failure.workload} on {failure.side or 'the host'}: {failure.message}", markup=False)
+
+
 def show_record(record: Record) -> None:
     """Print a run's tables."""
     console = printer()
+    if record.kind == SCALE:
+        show_scale(console, record)
+        show_failures(console, record)
+        return
     for clock in Clock:
         found = tables.rows(record, clock)
         if not found:
@@ -59,8 +91,7 @@ def show_record(record: Record) -> None:
             if mean is not None and highest is not None:
                 console.print(f"{MICRO} suite beside {peer}: geometric mean {mean:.2f}, "
                               f"worst {highest.cost(peer):.2f} ({highest.metric})")
-    for failure in record.failures:
-        console.print(f"failed: {failure.workload} on {failure.side or 'the host'}: {failure.message}", markup=False)
+    show_failures(console, record)
 
 
 def show_changes(before: str, after: str, found: list[Change], left_out: list[str]) -> None:

@@ -21,7 +21,7 @@ from orchestration.base.tree import ROOT, describe
 from orchestration.bench.terms import ABOVE, GUEST, NATIVE, TRACED, XEN, Clock
 from orchestration.build import flavours, linux, rootfs, userland
 from orchestration.machine import boot
-from orchestration.machine.description import DEFAULT_MEMORY, Description
+from orchestration.machine.description import CPUS_MAX, DEFAULT_MEMORY, Description
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import MIB
 from orchestration.machine.session import Session
@@ -51,6 +51,7 @@ class Side:
     config: Path
     modules: Path | None = None
     """A tar file of its kernel's modules."""
+    cpus: int = 1
 
 
 def counted(arch: Arch, clock: Clock) -> tuple[str, ...]:
@@ -61,10 +62,14 @@ def counted(arch: Arch, clock: Clock) -> tuple[str, ...]:
 
 
 def guest(arch: Arch, cache: Cache, progress: Progress, root: str = TINY, *, trace: bool = False,
-          mode: GuestMode | None = None) -> Side:
-    """Build our system and return its side. root: the root file system of what it runs; mode: its guest mode."""
-    description = Description(arch=arch.name, rootfs=root, trace=trace, guest_mode=mode)
-    made = boot.artefacts(description, cache, progress)
+          mode: GuestMode | None = None, cpus: int | None = None) -> Side:
+    """Build our system and return its side. root: the root file system of what it runs; mode: its guest mode.
+
+    cpus: of the machine, whose Linux is for several CPUs then, even if it has one.
+    """
+    description = Description(arch=arch.name, rootfs=root, trace=trace, guest_mode=mode, cpus=cpus or 1)
+    built = description if cpus is None else description.model_copy(update={"cpus": CPUS_MAX})
+    made = boot.artefacts(built, cache, progress)
 
     def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
         return boot.prepare(description, replace(made, disk=disk), progress, run, extra=counted(arch, clock), seed=SEED)
@@ -74,7 +79,7 @@ def guest(arch: Arch, cache: Cache, progress: Progress, root: str = TINY, *, tra
                                       counted(arch, Clock.INSTRUCTIONS), SEED)
 
     name = TRACED if trace else mode or GUEST
-    return Side(name, session, in_memory, made.linux / "config", made.linux / "modules.tar")
+    return Side(name, session, in_memory, made.linux / "config", made.linux / "modules.tar", description.cpus)
 
 
 def traced(arch: Arch, cache: Cache, progress: Progress, root: str = TINY) -> Side:
@@ -87,23 +92,27 @@ def above(arch: Arch, cache: Cache, progress: Progress, root: str = TINY) -> Sid
     return guest(arch, cache, progress, root, mode="above")
 
 
-def native(arch: Arch, cache: Cache, progress: Progress, root: str = TINY) -> Side:
-    """Build native Linux and return its side. For Debian it has modules of its own, of the same options."""
-    full = root != TINY
+def native(arch: Arch, cache: Cache, progress: Progress, root: str = TINY, *, cpus: int | None = None) -> Side:
+    """Build native Linux and return its side. For Debian it has modules of its own, of the same options.
+
+    cpus: as of guest().
+    """
+    full, count = root != TINY, cpus or 1
     with progress.step("build native"):
-        made = linux.linux(arch, cache, flavours.native(arch, full=full))
+        made = linux.linux(arch, cache, flavours.native(arch, full=full, smp=cpus is not None))
 
     kernel, memory = made / Path(arch.linux_image).name, f"mem={DEFAULT_MEMORY // MIB}M"
 
     def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
         has = userland.DEBIAN if full else userland.TINY
-        return boot.prepare_native(arch, kernel, disk, progress, run, counted(arch, clock), memory, has)
+        return boot.prepare_native(arch, kernel, disk, progress, run, counted(arch, clock), memory, has,
+                                   cpus=count)
 
     def in_memory(archive: Path, run: RunDirectory) -> Session:
         return boot.prepare_native_in_memory(arch, kernel, ("-initrd", str(archive)), progress, run,
-                                             counted(arch, Clock.INSTRUCTIONS), memory)
+                                             counted(arch, Clock.INSTRUCTIONS), memory, count)
 
-    return Side(NATIVE, session, in_memory, made / "config", made / "modules.tar" if full else None)
+    return Side(NATIVE, session, in_memory, made / "config", made / "modules.tar" if full else None, count)
 
 
 def xen(arch: Arch, cache: Cache, progress: Progress, root: str = TINY) -> Side:

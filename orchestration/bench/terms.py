@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-KIND = "bench"
+# SCALE: how figures change with the number of CPUs.
+KIND, SCALE = "bench", "scale"
 MICRO = "micro"
 # The sides: our guest, our guest on the L4 that counts (what was counted, not how long it took), and the others, one of
 # which is our guest in guest mode above.

@@ -66,10 +66,11 @@ def guest(arch: Arch, *, full: bool = False, smp: bool = False, debug: Iterable[
                    "vmlinux", ("vmlinux", "modules"), tuple(fragments), tuple(patches))
 
 
-def native(arch: Arch, *, full: bool = False, suites: bool = False) -> Flavour:
+def native(arch: Arch, *, full: bool = False, suites: bool = False, smp: bool = False) -> Flavour:
     """Return the flavour that runs on the bare machine: beside the small kernel, or beside the full one.
 
-    suites: beside the small one, with all that it has and figures are not compared of.
+    suites: beside the small one, with all that it has and figures are not compared of. smp: beside the small one for
+    several CPUs; the full one always is.
     """
     own = (NATIVE_CONFIGS / "native.config", NATIVE_CONFIGS / f"native-{arch.name}.config")
     image = Path(arch.linux_image).name
@@ -78,7 +79,9 @@ def native(arch: Arch, *, full: bool = False, suites: bool = False) -> Flavour:
                        (*own, NATIVE_CONFIGS / "native-suites.config"), "allnoconfig", arch.linux_image,
                        (image, "modules"))
     if not full:
-        return Flavour(f"native-{arch.name}", False, arch.linux_arch, own, "allnoconfig", arch.linux_image, (image,))
+        more = (PATCHES / "configs/smp.config",) if smp else ()
+        return Flavour(f"native-{arch.name}{'-smp' if smp else ''}", False, arch.linux_arch, (*own, *more),
+                       "allnoconfig", arch.linux_image, (image,))
     # What serves to compare figures stands in native.config and is off there; full.config wins over it.
     configs = (PATCHES / "configs/base.config", *own, PATCHES / "configs/full.config", PATCHES / "configs/smp.config")
     return Flavour(f"native-{arch.name}-full", False, arch.linux_arch, configs, "alldefconfig", arch.linux_image,

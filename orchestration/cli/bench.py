@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The commands bench run | compare | show | gate | list | workloads | rebuild, report, and measure."""
+"""The commands bench run | scale | compare | show | gate | list | workloads | rebuild, report, and measure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ from orchestration.base import arch as arches
 from orchestration.base import doctor
 from orchestration.base.errors import InfrastructureError, RegressionError, UsageError
 from orchestration.base.roots import ROOTS, TINY
-from orchestration.bench.terms import ABOVE, DISTRIBUTION, KIND, MICRO, PEERS, XEN, Clock
+from orchestration.bench.terms import ABOVE, DISTRIBUTION, KIND, MICRO, PEERS, SCALE, XEN, Clock
 from orchestration.cli.group import Command, Plain, one_of
-from orchestration.cli.words import ArchArgument, ArchesArgument
-
-NOBODY = "none"
-ROUNDS = 7
+from orchestration.cli.scale import scale_command
+from orchestration.cli.words import (
+    NOBODY,
+    ROUNDS,
+    ArchArgument,
+    ArchesArgument,
+    StoreOption,
+    check_words,
+    workload_names,
+)
 
 
 class BenchGroup(Plain):
@@ -30,14 +36,6 @@ class BenchGroup(Plain):
 
 app = typer.Typer(cls=BenchGroup, add_completion=False, no_args_is_help=True, rich_markup_mode=None,
                   help="Measure workloads in the guest against native Linux; compare runs.")
-StoreOption = Annotated[Path | None, typer.Option("--store", help="folder of the results")]
-
-
-def workload_names(incomplete: str) -> list[str]:
-    """Complete the name of a workload."""
-    from orchestration.bench import workload
-
-    return [name for name in workload.available() if name.startswith(incomplete)]
 
 
 def record_names(incomplete: str) -> list[str]:
@@ -48,13 +46,6 @@ def record_names(incomplete: str) -> list[str]:
 
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", autocompletion=record_names)]
-
-
-def check_words(option: str, given: list[str], valid: list[str]) -> None:
-    """Raise UsageError for a word that an option does not take."""
-    for word in given:
-        if word not in valid:
-            raise UsageError(f"unknown value '{word}' of {option}; valid: {', '.join(valid)}")
 
 
 @app.command(name="run", cls=Command)
@@ -125,6 +116,9 @@ def run_command(
     return 0
 
 
+app.command(name="scale", cls=Command)(scale_command)
+
+
 @app.command(name="show", cls=Command)
 def show_command(run: RunArgument, store: StoreOption = None) -> int:
     """Print the tables of a run again."""
@@ -193,7 +187,7 @@ def list_command(store: StoreOption = None) -> int:
     from orchestration.bench.store import Store
 
     results = Store(store)
-    for name in results.ids(KIND):
+    for name in sorted([*results.ids(KIND), *results.ids(SCALE)]):
         record = results.load(name)
         print(f"{record.id}  {record.outcome:<14} {len(record.samples):5} figures  {len(record.failures):3} failures  "
               f"{record.facts.get('revision', '')}")

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import takewhile
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from orchestration.base.arch import ARCHES, Arch
+from orchestration.base.errors import UsageError
 from orchestration.cli.group import one_of
 
 ArchArgument = Annotated[str, typer.Argument(metavar="ARCH", autocompletion=one_of(ARCHES),
@@ -22,6 +24,24 @@ ArchesArgument = Annotated[list[str] | None, typer.Argument(
 CommandArgument = Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND...",
                                                              help="run this in the guest instead of a shell")]
 TerminalOption = Annotated[bool, typer.Option("--tty", "-t", help="give COMMAND a terminal, as a shell has it")]
+
+# No peer of a measurement; rounds by wall time, unless told.
+NOBODY, ROUNDS = "none", 7
+StoreOption = Annotated[Path | None, typer.Option("--store", help="folder of the results")]
+
+
+def workload_names(incomplete: str) -> list[str]:
+    """Complete the name of a workload."""
+    from orchestration.bench import workload
+
+    return [name for name in workload.available() if name.startswith(incomplete)]
+
+
+def check_words(option: str, given: list[str], valid: list[str]) -> None:
+    """Raise UsageError for a word that an option does not take."""
+    for word in given:
+        if word not in valid:
+            raise UsageError(f"unknown value '{word}' of {option}; valid: {', '.join(valid)}")
 
 
 def leading_architectures(words: Sequence[str]) -> tuple[list[Arch], list[str]]:

@@ -175,21 +175,22 @@ def prepare_in_memory(description: Description, made: Artefacts, archive: Path, 
 
 def prepare_native(arch: Arch, kernel: Path, base: Path, progress: Progress, run: RunDirectory,
                    extra: tuple[str, ...] = (), bootargs: str = "", has: Userland = userland.TINY,
-                   disks: tuple[Disk, ...] = ()) -> Session:
+                   disks: tuple[Disk, ...] = (), cpus: int = 1) -> Session:
     """Return a session of Linux on the bare machine, with the same disks and the same way in."""
     run_keys = keys.make()
     append = " ".join(filter(None, (f"console={arch.native_console}", BOOTARGS, has.bootargs, bootargs)))
     config = Config(kernel=kernel, append=append, disk=root_disk.copied(base, run, has, run_keys), disks=disks,
-                    extra=extra, first_channel=Channel.GUEST)
+                    cpus=cpus, extra=extra, first_channel=Channel.GUEST)
     return Session(Machine(arch, config, run), tracker(NATIVE_STAGES, has), progress,
                    keys=run_keys if has.login else None)
 
 
 def prepare_native_in_memory(arch: Arch, kernel: Path, modules: tuple[str, ...], progress: Progress, run: RunDirectory,
-                             extra: tuple[str, ...], bootargs: str) -> Session:
+                             extra: tuple[str, ...], bootargs: str, cpus: int = 1) -> Session:
     """Return a session of Linux on the bare machine, its root file system among QEMU's modules, and no way in."""
     append = f"console={arch.native_console} {MEMORY_BOOTARGS} {bootargs}"
-    config = Config(kernel=kernel, append=append, network=False, extra=(*modules, *extra), first_channel=Channel.GUEST)
+    config = Config(kernel=kernel, append=append, network=False, cpus=cpus, extra=(*modules, *extra),
+                    first_channel=Channel.GUEST)
     return Session(Machine(arch, config, run), Tracker(without_ssh(NATIVE_STAGES), time_scale()), progress)
 
 

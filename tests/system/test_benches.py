@@ -15,7 +15,7 @@ from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache
 from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError, WorkloadError
 from orchestration.base.rundir import RunDirectory
-from orchestration.bench import execution, gate, kit, runner
+from orchestration.bench import execution, gate, kit, runner, scale
 from orchestration.bench.runner import Bench, counted_run, verdict
 from orchestration.bench.sides import Side
 from orchestration.bench.store import Record, Store
@@ -107,6 +107,17 @@ def test_the_gate_is_kept(counted: Callable[..., Record]) -> None:
     except gate.ElsewhereError as error:
         # Counts of another emulator, compiler or Linux differ; that is no regression.
         pytest.skip(error.message)
+
+
+def test_cpus_do_not_wait_for_each_other(arch: Arch, cache: Cache, progress: Progress, tmp_path: Path) -> None:
+    """A system call and a fault cost the same instructions on four CPUs as on two, when all do so at once."""
+    bench = Bench(arch, cache, Store(tmp_path / "store"), progress, [load("parallel")], [Clock.INSTRUCTIONS], 1,
+                  cpus=[2, 4])
+    record = bench.measure([])
+    assert not bench.errors
+    found = {(line.name, line.cpus): line.gains["guest"].median for line in scale.lines(record, Clock.INSTRUCTIONS)}
+    assert found.keys() == {(f"parallel/{name}", cpus) for name in ("getppid", "fault-anonymous") for cpus in (2, 4)}
+    assert min(found.values()) >= scale.AIM
 
 
 @pytest.mark.parametrize("peers", [[], pytest.param(["native"], marks=pytest.mark.nightly)],
