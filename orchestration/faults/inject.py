@@ -148,7 +148,10 @@ class Injector:
         return False
 
     def inject(self, stub: Stub, plan: Plan) -> dict[str, Any]:
-        """Carry out a plan; return what was done. The machine is stopped, with the fault in it."""
+        """Carry out a plan; return what was done, and how long the driver stood for it.
+
+        The machine is stopped, with the fault in it. Its clock went on during the steps.
+        """
         entries = self.program.entries
         first = int(plan.entry * len(entries))
         for turn in range(len(entries)):
@@ -156,6 +159,7 @@ class Injector:
             page = self.arrive(stub, entry, plan.hits if turn == 0 else 1)
             if page is None:
                 continue
+            began = time.monotonic()
             if not self.walk(stub, plan.steps):
                 page = self.arrive(stub, entry, 1)
                 if page is None:
@@ -165,7 +169,8 @@ class Injector:
             where = stub.register(self.code.pc)
             make = {"kill": self.kill, "hang": self.hang, "wild": self.wild, "register": self.register}[plan.kind]
             done = make(stub, plan, page)
-            return {**asdict(plan), "where": self.program.place(where), **done}
+            return {**asdict(plan), "where": self.program.place(where),
+                    "seconds": round(time.monotonic() - began, 3), **done}
         raise InfrastructureError(f"{self.driver} comes to none of its functions: it has nothing to do")
 
     def kill(self, stub: Stub, plan: Plan, page: bytes) -> dict[str, Any]:
