@@ -148,10 +148,11 @@ class Injector:
         return False
 
     def inject(self, stub: Stub, plan: Plan) -> dict[str, Any]:
-        """Carry out a plan; return what was done, and how long the driver stood for it.
+        """Carry out a plan; return what was done, and for how long the debugger had the machine.
 
-        The machine is stopped, with the fault in it. Its clock went on during the steps.
+        The machine is stopped, with the fault in it. Its clock went on between the stops, its servers hardly.
         """
+        began = time.monotonic()
         entries = self.program.entries
         first = int(plan.entry * len(entries))
         for turn in range(len(entries)):
@@ -159,7 +160,6 @@ class Injector:
             page = self.arrive(stub, entry, plan.hits if turn == 0 else 1)
             if page is None:
                 continue
-            began = time.monotonic()
             if not self.walk(stub, plan.steps):
                 page = self.arrive(stub, entry, 1)
                 if page is None:
