@@ -100,6 +100,7 @@ static inline bool vcpu_has_work(const struct vcpu *v)
 }
 
 bool vcpu_enter_again(struct thread *t, u64 slot);
+bool vcpu_enter_again_many(struct thread *t, u64 slot);
 bool vcpu_enter_other(struct thread *t, u64 slot);
 struct l4_vcpu_page *vcpu_enter_unknown(struct thread *t, u64 slot);
 struct l4_vcpu_page *vcpu_enter(struct thread *t, u64 slot);

@@ -62,7 +62,8 @@ noinline struct l4_vcpu_page *trap_vcpu_enter_other(u64 slot)
 
 	if (unlikely(!vcpu_enter_other(cpu->current, slot)))
 		return enter_unknown(slot);
-	assert(!trap_exit_needed(cpu));
+	assert(cpus_many() || !trap_exit_needed(cpu));
+	hold(HOLD_GUEST_EXIT);
 	return NULL;
 }
 
@@ -71,12 +72,21 @@ noinline struct l4_vcpu_page *trap_vcpu_enter_anew(struct cpu *cpu, u64 slot)
 	return trap_exit_by(vcpu_enter(cpu->current, slot));
 }
 
-/* A flush queue may signal, and tables that other CPUs use are changed alone. */
+/*
+ * As with one CPU if there is no work. What another CPU has for this one to do comes with an interrupt, which is taken in
+ * user mode. A flush queue may signal, and tables that other CPUs use are changed alone.
+ */
 struct l4_vcpu_page *trap_vcpu_enter_many(struct cpu *cpu, u64 slot)
 {
 	struct thread *t = cpu->current;
 
 	hold(HOLD_GUEST_ENTER);
+	if (likely(t->vspace->alone) && likely(!vcpu_has_work(t->vcpu))) {
+		if (unlikely(!vcpu_enter_again_many(t, slot)))
+			return trap_vcpu_enter_other(slot);
+		hold(HOLD_GUEST_EXIT);
+		return NULL;
+	}
 	if (t->vspace->alone && !READ_ONCE(t->vcpu->page->flush_count))
 		return trap_exit_by(vcpu_enter(t, slot));
 	/* No registers were saved to do it again: if the thread is taken away, it has had an event. */

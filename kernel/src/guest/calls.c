@@ -183,8 +183,9 @@ static inline bool find_frame(struct vcpu_found *found, u64 gpa)
  * registers could be loaded of the guest's own memory only. The space's root goes to a control register, which no CPU
  * writes by a guess.
  */
-static inline bool enter_found(struct thread *t, u64 slot, u64 gpa)
+static inline bool enter_found(struct thread *t, u64 slot)
 {
+	u64 gpa = READ_ONCE(t->vcpu->page->frame_gpa);
 	const struct vcpu_entered *last = &t->vcpu->found.last;
 	struct guestspace *g = last->space;
 
@@ -192,18 +193,13 @@ static inline bool enter_found(struct thread *t, u64 slot, u64 gpa)
 		return false;
 	assert(still_found(t, slot, gpa));
 	mode_enter_user(t, g, last->frame_end);
-	return true;
-}
-
-bool vcpu_enter_again(struct thread *t, u64 slot)
-{
-	u64 gpa = READ_ONCE(t->vcpu->page->frame_gpa);
-
-	if (unlikely(!enter_found(t, slot, gpa)))
-		return false;
 	event(EVENT_GUEST_ENTER, slot, gpa);
 	return true;
 }
+
+/* Two, each with one caller and inlined there: one CPU saves no registers for what several need. */
+bool vcpu_enter_again(struct thread *t, u64 slot) { return enter_found(t, slot); }
+bool vcpu_enter_again_many(struct thread *t, u64 slot) { return enter_found(t, slot); }
 
 /*
  * If it is the slot before the last, the two change places. A guest kernel that switches between two processes, as at each
