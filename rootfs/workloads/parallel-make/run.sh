@@ -4,5 +4,5 @@ set -eu
 zcat source.tar | tar -xf -
 cd lua-*/src
 jobs=$(nproc)
-../../timed make 1 sh -c "make -s clean && make -s -j $jobs posix CFLAGS='-O0 -DLUA_USE_POSIX' > /dev/null"
-[ "$(./lua -e 'print(6 * 7)')" = 42 ]
+files="lapi.o lcode.o ldebug.o ldo.o lgc.o lparser.o lstrlib.o ltable.o"
+../../timed make 1 sh -c "rm -f $files && make -s -j $jobs CFLAGS='-O0 -DLUA_USE_POSIX' $files"
