@@ -13,11 +13,12 @@ from elftools.elf.sections import SymbolTableSection
 
 @dataclass
 class DebugInfo:
-    """Offsets of structures' fields, values of enumerations, and types of variables, of one program."""
+    """Of one program: offsets of structures' fields, values of enumerations, places, sizes and types of variables."""
 
     structs: dict[str, dict[str, int]] = field(default_factory=dict)
     enums: dict[str, dict[int, str]] = field(default_factory=dict)
     symbols: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
     variables: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
@@ -53,8 +54,10 @@ def read(path: Path) -> DebugInfo:
         table = elf.get_section_by_name(".symtab")
         if isinstance(table, SymbolTableSection):
             # What is static may have another name after link-time optimisation.
-            info.symbols = {symbol.name.split(".lto_priv")[0]: symbol["st_value"] for symbol in table.iter_symbols()
-                            if symbol["st_value"]}
+            for symbol in table.iter_symbols():
+                if symbol["st_value"]:
+                    name = symbol.name.split(".lto_priv")[0]
+                    info.symbols[name], info.sizes[name] = symbol["st_value"], symbol["st_size"]
         if not elf.has_dwarf_info():
             return info
         for unit in elf.get_dwarf_info().iter_CUs():

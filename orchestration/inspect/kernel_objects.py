@@ -24,7 +24,6 @@ ROOT, GUEST = "root", "guest"
 # Seconds in which a working kernel is entered.
 ENTRY_LIMIT = 2.0
 SLOTS_AT_ONCE = 16
-CPUS_MAX = 16
 # Of struct cpu, what tells why a CPU does not get on.
 FLAGS = ("locked", "alone", "out", "leave", "sleeps", "kicked", "need_resched", "stands")
 
@@ -117,8 +116,9 @@ class Reader:
         fields, symbols = self.info.structs["cpu"], self.info.symbols
         # Where there is one CPU nobody waits for the lock, and what the symbols lack is not asked for.
         count = self.word(symbols["cpu_count"], 4) if "cpu_count" in symbols else 1
+        most = self.info.sizes["cpus"] // 8
         found = []
-        for number in range(min(count, CPUS_MAX)):
+        for number in range(min(count, most)):
             cpu = self.word(symbols["cpus"] + 8 * number)
             if not cpu:
                 break
@@ -131,7 +131,7 @@ class Reader:
             timed = self.word(cpu + fields["timed"])
             ends = self.word(cpu + fields["slice_end"]) - self.word(cpu + fields["charged_at"]) if timed else 0
             found.append(Cpu(number, current, current == cpu + fields["idle"], flags,
-                             turns if 0 <= turns < CPUS_MAX else -1, top if top < 1 << 31 else -1,
+                             turns if 0 <= turns < most else -1, top if top < 1 << 31 else -1,
                              ends if ends < 1 << 63 else 0))
         return tuple(found)
 

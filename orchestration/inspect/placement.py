@@ -22,8 +22,6 @@ from orchestration.inspect.kernel_objects import Reader
 if TYPE_CHECKING:
     from quoll_abi import Abi
 
-# Of the kernel (irq.h).
-IRQ_MAX = 256
 AT = re.compile(r"^root: ([0-9]+) CPUs, described at ([0-9a-f]+)$", re.MULTILINE)
 
 
@@ -72,7 +70,8 @@ def interrupts(stub: Stub, kernel: Path, abi: Abi) -> dict[int, Interrupt]:
     reader.enter()
     field, number = reader.info.structs["irq"], reader.info.structs["cpu"]["number"]
     size, first = field["bound"] + (1 << abi.CNODE_SLOT_BITS), reader.info.symbols["irqs"]
-    data = b"".join(stub.read(first + start, 16 * size) or b"" for start in range(0, IRQ_MAX * size, 16 * size))
+    data = b"".join(stub.read(first + start, 16 * size) or b""
+                    for start in range(0, reader.info.sizes["irqs"], 16 * size))
 
     def word(at: int, name: str, length: int) -> int:
         return int.from_bytes(data[at + field[name]:at + field[name] + length], "little")

@@ -28,6 +28,7 @@ def test_fields_values_and_variables(tmp_path: Path) -> None:
     assert info.variables["both"]["o.in.b"] == 24
     assert info.variables["single"]["c"] == 28
     assert info.symbols["single"]
+    assert info.sizes["single"] == 32
 
 
 def test_a_program_without_dwarf_has_symbols_only(tmp_path: Path) -> None:
