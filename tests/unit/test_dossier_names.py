@@ -114,8 +114,9 @@ class Early(Words):
 def early(**symbols: int) -> Any:
     made: Any = object.__new__(Reader)
     made.stub, made.abi = Early(**symbols), quoll.abi(ARCHES["riscv64"])
-    made.info = SimpleNamespace(symbols=SYMBOLS, structs={"slot": {"type": 0, "object": 8}, "cnode": {"slots_mask": 16},
-                                                          "cpu": {"current": 0, "idle": 64}})
+    made.info = SimpleNamespace(symbols=SYMBOLS, sizes={"cpus": 8 * 16},
+                                structs={"slot": {"type": 0, "object": 8}, "cnode": {"slots_mask": 16},
+                                         "cpu": {"current": 0, "idle": 64}})
     return made
 
 
