@@ -18,7 +18,7 @@ from orchestration.lint.core import Finding, Tree
 SOURCES = ("*.c", "*.h", "*.S")
 FOLDERS = ("kernel", "servers", "tests")
 # Lines: of an architecture's kernel folder, and of its folder in the Linux port without comments and blank lines.
-KERNEL_LINES, LINUX_LINES = 3000, 2250
+KERNEL_LINES, LINUX_LINES = 3000, 2350
 # Fewer names than these mean that the patterns no longer fit the sources.
 KERNEL_NAMES, PORT_FILES = 40, 20
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"", re.DOTALL)

@@ -12,7 +12,7 @@
 
 #include "check.h"
 
-enum { mxcsr_at = 24, sw_at = 464, header_at = 512 };
+enum { mxcsr_at = 24, xmm5_at = 240, sw_at = 464, header_at = 512 };
 enum {
 	magic1,
 	extended_size,
@@ -49,18 +49,50 @@ static const int survives[cases] = {
 
 static volatile int change;
 
-static char *two_pages(void)
+/* Bytes of a stack for signals: the state, at its end, is in one page; it is in two. */
+static const int sizes[] = { 3 * 4096, 3 * 4096 + 400 };
+
+static char *new_pages(int count)
 {
-	char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *pages = mmap(NULL, count * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	CHECK(pages != MAP_FAILED);
 	return pages;
 }
 
+/* A frame whose state is elsewhere. */
+static void move_state(mcontext_t *regs, const char *state, uint32_t size)
+{
+	char *pages;
+
+	switch (change) {
+	case no_state:
+		regs->fpregs = NULL;
+		break;
+	case unmapped:
+		regs->fpregs = (void *)4096;
+		break;
+	case in_kernel:
+		regs->fpregs = (void *)0xffffffff81000000;
+		break;
+	case half:
+		pages = new_pages(2);
+		munmap(pages + 4096, 4096);
+		memcpy(pages + 4096 - 512, state, 512);
+		regs->fpregs = (void *)(pages + 4096 - 512);
+		break;
+	case misaligned:
+		pages = new_pages(2);
+		memcpy(pages + 8, state, size + 4);
+		regs->fpregs = (void *)(pages + 8);
+		break;
+	}
+}
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
 	mcontext_t *regs = &((ucontext_t *)context)->uc_mcontext;
-	char *state = (char *)regs->fpregs, *pages;
+	char *state = (char *)regs->fpregs;
 	uint32_t *sw = (uint32_t *)(state + sw_at), size = sw[xstate_size];
 	uint64_t *header = (uint64_t *)(state + header_at);
 
@@ -71,6 +103,10 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	/* A handler may change x87 and SSE registers without a look at the header. */
 	if ((header[0] & 3) != 3)
 		_exit(101);
+	/* What the program had, and what it is to have. */
+	if (*(uint64_t *)(state + xmm5_at) != 0x1234)
+		_exit(102);
+	*(uint64_t *)(state + xmm5_at) = 0x5678;
 	switch (change) {
 	case bv_reserved:
 		header[0] |= 1UL << 62;
@@ -93,26 +129,6 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	case mxcsr_reserved:
 		*(uint32_t *)(state + mxcsr_at) = ~0U;
 		break;
-	case no_state:
-		regs->fpregs = NULL;
-		break;
-	case unmapped:
-		regs->fpregs = (void *)4096;
-		break;
-	case in_kernel:
-		regs->fpregs = (void *)0xffffffff81000000;
-		break;
-	case half:
-		pages = two_pages();
-		munmap(pages + 4096, 4096);
-		memcpy(pages + 4096 - 512, state, 512);
-		regs->fpregs = (void *)(pages + 4096 - 512);
-		break;
-	case misaligned:
-		pages = two_pages();
-		memcpy(pages + 8, state, size + 4);
-		regs->fpregs = (void *)(pages + 8);
-		break;
 	case no_magic1:
 		sw[magic1] = 0;
 		break;
@@ -131,29 +147,46 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	case x87_only:
 		sw[xfeatures_low] = 1;
 		break;
+	default:
+		move_state(regs, state, size);
 	}
+}
+
+/* The child that gets the signal. What does not load x87 and SSE state from the frame loads its initial value. */
+static void get_signal(int size)
+{
+	int initial = change == no_state || change == x87_only || change == x87_only_mxcsr;
+	stack_t stack = { .ss_sp = new_pages(4), .ss_size = size };
+	uint64_t now;
+
+	CHECK(sigaltstack(&stack, NULL) == 0);
+	asm volatile("movq %0, %%xmm5" : : "r"(0x1234UL) : "xmm5");
+	asm volatile("syscall" : "=a"(now) : "a"(SYS_tkill), "D"(getpid()), "S"(SIGUSR1) : "rcx", "r11", "memory");
+	asm volatile("movq %%xmm5, %0" : "=r"(now));
+	if (now != (initial ? 0 : 0x5678))
+		_exit(103);
+	sched_yield();
+	_exit(0);
 }
 
 int main(void)
 {
 	struct rlimit none = { 0, 0 };
-	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
+	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK };
 	int got;
 
 	CHECK(setrlimit(RLIMIT_CORE, &none) == 0 && sigaction(SIGUSR1, &action, NULL) == 0);
-	for (change = 0; change < cases; change++) {
-		pid_t child = fork();
+	for (int place = 0; place < 2; place++) {
+		for (change = 0; change < cases; change++) {
+			pid_t child = fork();
 
-		if (!child) {
-			asm volatile("movq %0, %%xmm5" : : "r"(0x1234UL) : "xmm5");
-			syscall(SYS_tkill, syscall(SYS_gettid), SIGUSR1);
-			sched_yield();
-			_exit(0);
+			if (!child)
+				get_signal(sizes[place]);
+			CHECK(waitpid(child, &got, 0) == child);
+			if (got != (survives[change] ? 0 : SIGSEGV))
+				fprintf(stderr, "case %d, place %d: status %x\n", change, place, got);
+			CHECK(got == (survives[change] ? 0 : SIGSEGV));
 		}
-		CHECK(waitpid(child, &got, 0) == child);
-		if (got != (survives[change] ? 0 : SIGSEGV))
-			fprintf(stderr, "case %d: status %x\n", change, got);
-		CHECK(got == (survives[change] ? 0 : SIGSEGV));
 	}
 	puts("ok");
 	return 0;
