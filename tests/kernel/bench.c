@@ -51,7 +51,7 @@ TEST(bench_overhead)
 TEST(bench_null_calls)
 {
 	notification = obj_new(L4_TYPE_NOTIFICATION, 0);
-	MEASURE("null-syscall", l4_syscall(L4_SYS_VCPU_ENTRIES + 1, 0, 0, &(struct l4_msg){ 0 }));
+	MEASURE("null-syscall", l4_syscall(L4_SYS_VCPU_PREEMPTED + 1, 0, 0, &(struct l4_msg){ 0 }));
 	MEASURE("null-invoke", l4_invoke(notification, 0, 0, 0, 0, 0, 0, 0, NULL));
 	MEASURE("yield-alone", l4_yield());
 	MEASURE("signal-nobody", l4_signal(notification));

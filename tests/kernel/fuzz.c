@@ -175,7 +175,7 @@ static void senseless(struct call *c, u64 *state)
 {
 	u64 r = random64(state);
 
-	c->what = r & 1 ? L4_SYS_INVOKE : (r >> 8) % (L4_SYS_VCPU_ENTRIES + 3);
+	c->what = r & 1 ? L4_SYS_INVOKE : (r >> 8) % (L4_SYS_VCPU_PREEMPTED + 3);
 	c->cap = interesting(state);
 	c->reply = interesting(state);
 	c->tag = c->what == L4_SYS_INVOKE ? random64(state) % 9 : interesting(state);

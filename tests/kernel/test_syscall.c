@@ -4,8 +4,8 @@
 
 TEST(syscall_unknown_numbers)
 {
-	static const u64 bad[] = { L4_SYS_VCPU_ENTRIES + 1, 63,  64, 255, 256, 1UL << 31, 1UL << 32,
-	                           (1UL << 32) + 10,        ~0UL };
+	static const u64 bad[] = { L4_SYS_VCPU_PREEMPTED + 1, 63,  64, 255, 256, 1UL << 31, 1UL << 32,
+	                           (1UL << 32) + 10,          ~0UL };
 
 	for (u64 i = 0; i < sizeof(bad) / 8; i++)
 		ERR(SYS(bad[i], L4_ROOT_SLOT_CNODE, 0, 1, 2, 3), SYSCALL);

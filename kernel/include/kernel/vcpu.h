@@ -46,6 +46,8 @@ struct vcpu {
 	u64 fault_ip;     /* of the last upcall for a fault, and how many came from there in a row */
 	u32 fault_count;
 	u64 ready_since; /* several CPUs: its thread can run since then, and does not; 0: it runs or cannot */
+	u32 *preempted;  /* 1 while ready_since is set, else 0: in memory of the guest (VCPU_PREEMPTED), or the next */
+	u32 preempted_unread;
 	struct timer timer;
 };
 _Static_assert(sizeof(struct vcpu) <= L4_PAGE_SIZE, "vcpu size");
@@ -69,6 +71,9 @@ static inline void vcpu_forget(struct vcpu *v)
 
 /* The same of all vCPUs of a VSpace: a region of it goes, or a GuestSpace, or a capability to a GuestSpace. */
 void vspace_forget(struct vspace *v);
+
+/* Nobody in the guest wants to know whether it is preempted, or the region with the word goes. */
+static inline void vcpu_tell_nobody(struct vcpu *v) { v->preempted = &v->preempted_unread; }
 
 /* guest/fault.c: the current thread is about to run; or it cannot go on. They return a way out (mode.h). */
 struct l4_vcpu_page *vcpu_exit_work(struct thread *t);
@@ -109,5 +114,6 @@ error_t vcpu_wait(struct thread *t);
 error_t vcpu_timer(struct thread *t, u64 when);
 error_t vcpu_flush(struct thread *t);
 error_t vcpu_entries(struct thread *t);
+error_t vcpu_preempted(struct thread *t, u64 gpa);
 
 #endif

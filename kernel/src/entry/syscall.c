@@ -172,6 +172,8 @@ static error_t vcpu_call(struct thread *t, struct l4_frame *f, u64 number)
 		return vcpu_timer(t, l4_frame_tag(f));
 	case L4_SYS_VCPU_ENTRIES:
 		return vcpu_entries(t);
+	case L4_SYS_VCPU_PREEMPTED:
+		return vcpu_preempted(t, l4_frame_tag(f));
 	default:
 		return vcpu_flush(t);
 	}
@@ -212,6 +214,7 @@ static error_t dispatch(struct thread *t, struct l4_frame *f, u64 number)
 	case L4_SYS_VCPU_TIMER:
 	case L4_SYS_VCPU_FLUSH:
 	case L4_SYS_VCPU_ENTRIES:
+	case L4_SYS_VCPU_PREEMPTED:
 		return vcpu_call(t, f, number);
 	default:
 		return L4_ERR_SYSCALL;

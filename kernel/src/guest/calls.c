@@ -344,6 +344,25 @@ error_t vcpu_entries(struct thread *t)
 	return L4_ERR_OK;
 }
 
+/* Where the guest's other vCPUs see whether this one is preempted; NEVER: they do not look. It runs now. */
+error_t vcpu_preempted(struct thread *t, u64 gpa)
+{
+	const struct region *r;
+
+	if (gpa == NEVER) {
+		vcpu_tell_nobody(t->vcpu);
+		return L4_ERR_OK;
+	}
+	if (!aligned(gpa, sizeof(u32)))
+		return L4_ERR_ALIGN;
+	r = guest_region(t->vspace, gpa, sizeof(u32));
+	if (!r)
+		return L4_ERR_RANGE;
+	t->vcpu->preempted = arch_ptr(r->pa + index_nospec(gpa - r->gpa, r->size));
+	WRITE_ONCE(*t->vcpu->preempted, 0);
+	return L4_ERR_OK;
+}
+
 /*
  * Do the flush queue, and a range of the guest kernel's own table: words 0 and 1 of the message. Word 0 moves on with
  * each repetition.

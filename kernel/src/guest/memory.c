@@ -64,6 +64,19 @@ void vspace_forget(struct vspace *v)
 		vcpu_forget(container_of(l, struct vcpu, link));
 }
 
+/* L4 no longer writes to a region that goes (VCPU_PREEMPTED). */
+static void forget_words(struct vspace *v, const struct region *r)
+{
+	const char *start = arch_ptr(r->pa);
+
+	for (struct list *l = v->vcpus.next; l != &v->vcpus; l = l->next) {
+		struct vcpu *vcpu = container_of(l, struct vcpu, link);
+
+		if ((u64)vcpu->preempted - (u64)start < r->size)
+			vcpu_tell_nobody(vcpu);
+	}
+}
+
 /* Nothing new can name it from here on. GuestSpaces are reset before their next use, because the epoch is new. */
 void guest_memory_remove(struct vspace *v, const struct slot *frame)
 {
@@ -71,6 +84,7 @@ void guest_memory_remove(struct vspace *v, const struct slot *frame)
 
 	while (v->region[r].slot != frame)
 		r++;
+	forget_words(v, &v->region[r]);
 	v->region[r] = v->region[--v->region_count];
 	v->region[v->region_count].size = 0; /* the first one is looked at without a look at the count */
 	v->epoch = guest_memory_new_epoch();

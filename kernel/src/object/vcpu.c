@@ -51,6 +51,7 @@ error_t vcpu_bind(struct thread *t, struct vcpu *v, u64 vaddr)
 	v->page->space = 0;
 	v->page->stolen = 0;
 	v->ready_since = 0;
+	vcpu_tell_nobody(v);
 	memset(v->entry, 0, sizeof(v->entry));
 	vcpu_forget(v);
 	thread_set_own_mode(t);

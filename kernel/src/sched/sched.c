@@ -166,12 +166,16 @@ static inline void start_clock(struct cpu *cpu)
 
 /*
  * Where there are several CPUs, a vCPU's page counts the time for which it could run and did not: from when it is queued
- * and somebody else runs until it runs, or can run no more.
+ * and somebody else runs until it runs, or can run no more. The guest's other vCPUs can see that it is preempted.
  */
 static inline __attribute__((always_inline)) void note_ready(struct thread *t)
 {
-	if (t->vcpu && !t->vcpu->ready_since)
-		t->vcpu->ready_since = arch_counter();
+	struct vcpu *v = t->vcpu;
+
+	if (!v || v->ready_since)
+		return;
+	v->ready_since = arch_counter();
+	WRITE_ONCE(*v->preempted, 1);
 }
 
 static inline __attribute__((always_inline)) void note_waited(struct thread *t)
@@ -186,6 +190,7 @@ static inline __attribute__((always_inline)) void note_waited(struct thread *t)
 	if (now > v->ready_since)
 		WRITE_ONCE(v->page->stolen, READ_ONCE(v->page->stolen) + now - v->ready_since);
 	v->ready_since = 0;
+	WRITE_ONCE(*v->preempted, 0);
 }
 
 __cold void sched_stop_queued(struct thread *t)

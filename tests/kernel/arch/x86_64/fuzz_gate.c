@@ -123,7 +123,7 @@ static u8 *put_call(u8 *at, u64 *state)
 {
 	u64 number = random64(state);
 
-	number = number & 1 ? (number >> 8) % (L4_SYS_VCPU_ENTRIES + 2) : number >> 32;
+	number = number & 1 ? (number >> 8) % (L4_SYS_VCPU_PREEMPTED + 2) : number >> 32;
 	at = put_mov(at, 0, number == L4_SYS_DEBUG_WRITE ? 0 : number);
 	at = put_mov(at, 7, address(state));
 	at = put_mov(at, 6, random64(state) % 16);
