@@ -14,7 +14,7 @@ from orchestration.base.errors import UsageError
 GuestMode = Literal["beside", "above"]
 """Privileges that a guest kernel can have on some CPU, in the order of their numbers in the ABI."""
 GUEST_MODES: tuple[GuestMode, ...] = get_args(GuestMode)
-Check = Literal["kasan", "lockdep", "ubsan"]
+Check = Literal["kasan", "kcsan", "lockdep", "ubsan"]
 """Checks that can be compiled into the guest's Linux: l4linux-patches/configs/debug-*.config."""
 CHECKS: tuple[Check, ...] = get_args(Check)
 

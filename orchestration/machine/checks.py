@@ -59,6 +59,12 @@ def check_target(description: Description) -> None:
                              f"to try it: --kernel-config l4linux-patches/configs/debug-{check}.config")
 
 
+    if "kcsan" in description.debug and "kasan" in description.debug:
+        raise UsageError("--debug kcsan and --debug kasan: Linux has one of the two", "boot one after the other")
+    if "kcsan" in description.debug and description.cpus == 1:
+        raise UsageError("--debug kcsan finds what several CPUs do at once, and the machine has one", "add --cpus 4")
+
+
 def check_guest_mode(description: Description) -> None:
     """Raise UsageError for a guest mode that the machine certainly lacks."""
     target, wanted = description.target, description.guest_mode

@@ -112,7 +112,7 @@ def test_a_planted_report_is_of_the_test_that_plants_it(description: Description
     (("x86_64", "--against", "distribution", "--quick"), "Debian's own kernel is compared with the full one"),
     (("x86_64", "--guest-mode", "below"), "--guest-mode: input should be 'beside' or 'above', not \"below\""),
     (("aarch64", "--guest-mode", "above"), "--guest-mode above: aarch64 has only beside"),
-    (("x86_64", "--debug", "msan"), "--debug: input should be 'kasan', 'lockdep' or 'ubsan', not \"msan\""),
+    (("x86_64", "--debug", "msan"), "--debug: input should be 'kasan', 'kcsan', 'lockdep' or 'ubsan', not \"msan\""),
     (("riscv64", "--debug", "kasan"), "--debug kasan: Linux has never run with it on riscv64, only on x86_64"),
     (("vax",), "unknown architecture 'vax'"),
     (("x86_64", "--quick", "--write"), "--write wants whole suites or collections")])

@@ -72,6 +72,14 @@ def test_a_guest_mode_must_be_one_of_the_machine() -> None:
     checks.check(described(guest_mode="beside", accel="kvm"))
 
 
+def test_a_check_for_several_cpus_is_not_for_one() -> None:
+    checks.check(described(debug=("kcsan", "lockdep"), cpus=2))
+    with pytest.raises(UsageError, match="the machine has one"):
+        checks.check(described(debug=("kcsan",)))
+    with pytest.raises(UsageError, match="one of the two"):
+        checks.check(described(debug=("kasan", "kcsan"), cpus=2))
+
+
 def test_one_file_is_one_disk(tmp_path: Path) -> None:
     disk, link = image(tmp_path / "disk"), tmp_path / "link"
     link.symlink_to(disk)
