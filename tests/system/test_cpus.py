@@ -203,6 +203,22 @@ def test_who_waits_for_a_lock_sleeps(four: Guest, compile_program: Callable[[str
     assert not complaints(four)
 
 
+def test_who_waits_for_a_mutex_sleeps_if_its_owner_is_preempted(four: Guest, compile_program: Callable[[str], Path]
+                                                               ) -> None:
+    """Two vCPUs on one CPU: the owner of the lock is on its own CPU of Linux, and L4 runs the one that waits.
+
+    Where nobody knew that the owner is preempted, both together slept 2 to 8 times a second, and 40 to 88 times since.
+    """
+    seconds = 3
+    four.push(compile_program("mutexes"), "/var/tmp/mutexes")
+    four.place({"vcpu3": 2})
+    done = four.run(["/var/tmp/mutexes", "2", "3", str(seconds)], timeout=300)
+    four.place({"vcpu3": 3})
+    assert done.returncode == 0, done.stderr
+    assert int(done.text) > 20 * seconds
+    assert not complaints(four)
+
+
 @pytest.fixture(scope="module")
 def debian(arch: Arch) -> Iterator[Guest]:
     with quoll.boot(arch.name, rootfs="debian", cpus=CPUS, append=patience()) as guest:
