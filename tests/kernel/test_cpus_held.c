@@ -108,7 +108,8 @@ TEST(cpus_suspend_one_at_the_lock)
 	hold(HOLD_LOCK_TAKEN, 0, 40);
 	hold(HOLD_LEAVES, 1, 60);
 	/* The other CPU may be at the lock for the server each time: calls between change where it is. */
-	for (u64 i = 0; i < 60 || (i < 600 && (passes(HOLD_LEAVES) == left || passes(HOLD_STOP_ASLEEP) == slept)); i++) {
+	for (u64 i = 0; i < 60 || (i < 600 && (passes(HOLD_LEAVES) == left || passes(HOLD_STOP_ASLEEP) == slept));
+	     i++) {
 		ERR(INV(h->thread, L4_THREAD_SUSPEND), OK);
 		ERR(INV(h->thread, L4_THREAD_RESUME), OK);
 		stopped++;
