@@ -109,6 +109,7 @@ def test_the_gate_is_kept(counted: Callable[..., Record]) -> None:
         pytest.skip(error.message)
 
 
+@pytest.mark.nightly
 def test_cpus_do_not_wait_for_each_other(arch: Arch, cache: Cache, progress: Progress, tmp_path: Path) -> None:
     """A system call and a fault cost the same instructions on four CPUs as on two, when all do so at once."""
     bench = Bench(arch, cache, Store(tmp_path / "store"), progress, [load("parallel")], [Clock.INSTRUCTIONS], 1,
