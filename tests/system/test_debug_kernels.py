@@ -53,3 +53,19 @@ def test_a_command_with_a_report_ends_with_its_code(capfd: pytest.CaptureFixture
     options = [word for check in TOGETHER for word in ("--debug", check)]
     assert cli.main(["boot", "x86_64", "--no-config", *options, "--", "sh", "-c", command]) == ReportError.exit_code
     assert report in capfd.readouterr().err
+
+
+RACE = "BUG: KCSAN: data-race in test_kernel_read [kcsan_test] / test_kernel_write [kcsan_test]"
+
+
+@pytest.mark.guest(arch="x86_64", debug=["kcsan"], cpus=4)
+def test_no_cpu_races_with_another_and_a_planted_race_is_reported(guest: Guest, program: Callable[[str], str]) -> None:
+    for name in PROGRAMS:
+        done = guest.run([program(name)], timeout=300)
+        assert (done.returncode, done.text) == (0, "ok"), f"{name}: {done.stderr}"
+    assert found(guest.console.text) == []
+    before = len(guest.console.text)
+    done = guest.run("modprobe kunit filter_glob=kcsan.test_basic && modprobe kcsan_test", timeout=300)
+    assert done.returncode == 0, done.stderr
+    guest.console.expect(r"ok 1 kcsan", timeout=60)
+    assert set(found(guest.console.text[before:])) == {RACE}
