@@ -98,12 +98,16 @@ class Reader:
         self.frame_size, self.frame = abi.STRUCTS["frame"]
         self.pc = next(name for name in ("ip", "pc") if name in self.frame)
 
-    def word(self, address: int, size: int = 8) -> int:
-        """Return a number of the kernel's memory."""
+    def memory(self, address: int, size: int) -> bytes:
+        """Return bytes of the kernel's memory."""
         data = self.stub.read(address, size)
         if data is None:
             raise InfrastructureError(f"kernel memory at {address:#x} cannot be read")
-        return int.from_bytes(data, "little")
+        return data
+
+    def word(self, address: int, size: int = 8) -> int:
+        """Return a number of the kernel's memory."""
+        return int.from_bytes(self.memory(address, size), "little")
 
     def enter(self) -> None:
         """Have the machine go on into the kernel if its memory cannot be read here."""

@@ -70,7 +70,7 @@ def interrupts(stub: Stub, kernel: Path, abi: Abi) -> dict[int, Interrupt]:
     reader.enter()
     field, number = reader.info.structs["irq"], reader.info.structs["cpu"]["number"]
     size, first = field["bound"] + (1 << abi.CNODE_SLOT_BITS), reader.info.symbols["irqs"]
-    data = b"".join(stub.read(first + start, 16 * size) or b""
+    data = b"".join(reader.memory(first + start, 16 * size)
                     for start in range(0, reader.info.sizes["irqs"], 16 * size))
 
     def word(at: int, name: str, length: int) -> int:
