@@ -212,8 +212,10 @@ def test_who_waits_for_a_mutex_sleeps_if_its_owner_is_preempted(four: Guest, com
     seconds = 3
     four.push(compile_program("mutexes"), "/var/tmp/mutexes")
     four.place({"vcpu3": 2})
-    done = four.run(["/var/tmp/mutexes", "2", "3", str(seconds)], timeout=300)
-    four.place({"vcpu3": 3})
+    try:
+        done = four.run(["/var/tmp/mutexes", "2", "3", str(seconds)], timeout=300)
+    finally:
+        four.place({"vcpu3": 3})
     assert done.returncode == 0, done.stderr
     assert int(done.text) > 20 * seconds
     assert not complaints(four)
