@@ -57,8 +57,6 @@ def check_target(description: Description) -> None:
             raise UsageError(f"--debug {check}: Linux has never run with it on {target.name}, only on "
                              f"{', '.join(arch.name for arch in ARCHES.values() if check in arch.checks)}",
                              f"to try it: --kernel-config l4linux-patches/configs/debug-{check}.config")
-
-
     if "kcsan" in description.debug and "kasan" in description.debug:
         raise UsageError("--debug kcsan and --debug kasan: Linux has one of the two", "boot one after the other")
     if "kcsan" in description.debug and description.cpus == 1:

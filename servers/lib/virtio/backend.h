@@ -74,8 +74,9 @@ void backend_advance(struct backend *backend, unsigned int queue);
 bool backend_waiting(struct backend *backend, unsigned int queue);
 
 /*
- * Give back the oldest request that is out; then show the guest all that were, and interrupt it. It finds all of them or
- * none, also when this program ends meanwhile: the pieces of a received packet are requests of their own.
+ * Give back the oldest request that is out; then show the guest all that were, and interrupt it, before the next push. It
+ * finds all of them or none, also when this program ends meanwhile: the pieces of a received packet are requests of their
+ * own.
  */
 void backend_push(struct backend *backend, unsigned int queue, u16 head, u32 written);
 void backend_publish(struct backend *backend, unsigned int queue);

@@ -12,8 +12,7 @@ enum {
 	QUEUE_SIZE = 0, /* 0: not in use */
 	QUEUE_AVAIL_NEXT = 16,
 	QUEUE_USED_NEXT = 32,
-	QUEUE_USED_TOLD =
-		48, /* QUEUE_USED_NEXT when an interrupt was last considered, so the used index until a publish */
+	QUEUE_USED_TOLD = 48, /* QUEUE_USED_NEXT at the last backend_interrupt(); the used index until a publish */
 };
 
 static inline u16 queue_count_of(const struct backend_queue *queue, unsigned int which)
