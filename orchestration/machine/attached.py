@@ -60,11 +60,19 @@ def converse(line: socket.socket, terminal: Terminal | None, log: bool, check: C
                 show(out, channel, run, log, terminal is not None)
         if INPUT in ready:
             typed = os.read(INPUT, 4096)
-            if not typed and terminal is None:
-                waiting.remove(INPUT)
-            elif not typed or DETACH in typed:
+            if DETACH in typed or (not typed and terminal is not None):
                 return
-            line.sendall(typed)
+            if not typed or not sent(line, typed):
+                waiting.remove(INPUT)
+
+
+def sent(line: socket.socket, typed: bytes) -> bool:
+    """Send what was typed; False if the machine has ended. What it said before that can still be received."""
+    try:
+        line.sendall(typed)
+    except ConnectionError:
+        return False
+    return True
 
 
 def show(out: streams.Sink, channel: Channel, run: bytes, log: bool, terminal: bool) -> None:

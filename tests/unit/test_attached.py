@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -101,6 +102,23 @@ def test_the_end_of_the_input_is_not_the_end(tmp_path: Path, machine: Machine, t
     assert attached.attach(tmp_path, log=False) == 0
     thread.join(10)
     assert (machine.got, capfd.readouterr().out) == (b"ask\n", "answer")
+
+
+def test_the_last_words_of_a_machine_that_takes_no_more_are_shown(tmp_path: Path, typed: Callable[[bytes], None],
+                                                                 capfd: pytest.CaptureFixture[str],
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's end comes after select() and before the input is sent: its text is in the socket, unread."""
+    ours, theirs = socket.socketpair()
+    first = iter([True])
+    wait = select.select
+    monkeypatch.setattr(select, "select", lambda ready, *rest: (ready[1:], [], []) if next(first, False)
+                        else wait(ready, *rest))
+    typed(b"too late\n")
+    with ours:
+        with theirs:
+            theirs.sendall(GUEST + b"answer")
+        attached.converse(ours, None, log=False, check=lambda: False)
+    assert capfd.readouterr().out == "answer"
 
 
 def test_a_machine_that_is_lost_is_told(tmp_path: Path, machine: Machine, typed: Callable[[bytes], None]) -> None:
