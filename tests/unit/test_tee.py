@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A machine's serial line for several programs of the host."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+from orchestration.machine import tee
+from orchestration.machine.console import Channel, Splitter
+
+
+def test_the_console_goes_to_everyone_and_comes_from_everyone(tmp_path: Path) -> None:
+    typed: list[bytes] = []
+    line = tee.Tee(tmp_path, typed.append)
+    line.feed([(Channel.LOG, b"before ")])
+    clients = [attached(tmp_path) for _ in range(2)]
+    for client in clients:
+        assert shown(client, Splitter(), 7)[Channel.LOG] == b"before "
+    deadline = time.monotonic() + 5
+    while len(line.clients) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    line.feed([(Channel.LOG, b"after")])
+    assert [client.recv(100) for client in clients] == [b"after", b"after"]
+    clients[0].sendall(b"x")
+    while not typed and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert typed == [b"x"]
+    line.close()
+    assert clients[1].recv(100) == b""
+
+
+def attached(folder: Path) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(5)
+    client.connect(str(folder / tee.NAME))
+    return client
+
+
+def shown(client: socket.socket, split: Splitter, size: int) -> dict[Channel, bytes]:
+    """Return what someone who is attached gets, until there are size bytes of it."""
+    got = dict.fromkeys(Channel, b"")
+    while sum(map(len, got.values())) < size:
+        data = client.recv(65536)
+        assert data, got
+        for channel, run in split.feed(data):
+            got[channel] += run
+    return got
+
+
+def test_who_attaches_late_knows_whose_the_bytes_are(tmp_path: Path) -> None:
+    """Also when the last mark of a channel came long before all that is remembered."""
+    line = tee.Tee(tmp_path, lambda data: None)
+    line.feed([(Channel.LOG, b"log\n"), (Channel.GUEST, b"\x01" * 3)])
+    for _ in range(3 * tee.HISTORY // 100):
+        line.feed([(Channel.GUEST, b"x" * 100)])
+    client, split = attached(tmp_path), Splitter()
+    assert shown(client, split, tee.HISTORY) == {Channel.LOG: b"", Channel.GUEST: b"x" * tee.HISTORY}
+    deadline = time.monotonic() + 5
+    while not line.clients and time.monotonic() < deadline:
+        time.sleep(0.01)
+    line.feed([(Channel.GUEST, b"\x01L"), (Channel.LOG, b"end")])
+    assert shown(client, split, 5) == {Channel.LOG: b"end", Channel.GUEST: b"\x01L"}
+    line.close()
+
+
+def test_linux_on_the_bare_machine_is_shown(tmp_path: Path) -> None:
+    """Its line has no marks; whoever attaches needs one."""
+    line = tee.Tee(tmp_path, lambda data: None)
+    line.feed(Splitter(Channel.GUEST).feed(b"login: \x01L"))
+    assert shown(attached(tmp_path), Splitter(), 9) == {Channel.LOG: b"", Channel.GUEST: b"login: \x01L"}
+    line.close()
