@@ -31,6 +31,13 @@ def text(data: bytes) -> bytes:
     return data.replace(bytes([MARK]), bytes([MARK, MARK]))
 
 
+def disconnect(client: socket.socket) -> None:
+    """End a client's connection, for the thread that reads from it too."""
+    with suppress(OSError):
+        client.shutdown(socket.SHUT_RDWR)
+    client.close()
+
+
 class Tee:
     """Listens in the folder of a machine's sockets."""
 
@@ -52,20 +59,31 @@ class Tee:
             while True:
                 client = self.listener.accept()[0]
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BEHIND)
+                typed = client.dup()
                 with self.lock:
-                    client.sendall(b"".join(mark(channel) + text(data) for channel, data in self.recent)
-                                   + mark(self.channel))
-                    client.setblocking(False)
                     self.clients.append(client)
-                threading.Thread(target=self.read, args=(client,), daemon=True, name="attached").start()
+                    self.give(client, b"".join(mark(channel) + text(data) for channel, data in self.recent)
+                              + mark(self.channel))
+                threading.Thread(target=self.read, args=(typed,), daemon=True, name="attached").start()
 
-    def read(self, client: socket.socket) -> None:
-        """Send what a client types to the serial line."""
-        with suppress(OSError):
-            other = client.dup()
-            other.setblocking(True)
-            while data := other.recv(4096):
+    def read(self, typed: socket.socket) -> None:
+        """Send what a client types to the serial line. Only this thread closes the socket, the client's second one."""
+        with typed, suppress(OSError):
+            while data := typed.recv(4096):
                 self.send(data)
+
+    def give(self, client: socket.socket, line: bytes) -> None:
+        """Send a client all of this without waiting, or disconnect it: who does not read must not hold the machine up.
+
+        Whether a socket waits is a property of its file, which both sockets of a client share: so the call says it.
+        """
+        try:
+            if client.send(line, socket.MSG_DONTWAIT) == len(line):
+                return
+        except OSError:
+            pass
+        self.clients.remove(client)
+        disconnect(client)
 
     def feed(self, runs: list[tuple[Channel, bytes]]) -> None:
         """Take bytes of the line with their channels; a client that is too far behind is disconnected."""
@@ -78,12 +96,7 @@ class Tee:
                 line += text(data)
             self.remember(runs)
             for client in list(self.clients) if line else []:
-                try:
-                    if client.send(line) != len(line):
-                        raise BlockingIOError
-                except OSError:
-                    self.clients.remove(client)
-                    client.close()
+                self.give(client, bytes(line))
 
     def remember(self, runs: list[tuple[Channel, bytes]]) -> None:
         """Keep the last HISTORY bytes."""
@@ -104,7 +117,5 @@ class Tee:
         self.listener.close()
         with self.lock:
             for client in self.clients:
-                with suppress(OSError):
-                    client.shutdown(socket.SHUT_RDWR)
-                client.close()
+                disconnect(client)
             self.clients.clear()

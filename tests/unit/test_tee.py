@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import socket
+import struct
+import threading
 import time
 from pathlib import Path
 
@@ -71,3 +73,44 @@ def test_linux_on_the_bare_machine_is_shown(tmp_path: Path) -> None:
     line.feed(Splitter(Channel.GUEST).feed(b"login: \x01L"))
     assert shown(attached(tmp_path), Splitter(), 9) == {Channel.LOG: b"", Channel.GUEST: b"login: \x01L"}
     line.close()
+
+
+def test_who_does_not_read_is_disconnected_and_holds_nobody_up(tmp_path: Path) -> None:
+    """As an attached program is that is stopped: others go on."""
+    line = tee.Tee(tmp_path, lambda data: None)
+    stopped, reader = attached(tmp_path), attached(tmp_path)
+    assert len(stopped.recv(2)) == len(reader.recv(2)) == 2
+    taken = threading.Semaphore()
+
+    def feed() -> None:
+        while line.clients and taken.acquire():
+            line.feed([(Channel.LOG, b"x" * 8192)])
+
+    threading.Thread(target=feed, daemon=True).start()
+    deadline = time.monotonic() + 30
+    while len(line.clients) == 2 and time.monotonic() < deadline:
+        assert len(reader.recv(8192, socket.MSG_WAITALL)) == 8192
+        taken.release()
+    while stopped.recv(65536):
+        pass
+    assert len(line.clients) == 1
+    line.close()
+
+
+def test_who_leaves_at_once_keeps_nobody_out(tmp_path: Path) -> None:
+    line = tee.Tee(tmp_path, lambda data: None)
+    for _ in range(50):
+        patient(tmp_path).close()
+    line.feed([(Channel.LOG, b"text")])
+    with patient(tmp_path) as client:
+        assert shown(client, Splitter(), 4)[Channel.LOG] == b"text"
+    line.close()
+
+
+def patient(folder: Path) -> socket.socket:
+    """Attach, and wait up to 5 s for a place in the queue of those who want to."""
+    client = socket.socket(socket.AF_UNIX)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 5, 0))
+    client.connect(str(folder / tee.NAME))
+    client.settimeout(5)
+    return client
