@@ -60,6 +60,8 @@ class Arch:
     """Bytes of a large machine's memory that lie there, where the rest lies at 4 GiB."""
     checks: tuple[Check, ...] = ()
     """Those that Linux has run with on this CPU."""
+    keeps_turn: bool = False
+    """Whether under -icount a CPU keeps its turn while it waits in a loop: RISC-V's PAUSE does not end it."""
     guest_modes: tuple[GuestMode, ...] = GUEST_MODES[:1]
     """Privileges that a guest kernel may have (docs/guest-interface.md)."""
 
@@ -87,7 +89,7 @@ ARCHES = {
              machine="virt", large_memory="", pci_devices=4, cpu="rv64", counted_cpu="rv64",
              kernel="quoll.elf", linux_arch="riscv", linux_image="arch/riscv/boot/Image", native_console="ttyS0",
              ram_start=0x80000000,
-             elf_machine="EM_RISCV"),
+             elf_machine="EM_RISCV", keeps_turn=True),
         Arch(name="aarch64", debian="arm64", qemu="qemu-system-aarch64", packages=("qemu-system-arm",),
              machine="virt,gic-version=3", large_memory="", pci_devices=4, cpu="cortex-a76",
              counted_cpu="cortex-a76", kernel="quoll.img",

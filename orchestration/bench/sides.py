@@ -19,9 +19,9 @@ from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.base.tree import ROOT, describe
 from orchestration.bench.terms import ABOVE, GUEST, NATIVE, TRACED, XEN, Clock
-from orchestration.build import flavours, linux, rootfs, userland
+from orchestration.build import flavours, linux, rootfs, system, userland
 from orchestration.machine import boot
-from orchestration.machine.description import CPUS_MAX, DEFAULT_MEMORY, Description
+from orchestration.machine.description import CPUS_MAX, DEFAULT_MEMORY, Description, Place
 from orchestration.machine.progress import Progress
 from orchestration.machine.qemu import MIB
 from orchestration.machine.session import Session
@@ -34,6 +34,8 @@ XEN_ARGUMENTS = "console=com1 com1=115200,8n1 loglvl=error guest_loglvl=error sm
 # Under a counting clock nothing may come from outside but packets: not the time of day, not random numbers.
 SEED = bytes(64)
 REPEATABLE = ("-seed", "1", "-rtc", "base=2026-01-01T00:00:00,clock=vm")
+# The length of a CPU's turn at most, where a CPU that waits in a loop keeps its turn.
+TURN_US = 20
 # Options that only say which machine or compiler it is, or how the image is made.
 INCIDENTAL = re.compile(r"CONFIG_(HAVE_|ARCH_|CC_|AS_|LD_|GCC_|L4|X86|RISCV|ARM|CPU_|USE_|HAS_|GENERIC_|NEED_|PAHOLE_"
                         r"|OUTPUT_|PGTABLE_|PHYSICAL_|PCI|ACPI|SERIAL|VIRTIO|OF|PNP|RTC|XEN|HVC|XZ_|DECOMPRESS|KERNEL_)")
@@ -61,6 +63,23 @@ def counted(arch: Arch, clock: Clock) -> tuple[str, ...]:
     return ("-icount", "shift=0,sleep=off", "-cpu", arch.counted_cpu, *REPEATABLE)
 
 
+def in_turns(description: Description, clock: Clock) -> tuple[Description, tuple[str, ...]]:
+    """Return a machine whose CPUs all get turns, and QEMU's further arguments for that.
+
+    Under -icount CPUs run one after the other, each up to the next timer of the machine unless it gives up its turn;
+    and QEMU before 8.1 has nothing left then for the CPU behind one that has come to the timer. So where a CPU keeps
+    its turn while it waits for that one, neither goes on. There each vCPU has an idle CPU behind it, which needs
+    nothing, and the machine has a timer that ends turns: that of a filter of a network without cards.
+    """
+    cpus = description.cpus
+    if clock is Clock.WALL or cpus == 1 or not description.target.keeps_turn:
+        return description, ()
+    places = tuple(Place(f"{system.VCPU}{number}", 2 * number) for number in range(cpus))
+    return description.model_copy(update={"places": places}), (
+        "-smp", str(2 * cpus), "-netdev", "hubport,id=turns,hubid=1",
+        "-object", f"filter-buffer,id=turn,netdev=turns,interval={TURN_US}")
+
+
 def guest(arch: Arch, cache: Cache, progress: Progress, root: str = TINY, *, trace: bool = False,
           mode: GuestMode | None = None, cpus: int | None = None) -> Side:
     """Build our system and return its side. root: the root file system of what it runs; mode: its guest mode.
@@ -72,11 +91,14 @@ def guest(arch: Arch, cache: Cache, progress: Progress, root: str = TINY, *, tra
     made = boot.artefacts(built, cache, progress)
 
     def session(disk: Path, clock: Clock, run: RunDirectory) -> Session:
-        return boot.prepare(description, replace(made, disk=disk), progress, run, extra=counted(arch, clock), seed=SEED)
+        machine, turns = in_turns(description, clock)
+        return boot.prepare(machine, replace(made, disk=disk), progress, run, extra=(*counted(arch, clock), *turns),
+                            seed=SEED)
 
     def in_memory(archive: Path, run: RunDirectory) -> Session:
-        return boot.prepare_in_memory(description, made, archive, progress, run,
-                                      counted(arch, Clock.INSTRUCTIONS), SEED)
+        machine, turns = in_turns(description, Clock.INSTRUCTIONS)
+        return boot.prepare_in_memory(machine, made, archive, progress, run,
+                                      (*counted(arch, Clock.INSTRUCTIONS), *turns), SEED)
 
     name = TRACED if trace else mode or GUEST
     return Side(name, session, in_memory, made.linux / "config", made.linux / "modules.tar", description.cpus)

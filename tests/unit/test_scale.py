@@ -18,7 +18,9 @@ from orchestration.bench.sides import Side
 from orchestration.bench.store import Failure, Record, Sample, Store
 from orchestration.bench.terms import SCALE, Clock
 from orchestration.bench.workload import load
+from orchestration.build import system
 from orchestration.cli import main as cli
+from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
 
 
@@ -42,6 +44,23 @@ def test_a_wrong_list_of_cpus(text: str) -> None:
 
 def test_a_list_of_cpus() -> None:
     assert scale.numbers("4,1,2") == [1, 2, 4]
+
+
+@pytest.mark.parametrize(("arch", "cpus", "clock", "turns"), [
+    ("riscv64", 4, Clock.INSTRUCTIONS, True), ("riscv64", 8, Clock.INSTRUCTIONS, True),
+    ("riscv64", 4, Clock.WALL, False), ("riscv64", 1, Clock.INSTRUCTIONS, False),
+    ("x86_64", 4, Clock.INSTRUCTIONS, False), ("aarch64", 4, Clock.INSTRUCTIONS, False)])
+def test_an_idle_cpu_is_behind_each_that_keeps_its_turn(arch: str, cpus: int, clock: Clock, turns: bool) -> None:
+    given = Description(arch=arch, cpus=cpus)
+    machine, arguments = sides.in_turns(given, clock)
+    # Linux has as many vCPUs either way.
+    assert machine.cpus == cpus
+    if not turns:
+        assert (machine, arguments) == (given, ())
+        return
+    assert arguments[:2] == ("-smp", str(2 * cpus))
+    places = {one.name: one.cpu for one in machine.places}
+    assert system.vcpu_places(places)[:cpus] == tuple(range(0, 2 * cpus, 2))
 
 
 def test_gains_are_of_the_same_round_and_their_ratio_too() -> None:
