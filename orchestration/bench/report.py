@@ -22,7 +22,7 @@ from orchestration.bench.compare import CONDITIONS, differences
 from orchestration.bench.runner import BUSIEST, DONE
 from orchestration.bench.store import Failure, Record, Store
 from orchestration.bench.tables import Row
-from orchestration.bench.terms import GUEST, KIND, MICRO, SCALE, TRACED, Clock
+from orchestration.bench.terms import ABOVE, GUEST, KIND, MICRO, SCALE, TRACED, Clock
 
 TEMPLATES = Path(__file__).with_name("templates")
 # What the micro suite may cost beside native Linux, as geometric mean.
@@ -34,9 +34,10 @@ HISTORY = 40
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of one clock, the runs that they are from, and what was counted beside them."""
+    """The rows of one clock and one of our systems, the runs that they are from, and what was counted beside them."""
 
     clock: Clock
+    ours: str
     runs: Sequence[Record]
     rows: Sequence[Row]
     peers: Sequence[str]
@@ -92,17 +93,25 @@ def merged(records: Sequence[Record], clock: Clock) -> tuple[Record, list[Record
     return replace(records[-1], samples=samples, failures=failures), used
 
 
-def part(records: Sequence[Record], clock: Clock) -> Part:
-    """Return what the page shows of one clock. records are of one architecture, the last one last."""
+def part(records: Sequence[Record], clock: Clock, ours: str = GUEST) -> Part:
+    """Return what the page shows of one clock. records are of one architecture, the last one last.
+
+    ours: the side whose ratios are shown: the guest beside its programs, or above them.
+    """
     record, used = merged(records, clock)
-    rows = tables.rows(record, clock)
-    peers = tables.peers(rows)
+    # What L4 counted is of the guest beside.
+    others = (ABOVE,) if ours == GUEST else (GUEST, TRACED)
+    rows = tables.rows(replace(record, samples=[one for one in record.samples if one.side not in others]), clock, ours)
+    if ours != GUEST:
+        rows = [row for row in rows if ours in row.sides]
+        used = [one for one in used if any(sample.side == ours and sample.clock == clock for sample in one.samples)]
+    peers = [peer for peer in tables.peers(rows) if peer != ours]
     means = [(peer, mean, worst) for peer in peers if (mean := tables.mean_cost(rows, MICRO, peer)) is not None
              and (worst := tables.worst(rows, MICRO, peer)) is not None]
     highest = max((cost for row in rows for peer in peers if (cost := row.cost(peer)) is not None), default=1.0)
     counters = list(dict.fromkeys(name for row in rows for name in row.counters))
     steps = max(2 / AXIS_STEP, -(-highest // AXIS_STEP))
-    return Part(clock, used, rows, peers, means, counters, steps * AXIS_STEP, record.failures)
+    return Part(clock, ours, used, rows, peers, means, counters, steps * AXIS_STEP, record.failures)
 
 
 def scaling(records: Sequence[Record], clock: Clock) -> Scaling:
@@ -115,7 +124,7 @@ def scaling(records: Sequence[Record], clock: Clock) -> Scaling:
 def chapter(records: Sequence[Record], store: Store) -> Chapter:
     """Return what the page shows of an architecture."""
     plain, several = ([one for one in records if one.kind == kind] for kind in (KIND, SCALE))
-    parts = [one for clock in Clock if plain and (one := part(plain, clock)).rows]
+    parts = [one for clock in Clock for ours in (GUEST, ABOVE) if plain and (one := part(plain, clock, ours)).rows]
     scales = [found for clock in Clock if several and (found := scaling(several, clock)).lines]
     failures = dict.fromkeys(one for clock in Clock for kind in (plain, several) if kind
                              for one in merged(kind, clock)[0].failures)
@@ -153,12 +162,17 @@ def polyline(points: Sequence[tuple[str, float]], width: float, height: float) -
                     for number, value in enumerate(values))
 
 
+def named(shown: Part) -> str:
+    """Return what follows the name of a table that is not of the usual guest."""
+    return ", guest mode above" if shown.ours == ABOVE else ""
+
+
 def environment() -> jinja2.Environment:
     """Return Jinja with our templates and filters; an unknown name in a template is an error."""
     made = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
                               autoescape=jinja2.select_autoescape(("html.j2",)), trim_blocks=True, lstrip_blocks=True)
     made.filters.update(quantity=tables.quantity, interval=tables.interval)
-    made.globals.update(polyline=polyline, otherwise=otherwise, rounds=rounds, GUEST=GUEST,
+    made.globals.update(polyline=polyline, otherwise=otherwise, rounds=rounds, named=named, GUEST=GUEST,
                         CONDITIONS=CONDITIONS, BUSIEST=BUSIEST, AIM=AIM, AXIS_STEP=AXIS_STEP, SCALE_AIM=scale.AIM)
     return made
 

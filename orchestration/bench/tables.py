@@ -15,7 +15,7 @@ PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 @dataclass(frozen=True)
 class Row:
-    """One metric under one clock: an estimate for each side, and for each peer the ratio of the guest to it."""
+    """One metric under one clock: an estimate for each side, and for each peer the ratio of our side to it."""
 
     workload: str
     metric: str
@@ -31,15 +31,15 @@ class Row:
         return f"{self.workload}/{self.metric}" if self.workload != self.metric else self.workload
 
     def cost(self, peer: str) -> float | None:
-        """Return how many times the peer's cost the guest's is: above 1 is worse, whichever way the figure goes."""
+        """Return how many times the peer's cost our side's is: above 1 is worse, whichever way the figure goes."""
         ratio = self.ratios.get(peer)
         if ratio is None or not ratio.median:
             return None
         return ratio.median if self.better == "lower" else 1 / ratio.median
 
 
-def rows(record: Record, clock: Clock) -> list[Row]:
-    """Return the rows of one clock, in the order in which they were measured."""
+def rows(record: Record, clock: Clock, ours: str = GUEST) -> list[Row]:
+    """Return the rows of one clock, in the order in which they were measured. Ratios are those of the side ours."""
     groups: dict[tuple[str, str], dict[str, list[Sample]]] = {}
     for sample in record.samples:
         if sample.clock == clock:
@@ -49,8 +49,8 @@ def rows(record: Record, clock: Clock) -> list[Row]:
         first = next(iter(sides.values()))[0]
         values = {side: [sample.value for sample in sorted(samples, key=lambda one: one.round)]
                   for side, samples in sides.items()}
-        found = {side: ratio for side, others in values.items() if side not in (GUEST, TRACED) and GUEST in values
-                 and (ratio := ratios(values[GUEST], others)) is not None}
+        found = {side: ratio for side, others in values.items() if side not in (ours, TRACED) and ours in values
+                 and (ratio := ratios(values[ours], others)) is not None}
         made.append(Row(workload, metric, first.unit, first.better,
                         {side: estimate(each) for side, each in values.items()}, found,
                         next((samples[0].counters for samples in sides.values() if samples[0].counters), {})))

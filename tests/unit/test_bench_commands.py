@@ -71,6 +71,23 @@ def test_a_report_of_the_store_or_of_a_run(store: str, tmp_path: Path, capsys: p
     assert "1.50" in page.read_text() and "1.65" not in page.read_text()
 
 
+@pytest.mark.parametrize("form", [["--markdown"], []])
+def test_each_of_our_modes_has_a_table(store: str, tmp_path: Path, form: list[str]) -> None:
+    both = record(3, 300.0)
+    both.facts |= {"host": "here", "options that differ": {}}
+    both.samples += [Sample("micro", "getppid", side, clock, 0, value, clock, "lower")
+                     for side, clock, value in (("above", "instructions", 178.0), ("above", "wall", 178.0),
+                                                ("native", "wall", 200.0))]
+    Store(Path(store)).insert(both)
+    page = tmp_path / "page"
+    assert cli.main(["report", "20260103", *form, "-o", str(page), "--store", store]) == 0
+    text = page.read_text()
+    for clock in ("Instructions", "Wall time"):
+        assert f"{clock}, guest mode above" in text
+    assert "1.50" in text and "0.89" in text
+    assert "1.69" not in text, "our modes are not each other's peers"
+
+
 def test_a_report_of_nothing_says_what_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["report", "-o", str(tmp_path / "page"), "--store", str(tmp_path / "empty")]) == 2
     assert "./orchestrate bench run" in capsys.readouterr().err
