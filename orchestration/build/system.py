@@ -129,11 +129,11 @@ def identified(abi: Abi, page: bytes | None, of: Sequence[Server]) -> str:
 
 
 def resources(abi: Abi, page: bytes, kind: int) -> list[dict[str, int]]:
-    """Return the resources of a kind on a server_info page."""
+    """Return the resources of a kind on a server_info page. It may be a guest's program's, made to look like one."""
     fields = abi.STRUCTS["resource"][1]
     size, start = abi.STRUCTS["resource"][0], abi.STRUCTS["server_info"][1]["resource"][0]
     at = abi.STRUCTS["server_info"][1]["resource_count"][0]
-    count = int.from_bytes(page[at:at + 8], "little")
+    count = min(int.from_bytes(page[at:at + 8], "little"), (len(page) - start) // size)
     found = [{name: int.from_bytes(page[start + size * i + place[0]:start + size * i + place[0] + place[1]], "little")
               for name, place in fields.items()} for i in range(count)]
     return [one for one in found if one["kind"] == kind]

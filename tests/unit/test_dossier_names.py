@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestration.base.arch import ARCHES
-from orchestration.build import quoll
+from orchestration.build import quoll, system
 from orchestration.inspect.dossier import Dossier
 from orchestration.inspect.kernel_objects import Reader, Thread, translate
 
@@ -128,3 +128,19 @@ def test_a_kernel_without_objects_has_none() -> None:
 
 def test_a_spoilt_cnode_is_read_to_its_end_and_no_further() -> None:
     assert not any(early(cpus=0, root_cnode=0x100000).found().values())
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_a_page_that_a_guests_program_wrote_lists_no_more_than_it_holds(arch: str) -> None:
+    abi = quoll.abi(ARCHES[arch])
+    size, fields = abi.STRUCTS["server_info"]
+    page = bytearray(size)
+
+    def put(name: str, value: bytes) -> None:
+        page[fields[name][0]:fields[name][0] + len(value)] = value
+
+    put("servers_hash", abi.SERVERS_HASH.to_bytes(8, "little"))
+    put("program", b"console")
+    put("resource_count", (1 << 16).to_bytes(8, "little"))
+    assert len(system.resources(abi, bytes(page), 0)) * abi.STRUCTS["resource"][0] <= size
+    assert system.identified(abi, bytes(page), system.SERVERS) == ""
