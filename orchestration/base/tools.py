@@ -16,7 +16,7 @@ from orchestration.base.errors import BuildError, InfrastructureError, MissingEr
 from orchestration.base.limits import time_scale
 from orchestration.base.ownership import HELD
 
-TAIL = 15
+TAIL, TAIL_BYTES = 15, 1 << 20
 # Seconds in which an interrupted program may remove what it has not finished.
 GRACE = 10.0
 # Seconds between two looks at a log of which somebody wants the last line.
@@ -26,9 +26,11 @@ LEADER = "trap '' INT TERM HUP; read -r _; kill -KILL 0"
 
 
 def tail(path: Path, count: int = TAIL) -> tuple[str, ...]:
-    """Return the last lines of a file."""
+    """Return the last lines of a file, of a large one at most those at its end: a guest writes as much as it wants."""
     try:
-        return tuple(path.read_text(errors="replace").splitlines()[-count:])
+        with path.open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES))
+            return tuple(stream.read().decode(errors="replace").splitlines()[-count:])
     except OSError:
         return ()
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +210,17 @@ def test_a_slow_machine_multiplies_the_limit_of_a_program(tmp_path: Path, monkey
     monkeypatch.setenv("QUOLL_TIME_SCALE", "0.01")
     with pytest.raises(InfrastructureError, match="it did not end in 1 s"):
         tools.run(["sleep", "300"], tmp_path / "log", "it", 100.0, cwd=tmp_path)
+
+
+def test_of_a_log_of_any_size_the_end_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as stream:
+        stream.truncate(1 << 26)
+        stream.seek(0, os.SEEK_END)
+        stream.write(b"\none\ntwo\n")
+    tracemalloc.start()
+    try:
+        assert tools.tail(log, 2) == ("one", "two")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 25
+    finally:
+        tracemalloc.stop()
