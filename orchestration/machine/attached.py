@@ -18,6 +18,8 @@ from orchestration.machine.console import Channel, Splitter
 from orchestration.machine.terminal import INPUT, Terminal
 
 DETACH, LEAVE = 0x1D, "Ctrl-]"  # as telnet has it
+# The log is text: what a driver or, by another way than its console, a guest has written there acts on no terminal.
+PLAIN = bytes(byte if byte in b"\t\n" or 0x20 <= byte < 0x7F else ord("?") for byte in range(256))
 
 
 def attach(sockets: Path, log: bool, check: Callable[[], bool] = lambda: False) -> int:
@@ -80,5 +82,5 @@ def show(out: streams.Sink, channel: Channel, run: bytes, log: bool, terminal: b
     if channel is Channel.GUEST:
         out.write(run)
     elif log:
-        text = run.replace(b"\n", b"\r\n") if terminal else run
+        text = run.translate(PLAIN, b"\r").replace(b"\n", b"\r\n") if terminal else run
         out.write(b"\x1b[2m" + text + b"\x1b[0m" if terminal else text)

@@ -112,7 +112,7 @@ class Follower:
             if meaning.kind is Kind.SERVER_DIED:
                 self.deaths.append(meaning.text)
             if meaning.kind in (Kind.SERVER_DIED, Kind.SERVER_WAITS):
-                self.progress.say(f"  root pager: server {meaning.text}")
+                self.progress.say(f"  root pager: server {printable(meaning.text)}")
             self.report(self.tracker.see(meaning.kind))
         if message.ended:
             self.ended = True

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.base.errors import InfrastructureError, PanicError
-from orchestration.machine import attached, tee
+from orchestration.machine import attached, streams, tee
 from orchestration.machine.console import Channel
 
 LOG, GUEST = tee.mark(Channel.LOG), tee.mark(Channel.GUEST)
@@ -145,3 +145,9 @@ def test_a_terminal_gets_the_log_dimmed(capfd: pytest.CaptureFixture[str]) -> No
     attached.show(Out(), Channel.LOG, b"a\nb", log=True, terminal=True)
     attached.show(Out(), Channel.GUEST, b"a\nb", log=True, terminal=True)
     assert out == [b"\x1b[2ma\r\nb\x1b[0m", b"a\nb"]
+
+
+def test_the_log_does_nothing_to_a_terminal() -> None:
+    shown = streams.Buffer()
+    attached.show(shown, Channel.LOG, b"a\x1b[6n\tb\r\x9b\x7f\n", log=True, terminal=True)
+    assert shown.data == b"\x1b[2ma?[6n\tb??\r\n\x1b[0m"

@@ -178,6 +178,15 @@ def test_a_guests_words_do_nothing_to_a_terminal() -> None:
         "orchestrate: a\ufffd[6n", "b \udcff", "  hint: see \ufffd"]
 
 
+def test_a_drivers_words_do_nothing_to_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = session(tmp_path)
+    said: list[str] = []
+    monkeypatch.setattr(made.progress, "say", said.append)
+    says(made, Channel.LOG, "root: server net died: a\x1b]0;b\x07", "root: server net waits: \x9b6n")
+    made.check()
+    assert said == ["  root pager: server net died: a\ufffd]0;b\ufffd", "  root pager: server net waits: \ufffd6n"]
+
+
 KASAN = "BUG: KASAN: slab-use-after-free in f+0x1/0x2"
 
 
