@@ -226,7 +226,7 @@ def json_lines(text: str) -> dict[str, dict[str, Any]]:
         if line.startswith("{"):
             try:
                 value = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(value, dict) and isinstance(value.get("metric"), str):
                 found[value["metric"]] = value
@@ -267,7 +267,7 @@ def find(metric: Metric, output: str, files: Mapping[str, str]) -> float | None:
     start = text.find("{")
     try:
         value = follow(json.loads(text[start:]), metric.path) if start >= 0 else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return float(value) if isinstance(value, int | float) else None
 

@@ -118,7 +118,7 @@ def described(folder: Path, **metric: str) -> workload.Workload:
 
 def test_json_lines(folder: Path) -> None:
     lines = ('{"metric": "a", "further": 3.2, "mean": 4.5, "counters": {"entries": 2}}\nchatter\n{broken\n'
-             '{"metric": "b", "value": 7}\n')
+             '{"metric": "b", "value": 7}\n' + '{"a":' * 100_000)
     every = described(folder, name="*", unit="time", better="lower")
     found = workload.figures(every, Clock.INSTRUCTIONS, lines, {})
     assert [(one.metric, one.value, one.unit) for one in found] == [("a", 3, "instructions"), ("b", 7, "instructions")]
@@ -130,7 +130,7 @@ def test_a_figure_in_a_file_of_json(folder: Path) -> None:
     one = described(folder, name="reads", unit="op/s", better="higher", file="out.json", path="jobs.0.read.iops")
     text = 'fio: a note\n{"jobs": [{"read": {"iops": 12.5}}]}'
     assert workload.figures(one, Clock.WALL, "", {"out.json": text})[0].value == 12.5
-    for bad in ("", "{", '{"jobs": []}', '{"jobs": [{"read": {"iops": null}}]}'):
+    for bad in ("", "{", '{"jobs": []}', '{"jobs": [{"read": {"iops": null}}]}', '{"jobs": ' + "[" * 100_000):
         with pytest.raises(WorkloadError, match="did not report reads"):
             workload.figures(one, Clock.WALL, "", {"out.json": bad})
 
