@@ -10,7 +10,7 @@
 #include "micro.h"
 
 /* Linux maps the neighbours of a page of a file with it, up to this many: a touch of each such group is one fault. */
-enum { around = 16 };
+enum { around = 16, mapped = 4 << 20 };
 
 static char *map(size_t size, int flags, int file)
 {
@@ -56,6 +56,42 @@ static int64_t run_file(int count)
 	unlink(path);
 	return took;
 }
+
+/* A file of 4 MiB, all of it in the page cache: map it, touch each of its pages, unmap it. */
+static int64_t map_and_touch(char *(*touched)(char *), int count)
+{
+	static const char path[] = "/dev/shm/micro-map";
+	int file = open(path, O_RDWR | O_CREAT, 0600);
+	int64_t took;
+
+	must(file >= 0 && !ftruncate(file, mapped), path);
+	munmap(memset(map(mapped, MAP_SHARED, file), 1, mapped), mapped);
+	took = begin();
+	for (int i = 0; i < count; i++)
+		munmap(touched(map(mapped, MAP_SHARED, file)), mapped);
+	took = since(took);
+	close(file);
+	unlink(path);
+	return took;
+}
+
+static char *read_pages(char *memory)
+{
+	for (size_t at = 0; at < mapped; at += page)
+		(void)((volatile char *)memory)[at];
+	return memory;
+}
+
+static char *write_pages(char *memory)
+{
+	for (size_t at = 0; at < mapped; at += page)
+		((volatile char *)memory)[at] = 1;
+	return memory;
+}
+
+static int64_t run_map_read(int count) { return map_and_touch(read_pages, count); }
+
+static int64_t run_map_write(int count) { return map_and_touch(write_pages, count); }
 
 /* A child writes to what it has inherited, and tells by a pipe how long that took. */
 static int64_t run_cow(int count)
@@ -119,5 +155,7 @@ const struct operation memory_operations[] = {
 	{ "fault-cow", 450, run_cow },
 	{ "mmap-touch-munmap", 300, run_mmap },
 	{ "mprotect-twice-touch", 450, run_mprotect },
+	{ "map-file-read", 9, run_map_read },
+	{ "map-file-write", 3, run_map_write },
 	{ 0 },
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* System calls that do little: what is left is the way in and out. */
+/* System calls that do little, for which the way in and out counts, and one that looks at many descriptors. */
 #include <fcntl.h>
+#include <sys/select.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -37,8 +38,34 @@ static int64_t run_stat(int count)
 
 static int64_t run_open_close(int count) { TIMED(count, must(!close(open("/dev/zero", O_RDONLY)), "open")); }
 
+/* Ask for 100 descriptors, of which all are ready. */
+static int64_t run_select(int count)
+{
+	int files[100];
+	int64_t took;
+	fd_set set;
+
+	for (int i = 0; i < 100; i++)
+		must((files[i] = open("/dev/zero", O_RDONLY)) >= 0, "/dev/zero");
+	took = begin();
+	for (int i = 0; i < count; i++) {
+		FD_ZERO(&set);
+		for (int k = 0; k < 100; k++)
+			FD_SET(files[k], &set);
+		must(select(files[99] + 1, &set, NULL, NULL, NULL) == 100, "select");
+	}
+	took = since(took);
+	for (int i = 0; i < 100; i++)
+		close(files[i]);
+	return took;
+}
+
 const struct operation syscall_operations[] = {
-	{ "getppid", 1500, run_getppid },      { "read", 1500, run_read },
-	{ "write", 1500, run_write },          { "stat", 900, run_stat },
-	{ "open-close", 600, run_open_close }, { 0 },
+	{ "getppid", 1500, run_getppid },
+	{ "read", 1500, run_read },
+	{ "write", 1500, run_write },
+	{ "stat", 900, run_stat },
+	{ "open-close", 600, run_open_close },
+	{ "select-100", 240, run_select },
+	{ 0 },
 };
