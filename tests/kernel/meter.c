@@ -46,7 +46,11 @@ void meter_start(void)
 	helper_start(meter);
 	longest();
 	QUIET = longest();
-	CHECK(meter_microseconds(QUIET) > PERIOD_US - 2 * BUDGET_US && meter_microseconds(QUIET) < PERIOD_US);
+	if (CHECK(meter_microseconds(QUIET) > PERIOD_US - 2 * BUDGET_US && meter_microseconds(QUIET) < PERIOD_US))
+		return;
+	/* Instructions are so slow that the kernel takes what the meter leaves: the test might never get on. */
+	meter_stop();
+	finish_test();
 }
 
 void meter_stop(void) { MUST(INV(meter->thread, L4_THREAD_SUSPEND)); }
