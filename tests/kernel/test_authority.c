@@ -221,3 +221,33 @@ TEST(authority_own_things_stay)
 	ERR(slot_delete(L4_ROOT_SLOT_THREAD), BUSY);
 	EQ(slot_type_error(L4_ROOT_SLOT_THREAD), L4_ERR_OP);
 }
+
+static u64 box;
+
+static void deletes_the_box(struct helper *self)
+{
+	arch_fpu_fill(1);
+	slot_delete(box);
+	shared[1]++;
+}
+
+/* A CNode takes all that it holds along when it goes: also what the thread runs by that deletes it, which then stops. */
+TEST(authority_own_things_go_with_their_cnode)
+{
+	for (u64 i = 0; i < 3; i++) {
+		struct helper *h;
+		u64 cap;
+
+		box = obj_new(L4_TYPE_CNODE, 9);
+		h = helper_fork(deletes_the_box, 0, 100);
+		cap = MINTED(L4_ROOT_SLOT_CNODE);
+		MUST(INV(h->thread, L4_THREAD_CONFIGURE, cap, h->vspace, (u64)h->utcb, 0));
+		helper_start(h);
+		ERR(INV(box, L4_CNODE_MOVE, 1, L4_ROOT_SLOT_CNODE, (u64[]){ cap, h->vspace, h->thread }[i]), OK);
+		let_run();
+		EQ(slot_type_error(box), L4_ERR_CAP);
+		EQ(shared[1], 0);
+		if (i < 2)
+			ERR(INV(h->thread, L4_THREAD_READ_REGS), OK);
+	}
+}

@@ -24,7 +24,7 @@
 #define ID_FIELD(name, at) (read_sysreg(name) >> (at) & 15)
 
 void cpu_init(void);
-void fpu_init(void);
+void fpu_off(void);
 void fpu_switch(struct thread *t);
 void fpu_switch_live(struct thread *t); /* for ipc/fast.c: entry.S */
 void fpu_trap(struct thread *t);

@@ -106,7 +106,7 @@ void cpu_init(void)
 	cycle_counter_init();
 	if (cpu == arm_cpu(0))
 		harden_init();
-	fpu_init();
+	fpu_off();
 	isb();
 }
 
@@ -174,6 +174,9 @@ void arch_thread_forget(struct thread *t)
 	for (u32 n = 0; n < cpu_count; n++)
 		if (cpus[n]->arch.fpu_owner == t)
 			cpus[n]->arch.fpu_owner = NULL;
+	/* One that has ended itself has them still, and they are saved for nobody. */
+	if (t == this_cpu()->current)
+		fpu_off();
 }
 
 void arch_frame_sanitise(struct l4_frame *f, bool above) { f->pstate &= PSTATE_USER; }

@@ -24,7 +24,7 @@ static void set_off(struct arch_cpu *c, bool off)
 	write_sysreg(CPACR_EL1 | (off ? 0 : CPACR_EL0), cpacr_el1);
 }
 
-void fpu_init(void) { set_off(&this_cpu()->arch, true); }
+void fpu_off(void) { set_off(&this_cpu()->arch, true); }
 
 // clang-format off
 #define ALL(op)                                                                                       \

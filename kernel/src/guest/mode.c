@@ -22,7 +22,8 @@ static noinline void set_own_mode(struct thread *t)
 		if (t->vcpu && t->vcpu->space)
 			t->root = t->vcpu->space->root_reg;
 	}
-	if (t != this_cpu()->current)
+	/* Without a VSpace it runs no more: what the CPU has loaded serves L4 until it switches, or the root goes. */
+	if (t != this_cpu()->current || !t->vspace)
 		return;
 	if (unlikely(t->entry == ENTRY_ABOVE))
 		arch_load_above(t);
