@@ -533,3 +533,30 @@ GUEST_TEST(attack_lines_of_others)
 	}
 	ERR(SYS(L4_SYS_DEBUG_WRITE, L4_SLOT_LOG, 1, '\n'), OK);
 }
+
+static void writes_controls(struct helper *self)
+{
+	static const char text[] = "\033\177\302\233\233~\t\n";
+	u64 word;
+
+	memcpy(&word, text, sizeof(word));
+	ERR(SYS(L4_SYS_DEBUG_WRITE, L4_SLOT_LOG, sizeof(word), word), OK);
+}
+
+/* Nor a terminal that shows the log: no control character of it gets there, of ASCII or from 0x80 on. */
+TEST(attack_terminals)
+{
+	static const char want[] = "guest: ?????~\t\n";
+	u64 frame = slot_new(), untyped = 0, at;
+
+	while (boot_info->untyped[untyped].kind != L4_MEM_LOG)
+		untyped++;
+	MUST(retype(L4_ROOT_SLOT_UNTYPED + untyped, L4_TYPE_FRAME, boot_info->untyped[untyped].size_bits, frame, 1));
+	EQ(frame_map(frame, TEST_VADDR, L4_RIGHT_READ), L4_ERR_OK);
+	guest_make(writes_controls);
+	guest_run();
+	at = ((volatile struct l4_log_header *)TEST_VADDR)->head - strlen(want);
+	for (u64 i = 0; i < strlen(want); i++, at++)
+		EQ(((const volatile char *)TEST_VADDR)[L4_LOG_TEXT_OFFSET + at % L4_LOG_TEXT_SIZE], want[i]);
+	ERR(slot_revoke(L4_ROOT_SLOT_UNTYPED + untyped), OK);
+}

@@ -112,6 +112,9 @@ static void put_guest_line(void)
 	guest_line.length = 0;
 }
 
+/* Neither the control characters of ASCII nor, as UTF-8 or alone, those from 0x80 on. */
+static char guest_char(char c) { return c == '\t' || (c >= ' ' && c <= '~') ? c : '?'; }
+
 /*
  * Readers of the log trust lines of the kernel and the root pager, so every line of a guest gets a prefix.
  * Its text comes in pieces, between which the console server may end a line: lines are assembled here.
@@ -122,7 +125,7 @@ u64 log_write_guest(const char *text, u64 size)
 		if (text[i] == '\n' || guest_line.length == sizeof(guest_line.text))
 			put_guest_line();
 		if (text[i] != '\n')
-			guest_line.text[guest_line.length++] = text[i] < ' ' && text[i] != '\t' ? '?' : text[i];
+			guest_line.text[guest_line.length++] = guest_char(text[i]);
 	}
 	announce();
 	return size;
