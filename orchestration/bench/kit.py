@@ -97,8 +97,12 @@ def unpack(data: bytes) -> dict[str, str]:
     """Return the regular files of a guest's tar file by name, as text; raise InfrastructureError when it is none."""
     found = {}
     try:
-        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        # Not compressed, and without holes: what was sent bounds what is stored.
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             for entry in archive:
+                if entry.size > len(data):
+                    raise InfrastructureError(f"a file of the guest's tar file has more bytes than were sent: "
+                                              f"{entry.size}")
                 stream = archive.extractfile(entry) if entry.isreg() else None
                 if stream is not None:
                     found[str(Path(entry.name))] = stream.read().decode(errors="replace")

@@ -122,7 +122,8 @@ def unpack(stream: BinaryIO, place: Path) -> None:
     # A relative path may be short enough for the system where the absolute one, which the filter looks at, is not.
     place = place.resolve()
     left = []
-    with tarfile.open(fileobj=stream) as archive:
+    # Not compressed: what is sent bounds what arrives.
+    with tarfile.open(fileobj=stream, mode="r:") as archive:
         for member in archive:
             reason = fault(place, member)
             try:

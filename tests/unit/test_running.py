@@ -13,6 +13,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
+import backports.tarfile
 import pytest
 from paramiko.ed25519key import Ed25519Key
 
@@ -101,6 +102,17 @@ def test_a_guests_folder_cannot_reach_out_of_its_own(tmp_path: Path) -> None:
     assert (tmp_path / "place/same").read_bytes() == (tmp_path / "place/link").read_bytes() == b"content"
     assert not (tmp_path / "beside").exists()
     assert (tmp_path / "place/out").is_dir() and not (tmp_path / "place/out").is_symlink()
+
+
+def test_what_a_guest_has_compressed_is_no_archive(tmp_path: Path) -> None:
+    """A few bytes could become any number of them."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:xz") as archive:
+        archive.addfile(tarfile.TarInfo("file"))
+    stream.seek(0)
+    with pytest.raises(backports.tarfile.ReadError):
+        transfer.unpack(stream, tmp_path / "place")
+    assert list((tmp_path / "place").iterdir()) == []
 
 
 def linked_out_of(place: Path) -> io.BytesIO:

@@ -237,6 +237,28 @@ def test_what_is_no_tar_file_is_an_error_of_one_run() -> None:
         kit.unpack(b"x" * 1024)
 
 
+def sparse(size: int) -> bytes:
+    """Return a tar file with a file of so many bytes, all of them a hole (tar(5), GNU tar archives)."""
+    head = tarfile.TarInfo("out.json")
+    head.type = tarfile.GNUTYPE_SPARSE
+    block = bytearray(head.tobuf(tarfile.GNU_FORMAT))
+    block[483:495] = f"{size:011o}\0".encode()
+    block[148:156] = b" " * 8
+    block[148:156] = f"{sum(block):06o}\0 ".encode()
+    return bytes(block) + bytes(1024)
+
+
+def test_a_guests_tar_file_gives_no_more_than_it_has() -> None:
+    with pytest.raises(InfrastructureError, match="more bytes than were sent"):
+        kit.unpack(sparse(1 << 24))
+    for how in ("gz", "xz"):
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode=f"w:{how}") as archive:  # type: ignore[call-overload]
+            kit.add(archive, "out.json", bytes(1 << 20))
+        with pytest.raises(InfrastructureError, match="no tar file"):
+            kit.unpack(packed.getvalue())
+
+
 def test_unpacking_ignores_what_is_no_file() -> None:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
