@@ -19,6 +19,7 @@ from orchestration.base.tree import ROOT
 from orchestration.bench.workload import FOLDER, Workload
 from orchestration.build import debian, quoll, rootfs, source
 from orchestration.build import disk as disks
+from orchestration.machine import guest_archive
 
 TIMED = FOLDER / "timed.c"
 COMPILE_LIMIT = 300
@@ -97,16 +98,16 @@ def unpack(data: bytes) -> dict[str, str]:
     """Return the regular files of a guest's tar file by name, as text; raise InfrastructureError when it is none."""
     found = {}
     try:
-        # Not compressed, and without holes: what was sent bounds what is stored.
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            for entry in archive:
+        with guest_archive.opened(io.BytesIO(data)) as members:
+            for entry in members:
+                # One with holes: they would be in memory.
                 if entry.size > len(data):
                     raise InfrastructureError(f"a file of the guest's tar file has more bytes than were sent: "
                                               f"{entry.size}")
-                stream = archive.extractfile(entry) if entry.isreg() else None
+                stream = members.extractfile(entry) if entry.isreg() else None
                 if stream is not None:
                     found[str(Path(entry.name))] = stream.read().decode(errors="replace")
-    except tarfile.TarError as error:
+    except guest_archive.Error as error:
         raise InfrastructureError(f"what the guest sent is no tar file: {error}") from error
     return found
 

@@ -18,7 +18,7 @@ from typing import BinaryIO
 from backports import tarfile
 
 from orchestration.base.errors import InfrastructureError, UsageError
-from orchestration.machine import ssh, streams
+from orchestration.machine import guest_archive, ssh, streams
 
 # What stat prints of a file's mode.
 MODE = re.compile(r"[0-7]{1,4}")
@@ -56,9 +56,9 @@ def upload(connection: ssh.Connection, sources: list[Path], target: str, check: 
         raise UsageError(f"{target} is no folder of the guest")
     place = quoted if is_folder else shlex.quote(str(Path(target).parent))
     with tempfile.TemporaryFile() as stream:
-        with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as packed:
             for source in sources:
-                archive.add(source.resolve(), source.resolve().name if is_folder else Path(target).name)
+                packed.add(source.resolve(), source.resolve().name if is_folder else Path(target).name)
         stream.seek(0)
         os.lseek(stream.fileno(), 0, os.SEEK_SET)
         run(connection, f"tar -C {place} -o -xf -", stream, check=check)
@@ -122,13 +122,12 @@ def unpack(stream: BinaryIO, place: Path) -> None:
     # A relative path may be short enough for the system where the absolute one, which the filter looks at, is not.
     place = place.resolve()
     left = []
-    # Not compressed: what is sent bounds what arrives.
-    with tarfile.open(fileobj=stream, mode="r:") as archive:
-        for member in archive:
+    with guest_archive.opened(stream) as members:
+        for member in members:
             reason = fault(place, member)
             try:
                 if not reason:
-                    archive.extract(member, place, filter="data")
+                    members.extract(member, place, filter="data")
             except tarfile.FilterError as error:
                 reason = str(error)
             if reason:

@@ -115,6 +115,24 @@ def test_what_a_guest_has_compressed_is_no_archive(tmp_path: Path) -> None:
     assert list((tmp_path / "place").iterdir()) == []
 
 
+def extended(times: int, data: bytes) -> bytes:
+    """Return an archive in which so many extended headers with this content come before a file."""
+    entry = tarfile.TarInfo("x")
+    entry.type, entry.size = tarfile.XHDTYPE, len(data)
+    header = entry.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % 512)
+    return header * times + tarfile.TarInfo("file").tobuf() + bytes(1024)
+
+
+@pytest.mark.parametrize(("data", "words"), [
+    (extended(1, b"1" * (1 << 18)), "an extended header of 262144 bytes"),
+    (extended(3000, b"11 path=abc\n"), "the archive contradicts itself"),
+    (extended(1, b"26 GNU.sparse.size=98765a\n22 GNU.sparse.map=1,b\n"), "the archive contradicts itself"),
+])
+def test_an_archive_that_makes_no_sense_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
+    with pytest.raises(backports.tarfile.ReadError, match=words):
+        transfer.unpack(io.BytesIO(data), tmp_path / "place")
+
+
 def linked_out_of(place: Path) -> io.BytesIO:
     """Return an archive whose links lead to the file beside, over a path that is too long to be looked at as a whole.
 
