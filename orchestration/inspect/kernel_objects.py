@@ -52,7 +52,7 @@ class Thread:
 
 @dataclass(frozen=True)
 class Cpu:
-    """One CPU at this moment. current: its thread's address; turns: before it at the lock, -1 if it does not wait."""
+    """One CPU at this moment. current: its thread's address; turns: until it gets the lock, 0 if it does not wait."""
 
     number: int
     current: int
@@ -68,7 +68,7 @@ class Cpu:
     def text(self, names: dict[int, str]) -> str:
         """Return a line for a person. names: of threads by address."""
         who = "idle" if self.idle else f"runs {names.get(self.current, f'{self.current:#x}')}"
-        waits = [] if self.turns < 0 else [f"waits for the lock behind {self.turns}"]
+        waits = [f"waits for the lock behind {self.turns}"] if self.turns else []
         ready = [] if self.ready_top < 0 else [f"ready of priority {self.ready_top}"]
         ends = [f"{self.slice_left} ticks left"] if self.slice_left else []
         return ", ".join([f"CPU {self.number} {who}", *self.flags, *waits, *ready, *ends])
@@ -128,14 +128,15 @@ class Reader:
                 break
             flags = tuple(name for name in FLAGS if self.word(cpu + fields[name], 4 if name == "kicked" else 1))
             waits = "out" in flags and "locked" not in flags
-            serving = self.word(symbols["kernel_ticket"] + 4, 4) if count > 1 else 0
-            turns = self.word(cpu + fields["ticket"], 4) - serving if waits and count > 1 else -1
+            place = self.info.structs["kernel_ticket"]["serving"] if count > 1 else 0
+            serving = self.word(symbols["kernel_ticket"] + place, 4) if count > 1 else 0
+            turns = self.word(cpu + fields["ticket"], 4) - serving if waits and count > 1 else 0
             current = self.word(cpu + fields["current"])
             top = self.word(cpu + fields["ready_top"], 4)
             timed = self.word(cpu + fields["timed"])
             ends = self.word(cpu + fields["slice_end"]) - self.word(cpu + fields["charged_at"]) if timed else 0
             found.append(Cpu(number, current, current == cpu + fields["idle"], flags,
-                             turns if 0 <= turns < most else -1, top if top < 1 << 31 else -1,
+                             turns if 0 < turns < most else 0, top if top < 1 << 31 else -1,
                              ends if ends < 1 << 63 else 0))
         return tuple(found)
 

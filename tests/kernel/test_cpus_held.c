@@ -9,7 +9,8 @@
  */
 TEST(cpus_sleep_at_the_lock)
 {
-	static const u64 places[] = { HOLD_LOCK_TICKET, HOLD_LOCK_SLEEPS, HOLD_LOCK_ASLEEP, HOLD_LOCK_DROPPED };
+	static const u64 places[] = { HOLD_LOCK_COUNTED, HOLD_LOCK_TICKET, HOLD_LOCK_SLEEPS,
+	                              HOLD_LOCK_ASLEEP,  HOLD_LOCK_PASSES, HOLD_LOCK_DROPPED };
 	struct helper *h;
 	u64 slept;
 

@@ -11,9 +11,10 @@
  * one thread of its own, which may sleep; it is taken away and comes back as schedule() would have it.
  *
  * Checked whole: two CPUs. For three there are too many states, so they are checked in two ways that have fewer:
- *   -DSPIN    no CPU sleeps at the lock
+ *   -DSPIN    no CPU sleeps at the lock; to be counted and take a ticket is one step, and so is to drop the lock
  *   -DCOARSE  they do, but
- *             - a ticket is taken and stored in one step. In between the CPU does not sleep, and nobody else reads it
+ *             - a CPU is counted and takes a ticket in one step, which is its place among those counted. In between it
+ *               does not sleep, and nobody else reads that
  *             - who drops the lock looks in one step for whom to wake: only one has that ticket, so only that look counts
  *             - tickets are counted from the one that is served, as the numbers themselves make no difference
  *             - who is woken too late, when it has had its turn, is not interrupted once more for nothing
@@ -23,7 +24,7 @@
  *   2 `kicked` is cleared after the look for work        5 who takes a thread away does not wait until it is given up
  *   3 an idle CPU is not kicked                          6 a CPU that waits for the lock does not look at `leave`
  *   7 who drops the lock wakes nobody                    8 a CPU sleeps without a look whether it is served meanwhile
- *   9 who takes a thread away does not wake its CPU
+ *   9 who takes a thread away does not wake its CPU      10 who drops the lock looks for tickets instead of the count
  */
 #ifndef CPUS
 #define CPUS 2
@@ -35,7 +36,7 @@
 #define NONE    TICKETS
 
 #ifndef COARSE
-byte next, serving; /* kernel_ticket, modulo TICKETS */
+byte count, next, serving; /* kernel_ticket; the numbers are modulo TICKETS */
 #define SERVED(n) (serving == ticket[n])
 #else
 byte queue;       /* CPUs at the lock, who has it included */
@@ -92,13 +93,22 @@ inline lock_take()
 	d_step { TELL(wants[me] = true); apart[me] = false; out[me] = true }
 #ifdef COARSE
 	d_step { ticket[me] = queue; queue++ }
+#elif defined(SPIN)
+	d_step {
+		if
+		:: count == 0 -> ticket[me] = serving
+		:: else -> next = (next + 1) % TICKETS; ticket[me] = next
+		fi;
+		count++
+	}
 #else
-#ifdef SPIN
-	d_step { ticket[me] = next; next = (next + 1) % TICKETS }
-#else
-	d_step { was = next; next = (next + 1) % TICKETS }
-	d_step { ticket[me] = was; was = 0 }
-#endif
+	d_step { was = count; count++ }
+	if
+	:: was == 0 -> d_step { ticket[me] = serving; was = 0 } /* it has none: for what follows, that of its turn */
+	:: else ->
+		d_step { next = (next + 1) % TICKETS; was = next }
+		d_step { ticket[me] = was; was = 0 }
+	fi;
 #endif
 	do
 	:: SERVED(me) -> break
@@ -148,9 +158,13 @@ inline wake()
 #else
 inline turn()
 {
-	serving = (serving + 1) % TICKETS;
-#ifndef SPIN
-	served = serving
+	count--;
+#ifdef SPIN
+	if :: count -> serving = (serving + 1) % TICKETS :: else fi
+#elif PLANT != 10
+	passes = count != 0
+#else
+	passes = next != serving
 #endif
 }
 
@@ -158,8 +172,10 @@ inline turn()
 inline wake()
 {
 	if
-	:: next == served
-	:: next != served ->
+	:: !passes
+	:: passes ->
+		d_step { serving = (serving + 1) % TICKETS; served = serving; passes = false }
+#if PLANT != 7
 		for (n : 0 .. CPUS - 1) {
 			if
 			:: sleeps[n] ->
@@ -170,9 +186,10 @@ inline wake()
 			:: else
 			fi
 		}
-	fi;
-	skip;
-	d_step { n = 0; served = 0 }
+		skip;
+#endif
+		d_step { n = 0; served = 0 }
+	fi
 }
 #endif
 
@@ -188,7 +205,7 @@ inline lock_drop(to_idle)
 #if PLANT == 4
 	out[me] = to_idle;
 #endif
-#if !defined(SPIN) && PLANT != 7
+#if !defined(SPIN) && !(defined(COARSE) && PLANT == 7)
 	wake()
 #endif
 }
@@ -283,10 +300,7 @@ inline trap_exit()
 	fi
 }
 
-/*
- * ipc/fast.c: takes the lock if nobody has it, without `out`. serving is read before next is compared with it and raised,
- * but as both only grow, it has not changed meanwhile if that succeeds: one step.
- */
+/* ipc/fast.c: takes the lock if nobody has it, without `out`. */
 inline fast_take()
 {
 	d_step {
@@ -294,7 +308,7 @@ inline fast_take()
 #ifdef COARSE
 		:: queue == 0 -> queue++; was = true
 #else
-		:: next == serving -> next = (next + 1) % TICKETS; was = true
+		:: count == 0 -> count++; was = true
 #endif
 		:: else
 		fi
@@ -305,7 +319,7 @@ inline fast_take()
 inline fast_drop()
 {
 	d_step { turn(); was = false }
-#if !defined(SPIN) && PLANT != 7
+#if !defined(SPIN) && !(defined(COARSE) && PLANT == 7)
 	wake()
 #endif
 }
@@ -313,6 +327,7 @@ inline fast_drop()
 proctype cpu(byte me)
 {
 	byte served, n, o, was;
+	bool passes;
 
 	/* cpu_main(), after it has come; CPU 0 starts the first thread. */
 end:	do

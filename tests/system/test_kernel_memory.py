@@ -224,7 +224,7 @@ def test_the_kernel_has_no_indirect_branch(made: boot.Artefacts, arch: Arch, ker
 
 FAST = {"ipc_fast_call", "ipc_fast_reply_recv", "ipc_fast_call_many", "ipc_fast_reply_recv_many"}
 """Functions in which a message is in its registers (kernel/src/ipc/fast.c)."""
-LIVE = {"fpu_switch_live", "lock_wake_live", "event_call"}
+LIVE = {"event_call"}
 """Functions that leave them as they are (entry.S)."""
 
 

@@ -26,7 +26,6 @@
 void cpu_init(void);
 void fpu_off(void);
 void fpu_switch(struct thread *t);
-void fpu_switch_live(struct thread *t); /* for ipc/fast.c: entry.S */
 void fpu_trap(struct thread *t);
 void mmu_init(u64 image);
 void mmu_protect(void);

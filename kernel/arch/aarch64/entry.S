@@ -354,8 +354,11 @@ arm_vectors_many:			/* with several CPUs */
 	ldr	x0, [x0, #CPU_VECTORS]
 	msr	vbar_el1, x0
 	isb
+	tbnz	x0, #11, 1f		/* arm_vectors_many */
 	ldr	x0, [sp]
 	b	arm_vectors + \offset
+1:	ldr	x0, [sp]
+	b	arm_vectors_many + \offset
 	.endm
 
 	.balign	4096
@@ -371,7 +374,28 @@ arm_stepping_vectors:
 	VECTOR	kernel_trap
 	.endr
 
-	/* Functions that ipc/fast.c may call, as they leave the registers of a message as they are. */
+	/* What is rare on the way out of ipc/fast.c: before, return_message. */
+	.macro	MESSAGE_AFTER name, to
+	.globl	\name
+\name:
+	stp	x0, x1, [sp, #-80]!
+	stp	x2, x8, [sp, #16]
+	stp	x3, x4, [sp, #32]
+	stp	x5, x6, [sp, #48]
+	stp	x7, x9, [sp, #64]
+	bl	\to
+	ldp	x7, x9, [sp, #64]
+	ldp	x5, x6, [sp, #48]
+	ldp	x3, x4, [sp, #32]
+	ldp	x2, x8, [sp, #16]
+	ldp	x0, x1, [sp], #80
+	b	return_message
+	.endm
+	MESSAGE_AFTER return_message_fpu, ipc_fast_fpu
+	MESSAGE_AFTER return_message_pass, lock_pass
+
+#ifdef KERNEL_TRACE
+	/* A function that ipc/fast.c may call, as it leaves the registers of a message as they are. */
 	.macro	LIVE name, to
 	.globl	\name
 \name:
@@ -386,9 +410,6 @@ arm_stepping_vectors:
 	ldp	x3, x4, [sp], #64
 	ret
 	.endm
-	LIVE	fpu_switch_live, fpu_switch
-	LIVE	lock_wake_live, lock_wake
-#ifdef KERNEL_TRACE
 	LIVE	event_call, event_take
 #endif
 

@@ -56,6 +56,8 @@ void fpu_switch(struct thread *t)
 	set_off(c, !is_loaded(c, t));
 }
 
+void arch_fast_fpu(struct thread *to) { fpu_switch(to); }
+
 /* First use of the registers by a thread that does not own them: save the owner's, load the thread's. */
 void fpu_trap(struct thread *t)
 {

@@ -292,7 +292,7 @@ arch_idle:
 	wfi
 	j riscv_wake
 
-	/* Functions that ipc/fast.c may call, as they leave the registers of a message as they are. */
+	/* What ipc/fast.c leaves as it is. */
 .macro EACH_LIVE op
 	\op ra, (sp)
 	\op a3, 8(sp)
@@ -302,6 +302,30 @@ arch_idle:
 	\op t0, 40(sp)
 	\op t1, 48(sp)
 .endm
+
+/* What is rare on the way out of ipc/fast.c: before, return_message. */
+.macro MESSAGE_AFTER name, to
+	.globl \name
+\name:
+	addi sp, sp, -96
+	EACH_LIVE sd
+	.irp op, sd, ld
+	\op a0, 56(sp)
+	\op a1, 64(sp)
+	\op a2, 72(sp)
+	\op t2, 80(sp)
+	.ifc \op, sd
+	call \to
+	.endif
+	.endr
+	EACH_LIVE ld
+	j return_message
+.endm
+	MESSAGE_AFTER return_message_fpu, ipc_fast_fpu
+	MESSAGE_AFTER return_message_pass, lock_pass
+
+#ifdef KERNEL_TRACE
+/* A function that ipc/fast.c may call. */
 .macro LIVE name, to
 	.globl \name
 \name:
@@ -312,9 +336,6 @@ arch_idle:
 	addi sp, sp, 64
 	ret
 .endm
-	LIVE fpu_switch_live, fpu_switch
-	LIVE lock_wake_live, lock_wake
-#ifdef KERNEL_TRACE
 	LIVE event_call, event_take
 #endif
 

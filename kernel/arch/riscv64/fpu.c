@@ -81,6 +81,20 @@ void fpu_switch(struct thread *to)
 	csr_set(sstatus, to->arch.frame.status & c->fs_mask);
 }
 
+/* For ipc/fast.c. The owner of the registers runs with FS as in its frame, anybody else with FS off. */
+void arch_fast_fpu(struct thread *to)
+{
+	struct arch_cpu *c = &this_cpu()->arch;
+
+	if (cpus_many()) {
+		fpu_switch(to);
+		return;
+	}
+	c->fs_mask = c->fpu_owner == to ? SSTATUS_FS : 0;
+	csr_clear(sstatus, SSTATUS_FS);
+	csr_set(sstatus, to->arch.frame.status & c->fs_mask);
+}
+
 /*
  * Handle an illegal instruction that is a thread's first use of the FP registers since it lost them; false: it is
  * none.

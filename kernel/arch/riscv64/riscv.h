@@ -103,7 +103,6 @@ void cpu_init(struct cpu *cpu);
 void fpu_take(struct thread *t);
 void fpu_off(void);
 void fpu_switch(struct thread *to);
-void fpu_switch_live(struct thread *to); /* for ipc/fast.c: entry.S */
 bool fpu_trap(struct thread *t);
 void mmu_init(void);
 void mmu_init_cpu(void);

@@ -495,6 +495,24 @@ fpu_probe_trapped:
 	ret
 	int3
 
+/* What is rare on the way out of ipc/fast.c: before, return_message. */
+.macro MESSAGE_AFTER name, to
+	.globl \name
+\name:
+	.irp reg, rax, rdi, rsi, rdx, r8, r9, r10
+	push %\reg
+	.endr
+	call \to
+	.irp reg, r10, r9, r8, rdx, rsi, rdi, rax
+	pop %\reg
+	.endr
+	jmp return_message
+	int3
+.endm
+	MESSAGE_AFTER return_message_fpu, ipc_fast_fpu
+	MESSAGE_AFTER return_message_pass, lock_pass
+
+#ifdef KERNEL_TRACE
 	/* Functions that ipc/fast.c may call, as they leave the registers of a message as they are. */
 .macro LIVE name, to
 	.globl \name
@@ -509,9 +527,6 @@ fpu_probe_trapped:
 	ret
 	int3
 .endm
-	LIVE fpu_switch_live, fpu_switch_fast
-	LIVE lock_wake_live, lock_wake
-#ifdef KERNEL_TRACE
 	LIVE event_call, event_take
 #endif
 

@@ -132,8 +132,7 @@ void fpu_switch(struct thread *t)
 		set_off(c, c->fpu_owner != t);
 }
 
-/* For ipc/fast.c. */
-void fpu_switch_fast(struct thread *to)
+void arch_fast_fpu(struct thread *to)
 {
 	struct cpu *cpu = this_cpu();
 

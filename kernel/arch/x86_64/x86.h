@@ -180,8 +180,6 @@ bool harden_above_holds(void);
 enum fpu_way fpu_find_way(void); /* on this machine, which may be an emulation; but for LazyFP */
 void fpu_init(enum fpu_way way);
 void fpu_switch(struct thread *t);
-void fpu_switch_fast(struct thread *to); /* both for ipc/fast.c */
-void fpu_switch_live(struct thread *to); /* the same, but for the registers of a message: entry.S */
 void fpu_take(struct thread *t);
 void fpu_leave(struct cpu *cpu, struct thread *from, struct thread *to) __cold;
 void mmu_map_direct(struct boot_machine *m, u64 start, u64 end, bool uncached);

@@ -55,6 +55,9 @@ void arch_load_mode(struct thread *t);  /* of the current thread: frame_end, roo
 void arch_load_guest(struct thread *t); /* the same, with another root than is loaded: guest user mode and back */
 void arch_load_above(struct thread *t); /* the same, if it is of mode above */
 
+/* fpu.c: for ipc/fast.c, whose arch_fast_switch() has left that to be done. */
+void arch_fast_fpu(struct thread *to);
+
 /*
  * cpu.c: make a frame good enough to be loaded that was copied from user mode. With a bad instruction pointer, in any
  * frame, there is an exception of user mode: the CPU or entry.S finds it.
@@ -76,7 +79,10 @@ bool arch_interrupt_pending(void); /* would the CPU take one now, were interrupt
 /*
  * Many CPUs. Firmware's list of them has the one that booted as number 0. The struct cpu of another is zero but for what
  * cpus_start() sets; when it is set up, on its own stack with interrupts off, it calls cpu_main(). What concerns it alone
- * may fail with a line of the log. arch/cpu.h: arch_relax(), in loops that wait for another CPU.
+ * may fail with a line of the log. arch/cpu.h:
+ *   - arch_relax(), in loops that wait for another CPU
+ *   - arch_count_first(count): 1 becomes the number of those counted if it is 0; false: it is not. Acquires
+ *   - arch_count_last(count): it becomes 1 less. True: 0. Releases
  */
 u32 arch_cpus(void);
 struct cpu *arch_cpu_data(u32 n);      /* of number n of firmware's list */

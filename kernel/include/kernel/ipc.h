@@ -16,6 +16,7 @@
 error_t ipc_send(struct thread *t, struct slot *cap, u64 tag, bool block, bool call);
 error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool block);
 error_t ipc_reply(struct thread *t, struct slot *reply_cap, u64 tag, struct thread **answered);
+void ipc_fast_fpu(void);
 
 /* transfer.c */
 error_t ipc_check_message(struct thread *t, u64 tag, bool grant);

@@ -10,9 +10,13 @@
 
 extern u32 cpu_count; /* CPUs that run; does not change once the first thread does */
 
-/* Numbers of the next CPU to come, and of the one that holds the lock. */
+/*
+ * Who raises `count` from 0 holds the lock. Anybody else takes a number then, and holds it when that is served: who drops
+ * the lock and is not the last has the next number served, be it taken already or not.
+ */
 struct kernel_ticket {
-	u32 next, serving;
+	u32 count;         /* CPUs that hold the lock or want it */
+	u32 next, serving; /* numbers that were taken, and that were served */
 };
 extern struct kernel_ticket kernel_ticket;
 
@@ -24,7 +28,7 @@ static inline bool kernel_locked(void) { return !cpus_many() || this_cpu()->lock
 /* lock.c: with several CPUs. The result: see kernel_lock(). */
 bool lock_take(enum lock_reason why) __cold;
 void lock_drop(bool to_idle) __cold;
-void lock_wake(u32 ticket); /* whose turn it is has perhaps gone to sleep */
+void lock_pass(void) __cold; /* it was dropped, and another CPU wants it */
 
 /*
  * Take the lock. While it waits, this CPU may lose its current thread: then the current one is the idle thread, what the
@@ -38,10 +42,13 @@ static inline void kernel_unlock(void)
 		lock_drop(false);
 }
 
-/* Who holds the lock: does another CPU wait for it? */
+/* One atomic access, behind all that was done with the lock. True: lock_pass() has to follow. */
+static inline bool lock_release(void) { return !arch_count_last(&kernel_ticket.count); }
+
+/* Who holds the lock: does another CPU want it? */
 static inline bool lock_is_wanted(void)
 {
-	return cpus_many() && __atomic_load_n(&kernel_ticket.next, __ATOMIC_RELAXED) != kernel_ticket.serving + 1;
+	return cpus_many() && __atomic_load_n(&kernel_ticket.count, __ATOMIC_RELAXED) > 1;
 }
 
 /* The lock is held in all that follows. */

@@ -9,15 +9,17 @@
 #include <arch/cpu.h>
 
 /*
- * Its mode or its SchedContext has changed: may it run without a look at either? Below 0: nor at the lock, as there is
- * one CPU; above 0: where its SchedContext is, with the lock.
+ * Its mode or its SchedContext has changed: may it run without a look at either? Where it waits, its CPU is that on which
+ * it will run then; else it becomes that when the thread is queued or runs.
  */
 static inline void sched_note_direct(struct thread *t)
 {
-	if (t->entry == ENTRY_OWN && t->sc && t->sc->unlimited)
-		t->direct = cpus_many() ? 1 : -1;
-	else
-		t->direct = 0;
+	t->direct = NULL;
+	if (t->entry != ENTRY_OWN || !t->sc || !t->sc->unlimited)
+		return;
+	t->direct = t->sc->cpu;
+	if (t->state != THREAD_RUN)
+		t->cpu = t->direct;
 }
 
 void sched_wake(struct thread *t);            /* becomes THREAD_RUN */

@@ -28,7 +28,6 @@ struct thread {
 	bool queued;    /* on a ready queue */
 	bool exit_work; /* look at the vCPU before returning to user mode */
 	bool in_guest_user;
-	signed char direct; /* in its own mode, with unlimited time: see sched.h */
 	int priority, max_priority;
 
 	/* How to run it: end of the register frame in use, page table root, entry for system calls. */
@@ -37,9 +36,10 @@ struct thread {
 	u64 entry;
 
 	struct sched_context *sc;
-	struct cpu *cpu;  /* that it runs on, is queued for, or was last */
-	struct cpu *ran;  /* that it ran on last, in the VSpace and with the vCPU that it has; NULL: on none */
-	struct list link; /* ready queue (queued), or the queue of what it waits for (SEND, RECV, WAIT); else old */
+	struct cpu *direct; /* that of sc, if it is in its own mode, with unlimited time; else NULL: see sched.h */
+	struct cpu *cpu;    /* that it runs on, is queued for, or was last */
+	struct cpu *ran;    /* that it ran on last, in the VSpace and with the vCPU that it has; NULL: on none */
+	struct list link;   /* ready queue (queued), or the queue of what it waits for (SEND, RECV, WAIT); else old */
 	struct cnode *cnode;
 	struct vspace *vspace;
 	struct list in_vspace;

@@ -5,11 +5,13 @@
 
 #define HOLD_POINT_LIST(X)                                                          \
 	X(LOCK_ASKED)     /* comes for the lock, is not yet out */                  \
-	X(LOCK_TICKET)    /* has its turn, and has not told which */                \
+	X(LOCK_COUNTED)   /* wants the lock that another one has, has no number */  \
+	X(LOCK_TICKET)    /* has its number, and has not told which */              \
 	X(LOCK_SLEEPS)    /* has told that it sleeps, and looks once more */        \
 	X(LOCK_ASLEEP)    /* has looked */                                          \
 	X(LOCK_TAKEN)     /* holds the lock, and has done nothing */                \
 	X(LOCK_DROPS)     /* holds the lock, and is out no longer */                \
+	X(LOCK_PASSES)    /* has dropped it, and has not yet told the next one */   \
 	X(LOCK_DROPPED)   /* and has not yet woken the next one */                  \
 	X(LEAVES)         /* is to give up its thread, and has not yet */           \
 	X(KICKS)          /* has something for another CPU, not yet told */         \

@@ -9,8 +9,8 @@
  * threads of this CPU: so nobody is to be stopped. Who finds with the lock held that it is no common case keeps it for
  * trap_syscall(). `out` stays as it is: nobody but who holds the lock looks at it.
  *
- * The message never leaves its registers: this file is compiled without them (kernel/meson.build), so it calls
- * functions of assembler only. Of the sender's other registers the entry code has saved those that a system call
+ * The message never leaves its registers: this file is compiled without them (kernel/meson.build), so it calls nothing;
+ * what is rare before the way out is done by entry.S, which saves them then. Of the sender's other registers the entry code has saved those that a system call
  * keeps; the receiver's are loaded on the way out (arch/fast.h). The frame of a thread that waits here is otherwise as
  * it was: what ipc.c or a signal delivers to it is stored there then.
  */
@@ -29,9 +29,6 @@ void ipc_fast_reply_recv(ARCH_FAST_ARGS) __noreturn __hot;
 void ipc_fast_call_many(ARCH_FAST_ARGS) __noreturn __hot;
 void ipc_fast_reply_recv_many(ARCH_FAST_ARGS) __noreturn __hot;
 
-/* entry.S: lock_wake(), which leaves the registers of a message as they are. */
-void lock_wake_live(u32 ticket);
-
 static inline bool simple_message(u64 tag) { return likely((tag & 0xffff) <= L4_MSG_REG_WORDS); }
 
 /* Is the current thread's time unlimited? Then it counts no longer. */
@@ -45,36 +42,24 @@ static inline bool stop_counting(struct cpu *cpu)
 	return true;
 }
 
+/* Its SchedContext's CPU is this one, if there are several. */
+static inline bool is_direct(const struct cpu *cpu, const struct thread *to, bool many)
+{
+	return likely(many ? to->direct == cpu : to->direct != NULL);
+}
+
 /*
- * Would the scheduler run `to` next, without any bookkeeping of time, and is its way out that of a system call? With
- * several CPUs: on this one, on which its SchedContext is; it has no vCPU, so nothing is to be forgotten (note_cpu()).
+ * Would the scheduler run `to` next, on this CPU, without any bookkeeping of time, and is its way out that of a system
+ * call? It has no vCPU, so nothing is to be forgotten (note_cpu()).
  */
 static inline bool simple_target(struct cpu *cpu, const struct thread *to, bool many)
 {
-	return likely(many ? to->direct > 0 && to->sc->cpu == cpu : to->direct < 0) &&
-	       likely(to->priority > cpu->ready_top) && arch_fast_target(to) && stop_counting(cpu);
+	return is_direct(cpu, to, many) && likely(to->priority > cpu->ready_top) && arch_fast_target(to) &&
+	       stop_counting(cpu);
 }
 
-/*
- * Take the lock if it is free. Who had it before stored `serving` last, which is read first. Whether the lock is held is
- * noted when others have to know it: in leave().
- */
-static inline bool take_free_lock(u32 *ticket)
-{
-	u32 serving = __atomic_load_n(&kernel_ticket.serving, __ATOMIC_ACQUIRE);
-
-	*ticket = serving;
-	return likely(__atomic_compare_exchange_n(&kernel_ticket.next, &serving, serving + 1, false, __ATOMIC_ACQUIRE,
-	                                          __ATOMIC_RELAXED));
-}
-
-/* As lock_drop(). */
-static inline void drop_lock(u32 ticket)
-{
-	__atomic_store_n(&kernel_ticket.serving, ticket + 1, __ATOMIC_SEQ_CST);
-	if (unlikely(__atomic_load_n(&kernel_ticket.next, __ATOMIC_SEQ_CST) != ticket + 1))
-		lock_wake_live(ticket + 1);
-}
+/* Take the lock if it is free. Whether it is held is noted when others have to know it: in leave(). */
+static inline bool take_free_lock(void) { return arch_count_first(&kernel_ticket.count); }
 
 /* Nothing was done. */
 static inline void __noreturn leave(struct cpu *cpu, u64 number, u64 index, u64 tag, bool locked)
@@ -86,25 +71,20 @@ static inline void __noreturn leave(struct cpu *cpu, u64 number, u64 index, u64 
 
 /* Returns to user mode of `to`, whose message is in the registers, but for badge and tag. */
 static inline void __noreturn run(struct cpu *cpu, struct thread *from, struct thread *to, u64 badge, u64 tag,
-                                  bool many, u32 ticket)
+                                  bool many)
 {
-	if (many)
-		to->cpu = to->ran = cpu;
+	assert(to->cpu == cpu);
 	thread_set_state(to, THREAD_RUN);
 	event_live(THREAD_SWITCH, (u64)from, (u64)to);
 	cpu->current = to;
-	arch_fast_switch(cpu, from, to);
-	if (many)
-		drop_lock(ticket);
+	if (arch_fast_switch(cpu, from, to, many))
+		arch_fast_return_fpu(to, badge, tag);
+	if (many && lock_release())
+		arch_fast_return_pass(to, badge, tag);
 	arch_fast_return(to, badge, tag);
 }
 
-/*
- * Does no sender wait? Then the next thread that waits may be a receiver. Not asked without the lock with several CPUs
- * (where the functions for one CPU are called after a step on aarch64): what comes before it only reads. What another CPU
- * changes meanwhile, with the lock, is read once: a thread that is seen in the queue is one, since who destroys threads
- * stops this CPU first.
- */
+/* Does no sender wait? Then the next thread that waits may be a receiver. */
 static inline bool receivers_only(struct endpoint *ep)
 {
 	if (likely(ep->receivers))
@@ -119,20 +99,17 @@ static inline void __noreturn call(u64 index, u64 tag, bool many)
 	struct thread *t = cpu->current;
 	struct slot *cap = cap_find(t, index, L4_TYPE_ENDPOINT, L4_RIGHT_WRITE);
 	struct endpoint *ep;
-	struct list *first;
 	struct thread *r;
 	struct reply *reply;
-	u32 ticket = 0;
 
-	if (!cap || !simple_message(tag) || (many && !take_free_lock(&ticket)))
+	if (!cap || !simple_message(tag) || (many && !take_free_lock()))
 		leave(cpu, L4_SYS_CALL, index, tag, false);
 	ep = SLOT_OBJECT(cap, endpoint);
-	first = READ_ONCE(ep->queue.next);
-	if (unlikely(!ep->receivers || first == &ep->queue))
+	if (unlikely(!ep->receivers || list_empty(&ep->queue)))
 		leave(cpu, L4_SYS_CALL, index, tag, many);
-	r = container_of(first, struct thread, link);
+	r = container_of(ep->queue.next, struct thread, link);
 	reply = r->reply;
-	if (unlikely(!reply) || !simple_target(cpu, r, many) || (many && unlikely(arch_fast_stale(&cpu->arch))))
+	if (unlikely(!reply) || !simple_target(cpu, r, many))
 		leave(cpu, L4_SYS_CALL, index, tag, many);
 
 	event_live(SYSCALL, L4_SYS_CALL, index);
@@ -141,7 +118,7 @@ static inline void __noreturn call(u64 index, u64 tag, bool many)
 	reply_keep(reply, t);
 	thread_set_state(t, THREAD_REPLY);
 	event_live(IPC, (u64)ep, tag);
-	run(cpu, t, r, cap->badge, tag, many, ticket);
+	run(cpu, t, r, cap->badge, tag, many);
 }
 
 static inline void __noreturn reply_recv(u64 index, u64 tag, bool many)
@@ -152,19 +129,18 @@ static inline void __noreturn reply_recv(u64 index, u64 tag, bool many)
 	struct endpoint *ep;
 	struct reply *reply;
 	struct thread *caller;
-	u32 ticket = 0;
 
 	if (!cap || !simple_message(tag))
 		leave(cpu, L4_SYS_REPLY_RECV, index, tag, false);
 	ep = SLOT_OBJECT(cap, endpoint);
 	cap = cap_find(t, l4_frame_reply(thread_frame(t)), L4_TYPE_REPLY, L4_RIGHT_WRITE);
-	if (!cap || (many && !take_free_lock(&ticket)))
+	if (!cap || (many && !take_free_lock()))
 		leave(cpu, L4_SYS_REPLY_RECV, index, tag, false);
 	reply = SLOT_OBJECT(cap, reply);
-	caller = READ_ONCE(reply->caller);
+	caller = reply->caller;
 	if (unlikely(!caller) || unlikely(caller->fault_label) || unlikely(reply->sc) ||
-	    unlikely(t->bound && t->bound->word) || (!many && unlikely(caller->direct >= 0)) || !receivers_only(ep) ||
-	    !simple_target(cpu, caller, many) || (many && unlikely(arch_fast_stale(&cpu->arch))))
+	    unlikely(t->bound && t->bound->word) || !is_direct(cpu, caller, many) || !receivers_only(ep) ||
+	    !simple_target(cpu, caller, many))
 		leave(cpu, L4_SYS_REPLY_RECV, index, tag, many);
 
 	event_live(SYSCALL, L4_SYS_REPLY_RECV, index);
@@ -173,7 +149,7 @@ static inline void __noreturn reply_recv(u64 index, u64 tag, bool many)
 	t->reply = reply;
 	thread_set_state(t, THREAD_RECV);
 	list_add_tail(&ep->queue, &t->link);
-	run(cpu, t, caller, 0, tag, many, ticket);
+	run(cpu, t, caller, 0, tag, many);
 }
 
 void ipc_fast_call(ARCH_FAST_ARGS) { call(index, tag, false); }

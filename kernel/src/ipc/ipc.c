@@ -9,8 +9,17 @@
 #include <kernel/cap.h>
 #include <kernel/debug.h>
 #include <kernel/ipc.h>
+#include <kernel/lock.h>
 #include <kernel/notification.h>
 #include <kernel/sched.h>
+
+/* The rest of ipc/fast.c for a thread that runs from now on, if the FPU's registers are to be switched. */
+void ipc_fast_fpu(void)
+{
+	arch_fast_fpu(this_cpu()->current);
+	if (cpus_many() && lock_release())
+		lock_pass();
+}
 
 /* The caller waits in the receiver's Reply object; it lends its time to a passive receiver. */
 static void link_call(struct thread *caller, struct thread *receiver, struct reply *r)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The kernel's lock, and how CPUs stop each other. A ticket lock: who came first is served first.
+ * The kernel's lock, and how CPUs stop each other. Those that wait have numbers: who came first is served first. Who
+ * finds the lock free takes none: one atomic access takes it, and one drops it.
  *
  * Without the lock are done: a guest's system call, VCPU_ENTER, and faults of a guest that L4 resolves or passes to it,
  * if its VSpace is used by that vCPU alone (struct vspace, alone); the load of the FPU. They touch only
@@ -62,7 +63,10 @@ static void lock_sleep(struct cpu *cpu)
 static void wait_for_turn(struct cpu *cpu)
 {
 	u64 since = arch_counter(), spin_until = since + arch_counter_hz() / 1000000 * SPIN_US;
+	u32 ticket = __atomic_add_fetch(&kernel_ticket.next, 1, __ATOMIC_ACQ_REL);
 
+	hold(HOLD_LOCK_TICKET);
+	cpu->ticket = ticket;
 	if (READ_ONCE(kernel_ticket.serving) + 1 == cpu->ticket)
 		hold_lock_wanted();
 	while (!is_served(cpu)) {
@@ -83,7 +87,6 @@ bool lock_take(enum lock_reason why)
 {
 	struct cpu *cpu = this_cpu();
 	struct thread *t = cpu->current;
-	u32 ticket;
 
 	/* By ipc/fast.c, which has left the rest to others. */
 	if (cpu->locked) {
@@ -95,11 +98,10 @@ bool lock_take(enum lock_reason why)
 	cpu->waits_for = why;
 	hold(HOLD_LOCK_ASKED);
 	__atomic_store_n(&cpu->out, true, __ATOMIC_RELEASE);
-	ticket = __atomic_fetch_add(&kernel_ticket.next, 1, __ATOMIC_ACQ_REL);
-	hold(HOLD_LOCK_TICKET);
-	cpu->ticket = ticket;
-	if (__atomic_load_n(&kernel_ticket.serving, __ATOMIC_ACQUIRE) != ticket)
+	if (__atomic_fetch_add(&kernel_ticket.count, 1, __ATOMIC_ACQ_REL)) {
+		hold(HOLD_LOCK_COUNTED);
 		wait_for_turn(cpu);
+	}
 	cpu->locked = true;
 	hold_lock_taken();
 	hold(HOLD_LOCK_TAKEN);
@@ -107,28 +109,33 @@ bool lock_take(enum lock_reason why)
 	return cpu->current == t;
 }
 
-/* One that has taken its ticket and not yet stored it does not sleep, and sees that it is served. */
-void lock_wake(u32 ticket)
+/*
+ * Only one CPU at a time is here, since nobody takes a lock that is wanted. Who is served has perhaps gone to sleep. One
+ * that has not yet taken or stored its number does not sleep, and sees that it is served.
+ */
+void lock_pass(void)
 {
+	u32 next = kernel_ticket.serving + 1;
+
+	hold(HOLD_LOCK_PASSES);
+	__atomic_store_n(&kernel_ticket.serving, next, __ATOMIC_SEQ_CST);
+	hold(HOLD_LOCK_DROPPED);
 	for (u32 n = 0; n < cpu_count; n++)
-		if (__atomic_load_n(&cpus[n]->sleeps, __ATOMIC_SEQ_CST) && READ_ONCE(cpus[n]->ticket) == ticket)
+		if (__atomic_load_n(&cpus[n]->sleeps, __ATOMIC_SEQ_CST) && READ_ONCE(cpus[n]->ticket) == next)
 			arch_ipi(n);
 }
 
 void lock_drop(bool to_idle)
 {
 	struct cpu *cpu = this_cpu();
-	u32 next = kernel_ticket.serving + 1;
 
 	assert(cpu->locked && !cpu->leave);
 	hold_lock_dropped();
 	cpu->locked = cpu->alone = false;
 	__atomic_store_n(&cpu->out, to_idle, __ATOMIC_RELAXED);
 	hold(HOLD_LOCK_DROPS);
-	__atomic_store_n(&kernel_ticket.serving, next, __ATOMIC_SEQ_CST);
-	hold(HOLD_LOCK_DROPPED);
-	if (__atomic_load_n(&kernel_ticket.next, __ATOMIC_SEQ_CST) != next)
-		lock_wake(next);
+	if (lock_release())
+		lock_pass();
 }
 
 /* Has it come? If not in time, it never will: it finds that it is not wanted, and halts. */

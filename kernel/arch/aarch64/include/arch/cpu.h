@@ -46,6 +46,22 @@ static inline void arch_port_out(u16 port, u64 width, u32 value) {}
 /* For loops that wait for another CPU. */
 static inline void arch_relax(void) { __asm__ volatile("yield" : : : "memory"); }
 
+/* See kernel/arch.h. Of a comparison and exchange the compiler compares the result once more. */
+static inline bool arch_count_first(u32 *count)
+{
+	u32 word;
+
+	__asm__ goto("1:	ldaxr	%w0, %1\n\tcbnz	%w0, %l[others]\n\tstxr	%w0, %w2, %1\n\tcbnz	%w0, 1b"
+	             : "=&r"(word), "+Q"(*count)
+	             : "r"(1)
+	             : "memory"
+	             : others);
+	return true;
+others:
+	return false;
+}
+static inline bool arch_count_last(u32 *count) { return likely(!__atomic_sub_fetch(count, 1, __ATOMIC_RELEASE)); }
+
 static inline struct cpu *this_cpu(void)
 {
 	struct cpu *c;

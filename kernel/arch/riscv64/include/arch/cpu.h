@@ -50,6 +50,28 @@ static inline void arch_port_out(u16 port, u64 width, u32 value) {}
 /* In the kernel tp points to it; in user mode sscratch does. */
 static inline struct cpu *this_cpu(void) { return __builtin_thread_pointer(); }
 
+/* See kernel/arch.h. For the compiler's own a word is a register's sign-extended half, and a release a fence. */
+static inline bool arch_count_first(u32 *count)
+{
+	u64 word;
+
+	__asm__ goto("1:	lr.w.aq	%0, %1\n\tbnez	%0, %l[others]\n\tsc.w	%0, %2, %1\n\tbnez	%0, 1b"
+	             : "=&r"(word), "+A"(*count)
+	             : "r"(1UL)
+	             : "memory"
+	             : others);
+	return true;
+others:
+	return false;
+}
+static inline bool arch_count_last(u32 *count)
+{
+	u64 before;
+
+	__asm__ volatile("amoadd.w.rl	%0, %2, %1" : "=r"(before), "+A"(*count) : "r"(-1UL) : "memory");
+	return likely(before == 1);
+}
+
 /* time.c: in loops that wait for another CPU. */
 void arch_relax(void);
 #endif

@@ -14,22 +14,8 @@
 /* Every thread that waits in a system call of its own mode can be run. */
 static inline bool arch_fast_target(const struct thread *to) { return true; }
 
-/* The owner of the FP registers runs with FS as in its frame, anybody else with FS off. */
-static inline void fast_fpu(struct arch_cpu *c, struct thread *to)
-{
-	if (cpus_many()) {
-		fpu_switch_live(to);
-		return;
-	}
-	c->fs_mask = c->fpu_owner == to ? SSTATUS_FS : 0;
-	csr_clear(sstatus, SSTATUS_FS);
-	csr_set(sstatus, to->arch.frame.status & c->fs_mask);
-}
-
-/* Has arch_lock_taken() something to do? */
-static inline bool arch_fast_stale(const struct arch_cpu *c) { return READ_ONCE(c->stale); }
-
-static inline void arch_fast_switch(struct cpu *cpu, struct thread *from, struct thread *to)
+/* Is the FPU to be switched behind it? */
+static inline bool arch_fast_switch(struct cpu *cpu, struct thread *from, struct thread *to, bool many)
 {
 	struct arch_cpu *c = &cpu->arch;
 
@@ -37,21 +23,28 @@ static inline void arch_fast_switch(struct cpu *cpu, struct thread *from, struct
 	if (likely(c->root != to->root)) {
 		event_live(SPACE_SWITCH, to->root, 0);
 		load_root(c, to->root);
+	} else if (many && unlikely(READ_ONCE(c->stale))) {
+		flush_stale(c);
 	}
-	if (unlikely(c->fs_mask) || unlikely(c->fpu_owner == to))
-		fast_fpu(c, to);
+	return unlikely(c->fs_mask) || unlikely(c->fpu_owner == to);
 }
 
-static inline void __noreturn arch_fast_return(struct thread *to, u64 badge, u64 tag)
-{
-	register void *frame __asm__("a0") = thread_frame(to);
-	register u64 a1 __asm__("a1") = badge;
-	register u64 a2 __asm__("a2") = tag;
-	register u64 words __asm__("t2") = tag & 0xffff; /* no capabilities */
-
-	__asm__ volatile("j return_message" : : "r"(frame), "r"(a1), "r"(a2), "r"(words) : "memory");
-	__builtin_unreachable();
-}
+/* To user mode; the same behind ipc_fast_fpu() and behind lock_pass(). */
+#define FAST_RETURN(name, label)                                                                       \
+	static inline void __noreturn name(struct thread *to, u64 badge, u64 tag)                      \
+	{                                                                                              \
+		register void *frame __asm__("a0") = thread_frame(to);                                 \
+		register u64 a1 __asm__("a1") = badge;                                                 \
+		register u64 a2 __asm__("a2") = tag;                                                   \
+		register u64 words __asm__("t2") = tag & 0xffff;                                       \
+                                                                                                       \
+		__asm__ volatile("j " #label : : "r"(frame), "r"(a1), "r"(a2), "r"(words) : "memory"); \
+		__builtin_unreachable();                                                               \
+	}
+FAST_RETURN(arch_fast_return, return_message)
+FAST_RETURN(arch_fast_return_fpu, return_message_fpu)
+FAST_RETURN(arch_fast_return_pass, return_message_pass)
+#undef FAST_RETURN
 
 /* Nothing was done: as any other system call. Its number is in the frame already. */
 static inline void __noreturn arch_fast_leave(u64 number, u64 index, u64 tag)

@@ -45,6 +45,15 @@ void arch_port_out(u16 port, u64 width, u32 value);
 /* For loops that wait for another CPU. */
 static inline void arch_relax(void) { __asm__ volatile("pause" : : : "memory"); }
 
+/* See kernel/arch.h. */
+static inline bool arch_count_first(u32 *count)
+{
+	u32 none = 0;
+
+	return likely(__atomic_compare_exchange_n(count, &none, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+}
+static inline bool arch_count_last(u32 *count) { return likely(!__atomic_sub_fetch(count, 1, __ATOMIC_RELEASE)); }
+
 static inline struct cpu *this_cpu(void)
 {
 	struct cpu *c;

@@ -20,10 +20,8 @@ static inline bool arch_fast_target(const struct thread *to)
 	return likely(!(selectors_used() | to->arch.selectors_used)) && likely(!(to->arch.frame.flags & ~FLAGS_SYSRET));
 }
 
-/* Has arch_lock_taken() something to do? */
-static inline bool arch_fast_stale(const struct arch_cpu *c) { return READ_ONCE(c->stale); }
-
-static inline void arch_fast_switch(struct cpu *cpu, struct thread *from, struct thread *to)
+/* Is the FPU to be switched behind it? */
+static inline bool arch_fast_switch(struct cpu *cpu, struct thread *from, struct thread *to, bool many)
 {
 	struct arch_cpu *c = &cpu->arch;
 
@@ -32,16 +30,24 @@ static inline void arch_fast_switch(struct cpu *cpu, struct thread *from, struct
 	if (likely(c->root != to->root)) {
 		event_live(SPACE_SWITCH, to->root, 0);
 		mmu_load(c, to->root);
+	} else if (many && unlikely(c->stale)) {
+		c->stale = false;
+		write_cr3(c->root);
 	}
-	if (unlikely(c->fpu_off != (c->fpu_owner != to)))
-		fpu_switch_live(to);
+	return unlikely(c->fpu_off != (c->fpu_owner != to));
 }
 
-static inline void __noreturn arch_fast_return(struct thread *to, u64 badge, u64 tag)
-{
-	__asm__ volatile("jmp return_message" : : "a"(thread_frame(to) + 1), "D"(badge), "S"(tag) : "memory");
-	__builtin_unreachable();
-}
+/* To user mode; the same behind ipc_fast_fpu() and behind lock_pass(). */
+#define FAST_RETURN(name, label)                                                                                \
+	static inline void __noreturn name(struct thread *to, u64 badge, u64 tag)                               \
+	{                                                                                                       \
+		__asm__ volatile("jmp " #label : : "a"(thread_frame(to) + 1), "D"(badge), "S"(tag) : "memory"); \
+		__builtin_unreachable();                                                                        \
+	}
+FAST_RETURN(arch_fast_return, return_message)
+FAST_RETURN(arch_fast_return_fpu, return_message_fpu)
+FAST_RETURN(arch_fast_return_pass, return_message_pass)
+#undef FAST_RETURN
 
 /* Nothing was done: as any other system call. Its capability's index is in the frame. */
 static inline void __noreturn arch_fast_leave(u64 number, u64 index, u64 tag)
