@@ -142,6 +142,17 @@ TEST(untyped_retype_errors_change_nothing)
 	ERR(INV(u, L4_UNTYPED_RETYPE, L4_TYPE_ENDPOINT, 0, cnode, 7, 1), OCCUPIED);
 }
 
+/* That a call which failed found slots empty says nothing of those of the next call. */
+TEST(untyped_slots_are_looked_at_by_each_retype)
+{
+	u64 u = obj_new(L4_TYPE_UNTYPED, 20), one = obj_new(L4_TYPE_CNODE, 9), other = obj_new(L4_TYPE_CNODE, 9);
+
+	ERR(INV(u, L4_UNTYPED_RETYPE, L4_TYPE_ENDPOINT, 0, other, 6, 1), OK);
+	ERR(INV(u, L4_UNTYPED_RETYPE, L4_TYPE_FRAME, 21, one, 5, 2), MEMORY);
+	ERR(INV(u, L4_UNTYPED_RETYPE, L4_TYPE_ENDPOINT, 0, other, 5, 2), OCCUPIED);
+	ERR(INV(u, L4_UNTYPED_RETYPE, L4_TYPE_ENDPOINT, 0, other, 5, 1), OK);
+}
+
 TEST(untyped_memory_is_cleared)
 {
 	u64 u = obj_new(L4_TYPE_UNTYPED, 21), frame = slot_new();

@@ -154,19 +154,21 @@ static error_t retype(struct invocation *i)
 		i->again = true;
 		return L4_ERR_OK;
 	}
-	error = make_objects(i, c, bits, start);
-	if (!i->again)
-		i->caller->restart = NULL;
-	return error;
+	return make_objects(i, c, bits, start);
 }
 
 error_t untyped_invoke(struct invocation *i)
 {
 	struct slot *u = i->slot;
+	error_t error;
 
 	switch (i->op) {
 	case L4_UNTYPED_RETYPE:
-		return u->rights & L4_RIGHT_WRITE ? retype(i) : L4_ERR_RIGHTS;
+		error = u->rights & L4_RIGHT_WRITE ? retype(i) : L4_ERR_RIGHTS;
+		/* What was found holds for the call that is repeated, not for another one with this Untyped. */
+		if (!i->again)
+			i->caller->restart = NULL;
+		return error;
 	case L4_UNTYPED_INFO:
 		if (!(u->rights & L4_RIGHT_READ))
 			return L4_ERR_RIGHTS;
