@@ -174,7 +174,7 @@ void arch_thread_forget(struct thread *t)
 	for (u32 n = 0; n < cpu_count; n++)
 		if (cpus[n]->arch.fpu_owner == t)
 			cpus[n]->arch.fpu_owner = NULL;
-	/* One that has ended itself has them still, and they are saved for nobody. */
+	/* A thread that ends itself still has the registers: they must not be saved at the next switch. */
 	if (t == this_cpu()->current)
 		fpu_off();
 }

@@ -81,8 +81,8 @@ bool arch_interrupt_pending(void); /* would the CPU take one now, were interrupt
  * cpus_start() sets; when it is set up, on its own stack with interrupts off, it calls cpu_main(). What concerns it alone
  * may fail with a line of the log. arch/cpu.h:
  *   - arch_relax(), in loops that wait for another CPU
- *   - arch_count_first(count): 1 becomes the number of those counted if it is 0; false: it is not. Acquires
- *   - arch_count_last(count): it becomes 1 less. True: 0. Releases
+ *   - arch_count_first(count): sets a count of 0 to 1 and acquires; false if it is not 0
+ *   - arch_count_last(count): lowers a count by 1 and releases; true if it is 0 then
  */
 u32 arch_cpus(void);
 struct cpu *arch_cpu_data(u32 n);      /* of number n of firmware's list */

@@ -9,10 +9,11 @@
  * threads of this CPU: so nobody is to be stopped. Who finds with the lock held that it is no common case keeps it for
  * trap_syscall(). `out` stays as it is: nobody but who holds the lock looks at it.
  *
- * The message never leaves its registers: this file is compiled without them (kernel/meson.build), so it calls nothing;
- * what is rare before the way out is done by entry.S, which saves them then. Of the sender's other registers the entry code has saved those that a system call
- * keeps; the receiver's are loaded on the way out (arch/fast.h). The frame of a thread that waits here is otherwise as
- * it was: what ipc.c or a signal delivers to it is stored there then.
+ * The message never leaves its registers: this file is compiled without them (kernel/meson.build), so it calls nothing.
+ * What is seldom needed before the way out is called by entry.S, which saves these registers around the call. Of the
+ * sender's other registers the entry code has saved those that a system call keeps; the receiver's are loaded on the
+ * way out (arch/fast.h). The frame of a thread that waits here is otherwise as it was: what ipc.c or a signal delivers
+ * to it is stored there then.
  */
 #include <kernel/arch.h>
 #include <kernel/cap.h>
