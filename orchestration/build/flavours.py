@@ -72,16 +72,16 @@ def native(arch: Arch, *, full: bool = False, suites: bool = False, smp: bool = 
     suites: beside the small one, with all that it has and figures are not compared of. smp: beside the small one for
     several CPUs; the full one always is.
     """
+    several = (PATCHES / "configs/smp.config",) if smp else ()
+    name = f"native-{arch.name}{'-smp' if smp else ''}"
     own = (NATIVE_CONFIGS / "native.config", NATIVE_CONFIGS / f"native-{arch.name}.config")
     image = Path(arch.linux_image).name
     if suites and not full:
-        return Flavour(f"native-{arch.name}-suites", False, arch.linux_arch,
-                       (*own, NATIVE_CONFIGS / "native-suites.config"), "allnoconfig", arch.linux_image,
+        return Flavour(f"{name}-suites", False, arch.linux_arch,
+                       (*own, NATIVE_CONFIGS / "native-suites.config", *several), "allnoconfig", arch.linux_image,
                        (image, "modules"))
     if not full:
-        more = (PATCHES / "configs/smp.config",) if smp else ()
-        return Flavour(f"native-{arch.name}{'-smp' if smp else ''}", False, arch.linux_arch, (*own, *more),
-                       "allnoconfig", arch.linux_image, (image,))
+        return Flavour(name, False, arch.linux_arch, (*own, *several), "allnoconfig", arch.linux_image, (image,))
     # What serves to compare figures stands in native.config and is off there; full.config wins over it.
     configs = (PATCHES / "configs/base.config", *own, PATCHES / "configs/full.config", PATCHES / "configs/smp.config")
     return Flavour(f"native-{arch.name}-full", False, arch.linux_arch, configs, "alldefconfig", arch.linux_image,

@@ -13,7 +13,7 @@ from orchestration.base import doctor
 from orchestration.base.errors import InfrastructureError, RegressionError, UsageError
 from orchestration.bench.terms import DISTRIBUTION, NATIVE
 from orchestration.cli.group import one_of
-from orchestration.cli.options import GuestModeOption
+from orchestration.cli.options import CpusOption, GuestModeOption
 from orchestration.cli.words import ArchArgument
 
 PEERS = (NATIVE, DISTRIBUTION)
@@ -34,6 +34,7 @@ def conform_command(
     against: Annotated[str, typer.Option("--against", metavar="PEER",
                                          help="native: Linux of the same source and options; distribution: "
                                               "Debian's own kernel, which is not built")] = NATIVE,
+    cpus: CpusOption = None,
     guest_mode: GuestModeOption = None,
     debug: Annotated[list[str] | None, typer.Option("--debug", autocompletion=one_of(arches.CHECKS), metavar="CHECK",
                                                     help="a check to compile into the guest's Linux; what it reports "
@@ -61,7 +62,7 @@ def conform_command(
         return 0
     chosen = arches.find(arch)
     wanted = [suites.find(name, ltp) for name in suite or suites.known()]
-    given = {"guest_mode": guest_mode, "debug": sorted(set(debug or ()))}
+    given = {"cpus": cpus, "guest_mode": guest_mode, "debug": sorted(set(debug or ()))}
     machine = layers.resolve({"arch": arch} | {name: one for name, one in given.items() if one}, ()).description
     checks.check_target(machine)
     if write and (quick or any(":" in name for name in test or ())):
@@ -77,7 +78,7 @@ def conform_command(
     doctor.ensure([chosen])
     doctor.check_space()
     choice = run.Choice(tuple(test or ()), quick, small, debian, machine.guest_mode, resume, minutes, in_turn,
-                        machine.debug)
+                        machine.debug, machine.cpus)
     progress = Progress()
     cache = Cache(say=progress.say)
     here, results = [], []

@@ -35,12 +35,13 @@ GuestModeOption = Annotated[str | None, typer.Option("--guest-mode", autocomplet
                                                      metavar="MODE", show_default=False, help=(
     "privilege of the guest's kernel: beside (that of its programs), or above (x86_64; default where "
     "it holds the kernel back, which it does not under emulation)"))]
+CpusOption = Annotated[str | None, typer.Option("--cpus", metavar="N", show_default=False, help=(
+    "CPUs of the machine and of the guest, from 1 to 8; 1 if not given"))]
 # Field of orchestration.machine.description.Description: its option. None, or an empty list, is "not given".
 OPTIONS: dict[str, Any] = {
     "memory": Annotated[str | None, typer.Option(metavar="SIZE", help="memory of the guest, such as 2G; 512M if not "
                                                                       "given")],
-    "cpus": Annotated[str | None, typer.Option(metavar="N", show_default=False, help=(
-        "CPUs of the machine and of the guest, from 1 to 8; 1 if not given"))],
+    "cpus": CpusOption,
     "places": Annotated[list[str] | None, typer.Option("--place", metavar="NAME=CPU", show_default=False, help=(
         "the CPU that a server or vCPU runs on, such as block=1 or vcpu0=2; may be repeated"))],
     "disk_size": Annotated[str | None, typer.Option(metavar="SIZE", help="size of the guest's first disk, such as 8G")],

@@ -46,6 +46,8 @@ class Choice:
     """Native Linux first, then the guest; not both at the same time."""
     debug: tuple[Check, ...] = ()
     """Checks that are compiled into the guest's Linux; what they report during a test is a difference."""
+    cpus: int = 1
+    """Of either machine, and of the guest."""
 
 
 def matches(pattern: str, test: Test) -> bool:
@@ -83,9 +85,9 @@ def run(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path
     full = not (choice.quick or choice.small)
     with progress.step("native Linux"):
         peer = (suites.debian_kernel(arch, cache) if choice.debian
-                else suites.native(arch, cache, full=full, quick=choice.quick))
+                else suites.native(arch, cache, full=full, quick=choice.quick, cpus=choice.cpus))
     made = suites.machines(arch, cache, progress, suite, folder, peer, full=full, mode=choice.mode,
-                           debug=choice.debug)
+                           debug=choice.debug, cpus=choice.cpus)
     packed = folder / PACKED
     sides = []
     for name, one in zip((GUEST, NATIVE), made, strict=True):
@@ -109,4 +111,4 @@ def run(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path
     days = {day for side in sides if side.kept is not None for day in side.kept.days}
     return Result(arch.name, suite.name, suite.what, suites.versions(arch, suite.release(folder), peer),
                   " to ".join(sorted({min(days), max(days)})) if days else "", found, choice.only, choice.small,
-                  choice.debian, choice.mode, len(tests) - len(found), choice.debug)
+                  choice.debian, choice.mode, len(tests) - len(found), choice.debug, choice.cpus)

@@ -29,9 +29,9 @@ machine has Debian's own kernel, whose options are Debian's.
 
 A difference is what native Linux passes and the guest does not; its reason is in
 [expected.toml](../tests/conform/expected.toml). A test may differ in several of its parts, which are the lines of its
-own report. What fails on both sides says nothing of the guest: often it asks for what an emulated machine with one CPU
-and this root file system does not have. What was ended at its limit on both is listed apart: that happens where the
-host is busy.
+own report. What fails on both sides says nothing of the guest: often it asks for what an emulated machine and this root
+file system do not have. What was ended at its limit on both is listed apart: that happens where the host is busy. Where
+a section names no number of CPUs, both machines have one.
 
 The command prints the table test by test. Its sections here are what `--write` left of it.
 """
@@ -60,6 +60,8 @@ class Result:
     """Tests that were wanted and have not run on both sides."""
     debug: tuple[Check, ...] = ()
     """Checks that were compiled into the guest's Linux."""
+    cpus: int = 1
+    """Of either machine, and of the guest."""
 
     @property
     def title(self) -> str:
@@ -67,7 +69,12 @@ class Result:
         return (" ".join([f"{self.arch}:", self.suite, *self.only]) + (", small kernels" if self.small else "")
                 + (", against Debian's kernel" if self.debian else "")
                 + (f", mode {self.mode}" if self.mode else "")
-                + (f", with {' '.join(self.debug)}" if self.debug else ""))
+                + (f", with {' '.join(self.debug)}" if self.debug else "") + self.several)
+
+    @property
+    def several(self) -> str:
+        """Return how many CPUs both sides had, where that is not one."""
+        return f", {self.cpus} CPUs" if self.cpus > 1 else ""
 
     @property
     def command(self) -> str:
@@ -77,7 +84,8 @@ class Result:
                          *(["--small"] if self.small else []),
                          *(["--against distribution"] if self.debian else []),
                          *([f"--guest-mode {self.mode}"] if self.mode else []),
-                         *(f"--debug {check}" for check in self.debug)])
+                         *(f"--debug {check}" for check in self.debug),
+                         *([f"--cpus {self.cpus}"] if self.cpus > 1 else [])])
 
     @property
     def unexplained(self) -> int:
@@ -118,7 +126,7 @@ def summary(result: Result) -> str:
     """Return one line."""
     both = Counter((row.guest.status, row.native.status) for row in result.rows)
     explained = sum(len(row.differences) for row in result.rows) - result.unexplained
-    return (f"{result.suite} on {result.arch}: {len(result.rows)} tests; "
+    return (f"{result.suite} on {result.arch}{result.several}: {len(result.rows)} tests; "
             f"{both[Status.PASS, Status.PASS]} pass on both, "
             f"{both[Status.SKIP, Status.SKIP]} are skipped on both, {both[Status.FAIL, Status.FAIL]} fail on both; "
             f"differences: {explained} explained, {result.unexplained} not"
@@ -174,9 +182,9 @@ def wrapped(text: str, indent: str = "  ") -> list[str]:
 
 
 def write(results: Iterable[Result], page: Path = PAGE) -> None:
-    """Put sections into the page, in the place of those with the same title."""
-    before = SECTION.split(page.read_text())[1:] if page.exists() else []
+    """Put sections into the page, in the place of those with the same title. What stands before them stays."""
+    head, *before = SECTION.split(page.read_text()) if page.exists() else [f"{HEAD}\n"]
     sections = {one.partition("\n")[0]: f"## {one.rstrip()}\n" for one in before}
     for result in results:
         sections[result.title] = section(result)
-    page.write_text("\n".join([HEAD, *(sections[title] for title in sorted(sections))]))
+    page.write_text(head + "\n".join(sections[title] for title in sorted(sections)))

@@ -51,9 +51,9 @@ class Peer:
     """What it calls itself, where that is not the guest's."""
 
 
-def native(arch: Arch, cache: Cache, *, full: bool, quick: bool = False) -> Peer:
+def native(arch: Arch, cache: Cache, *, full: bool, quick: bool = False, cpus: int = 1) -> Peer:
     """Build Linux of the guest's source, with the same options. The quick tests do with what figures compare."""
-    flavour = flavours.native(arch, full=full, suites=not quick)
+    flavour = flavours.native(arch, full=full, suites=not quick, smp=cpus > 1)
     built = linux.linux(arch, cache, flavour)
     return Peer(built / flavour.image.rpartition("/")[2], None if quick else built / "modules.tar")
 
@@ -74,20 +74,22 @@ class Made:
 
 
 def machines(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder: Path, peer: Peer, *,
-             full: bool, mode: GuestMode | None = None, debug: tuple[Check, ...] = ()) -> tuple[Made, Made]:
+             full: bool, mode: GuestMode | None = None, debug: tuple[Check, ...] = (),
+             cpus: int = 1) -> tuple[Made, Made]:
     """Build the guest's side; return it and that of its peer.
 
     The root file system has the same files on both but for modules, and the memory the same size. full: with the
     kernel that has all that a suite asks for, or with the small one, which is built in minutes. mode: the guest mode.
-    debug: checks that are compiled into the guest's.
+    debug: checks that are compiled into the guest's. cpus: of either machine, and of the guest.
     """
     disks = (Disk(folder / DISK, read_only=True),) if (folder / DISK).exists() else ()
-    description = Description(arch=arch.name, memory=MEMORY, disks=disks, guest_mode=mode, debug=debug)
+    description = Description(arch=arch.name, memory=MEMORY, disks=disks, guest_mode=mode, debug=debug,
+                              cpus=cpus)
     spec = rootfs.Spec(extra=suite.packages)
     with progress.step("L4, servers"):
         bare = quoll.bare(arch, cache)
     with progress.step("build Linux"):
-        port = linux.linux(arch, cache, flavours.guest(arch, full=full, debug=debug))
+        port = linux.linux(arch, cache, flavours.guest(arch, full=full, smp=cpus > 1, debug=debug))
     with progress.step("root disks"):
         disk = rootfs.base_image(arch, cache, spec, port / "modules.tar")
         other_disk = rootfs.base_image(arch, cache, spec, peer.modules)
@@ -99,9 +101,10 @@ def machines(arch: Arch, cache: Cache, progress: Progress, suite: Suite, folder:
 
     def other() -> Session:
         return boot.prepare_native(arch, peer.image, other_disk, quiet, RunDirectory(f"conform-native-{arch.name}"),
-                                   peer.extra, f"mem={description.memory // MIB}M {arch.busy_bootargs}", disks=disks)
+                                   peer.extra, f"mem={description.memory // MIB}M {arch.busy_bootargs}", disks=disks,
+                                   cpus=cpus)
 
-    common = (emulator(arch), str(MEMORY))
+    common = (emulator(arch), str(MEMORY), *([f"{cpus} CPUs"] if cpus > 1 else []))
     # Of L4's folder only what boots: the kernel's tests are in it, too.
     ours = kept.content(bare, arch.kernel, *quoll.SERVERS)
     return (Made(guest, (*common, ours, kept.content(port), kept.content(disk.parent), str(mode))),

@@ -252,3 +252,26 @@ def test_the_table_and_the_page(tmp_path: Path) -> None:
     show.write([replace(result, debug=("kasan", "ubsan"))], page)
     assert "## x86_64: s, with kasan ubsan\n" in page.read_text()
     assert "by `./orchestrate conform x86_64 --suite s --debug kasan --debug ubsan` on" in page.read_text()
+
+
+def test_a_table_says_how_many_cpus_there_were(tmp_path: Path) -> None:
+    """A section of its own, beside that of one CPU, which names no number."""
+    page = tmp_path / "conform.md"
+    one = show.Result("x86_64", "s", "some tests", "v", "2026-11-26", rows(tmp_path), debian=True)
+    show.write([one, replace(one, cpus=4)], page)
+    titles = [line for line in page.read_text().splitlines() if line.startswith("## ")]
+    assert titles == ["## x86_64: s, against Debian's kernel", "## x86_64: s, against Debian's kernel, 4 CPUs"]
+    assert "by `./orchestrate conform x86_64 --suite s --against distribution --cpus 4` on" in page.read_text()
+    assert show.summary(replace(one, cpus=4)).startswith("s on x86_64, 4 CPUs: 3 tests; ")
+    assert show.summary(one).startswith("s on x86_64: 3 tests; ")
+
+
+def test_what_was_written_before_the_sections_stays(tmp_path: Path) -> None:
+    page = tmp_path / "conform.md"
+    result = show.Result("x86_64", "s", "some tests", "v", "2026-11-26", rows(tmp_path))
+    show.write([result], page)
+    assert page.read_text().startswith(show.HEAD)
+    page.write_text(page.read_text().replace("\n## ", "\nThese results are of an older kernel.\n\n## ", 1))
+    before = page.read_text()
+    show.write([result], page)
+    assert page.read_text() == before

@@ -11,12 +11,16 @@ from pathlib import Path
 import pytest
 
 from orchestration.base import arch as arches
+from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache
 from orchestration.base.errors import InfrastructureError, UsageError
-from orchestration.build import source, userland
-from orchestration.conform import debsource, ltp, ltpdisk, outcome, perl, redis, run, selftests, suites
+from orchestration.build import linux, quoll, rootfs, source, userland
+from orchestration.build.flavours import Flavour
+from orchestration.conform import debsource, kept, ltp, ltpdisk, outcome, perl, redis, run, selftests, suites
 from orchestration.conform.outcome import Status
 from orchestration.conform.suite import PACKED, NotHereError, Suite, Test
+from orchestration.machine import boot
+from orchestration.machine.progress import Progress
 
 PASS, FAIL, SKIP = Status.PASS, Status.FAIL, Status.SKIP
 X86, ARM = arches.find("x86_64"), arches.find("aarch64")
@@ -209,3 +213,37 @@ def test_names_of_tests_that_do_not_exist_are_told() -> None:
         with pytest.raises(UsageError) as caught:
             run.check(tests, ["mm", name])
         assert (caught.value.message, caught.value.hint) == (f"no test is called '{name}'", hint)
+
+
+def test_both_sides_have_so_many_cpus_and_results_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the small kernels for several, where there are several; a result of one CPU is found as before."""
+    built: list[Flavour] = []
+    had: dict[str, list[int]] = {"guest": [], "native": []}
+
+    def note(arch: Arch, cache: Cache, flavour: Flavour) -> Path:
+        built.append(flavour)
+        return tmp_path
+
+    monkeypatch.setattr(linux, "linux", note)
+    monkeypatch.setattr(quoll, "bare", lambda *words: tmp_path)
+    monkeypatch.setattr(quoll, "abi", lambda arch: None)
+    monkeypatch.setattr(rootfs, "base_image", lambda *words: tmp_path / "disk.ext4")
+    monkeypatch.setattr(kept, "content", lambda folder, *names: "same")
+    monkeypatch.setattr(suites, "emulator", lambda arch: "QEMU")
+    monkeypatch.setattr(suites, "RunDirectory", lambda name: name)
+    monkeypatch.setattr(boot, "prepare", lambda described, *words: had["guest"].append(described.cpus))
+    monkeypatch.setattr(boot, "prepare_native", lambda *words, cpus, **named: had["native"].append(cpus))
+    cache, progress = Cache(tmp_path / "cache"), Progress(quiet=True)
+    runs_with = []
+    for cpus in (1, 2, 4):
+        peer = suites.native(X86, cache, full=False, cpus=cpus)
+        sides = suites.machines(X86, cache, progress, ltp.suite(None), tmp_path, peer, full=False, cpus=cpus)
+        for side in sides:
+            side.prepare()
+        runs_with.append([side.runs_with for side in sides])
+    assert had == {"guest": [1, 2, 4], "native": [1, 2, 4]}
+    assert [one.name for one in built] == ["native-x86_64-suites", "l4-x86_64", *["native-x86_64-smp-suites",
+                                                                                 "l4-x86_64-smp"] * 2]
+    for alike in zip(*runs_with, strict=True):
+        assert len(set(alike)) == 3
+        assert not any("CPU" in word for word in alike[0])

@@ -68,10 +68,11 @@ def test_native_linux_beside_the_full_kernel_has_the_same_options() -> None:
 
 def test_native_linux_for_several_cpus_is_a_kernel_beside_that_for_one() -> None:
     for arch in ARCHES.values():
-        one, several = flavours.native(arch), flavours.native(arch, smp=True)
-        assert several.name == f"{one.name}-smp"
-        assert set(flavours.wanted(several).items()) - set(flavours.wanted(one).items()) >= {("CONFIG_SMP", "y")}
-        assert int(flavours.wanted(several)["CONFIG_NR_CPUS"]) >= CPUS_MAX
+        for suites in (False, True):
+            one, several = (flavours.native(arch, suites=suites, smp=smp) for smp in (False, True))
+            assert several.name == one.name.replace(arch.name, f"{arch.name}-smp")
+            assert set(flavours.wanted(several).items()) - set(flavours.wanted(one).items()) >= {("CONFIG_SMP", "y")}
+            assert int(flavours.wanted(several)["CONFIG_NR_CPUS"]) >= CPUS_MAX
 
 
 def test_the_order_of_debug_checks_does_not_matter() -> None:
