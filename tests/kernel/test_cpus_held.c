@@ -35,6 +35,39 @@ TEST(cpus_sleep_at_the_lock)
 	ERR(slot_delete(h->thread), OK);
 }
 
+/*
+ * The one that has the lock waits for one that is held up before it is out. It sleeps, and is woken wherever it was held
+ * up itself on its way to sleep.
+ */
+TEST(cpus_sleep_until_another_is_out)
+{
+	static const u64 places[] = { HOLD_STOP_SLEEPS, HOLD_STOP_ASLEEP };
+	u64 slept, empty = slot_new();
+	struct helper *h;
+
+	need_cpus(2);
+	need_holds();
+	make_objects();
+	h = made_on(1, helper_make, makes_calls, 0);
+	MUST(CONFIGURE(h->sched, 9000, 10000, 1));
+	helper_start(h);
+	ERR(SYS(L4_SYS_WAIT, event, 0), OK);
+	for (u64 i = 0; i < sizeof(places) / sizeof(*places); i++) {
+		slept = passes(places[i]);
+		hold(HOLD_LOCK_ASKED, 1, 60);
+		hold(places[i], 0, 70);
+		for (u64 k = 0; k < 60 && passes(places[i]) - slept < 3; k++) {
+			/* It waits at the lock, where it is out, unless this CPU gives it time. */
+			pass(1);
+			ERR(slot_delete(empty), CAP);
+		}
+		hold_no_more();
+		CHECK(passes(places[i]) > slept);
+	}
+	EQ(shared[2], 0);
+	ERR(slot_delete(h->thread), OK);
+}
+
 static void counts_calls(struct helper *self)
 {
 	SYS(L4_SYS_SIGNAL, event, 0);
@@ -53,11 +86,14 @@ static void counts_answers(struct helper *self)
 	}
 }
 
-/* A thread is stopped while its CPU waits for the lock to make its call: the call is made once, later. */
+/*
+ * A thread is stopped while its CPU waits for the lock to make its call: the call is made once, later. The CPU that stops
+ * it sleeps until the other one, which is held up, has given it up.
+ */
 TEST(cpus_suspend_one_at_the_lock)
 {
 	struct helper *h, *server;
-	u64 left, stopped = 0;
+	u64 left, slept, stopped = 0;
 
 	need_cpus(2);
 	need_holds();
@@ -69,9 +105,12 @@ TEST(cpus_suspend_one_at_the_lock)
 	helper_start(h);
 	ERR(SYS(L4_SYS_WAIT, event, 0), OK);
 	left = passes(HOLD_LEAVES);
+	slept = passes(HOLD_STOP_ASLEEP);
 	hold(HOLD_LOCK_TAKEN, 0, 40);
+	hold(HOLD_LEAVES, 1, 60);
 	/* The other CPU may be at the lock for the server each time: calls between change where it is. */
-	for (u64 i = 0; i < 60 || (i < 600 && passes(HOLD_LEAVES) == left); i++) {
+	for (u64 i = 0; i < 60 || (i < 600 && (passes(HOLD_LEAVES) == left || passes(HOLD_STOP_ASLEEP) == slept));
+	     i++) {
 		ERR(INV(h->thread, L4_THREAD_SUSPEND), OK);
 		ERR(INV(h->thread, L4_THREAD_RESUME), OK);
 		stopped++;
@@ -80,6 +119,7 @@ TEST(cpus_suspend_one_at_the_lock)
 	}
 	hold_no_more();
 	CHECK(passes(HOLD_LEAVES) > left);
+	CHECK(passes(HOLD_STOP_ASLEEP) > slept);
 	ERR(INV(h->thread, L4_THREAD_SUSPEND), OK);
 	pass(1);
 	/* Each time it was stopped, it may have waited for an answer that it does not get. */

@@ -11,13 +11,15 @@
  * one thread of its own, which may sleep; it is taken away and comes back as schedule() would have it.
  *
  * Checked whole: two CPUs. For three there are too many states, so they are checked in two ways that have fewer:
- *   -DSPIN    no CPU sleeps at the lock; to be counted and take a ticket is one step, and so is to drop the lock
+ *   -DSPIN    no CPU sleeps at the lock, or until another one is out; to be counted and take a ticket is one step, and
+ *             so is to drop the lock
  *   -DCOARSE  they do, but
  *             - a CPU is counted and takes a ticket in one step, which is its place among those counted. In between it
  *               does not sleep, and nobody else reads that
  *             - who drops the lock looks in one step for whom to wake: only one has that ticket, so only that look counts
  *             - tickets are counted from the one that is served, as the numbers themselves make no difference
- *             - who is woken too late, when it has had its turn, is not interrupted once more for nothing
+ *             - who is woken too late, when it has had its turn, is not interrupted once more for nothing; so it is with
+ *               who sleeps until another one is out
  *
  * -DPLANT=n plants an error, which must be found:
  *   1 who stops the others does not wait for them        4 a CPU is `out` on its way to user mode
@@ -25,6 +27,8 @@
  *   3 an idle CPU is not kicked                          6 a CPU that waits for the lock does not look at `leave`
  *   7 who drops the lock wakes nobody                    8 a CPU sleeps without a look whether it is served meanwhile
  *   9 who takes a thread away does not wake its CPU      10 who drops the lock looks for tickets instead of the count
+ *  11 a CPU that is out does not wake who waits for that  12 who waits for others sleeps without a look whether they are out
+ *  13 a CPU that has given up its thread wakes nobody
  */
 #ifndef CPUS
 #define CPUS 2
@@ -51,6 +55,7 @@ bool runs[CPUS];    /* current is the thread, not idle */
 bool ready[CPUS];   /* the thread can run */
 bool irq[CPUS];     /* an IPI is pending at the CPU */
 bool sleeps[CPUS];  /* at the lock, or about to */
+byte stopper = NONE; /* stopper_asleep: who has the lock, and sleeps until another one is out */
 byte ticket[CPUS];  /* its turn at the lock, while it waits there; else NONE */
 
 /* Of the properties alone; those of liveness are left out where it is not checked. */
@@ -62,6 +67,42 @@ bool holds[CPUS], wants[CPUS];
 #else
 #define TELL(x) skip
 #endif
+
+/* What the CPU with the lock waits for is stored. */
+inline wake_stopper()
+{
+#ifdef COARSE
+	d_step { if :: stopper != NONE -> irq[stopper] = true :: else fi }
+#else
+	was = stopper;
+	d_step { if :: was != NONE -> irq[was] = true :: else fi; was = 0 }
+#endif
+}
+
+/* wait_stopped(): has CPU j come out, and given up its thread if it was to? stop_sleep() while it has not. */
+#define STOPPED(j) (out[j] && !leave[j])
+inline wait_stopped(j)
+{
+#ifdef SPIN
+	STOPPED(j)
+#else
+	do
+	:: STOPPED(j) -> break
+	:: !STOPPED(j) ->
+		stopper = me;
+		if
+#if PLANT != 12
+		:: STOPPED(j)
+		:: !STOPPED(j) ->
+#else
+		:: true ->
+#endif
+			irq[me]; d_step { irq[me] = false; kicked[me] = false }
+		fi;
+		stopper = NONE
+	od
+#endif
+}
 
 /* lock_sleep(): the interrupt that ends it is taken there. */
 inline lock_sleep()
@@ -110,10 +151,19 @@ inline lock_take()
 		d_step { ticket[me] = was; was = 0 }
 	fi;
 #endif
+#if !defined(SPIN) && PLANT != 11
+	if
+	:: SERVED(me)
+	:: !SERVED(me) -> wake_stopper()
+	fi;
+#endif
 	do
 	:: SERVED(me) -> break
 #if PLANT != 6
 	:: leave[me] -> runs[me] = false; resched[me] = true; leave[me] = false
+#if !defined(SPIN) && PLANT != 13
+	   ; wake_stopper()
+#endif
 #endif
 #ifndef SPIN
 	:: else -> lock_sleep()
@@ -233,7 +283,7 @@ inline cpus_stop()
 	}
 #if PLANT != 1
 	for (n : 0 .. CPUS - 1) {
-		if :: n != me -> out[n] :: else fi
+		if :: n != me -> wait_stopped(n) :: else fi
 	}
 #endif
 	n = 0
@@ -246,14 +296,14 @@ inline take_away(j)
 	:: !runs[j] || j == me
 	:: else ->
 		cpu_kick(j);
-		out[j];
+		wait_stopped(j);
 		resched[j] = true;
 		leave[j] = true;
 #if PLANT != 9 && !defined(SPIN)
 		if :: sleeps[j] -> irq[j] = true :: else fi;
 #endif
 #if PLANT != 5
-		!leave[j];
+		wait_stopped(j);
 #endif
 		assert(!runs[j]);
 		ready[j] = true; resched[j] = true;

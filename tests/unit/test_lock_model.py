@@ -14,7 +14,8 @@ LIMIT = 600.0
 PLANTED = {1: ("assertion violated", False), 2: ("acceptance cycle", True), 3: ("acceptance cycle", True),
            4: ("assertion violated", False), 5: ("assertion violated", False), 6: ("invalid end state", False),
            7: ("invalid end state", False), 8: ("invalid end state", False), 9: ("invalid end state", False),
-           10: ("invalid end state", False)}
+           10: ("invalid end state", False), 11: ("invalid end state", False), 12: ("invalid end state", False),
+           13: ("invalid end state", False)}
 
 pytestmark = pytest.mark.usefixtures("spin")
 

@@ -20,6 +20,14 @@ struct kernel_ticket {
 };
 extern struct kernel_ticket kernel_ticket;
 
+/*
+ * The CPU that has the lock and sleeps, or is about to, until another one is out or has given up its thread; NULL: none.
+ * Who does either looks here afterwards, at the lock, where it is to wait in any case.
+ */
+extern struct cpu *stopper_asleep;
+
+#define LOCK_SPIN_US 20 /* longer than most entries hold the lock: then a CPU that waits for another one sleeps */
+
 static inline bool cpus_many(void) { return unlikely(this_cpu()->many); }
 
 /* Does this CPU hold the lock? Where there is one CPU, always. */

@@ -14,8 +14,11 @@
 	X(LOCK_PASSES)    /* has dropped it, and has not yet told the next one */   \
 	X(LOCK_DROPPED)   /* and has not yet woken the next one */                  \
 	X(LEAVES)         /* is to give up its thread, and has not yet */           \
+	X(LEFT)           /* and has given it up, and woken nobody */               \
 	X(KICKS)          /* has something for another CPU, not yet told */         \
 	X(STOPS)          /* has told others to stop, does not wait yet */          \
+	X(STOP_SLEEPS)    /* has told that it sleeps until another is out */        \
+	X(STOP_ASLEEP)    /* has looked once more whether it is */                  \
 	X(TAKES_AWAY)     /* the CPU is out whose thread it takes away */           \
 	X(IPI)            /* was interrupted by another, has not looked why */      \
 	X(GUEST_FAULT)    /* has a vCPU's fault, has not the lock */                \

@@ -6,6 +6,7 @@
 u32 cpu_count = 1;
 struct cpu *cpus[L4_CPUS_MAX];
 struct kernel_ticket kernel_ticket __aligned(64);
+struct cpu *stopper_asleep;
 
 void cpu_init_common(struct cpu *cpu)
 {

@@ -22,7 +22,20 @@
 #include <kernel/sched.h>
 
 #define START_LIMIT_MS 1000
-#define SPIN_US        20 /* at the lock, before a CPU sleeps there: longer than most entries hold it */
+
+/*
+ * This CPU has stored what the one that holds the lock waits for. That one tells that it sleeps before it looks once more:
+ * one of the two sees the other.
+ */
+static void wake_stopper(void)
+{
+	struct cpu *stopper;
+
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	stopper = __atomic_load_n(&stopper_asleep, __ATOMIC_RELAXED);
+	if (stopper)
+		arch_ipi(stopper->number);
+}
 
 /* By the CPU itself, while the one that holds the lock waits for it. */
 static void leave_current(struct cpu *cpu)
@@ -34,6 +47,8 @@ static void leave_current(struct cpu *cpu)
 		frame_repeat_syscall(thread_frame(t));
 	sched_leave();
 	__atomic_store_n(&cpu->leave, false, __ATOMIC_RELEASE);
+	hold(HOLD_LEFT);
+	wake_stopper();
 }
 
 static inline bool is_served(const struct cpu *cpu)
@@ -62,11 +77,12 @@ static void lock_sleep(struct cpu *cpu)
  */
 static void wait_for_turn(struct cpu *cpu)
 {
-	u64 since = arch_counter(), spin_until = since + arch_counter_hz() / 1000000 * SPIN_US;
+	u64 since = arch_counter(), spin_until = since + arch_counter_hz() / 1000000 * LOCK_SPIN_US;
 	u32 ticket = __atomic_add_fetch(&kernel_ticket.next, 1, __ATOMIC_ACQ_REL);
 
 	hold(HOLD_LOCK_TICKET);
 	cpu->ticket = ticket;
+	wake_stopper();
 	if (READ_ONCE(kernel_ticket.serving) + 1 == cpu->ticket)
 		hold_lock_wanted();
 	while (!is_served(cpu)) {

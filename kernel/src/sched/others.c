@@ -18,18 +18,44 @@ void cpu_kick(struct cpu *cpu)
 		arch_ipi(cpu->number);
 }
 
-/* The one that is waited for may be in a panic. */
-static void relax(void)
+/* Is the CPU out, and has it given up its thread, if it was to? */
+static inline bool has_stopped(const struct cpu *cpu)
 {
-	if (unlikely(log_is_panicking()))
-		panic_of_another();
-	arch_relax();
+	return is_out(cpu) && !__atomic_load_n(&cpu->leave, __ATOMIC_ACQUIRE);
 }
 
-static void wait_out(const struct cpu *cpu)
+/* See wake_stopper() in lock.c. */
+static void stop_sleep(const struct cpu *cpu)
 {
-	while (!is_out(cpu))
-		relax();
+	__atomic_store_n(&stopper_asleep, this_cpu(), __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	hold(HOLD_STOP_SLEEPS);
+	if (!has_stopped(cpu) && !log_is_panicking()) {
+		hold(HOLD_STOP_ASLEEP);
+		arch_lock_sleep();
+	}
+	__atomic_store_n(&stopper_asleep, NULL, __ATOMIC_RELAXED);
+}
+
+/*
+ * Sleeps for the reason that wait_for_turn() of lock.c does. The one that is waited for may be in a panic, which wakes
+ * all.
+ */
+static void wait_stopped(const struct cpu *cpu)
+{
+	u64 spin_until;
+
+	if (has_stopped(cpu))
+		return;
+	spin_until = arch_counter() + arch_counter_hz() / 1000000 * LOCK_SPIN_US;
+	while (!has_stopped(cpu)) {
+		if (unlikely(log_is_panicking()))
+			panic_of_another();
+		if (arch_counter() < spin_until)
+			arch_relax();
+		else
+			stop_sleep(cpu);
+	}
 }
 
 /* What a CPU uses without the lock is its current thread's, and that is another one only with the lock. */
@@ -50,7 +76,7 @@ void cpus_stop_users(const struct cnode *c, const struct vspace *v)
 	hold(HOLD_STOPS);
 	for (u32 n = 0; n < cpu_count; n++)
 		if (uses(cpus[n], c, v))
-			wait_out(cpus[n]);
+			wait_stopped(cpus[n]);
 }
 
 void cpus_stop(void)
@@ -65,19 +91,18 @@ void cpus_stop(void)
 	hold(HOLD_STOPS);
 	for (u32 n = 0; n < cpu_count; n++)
 		if (cpus[n] != self)
-			wait_out(cpus[n]);
+			wait_stopped(cpus[n]);
 }
 
 void cpu_leave(struct cpu *cpu)
 {
 	assert(kernel_locked() && cpu->current != &cpu->idle);
 	cpu_kick(cpu);
-	wait_out(cpu);
+	wait_stopped(cpu);
 	cpu->need_resched = true;
 	hold(HOLD_TAKES_AWAY);
 	__atomic_store_n(&cpu->leave, true, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&cpu->sleeps, __ATOMIC_SEQ_CST))
 		arch_ipi(cpu->number);
-	while (__atomic_load_n(&cpu->leave, __ATOMIC_ACQUIRE))
-		relax();
+	wait_stopped(cpu);
 }
