@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import secrets
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -55,6 +55,8 @@ def faults_command(
     cpus: Annotated[int, typer.Option(metavar="N", min=1, max=8, help="CPUs of the machine and of the guest")] = 1,
     without: Annotated[list[str] | None, typer.Option("--without", metavar="STRESSOR", show_default=False, help=(
         "with --stress: a stressor that does not run; may be repeated"))] = None,
+    debug: Annotated[list[str] | None, typer.Option("--debug", autocompletion=one_of(arches.CHECKS), metavar="CHECK",
+        show_default=False, help="compile a check into Linux, whose reports are harm; may be repeated")] = None,
     seed: Annotated[int | None, typer.Option(help="the same seed makes the same faults")] = None,
     trial: Annotated[list[int] | None, typer.Option(min=0, help="only the trial of this number")] = None,
     output: Annotated[Path | None, typer.Option("--json", help="write all results to this file as well")] = None,
@@ -63,6 +65,7 @@ def faults_command(
     """Make drivers fail while a verified workload runs; print the outcome of each trial."""
     from orchestration.base.cache import Cache
     from orchestration.faults import campaign, results, stress
+    from orchestration.machine import checks
     from orchestration.machine.progress import Progress
 
     chosen = arches.find(arch)
@@ -73,10 +76,12 @@ def faults_command(
         check_writable(output)
     if (small or without) and not stressed:
         raise UsageError(f"{'--small' if small else '--without'} goes with --stress")
+    compiled = cast("tuple[arches.Check, ...]", tuple(sorted(words("--debug", debug, arches.CHECKS, ()))))
+    setting = stress.Setting(cpus, stressed, small, tuple(without or ()), compiled)
+    checks.check_target(setting.machine(chosen))
     doctor.ensure([chosen])
     doctor.check_space()
     progress = Progress(quiet)
-    setting = stress.Setting(cpus, stressed, small, tuple(without or ()))
     made = setting.artefacts(chosen, Cache(say=progress.say), progress)
     number = secrets.randbelow(1 << 31) if seed is None else seed
     progress.say(f"seed {number}")

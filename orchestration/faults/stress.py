@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 
-from orchestration.base.arch import Arch
+from orchestration.base.arch import Arch, Check
 from orchestration.base.cache import Cache
 from orchestration.base.errors import InfrastructureError
 from orchestration.base.limits import time_scale
@@ -61,14 +61,16 @@ class Setting:
     small: bool = False
     without: tuple[str, ...] = ()
     """Stressors that do not run."""
+    debug: tuple[Check, ...] = ()
+    """What is compiled into Linux; what it reports is a complaint of Linux."""
 
     def machine(self, arch: Arch) -> Description:
         """Return the machine, without what drivers add."""
         if not self.stressed:
-            return Description(arch=arch.name, cpus=self.cpus)
+            return Description(arch=arch.name, cpus=self.cpus, debug=self.debug)
         root = {} if self.small else {"rootfs": DEBIAN, "include": (PACKAGE,)}
-        return Description.model_validate({"arch": arch.name, "cpus": self.cpus, "memory": MEMORY, "disk_size": DISK,
-                                           "append": patience(), **root})
+        return Description.model_validate({"arch": arch.name, "cpus": self.cpus, "debug": self.debug, "memory": MEMORY,
+                                           "disk_size": DISK, "append": patience(), **root})
 
     def artefacts(self, arch: Arch, cache: Cache, progress: Progress) -> boot.Artefacts:
         """Build all that the machine needs."""

@@ -40,6 +40,7 @@ from orchestration.cli import main as cli
     (["test", "riscv64", "tests/none"], ["tests/none", *ARCHES]),
     (["test", ""], ["no path to tests", *ARCHES]),
     (["test", "x86_64", "/etc/passwd"], ["/etc/passwd", "no path to tests"]),
+    (["faults", "x86_64", "--debug", "msan"], ["unknown --debug 'msan'", "kcsan"]),
     (["faults", "x86_64", "--json", "/none/results"], ["--json", "/none/results", "No such file"]),
 ])
 def test_wrong_use(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,6 +62,8 @@ def test_wrong_use(arguments: list[str], words: list[str], capsys: pytest.Captur
     (["conform", "x86_64", "--cpus", "none"], ["--cpus: 'none' is no number of CPUs that a guest can have"]),
     (["boot", "riscv64", "--debug", "kasan"], ["--debug kasan", "riscv64", "x86_64", "debug-kasan.config"]),
     (["build", "x86_64", "aarch64", "--debug", "ubsan"], ["--debug ubsan", "aarch64", "x86_64", "debug-ubsan.config"]),
+    (["faults", "riscv64", "--debug", "lockdep"], ["--debug lockdep", "only on x86_64"]),
+    (["faults", "x86_64", "--debug", "kcsan"], ["kcsan", "add --cpus 4"]),
     (["bench", "run", "aarch64", "--against", "above"], ["aarch64", "no guest mode above"]),
 ])
 def test_what_a_machine_lacks(arguments: list[str], words: list[str],

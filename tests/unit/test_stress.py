@@ -45,6 +45,9 @@ def test_a_machine_under_stress_is_debian_or_small() -> None:
     assert (full.rootfs, full.include, full.cpus, full.arch) == ("debian", ("stress-ng",), 4, "riscv64")
     assert (small.rootfs, small.include) == ("tiny", ())
     assert full.memory == small.memory > plain.memory
+    for stressed in (False, True):
+        setting = stress.Setting(4, stressed, debug=("kcsan", "lockdep"))
+        assert setting.machine(ARCHES["x86_64"]).debug == ("kcsan", "lockdep")
 
 
 def test_the_limits_of_linux_are_scaled_as_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
