@@ -147,10 +147,9 @@ class Dossier:
         """Add the sections that are read through the debugger's stub."""
         code = CODES[self.machine.arch.name]
         names = self.names()
-        seen: Counter[str] = Counter()
-        stacks: dict[str, list[str]] = {}
-        met: set[str] = set()
         cpus = stub.cpus()
+        seen: list[Counter[str]] = [Counter() for _ in cpus]
+        stacks: dict[str, list[str]] = {}
         for turn in range(SAMPLES):
             for number, cpu in enumerate(cpus):
                 if len(cpus) > 1:
@@ -158,25 +157,26 @@ class Dossier:
                 on = f"CPU {number}, " if len(cpus) > 1 else ""
                 pc = stub.register(code.pc)
                 program, place = self.where(stub, names, pc)
-                seen[f"{on}{program}: {place.split('+')[0]}"] += 1
+                seen[number][f"{on}{program}: {place.split('+')[0]}"] += 1
                 if program in names and on + program not in stacks:
                     stacks[on + program] = [f"pc  {pc:016x}  <{place}>", *self.stack(stub, names[program], code.sp)]
-                    met.add(program)
                 if turn == 0:
                     self.summary.append(f"{on}{program}: {place}")
             if self.off or stub.resume(SAMPLE_SECONDS):
                 break
         self.section("where it was when it switched itself off" if self.off else
                      f"where it is, {SAMPLES} samples in {SAMPLES * SAMPLE_SECONDS:.1f} s",
-                     [f"{count:4}  {what}" for what, count in seen.most_common()])
-        self.summary += [f"{count} of {SAMPLES} samples in {what}" for what, count in seen.most_common(3)]
+                     [f"{count:4}  {what}" for places in seen for what, count in places.most_common()])
+        # Of several CPUs each has a word, also where others idle in fewer places.
+        self.summary += [f"{count} of {SAMPLES} samples in {what}" for places in seen
+                         for what, count in places.most_common(1 if len(cpus) > 1 else 3)]
         for program, lines in sorted(stacks.items()):
             self.section(f"stack of {program}", lines)
         if self.off and "priv" in stub.registers:
             # riscv64's firmware switched the machine off, in a mode without translation. It never runs again.
             stub.set_register("priv", SUPERVISOR)
         if self.kernel is not None and self.kernel.exists():
-            self.threads(stub, names, self.kernel, met)
+            self.threads(stub, names, self.kernel, any(title.endswith("Linux") for title in stacks))
 
     @staticmethod
     def stack(stub: Stub, names: Symbols, register: str) -> list[str]:
@@ -192,8 +192,11 @@ class Dossier:
                 lines.append(f"    {value:016x}  <{name}>")
         return lines
 
-    def threads(self, stub: Stub, names: dict[str, Symbols], kernel: Path, seen: set[str]) -> None:
-        """Add what every thread waits for and where it is in user mode, and the stack of Linux if no sample met it."""
+    def threads(self, stub: Stub, names: dict[str, Symbols], kernel: Path, met: bool) -> None:
+        """Add what every thread waits for and where it is in user mode, and the stack of Linux.
+
+        met: a sample has met Linux, and has its stack. A guest of several vCPUs has others that do not run.
+        """
         try:
             found = kernel_objects.Reader(stub, kernel, self.abi, self.servers).read()
         except InfrastructureError as error:
@@ -206,17 +209,18 @@ class Dossier:
             symbols = names.get("Linux" if thread.owner == GUEST else thread.owner)
             spot = symbols.name(thread.pc) if symbols is not None and not thread.in_program else ""
             on = f" on {found.names.get(thread.on, f'{thread.on:#x}')}" if thread.on else ""
-            lines.append(f"{thread.owner:<8} {thread.address:x}  {thread.state}{on}, priority {thread.priority}, "
-                         f"{'queued, ' if thread.queued else ''}{'in a program, ' if thread.in_program else ''}"
+            lines.append(f"{found.names[thread.address]:<8} {thread.address:x}  {thread.state}{on}, "
+                         f"priority {thread.priority}, {'queued, ' if thread.queued else ''}"
+                         f"{'in a program, ' if thread.in_program else ''}"
                          f"pc {thread.pc:x}{f' <{spot}>' if spot else ''}{'  (runs)' if thread.runs else ''}")
         self.section("threads of L4", lines or ["none found"])
-        for thread in found.threads:
-            if thread.owner != GUEST:
-                continue
-            self.section(f"registers of {'a program of ' if thread.in_program else ''}Linux, as L4 saved them",
+        guests = sorted((thread for thread in found.threads if thread.owner == GUEST), key=lambda one: one.vcpu)
+        for thread in guests:
+            whose = f" on {found.names[thread.address]}" if len(guests) > 1 else ""
+            self.section(f"registers of {'a program of ' if thread.in_program else ''}Linux{whose}, as L4 saved them",
                          [f"{name:<8} {value:016x}" for name, value in thread.registers.items()])
-            if "Linux" in names and "Linux" not in seen and not thread.in_program:
-                self.section("stack of Linux", self.saved_stack(stub, names["Linux"], thread))
+            if "Linux" in names and not thread.in_program and not (met and (len(guests) == 1 or thread.runs)):
+                self.section(f"stack of Linux{whose}", self.saved_stack(stub, names["Linux"], thread))
 
     def saved_stack(self, stub: Stub, names: Symbols, thread: Thread) -> list[str]:
         """Return the stack of a guest kernel that does not run, from the guest's memory."""

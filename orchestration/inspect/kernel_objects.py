@@ -24,6 +24,8 @@ ROOT, GUEST = "root", "guest"
 # Seconds in which a working kernel is entered.
 ENTRY_LIMIT = 2.0
 SLOTS_AT_ONCE = 16
+# In badges of the root pager (servers/root/messages.h): the number of the server or guest, and of the guest's vCPU.
+BADGE_NUMBER, BADGE_VCPU, BADGE_VCPU_SHIFT = 0xFF, 0xF000, 12
 # Of struct cpu, what tells why a CPU does not get on.
 FLAGS = ("locked", "alone", "out", "leave", "sleeps", "kicked", "need_resched", "stands")
 
@@ -48,6 +50,8 @@ class Thread:
     regions: tuple[tuple[int, int, int], ...] = ()
     root: int = 0
     """Of a guest's thread: guest-physical address of the guest kernel's own page table."""
+    vcpu: int = 0
+    """Of a guest's thread: the number of its vCPU."""
 
 
 @dataclass(frozen=True)
@@ -163,10 +167,14 @@ class Reader:
         """Return whose thread it is: the root pager's faults go to nobody, a server's badge has its number."""
         if self.word(address + self.thread["vcpu"]):
             return GUEST
-        badge = self.word(address + self.thread["fault_slot"] + self.info.structs["slot"]["badge"])
+        badge = self.badge(address)
         if not badge:
             return ROOT
-        return self.servers[badge & 0xFF].name if badge & 0xFF < len(self.servers) else "?"
+        return self.servers[number].name if (number := badge & BADGE_NUMBER) < len(self.servers) else "?"
+
+    def badge(self, address: int) -> int:
+        """Return the badge with which a thread's faults are reported; it says whose they are."""
+        return self.word(address + self.thread["fault_slot"] + self.info.structs["slot"]["badge"])
 
     def regions(self, address: int) -> tuple[tuple[int, int, int], ...]:
         """Return the regions of a thread's guest-physical memory, as (gpa, size, pa)."""
@@ -215,7 +223,8 @@ class Reader:
                       bool(self.word(address + self.thread["queued"], 1)),
                       any(cpu.current == address for cpu in cpus), in_program,
                       registers[self.pc], registers["sp"], registers,
-                      *((self.regions(address), self.kernel_root(address)) if owner == GUEST else ()))
+                      *((self.regions(address), self.kernel_root(address),
+                         (self.badge(address) & BADGE_VCPU) >> BADGE_VCPU_SHIFT) if owner == GUEST else ()))
 
     def read(self) -> Objects:
         """Return everything. An Endpoint or Notification is its receiver's; faults go to the root pager's Endpoint."""
@@ -234,7 +243,9 @@ class Reader:
                 owners[thread.on] = thread.owner
             if bound := self.word(thread.address + self.thread["bound"]):
                 owners[bound] = thread.owner
-        names = {thread.address: thread.owner for thread in threads}
+        several = sum(thread.owner == GUEST for thread in threads) > 1
+        names = {thread.address: f"{system.VCPU}{thread.vcpu}" if thread.owner == GUEST and several else thread.owner
+                 for thread in threads}
         names |= {cpu.current: "idle" for cpu in cpus if cpu.idle}
         for kind, word in ((self.abi.TYPE_ENDPOINT, "endpoint"), (self.abi.TYPE_NOTIFICATION, "notification")):
             for number, address in enumerate(found[kind]):
