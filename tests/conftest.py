@@ -21,7 +21,7 @@ from orchestration.base.tree import ROOT
 from orchestration.build import quoll
 from orchestration.inspect import lines
 from orchestration.machine import boot, qemu
-from orchestration.machine.description import Description
+from orchestration.machine.description import Description, cpus
 from orchestration.machine.progress import Progress
 from tests import selection
 
@@ -34,6 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--arch", action="append", help="an architecture of the system tests; all when not given")
     parser.addoption("--nightly", action="store_true", help="run the tests marked nightly as well")
     parser.addoption("--above", action="store_true", help="boot all guests in guest mode above, which x86_64 has")
+    parser.addoption("--cpus", metavar="N", help="boot all guests that name no number with N CPUs")
     parser.addoption("--kernel-lines", type=Path, metavar="FOLDER", help="boot the kernel whose executed lines are "
                      "counted, and write a log of each boot there (./orchestrate coverage)")
 
@@ -46,9 +47,18 @@ def pytest_configure(config: pytest.Config) -> None:
         if lacking:
             raise pytest.UsageError(f"--above: no guest mode above on {', '.join(lacking)}; "
                                     "run: ./orchestrate test x86_64 FILE --above")
-        # For every description that does not say more, wherever it is made.
-        Description.model_fields["guest_mode"].default = "above"
-        Description.model_rebuild(force=True)
+        usual("guest_mode", "above")
+    if config.getoption("--cpus"):
+        try:
+            usual("cpus", cpus(config.getoption("--cpus")))
+        except ValueError as error:
+            raise pytest.UsageError(f"--cpus: {error}") from error
+
+
+def usual(name: str, value: object) -> None:
+    """Give a field another value in every description that does not say more, wherever it is made."""
+    Description.model_fields[name].default = value
+    Description.model_rebuild(force=True)
 
 
 def chosen(config: pytest.Config) -> list[arches.Arch]:

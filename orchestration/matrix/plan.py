@@ -7,6 +7,7 @@ with it. A key that is not known is an error with its name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -168,6 +169,12 @@ def campaigns(matrix: Matrix, arch: str) -> list[tuple[str, list[str]]]:
     return found
 
 
+def setting(options: Sequence[str]) -> str:
+    """Return what options of tests say of the machines, as a part of a cell's name."""
+    cpus = next((option.removeprefix("--cpus=") for option in options if option.startswith("--cpus=")), "")
+    return (" above" if "--above" in options else "") + (f" {cpus} CPUs" if cpus else "")
+
+
 def cells(matrix: Matrix) -> list[Cell]:
     """Return all cells, architecture by architecture."""
     found = []
@@ -177,8 +184,7 @@ def cells(matrix: Matrix) -> list[Cell]:
             listed.append((f"run {name}", ["boot", arch, "--no-config", "--quiet", "--", "sh", "-c", command]))
         for path in matrix.tests:
             file, *options = path.split()
-            above = " above" if "--above" in options else ""
-            listed.append((f"test {file.removeprefix('tests/').removesuffix('.py')}{above}",
+            listed.append((f"test {file.removeprefix('tests/').removesuffix('.py')}{setting(options)}",
                            ["test", arch, file, "-n0", *options, "--junit-xml={folder}/junit.xml"]))
         for name in matrix.bench.workloads:
             clocks = [word for clock in matrix.bench.clocks for word in ("--clock", clock)]

@@ -80,6 +80,14 @@ def test_cells_are_the_product(tmp_path: Path) -> None:
                                       "3")
 
 
+def test_cells_of_tests_say_which_machines_they_have(tmp_path: Path) -> None:
+    options = ["", " --above", " --cpus=4", " --above --cpus=2"]
+    matrix = plan.load(matrix_file(tmp_path, architectures=["x86_64"],
+                                   tests=[f"tests/system/test_guest.py --nightly{one}" for one in options]))
+    assert [cell.name.removeprefix("test system/test_guest") for cell in plan.cells(matrix)] == [
+        "", " above", " 4 CPUs", " above 2 CPUs"]
+
+
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An orchestrate that says its arguments and ends as the first of them says; 'once' fails the first time."""

@@ -79,6 +79,19 @@ def test_mode():
         assert "no guest mode above on riscv64" in done.stderr
 
 
+def test_guests_have_several_cpus(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_small.py").write_text("""
+def test_cpus():
+    from orchestration.machine.description import Description
+    assert Description(arch="riscv64").cpus == 4
+    assert Description(arch="riscv64", cpus=1).cpus == 1
+""")
+    assert run(root, tmp_path, "-n0", "--cpus=4", str(tmp_path)).returncode == 0
+    done = run(root, tmp_path, "-n0", "--cpus=9", str(tmp_path))
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "--cpus: '9' is no number of CPUs" in done.stderr
+
+
 def test_workers_and_the_nightly(root: Path, tmp_path: Path) -> None:
     """With pytest and its workers as they are installed: each machine has one, and the last lines tell what is left."""
     (tmp_path / "test_small.py").write_text(TESTS)
