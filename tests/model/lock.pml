@@ -311,6 +311,30 @@ inline take_away(j)
 	fi
 }
 
+/* lock_take_free(): takes the lock if nobody has it, without `out`. */
+inline take_free()
+{
+	d_step {
+		if
+#ifdef COARSE
+		:: queue == 0 -> queue++; was = true
+#else
+		:: count == 0 -> count++; was = true
+#endif
+		:: else
+		fi
+	}
+}
+
+inline kernel_lock()
+{
+	take_free();
+	if
+	:: was -> d_step { was = false; apart[me] = false; TELL(holds[me] = true) }
+	:: !was -> lock_take()
+	fi
+}
+
 /* What is done with the lock held. */
 inline operate()
 {
@@ -350,22 +374,7 @@ inline trap_exit()
 	fi
 }
 
-/* ipc/fast.c: takes the lock if nobody has it, without `out`. */
-inline fast_take()
-{
-	d_step {
-		if
-#ifdef COARSE
-		:: queue == 0 -> queue++; was = true
-#else
-		:: count == 0 -> count++; was = true
-#endif
-		:: else
-		fi
-	}
-}
-
-/* The call is done: to user mode, as another thread. */
+/* ipc/fast.c has done the call: to user mode, as another thread. */
 inline fast_drop()
 {
 	d_step { turn(); was = false }
@@ -384,7 +393,7 @@ end:	do
 	/* An interrupt: in user mode before anything else, and when idle. */
 	:: irq[me] ->
 		irq[me] = false;
-		lock_take();
+		kernel_lock();
 #if PLANT == 2
 		was = resched[me];
 		trap_exit();
@@ -396,21 +405,20 @@ end:	do
 #endif
 	/* A system call or a fault. A thread that was taken away meanwhile does it later. */
 	:: !irq[me] && apart[me] ->
-		lock_take();
+		kernel_lock();
 		if
 		:: runs[me] -> operate()
 		:: else
 		fi;
 		trap_exit()
-	/* The fast path. What is no case for it goes on with the lock held. */
+	/* The fast path. What is no case for it goes on as a system call that has taken the free lock. */
 	:: !irq[me] && apart[me] ->
-		fast_take();
+		take_free();
 		if
 		:: was -> fast_drop()
-		:: was -> d_step { was = false; apart[me] = false }; operate(); trap_exit()
 		:: !was
 		fi
-	/* What is done without the lock; it ends as exit_unlocked() does. */
+	/* What is done without the lock; it ends as exit_many() does. */
 	:: !irq[me] && apart[me] ->
 		assert(!alone);
 		if

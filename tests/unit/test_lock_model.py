@@ -27,7 +27,7 @@ def verify(folder: Path, root: Path, *defines: str, live: bool = False) -> tuple
                    capture_output=True, timeout=LIMIT)
     subprocess.run(["gcc", "-O2", "-w", "-DCOLLAPSE", "-DNFAIR=3" if live else "-DSAFETY", "pan.c", "-o", "pan"],
                    cwd=folder, check=True, timeout=LIMIT)
-    done = subprocess.run(["./pan", "-m500000", *(["-a", "-f"] if live else [])], cwd=folder, check=True,
+    done = subprocess.run(["./pan", "-m1000000", *(["-a", "-f"] if live else [])], cwd=folder, check=True,
                           capture_output=True, text=True, timeout=LIMIT)
     errors = re.search(r"errors: (\d+)$", done.stdout, re.MULTILINE)
     assert errors is not None, done.stdout

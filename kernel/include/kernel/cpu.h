@@ -27,10 +27,11 @@ struct cpu {
 	union {
 		struct {
 			bool need_resched;
-			bool many; /* there are several CPUs */
+			bool locked; /* it holds the lock; where there is one CPU, never */
 		};
 		u16 attention; /* both, so that one look tells whether trap_exit() has more to do */
 	};
+	bool many;       /* there are several CPUs */
 	bool yield;      /* current goes behind its peers */
 	bool log_unread; /* the log has grown since its reader was signalled: need_resched is set until trap_exit() */
 	int ready_top;   /* highest priority with a ready thread, -1: none */
@@ -44,7 +45,6 @@ struct cpu {
 	u32 number;
 	u32 state;     /* enum cpu_state, of one that was started */
 	u32 waits_for; /* enum lock_reason */
-	bool locked;   /* it holds the lock */
 	bool alone;    /* it has stopped the others, or those concerned, since it took the lock */
 	bool out;      /* it is neither in user mode nor in what is done without the lock; see sched/lock.c */
 	bool leave;    /* it is to give up its current thread: set by who holds the lock, until it is done */

@@ -6,7 +6,10 @@
 #ifndef KERNEL_LOCK_H
 #define KERNEL_LOCK_H
 
+#include <kernel/arch.h>
 #include <kernel/cpu.h>
+#include <kernel/debug.h>
+#include <kernel/hold.h>
 
 extern u32 cpu_count; /* CPUs that run; does not change once the first thread does */
 
@@ -35,23 +38,42 @@ static inline bool kernel_locked(void) { return !cpus_many() || this_cpu()->lock
 
 /* lock.c: with several CPUs. The result: see kernel_lock(). */
 bool lock_take(enum lock_reason why) __cold;
-void lock_drop(bool to_idle) __cold;
 void lock_pass(void) __cold; /* it was dropped, and another CPU wants it */
+
+/* If nobody has it, one atomic access takes the lock. `out` stays: nobody but who holds the lock looks at it. */
+static inline bool lock_take_free(struct cpu *cpu)
+{
+	if (!arch_count_first(&kernel_ticket.count))
+		return false;
+	cpu->locked = true;
+	hold_lock_taken();
+	hold(HOLD_LOCK_TAKEN);
+	arch_lock_taken(cpu);
+	return true;
+}
 
 /*
  * Take the lock. While it waits, this CPU may lose its current thread: then the current one is the idle thread, what the
  * thread asked for is done when it runs again, and the result is false: trap_exit() is all that is left to do.
  */
-static inline bool kernel_lock(enum lock_reason why) { return likely(!cpus_many()) || lock_take(why); }
-
-static inline void kernel_unlock(void)
+static inline bool kernel_lock(enum lock_reason why)
 {
-	if (cpus_many())
-		lock_drop(false);
+	return likely(!cpus_many()) || likely(lock_take_free(this_cpu())) || lock_take(why);
 }
 
 /* One atomic access, behind all that was done with the lock. True: lock_pass() has to follow. */
 static inline bool lock_release(void) { return !arch_count_last(&kernel_ticket.count); }
+
+static inline void lock_drop(struct cpu *cpu, bool to_idle)
+{
+	assert(cpu->locked && !cpu->leave);
+	hold_lock_dropped();
+	cpu->locked = cpu->alone = false;
+	__atomic_store_n(&cpu->out, to_idle, __ATOMIC_RELAXED);
+	hold(HOLD_LOCK_DROPS);
+	if (unlikely(lock_release()))
+		lock_pass();
+}
 
 /* Who holds the lock: does another CPU want it? */
 static inline bool lock_is_wanted(void)

@@ -9,16 +9,8 @@
 #include <kernel/mode.h>
 #include <kernel/sched.h>
 
-/*
- * With several CPUs: a fault of a vCPU that is alone in its VSpace is handled without the lock, unless it turns out to
- * need it (ipc_fault()). True: the thread was taken away while its CPU waited for the lock, and faults again later.
- */
-static __cold bool is_lost(const struct thread *t)
+static noinline bool is_lost_at_lock(const struct thread *t)
 {
-	if (t->vcpu && t->vspace->alone) {
-		hold(HOLD_GUEST_FAULT);
-		return false;
-	}
 	if (!lock_take(LOCK_AGAIN))
 		return true;
 	/* Other CPUs may use the same tables. */
@@ -27,11 +19,26 @@ static __cold bool is_lost(const struct thread *t)
 	return false;
 }
 
+/*
+ * With several CPUs: a fault of a vCPU that is alone in its VSpace is handled without the lock, unless it turns out to
+ * need it (ipc_fault()). True: the thread was taken away while its CPU waited for the lock, and faults again later.
+ */
+static inline bool is_lost(const struct thread *t)
+{
+	if (!cpus_many())
+		return false;
+	if (unlikely(!t->vspace->alone))
+		return is_lost_at_lock(t);
+	assert(t->vcpu);
+	hold(HOLD_GUEST_FAULT);
+	return false;
+}
+
 /* A fault of user mode: a vCPU's is filled or passed to its guest, another thread's goes to its pager. */
 struct l4_vcpu_page *trap_page_fault(struct thread *t, u64 addr, u32 access, bool present)
 {
 	event(EVENT_PAGE_FAULT, addr, access);
-	if (cpus_many() && is_lost(t))
+	if (is_lost(t))
 		return trap_exit_by(NULL);
 	if (t->vcpu)
 		return trap_exit_by(vcpu_page_fault(t, addr, access, present));
@@ -42,7 +49,7 @@ struct l4_vcpu_page *trap_page_fault(struct thread *t, u64 addr, u32 access, boo
 struct l4_vcpu_page *trap_exception(struct thread *t, u32 vector, u64 error, u64 addr)
 {
 	event(EVENT_EXCEPTION, vector, error);
-	if (cpus_many() && is_lost(t))
+	if (is_lost(t))
 		return trap_exit_by(NULL);
 	if (t->vcpu)
 		return trap_exit_by(vcpu_exception(t, vector, error, addr));
@@ -72,23 +79,9 @@ noinline struct l4_vcpu_page *trap_vcpu_enter_anew(struct cpu *cpu, u64 slot)
 	return trap_exit_by(vcpu_enter(cpu->current, slot));
 }
 
-/*
- * As with one CPU if there is no work. What another CPU has for this one to do comes with an interrupt, which is taken in
- * user mode. A flush queue may signal, and tables that other CPUs use are changed alone.
- */
-struct l4_vcpu_page *trap_vcpu_enter_many(struct cpu *cpu, u64 slot)
+/* A flush queue may signal, and tables that other CPUs use are changed alone. */
+static noinline struct l4_vcpu_page *enter_with_lock(struct thread *t, u64 slot)
 {
-	struct thread *t = cpu->current;
-
-	hold(HOLD_GUEST_ENTER);
-	if (likely(t->vspace->alone) && likely(!vcpu_has_work(t->vcpu))) {
-		if (unlikely(!vcpu_enter_again_many(t, slot)))
-			return trap_vcpu_enter_other(slot);
-		hold(HOLD_GUEST_EXIT);
-		return NULL;
-	}
-	if (t->vspace->alone && !READ_ONCE(t->vcpu->page->flush_count))
-		return trap_exit_by(vcpu_enter(t, slot));
 	/* No registers were saved to do it again: if the thread is taken away, it has had an event. */
 	mode_leave_user(t, L4_EXIT_EVENT, 0);
 	if (!lock_take(LOCK_AGAIN))
@@ -96,6 +89,26 @@ struct l4_vcpu_page *trap_vcpu_enter_many(struct cpu *cpu, u64 slot)
 	if (!t->vspace->alone)
 		cpus_stop_users(NULL, t->vspace);
 	return trap_exit_by(vcpu_enter(t, slot));
+}
+
+/*
+ * As with one CPU, but for a flush queue. What another CPU has for this one to do comes with an interrupt, which is taken
+ * in user mode.
+ */
+struct l4_vcpu_page *trap_vcpu_enter_many(struct cpu *cpu, u64 slot)
+{
+	struct thread *t = cpu->current;
+
+	hold(HOLD_GUEST_ENTER);
+	if (unlikely(!t->vspace->alone))
+		return enter_with_lock(t, slot);
+	if (unlikely(vcpu_has_work(t->vcpu)))
+		return READ_ONCE(t->vcpu->page->flush_count) ? enter_with_lock(t, slot)
+		                                             : trap_vcpu_enter_anew(cpu, slot);
+	if (unlikely(!vcpu_enter_again_many(t, slot)))
+		return trap_vcpu_enter_other(slot);
+	hold(HOLD_GUEST_EXIT);
+	return NULL;
 }
 
 /* Its sender has set what there is to do before it looked at `kicked`; that a vCPU has events is looked for anew. */
@@ -135,7 +148,7 @@ void trap_timer(void)
 static void __noreturn idle(void)
 {
 	if (cpus_many())
-		lock_drop(true);
+		lock_drop(this_cpu(), true);
 	arch_idle();
 }
 
@@ -158,15 +171,25 @@ static noinline void exit_work(struct cpu *cpu)
 		if (vcpu_exit_work(cpu->current))
 			mode_start_kernel(cpu->current);
 	} while (cpu->need_resched);
-	if (unlikely(cpu->many))
-		lock_drop(false);
+}
+
+/* With several CPUs: the same, and the lock is dropped. */
+static noinline void exit_locked(struct cpu *cpu)
+{
+	if (unlikely(trap_exit_needed(cpu)))
+		exit_work(cpu);
+	lock_drop(cpu, false);
 }
 
 void trap_exit(void)
 {
 	struct cpu *cpu = this_cpu();
 
-	if (unlikely(cpu->attention | cpu->current->exit_work))
+	if (likely(!(cpu->attention | cpu->current->exit_work)))
+		return;
+	if (unlikely(cpu->many))
+		exit_locked(cpu);
+	else
 		exit_work(cpu);
 }
 
@@ -176,9 +199,9 @@ void trap_exit(void)
  */
 static __cold struct l4_vcpu_page *exit_many(struct cpu *cpu, struct l4_vcpu_page *way)
 {
-	if (likely(!trap_exit_needed(cpu))) {
-		if (cpu->locked)
-			kernel_unlock();
+	if (!trap_exit_needed(cpu)) {
+		if (likely(cpu->locked))
+			lock_drop(cpu, false);
 		hold(HOLD_GUEST_EXIT);
 		return way;
 	}
@@ -186,7 +209,7 @@ static __cold struct l4_vcpu_page *exit_many(struct cpu *cpu, struct l4_vcpu_pag
 		mode_start_kernel(cpu->current);
 	if (!cpu->locked)
 		lock_take(LOCK_AGAIN);
-	exit_work(cpu);
+	exit_locked(cpu);
 	return NULL;
 }
 
@@ -210,5 +233,8 @@ struct l4_vcpu_page *trap_exit_by(struct l4_vcpu_page *way)
 {
 	struct cpu *cpu = this_cpu();
 
-	return likely(!(cpu->attention | cpu->current->exit_work)) ? way : exit_with_work(cpu, way);
+	if (unlikely(cpu->attention | cpu->current->exit_work))
+		return exit_with_work(cpu, way);
+	hold(HOLD_GUEST_EXIT);
+	return way;
 }

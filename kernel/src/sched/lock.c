@@ -8,9 +8,10 @@
  *   - the CPU's own struct cpu: arch, current; they read need_resched
  *   - the current thread: its mode, its frame, exit_work; its vCPU and vCPU page; they read its CNode's slots
  *   - its VSpace: tables, pool, lists of GuestSpaces; GuestSpaces of that VSpace; they read its regions
- * and they never wait. A CPU says by `out` that it does none of this and is not in user mode. Only a CPU that holds the
- * lock clears its own `out`; so who holds the lock and has seen all others out is alone in the machine. It need not be:
- * what is not listed above needs the lock only.
+ * and they never wait. A CPU says by `out` that it does none of this and is not in user mode. It sets `out` before it
+ * waits for the lock and clears it as it drops the lock; who finds the lock free leaves it as it was. Only a CPU that
+ * holds the lock clears its own `out`; so who holds the lock and has seen all others out is alone in the machine. It need
+ * not be: what is not listed above needs the lock only.
  *
  * A CPU at the lock still has its current thread's registers. leave_current() has it give them up, on demand.
  */
@@ -141,19 +142,6 @@ void lock_pass(void)
 			arch_ipi(n);
 }
 
-void lock_drop(bool to_idle)
-{
-	struct cpu *cpu = this_cpu();
-
-	assert(cpu->locked && !cpu->leave);
-	hold_lock_dropped();
-	cpu->locked = cpu->alone = false;
-	__atomic_store_n(&cpu->out, to_idle, __ATOMIC_RELAXED);
-	hold(HOLD_LOCK_DROPS);
-	if (lock_release())
-		lock_pass();
-}
-
 /* Has it come? If not in time, it never will: it finds that it is not wanted, and halts. */
 static bool has_come(struct cpu *cpu)
 {
@@ -202,9 +190,12 @@ void cpus_start(void)
 		cpus[n]->many = count > 1;
 	if (count > 1)
 		arch_cpus_many();
+	else
+		lock_drop(cpus[0], false);
 }
 
-void cpu_main(void)
+/* Not inlined: where it is called from, this_cpu() could be read before the CPU has been told. */
+noinline void cpu_main(void)
 {
 	struct cpu *cpu = this_cpu();
 	u32 state = CPU_STARTS;
@@ -212,6 +203,6 @@ void cpu_main(void)
 	if (!__atomic_compare_exchange_n(&cpu->state, &state, CPU_CAME, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		arch_halt();
 	lock_take(LOCK_AGAIN);
-	lock_drop(true);
+	lock_drop(cpu, true);
 	arch_idle();
 }
