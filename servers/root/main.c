@@ -6,6 +6,7 @@
 #include <l4/invoke.h>
 #include <platform/platform.h>
 
+#include "calls.h"
 #include "device_memory.h"
 #include "guest.h"
 #include "handover.h"
@@ -54,6 +55,8 @@ static void serve_message(const struct l4_msg *msg)
 	} else if (msg->badge & BADGE_GUEST_CALL) {
 		if (guest_call(&guests[who], (msg->badge & BADGE_VCPU) >> BADGE_VCPU_SHIFT, msg, &word))
 			messages_answer(reply, 0, word);
+	} else if (msg->badge & BADGE_OWN_FAULT) {
+		fail("the thread for guests' calls faults at %lx", msg->words[2]);
 	} else {
 		guest_fault(&guests[who], msg);
 	}
@@ -103,6 +106,7 @@ int l4_main(void *info)
 	for (i = 0; i < SYSTEM_GUESTS; i++)
 		guest_init(&guests[i], &system_guest[i], i, image_guest_ram());
 	messages_init();
+	calls_init(BADGE_OWN_FAULT);
 	reply = object_alloc(L4_TYPE_REPLY, 0, 1);
 	handover_init();
 	platform_init();

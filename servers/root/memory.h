@@ -9,11 +9,12 @@
 #define RIGHTS_RWX (RIGHTS_RW | L4_RIGHT_EXEC)
 
 /* The root pager's address space, beside what the ABI says. Each window starts a table of its own. */
-#define SCRATCH_VADDR 0x0ffff000UL /* one page at a time */
-#define LOG_VADDR     0x11000000UL
-#define IMAGE_VADDR   0x1000000000UL /* plus physical address */
-#define GUEST_VADDR   0x2000000000UL /* plus guest-physical address, while a guest is loaded */
-#define DEVICE_VADDR  0x3000000000UL
+#define SCRATCH_VADDR    0x0ffff000UL /* one page at a time */
+#define LOG_VADDR        0x11000000UL
+#define CALLS_UTCB_VADDR 0x12000000UL
+#define IMAGE_VADDR      0x1000000000UL /* plus physical address */
+#define GUEST_VADDR      0x2000000000UL /* plus guest-physical address, while a guest is loaded */
+#define DEVICE_VADDR     0x3000000000UL
 
 void memory_init(void);
 

@@ -13,6 +13,8 @@
 #define BADGE_SERVER_FAULT 0x200UL
 #define BADGE_GUEST_CALL   0x400UL
 #define BADGE_GUEST_FAULT  0x800UL
+/* Badge of a fault of the root pager's own thread for guests' calls (calls.h). */
+#define BADGE_OWN_FAULT 0x20000UL
 /* Badge of the root pager's own Notification, for the platform's clock. */
 #define BADGE_TICK 0x10000UL
 

@@ -3,6 +3,7 @@
 #include <abi_boot.h>
 #include <l4/invoke.h>
 
+#include "calls.h"
 #include "memory.h"
 #include "messages.h"
 #include "report.h"
@@ -14,7 +15,6 @@
 #define SPACES_BITS 20 /* GuestSpaces */
 #define SMALL_BITS  16 /* all else */
 #define SLOTS       32
-#define PRIORITY    100
 #define PERIOD_US   10000
 
 _Static_assert(L4_GUEST_SPACES << L4_GUESTSPACE_BITS <= 1 << SPACES_BITS, "GuestSpaces");
@@ -57,7 +57,7 @@ void vcpus_take_memory(struct vcpus *vcpus)
 		struct vcpu *vcpu = &vcpus->vcpu[n];
 
 		badge = (unsigned long)n << BADGE_VCPU_SHIFT | vcpus->guest;
-		vcpu->call = messages_sender(BADGE_GUEST_CALL | badge);
+		vcpu->call = calls_sender(messages_sender(BADGE_GUEST_CALL | badge));
 		vcpu->fault = messages_fault_handler(BADGE_GUEST_FAULT | badge);
 		vcpu->ipi = cap_mint(vcpu->notification, L4_RIGHT_WRITE, 1UL << L4_GUEST_EVENT_IPI);
 		vcpu->life = memory_pool();
@@ -146,7 +146,7 @@ static void make_thread(const struct vcpus *vcpus, unsigned int n, struct vcpu *
 	check(l4_thread_bind_vcpu(vcpu->thread, page, vcpus->place.vcpu), "page of a vCPU");
 	l4_poll(vcpu->notification, &bits);
 	check(l4_thread_bind_notification(vcpu->thread, vcpu->notification), "events of a vCPU");
-	check(l4_thread_set_sched(vcpu->thread, vcpu->sched, PRIORITY, PRIORITY), "priority of a vCPU");
+	check(l4_thread_set_sched(vcpu->thread, vcpu->sched, VCPU_PRIORITY, VCPU_PRIORITY), "priority of a vCPU");
 	check(l4_thread_write_regs(vcpu->thread, l4_utcb, frame), "registers of a vCPU");
 }
 

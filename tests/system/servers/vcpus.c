@@ -22,9 +22,28 @@
 #define TIMER        (1UL << L4_GUEST_EVENT_TIMER)
 #define USER_WINDOW  0x400000UL /* where user mode's program is */
 #define ENTERS       1000
+#define CALLS        2000UL
+#define NO_REQUEST   99 /* of the root pager */
 #define RWX          (L4_PTE_VALID | L4_PTE_READ | L4_PTE_WRITE | L4_PTE_EXEC | L4_PTE_LEAF)
 
-enum command { NOTHING, ADD, PASS, SLEEP, TABLE, READ, WRITE, FLUSH, UNMAP, START, STOP, STORM, USER, FAULT, OFF };
+enum command {
+	NOTHING,
+	ADD,
+	PASS,
+	SLEEP,
+	TABLE,
+	READ,
+	WRITE,
+	FLUSH,
+	UNMAP,
+	START,
+	STOP,
+	STORM,
+	CALL,
+	USER,
+	FAULT,
+	OFF
+};
 
 /* What vCPU 0 and one other tell each other. */
 struct mail {
@@ -37,6 +56,7 @@ static struct mail mails[VCPUS];
 static char stacks[VCPUS][STACK] __attribute__((aligned(16)));
 static u64 sum, turn;
 static u64 stormy; /* events may come at any time */
+static u64 calls;  /* of the root pager that were answered in the storm */
 static u64 root[512] __attribute__((aligned(4096))), middle[512] __attribute__((aligned(4096)));
 static u64 lower[512] __attribute__((aligned(4096))), leaves[512] __attribute__((aligned(4096)));
 static u64 linear[512] __attribute__((aligned(4096)));
@@ -128,6 +148,18 @@ static bool storm(u64 window)
 	return good;
 }
 
+/* Call the root pager, by requests that there are not and by starts of one that runs, while it is stormy. */
+static bool call_on_and_on(void)
+{
+	bool good = true;
+
+	while (__atomic_load_n(&stormy, __ATOMIC_SEQ_CST)) {
+		good &= call_root(NO_REQUEST, 0, 0, 0) == L4_ERR_ARG && start(1) == L4_ERR_STATE;
+		__atomic_fetch_add(&calls, 2, __ATOMIC_SEQ_CST);
+	}
+	return good;
+}
+
 /* A page to itself: user mode has this one alone. */
 static __attribute__((noinline, aligned(4096))) void user_program(void)
 {
@@ -212,6 +244,8 @@ static u64 obey(u64 me, enum command command, u64 operand)
 		return stop(me);
 	case STORM:
 		return storm(operand);
+	case CALL:
+		return call_on_and_on();
 	case USER:
 		use_frame(me);
 		return 0;
@@ -456,6 +490,36 @@ static void test_stop(void)
 	result(all(ADD, 0, 0) && sum == VCPUS * ADDS, "all after that");
 }
 
+/*
+ * The root pager has the highest priority on the CPU of vCPU 0, and the others call it without end. vCPU 0 has a turn
+ * between any two calls. Of those that it finds answered since its last turn each other vCPU has noted at most two late.
+ * Its timer ends its turn where an emulator runs CPUs in turn.
+ */
+static void test_calls(void)
+{
+	u64 before = 0, now = 0, most = 0;
+	unsigned int n;
+	bool good = true;
+
+	__atomic_store_n(&stormy, 1, __ATOMIC_SEQ_CST);
+	for (n = 1; n < VCPUS; n++)
+		order(n, CALL, 0);
+	l4_vcpu_timer(l4_counter());
+	for (; now < CALLS; before = now) {
+		if (take_events() & TIMER)
+			l4_vcpu_timer(l4_counter() + vcpu->counter_hz / 20000);
+		l4_yield();
+		now = __atomic_load_n(&calls, __ATOMIC_SEQ_CST);
+		if (now - before > most)
+			most = now - before;
+	}
+	__atomic_store_n(&stormy, 0, __ATOMIC_SEQ_CST);
+	for (n = 1; n < VCPUS; n++)
+		good &= answer(n);
+	l4_printf("# at most %lu calls between two turns\n", most);
+	result(good && most <= 2 * VCPUS + 8, "a turn between calls of the others");
+}
+
 void guest_main(struct l4_vcpu_page *page, void *dtb, u64 wallclock)
 {
 	result(page == vcpu && is_fresh(), "page of the first");
@@ -465,6 +529,7 @@ void guest_main(struct l4_vcpu_page *page, void *dtb, u64 wallclock)
 	test_unmap();
 	test_frame();
 	test_stop();
+	test_calls();
 	ask(2, VCPUS_END, 7);
 	for (;;)
 		l4_vcpu_wait();
