@@ -18,8 +18,8 @@ SKIPPED = 77
 """Exit status of a program that cannot test here."""
 
 
-def compiled(folder: Path, main: str, *libraries: str) -> Path:
-    """Compile a program of virtio/ with parts of lib/virtio for the host."""
+def compiled(folder: Path, main: str, *libraries: str, front: tuple[str, ...] = ()) -> Path:
+    """Compile a program of virtio/ with parts of lib/virtio, and of what every front has, for the host."""
     if platform.machine() not in ("x86_64", "aarch64", "riscv64"):
         pytest.skip("the ABI is 64-bit, little-endian")
     header = [sys.executable, str(TOP / "kernel/abi/generate.py"), "--arch", "x86_64", "--headers", str(folder)]
@@ -28,7 +28,8 @@ def compiled(folder: Path, main: str, *libraries: str) -> Path:
                     "-fsanitize=undefined", "-fno-sanitize-recover=all", "-fno-sanitize=alignment",
                     "-fno-strict-aliasing", "-pthread", "-I", HERE / "virtio", "-I", TOP / "servers/libl4/include",
                     "-I", TOP / "servers/lib", "-I", folder, HERE / f"virtio/{main}.c",
-                    *(TOP / f"servers/lib/virtio/{name}.c" for name in libraries), "-o", folder / main], check=True)
+                    *(TOP / f"servers/lib/virtio/{name}.c" for name in libraries),
+                    *(TOP / f"servers/fronts/lib/{name}.c" for name in front), "-o", folder / main], check=True)
     return folder / main
 
 
@@ -61,6 +62,13 @@ def test_the_guest_finds_whole_packets_wherever_a_back_end_dies(lives: Path, see
     if done.returncode == SKIPPED:
         pytest.skip("no single steps here")
     assert not done.returncode
+
+
+@pytest.mark.parametrize("queue", range(2))
+def test_a_guest_that_posts_ever_more_keeps_no_front_from_its_messages(tmp_path: Path, queue: int) -> None:
+    """Work, or empty buffers."""
+    program = compiled(tmp_path, "front", "backend", "backend_queue", "virtqueue", front=("front", "watch"))
+    subprocess.run([program, str(queue), "5000"], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("name", ["round_trip", "restart", "batch", "wild_end", "features", "interrupts", "event_index",

@@ -7,6 +7,9 @@
 
 #include "state.h"
 
+/* Looks at the guest's rings between two at this program's messages. */
+#define LOOKS 16
+
 _Static_assert(DRIVER_QUEUES <= L4_VIRTIO_QUEUES, "a queue of the guest for each of the device");
 
 struct backend backend;
@@ -177,10 +180,30 @@ static bool is_idle(u16 number)
 	return flight[number].first == flight[number].next && !backend_waiting(&backend, number);
 }
 
-static void serve(void)
+/* The device has work of this queue, so its interrupt will tell when that is done. */
+static bool completes(u16 number) { return is_work(number) && flight[number].first != flight[number].next; }
+
+/*
+ * Serve a queue. Returns whether the guest has posted more meanwhile, of which neither a kick nor a completion will
+ * tell. last: this is the last look, so what waits behind work at the device goes on when that completes.
+ */
+static bool serve_queue(u16 number, bool last)
+{
+	bool full;
+
+	backend_kicks(&backend, number, false);
+	complete(number);
+	/* With requests that do not fit the next completion, not the next kick, goes on. */
+	full = submit(number);
+	return running && backend_kicks(&backend, number, true) && !full && !(last && completes(number));
+}
+
+/* A guest on another CPU may post ever more. Returns whether there is more to serve after the last look. */
+static bool serve(void)
 {
 	enum backend_action action = backend_poll(&backend);
-	bool full, again = true, each = action != BACKEND_NONE || backend.queue_count == 1;
+	bool again = true, each = action != BACKEND_NONE || backend.queue_count == 1;
+	unsigned int look;
 	u16 i;
 
 	if (action == BACKEND_STOP)
@@ -189,18 +212,13 @@ static void serve(void)
 		start();
 	if (action != BACKEND_NONE)
 		backend_done(&backend);
-	while (again) {
+	for (look = 1; again && look <= LOOKS; look++) {
 		again = false;
-		for (i = 0; i < backend.queue_count && running; i++) {
-			if (!each && is_idle(i))
-				continue;
-			backend_kicks(&backend, i, false);
-			complete(i);
-			/* With requests that do not fit the next completion, not the next kick, goes on. */
-			full = submit(i);
-			again |= running && backend_kicks(&backend, i, true) && !full;
-		}
+		for (i = 0; i < backend.queue_count && running; i++)
+			if (each || !is_idle(i))
+				again |= serve_queue(i, look == LOOKS);
 	}
+	return again;
 }
 
 /*
@@ -232,6 +250,7 @@ void front_serve(u64 offered, u16 queues, u16 longest, const void *config)
 	const struct l4_resource *dma = resource_first(info, L4_RESOURCE_DMA_MEMORY);
 	unsigned long bits = 0;
 	u16 before;
+	bool more;
 
 	buffers_max = longest;
 	resumable = info->restarts;
@@ -255,13 +274,16 @@ void front_serve(u64 offered, u16 queues, u16 longest, const void *config)
 			l4_irq_handler_ack(resource_first(info, L4_RESOURCE_INTERRUPT)->slot);
 		}
 		before = given_back();
-		serve();
+		more = serve();
 		watch_event(interrupt, given_back() != before);
 		if (bits & L4_SERVER_EVENT_PING) {
 			check_device();
 			watch_ping(given_back() != before);
 			l4_server_pong(0);
 		}
-		l4_wait(L4_SERVER_SLOT_EVENT, &bits);
+		if (more)
+			l4_poll(L4_SERVER_SLOT_EVENT, &bits);
+		else
+			l4_wait(L4_SERVER_SLOT_EVENT, &bits);
 	}
 }

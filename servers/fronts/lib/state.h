@@ -26,6 +26,9 @@ extern struct backend backend;
 extern struct flight flight[DRIVER_QUEUES];
 extern bool running;
 
+/* Whether the guest posts work to this queue (block requests, packets to send), not empty buffers. */
+static inline bool is_work(u16 number) { return front.least[number].readable; }
+
 /* Forget what was seen: the device starts anew. */
 void watch_reset(void);
 

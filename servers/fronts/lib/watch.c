@@ -33,9 +33,6 @@ void watch_event(bool interrupt, bool progress)
 		l4_die("device interrupts for nothing");
 }
 
-/* Whether the guest posts work to this queue (block requests, packets to send), not empty buffers. */
-static bool is_work(u16 number) { return front.least[number].readable; }
-
 /* Requests at the device. One that it finished before an earlier one is not there, and not back at the guest either. */
 static u16 in_device(const struct flight *out)
 {
