@@ -18,6 +18,7 @@
 #define CONSOLE_ID   3 /* virtio 1.2, section 5.3 */
 #define CONFIG_BYTES 12
 #define RING_SIZE    64
+#define BURST 4096 /* steps (requests, bytes and decisions on them) between two looks at this program's messages */
 
 /* Make the step of an access to the UART that a predecessor made and did not live to note. */
 static void settle_access(const struct l4_frame *last)
@@ -81,17 +82,22 @@ static void poll_guest(bool first)
 	backend_done(&guest_console);
 }
 
-/* Move bytes both ways until nothing is left to do, or the line is full. Returns whether all is out. */
-static bool serve(void)
+/*
+ * Move bytes both ways until nothing is left to do, the line is full, or, since a guest on another CPU may post ever
+ * more, for a burst: then there is more to do at once. Returns whether all is out.
+ */
+static bool serve(bool *more)
 {
+	unsigned int left = BURST;
 	bool done, again;
 
 	do {
-		input_receive();
-		done = mux_transmit();
+		input_receive(&left);
+		done = mux_transmit(&left);
 		again = backend_kicks(&guest_console, RECEIVE, true) && input_waits();
 		again |= backend_kicks(&guest_console, TRANSMIT, true) && done;
-	} while (again);
+	} while (again && left);
+	*more = !left;
 	return done;
 }
 
@@ -99,7 +105,7 @@ int l4_main(void *arg)
 {
 	static const u8 config[CONFIG_BYTES];
 	unsigned long bits = L4_SERVER_EVENT_IRQ, position;
-	bool done, inherited, first = true;
+	bool done, more, inherited, first = true;
 
 	l4_server_check();
 	if (!line_has_driver())
@@ -124,7 +130,7 @@ int l4_main(void *arg)
 		if (bits & (L4_SERVER_EVENT_IRQ | L4_SERVER_EVENT_PING))
 			uart()->interrupt();
 		poll_guest(first);
-		done = serve();
+		done = serve(&more);
 		/* The cause of the interrupt is served or masked; an edge that came meanwhile is kept by L4. */
 		input_want_interrupts(!done, bits & L4_SERVER_EVENT_PING);
 		if (bits & (L4_SERVER_EVENT_IRQ | L4_SERVER_EVENT_PING))
@@ -133,6 +139,9 @@ int l4_main(void *arg)
 			examine();
 			l4_server_pong(!done);
 		}
-		l4_wait(L4_SERVER_SLOT_EVENT, &bits);
+		if (more)
+			l4_poll(L4_SERVER_SLOT_EVENT, &bits);
+		else
+			l4_wait(L4_SERVER_SLOT_EVENT, &bits);
 	}
 }

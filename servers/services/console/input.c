@@ -134,10 +134,10 @@ static bool give(void)
 	return true;
 }
 
-void input_receive(void)
+void input_receive(unsigned int *left)
 {
 	while (fits() && get())
 		;
-	while (input_waits() && request_take(RECEIVE, &receiving) && give())
+	for (; *left && input_waits() && request_take(RECEIVE, &receiving) && give(); --*left)
 		;
 }

@@ -5,8 +5,8 @@
 
 #include <l4/types.h>
 
-/* Take from the UART what fits here, and give to the guest what it takes. */
-void input_receive(void);
+/* Take from the UART what fits here, and give to the guest what it takes, in at most *left requests. */
+void input_receive(unsigned int *left);
 
 /* Whether bytes wait for the guest. */
 bool input_waits(void);

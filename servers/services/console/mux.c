@@ -167,11 +167,11 @@ static __attribute__((noinline)) bool put(void)
 	return true;
 }
 
-bool mux_transmit(void)
+bool mux_transmit(unsigned int *left)
 {
 	bool asked = false;
 
-	for (;;) {
+	for (; *left; --*left) {
 		if (!RECORD_FIELD(out_count)) {
 			if (!decide(next_of_log) && !decide_on_guest())
 				return true;
@@ -184,4 +184,5 @@ bool mux_transmit(void)
 			asked = true; /* room may have come before we asked */
 		}
 	}
+	return false;
 }

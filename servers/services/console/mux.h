@@ -5,8 +5,11 @@
 
 #include <stdbool.h>
 
-/* Write until all is out, or the line is full: then an interrupt tells of room. True: all is out. */
-bool mux_transmit(void);
+/*
+ * Write until all is out, the line is full (then an interrupt tells of room), or *left, which counts down with each step,
+ * is 0. True: all is out.
+ */
+bool mux_transmit(unsigned int *left);
 
 /* Make the step of a byte that has gone into the UART. */
 void mux_byte_out(void);
