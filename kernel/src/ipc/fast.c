@@ -51,7 +51,8 @@ static inline bool is_direct(const struct cpu *cpu, const struct thread *to, boo
 
 /*
  * Would the scheduler run `to` next, on this CPU, without any bookkeeping of time, and is its way out that of a system
- * call? It has no vCPU, so nothing is to be forgotten (note_cpu()).
+ * call? It has no vCPU, so nothing is to be forgotten (note_cpu()). The time stops counting last, when all else holds:
+ * nothing may be left to trap_syscall() after that, which would not charge it.
  */
 static inline bool simple_target(struct cpu *cpu, const struct thread *to, bool many)
 {
