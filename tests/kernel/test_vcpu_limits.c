@@ -84,3 +84,59 @@ TEST(vcpu_most_of_one_vspace)
 	ERR(slot_delete(cpu), OK);
 	ERR(INV(thread + VCPUS, L4_THREAD_BIND_VCPU, cpu + VCPUS, TEST_VADDR + (2 * VCPUS + 1) * L4_PAGE_SIZE), OK);
 }
+
+#define STOPPED_FIRST 5
+#define STOPPED_COUNT 4000 /* of objects, which no RETYPE makes without a stop */
+
+static struct {
+	u64 untyped, one, other, inside, tries, error, after;
+} stopped;
+
+static struct sys retype_to(u64 cnode, u64 count)
+{
+	return INV(stopped.untyped, L4_UNTYPED_RETYPE, L4_TYPE_ENDPOINT, 0, cnode, STOPPED_FIRST, count);
+}
+
+/* Another RETYPE of the Untyped, into a CNode of which the second slot is taken; then whether the first still is not. */
+static int retype_in_upcall(void)
+{
+	if (!stopped.inside)
+		return 0;
+	stopped.inside = 0;
+	stopped.tries++;
+	stopped.error = retype_to(stopped.other, STOPPED_COUNT).error;
+	stopped.after = retype_to(stopped.other, 1).error;
+	return 0;
+}
+
+static void retypes_in_upcalls(struct helper *self)
+{
+	upcall.event = retype_in_upcall;
+	vcpu->irq_enabled = 1;
+	for (u64 i = 1; i < 200 && !stopped.tries; i++) {
+		ERR(SYS(L4_SYS_VCPU_TIMER, 0, l4_counter() + vcpu->counter_hz / 200000 * i), OK);
+		stopped.inside = 1;
+		ERR(retype_to(stopped.one, STOPPED_COUNT), OK);
+		stopped.inside = 0;
+		vcpu->irq_enabled = 0;
+		ERR(slot_revoke(stopped.untyped), OK);
+		vcpu->irq_enabled = 1;
+	}
+	EQ(stopped.tries, 1);
+	EQ(stopped.error, L4_ERR_OCCUPIED);
+	EQ(stopped.after, L4_ERR_OK);
+}
+
+/* What a RETYPE that stopped has found in one CNode says nothing of another's, for which an upcall makes the next. */
+TEST(vcpu_retype_in_an_upcall_looks_at_its_slots)
+{
+	memset(&stopped, 0, sizeof(stopped));
+	stopped.untyped = obj_new(L4_TYPE_UNTYPED, 20);
+	stopped.one = obj_new(L4_TYPE_CNODE, 12 + L4_CNODE_SLOT_BITS);
+	stopped.other = obj_new(L4_TYPE_CNODE, 12 + L4_CNODE_SLOT_BITS);
+	ERR(INV(obj_new(L4_TYPE_UNTYPED, 12), L4_UNTYPED_RETYPE, L4_TYPE_ENDPOINT, 0, stopped.other, STOPPED_FIRST + 1,
+	        1),
+	    OK);
+	guest_make(retypes_in_upcalls);
+	guest_run();
+}

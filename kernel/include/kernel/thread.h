@@ -57,10 +57,12 @@ struct thread {
 	struct vcpu *vcpu;
 
 	/*
-	 * A system call that stopped early and is repeated: what it works on, only to be compared, and how far it is.
+	 * A system call that stopped early and is repeated: what it works on, only to be compared, and where it began and
+	 * how far it is.
 	 */
 	const struct slot *restart;
-	u64 restart_at;
+	const struct cnode *restart_in;
+	u64 restart_from, restart_at;
 
 	/* Held slots: what it was configured with; SEND: the capability that it sends through, unless for a fault. */
 	struct slot cnode_slot, vspace_slot, sched_slot, bound_slot, vcpu_slot;

@@ -55,13 +55,19 @@ static void make_one(struct slot *u, struct slot *dst, u8 type, u8 bits, u64 off
 	slot_insert_child(u, dst);
 }
 
-/* Are the slots [at, end) empty? A repeated call goes on where it stopped. */
+/*
+ * Are the slots [at, end) empty? A repeated call goes on where it stopped. What is noted names the CNode and its slots:
+ * a vCPU may make another RETYPE of this Untyped in an upcall before it repeats the call.
+ */
 static error_t check_empty(struct invocation *i, struct cnode *c, u64 at, u64 end)
 {
 	struct thread *t = i->caller;
 
-	if (t->restart == i->slot && t->restart_at > at && t->restart_at <= end)
+	if (t->restart == i->slot && t->restart_in == c && t->restart_from <= at && t->restart_at > at &&
+	    t->restart_at <= end)
 		at = t->restart_at;
+	else
+		t->restart_from = at;
 	for (u64 k = 1; at < end; at++, k++) {
 		if (cnode_slot(c, at)->type)
 			return L4_ERR_OCCUPIED;
@@ -72,6 +78,7 @@ static error_t check_empty(struct invocation *i, struct cnode *c, u64 at, u64 en
 		}
 	}
 	t->restart = i->slot;
+	t->restart_in = c;
 	t->restart_at = at;
 	return L4_ERR_OK;
 }
