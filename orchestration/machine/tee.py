@@ -7,8 +7,10 @@ in the stream that is.
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +21,9 @@ NAME = "attach"
 # Bytes that someone who attaches sees of what came before, and that one who does not read may be behind.
 HISTORY = 8192
 BEHIND = 1 << 20
+# Why accept() fails for now, and how long to wait then.
+WITHOUT_MEANS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED}
+PAUSE = 0.2
 
 
 def mark(channel: Channel) -> bytes:
@@ -54,17 +59,35 @@ class Tee:
         threading.Thread(target=self.accept, daemon=True, name="attach").start()
 
     def accept(self) -> None:
-        """Accept clients: send each the history, then the line."""
-        with suppress(OSError):
-            while True:
+        """Accept clients until the listener is closed; one for which the host has no means is refused."""
+        while True:
+            try:
                 client = self.listener.accept()[0]
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BEHIND)
-                typed = client.dup()
-                with self.lock:
-                    self.clients.append(client)
-                    self.give(client, b"".join(mark(channel) + text(data) for channel, data in self.recent)
-                              + mark(self.channel))
-                threading.Thread(target=self.read, args=(typed,), daemon=True, name="attached").start()
+            except OSError as error:
+                if error.errno not in WITHOUT_MEANS:
+                    return
+                time.sleep(PAUSE)
+                continue
+            try:
+                self.begin(client)
+            except (OSError, RuntimeError):
+                # No descriptor, no memory, or no thread is left.
+                disconnect(client)
+
+    def begin(self, client: socket.socket) -> None:
+        """Send a client the history, then the line."""
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BEHIND)
+        typed = client.dup()
+        reader = threading.Thread(target=self.read, args=(typed,), daemon=True, name="attached")
+        try:
+            reader.start()
+        except RuntimeError:
+            typed.close()
+            raise
+        with self.lock:
+            self.clients.append(client)
+            self.give(client, b"".join(mark(channel) + text(data) for channel, data in self.recent)
+                      + mark(self.channel))
 
     def read(self, typed: socket.socket) -> None:
         """Send what a client types to the serial line. Only this thread closes the socket, the client's second one."""

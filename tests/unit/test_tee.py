@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import threading
 import time
 from pathlib import Path
+
+import pytest
 
 from orchestration.machine import tee
 from orchestration.machine.console import Channel, Splitter
@@ -102,6 +105,28 @@ def test_who_leaves_at_once_keeps_nobody_out(tmp_path: Path) -> None:
     for _ in range(50):
         patient(tmp_path).close()
     line.feed([(Channel.LOG, b"text")])
+    with patient(tmp_path) as client:
+        assert shown(client, Splitter(), 4)[Channel.LOG] == b"text"
+    line.close()
+
+
+def test_who_cannot_be_served_is_refused_and_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host has no descriptor for the second socket, or no thread."""
+    line = tee.Tee(tmp_path, lambda data: None)
+    line.feed([(Channel.LOG, b"text")])
+
+    def fail(*ignored: object) -> None:
+        raise OSError(errno.EMFILE, "no descriptor")
+
+    def fail_to_start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    for of, name, failure in ((socket.socket, "dup", fail), (threading.Thread, "start", fail_to_start)):
+        with monkeypatch.context() as patched:
+            patched.setattr(of, name, failure)
+            with patient(tmp_path) as client:
+                assert client.recv(1) == b""
+    assert not line.clients
     with patient(tmp_path) as client:
         assert shown(client, Splitter(), 4)[Channel.LOG] == b"text"
     line.close()
