@@ -67,13 +67,17 @@ class Follower:
         self.handle(message)
 
     def check(self) -> bool:
-        """Handle the messages that have arrived; return whether the machine has powered off; raise when it is lost."""
-        while True:
+        """Handle the messages that have arrived; return whether the machine has powered off; raise when it is lost.
+
+        Not those that come meanwhile: a guest may print faster than lines are handled.
+        """
+        for _ in range(self.machine.messages.qsize()):
             try:
                 message = self.machine.messages.get_nowait()
             except queue.Empty:
-                return self.ended
+                break
             self.handle(message)
+        return self.ended
 
     def handle(self, message: Message) -> None:
         """Handle one message; raise PanicError or InfrastructureError when it ends the machine, and keep that error."""
