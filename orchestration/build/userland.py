@@ -31,6 +31,8 @@ LOOK_LIMIT = 60
 READ_LIMIT = 1 << 20
 HEAD, TARGET = 4096, 4096
 LINKS_MAX = 40
+# Names of an image that are looked at, each by a run of debugfs; a system needs a few dozen.
+LOOKS_MAX = 1000
 # What Linux starts, in this order, where no init= names it. (It ends with a shell, which would serve nobody.)
 INITS = ("/sbin/init", "/etc/init", "/bin/init")
 KIND = re.compile(r"^Inode: \d+\s+Type: (\w[\w ]*?)\s+Mode:\s+(\d+)", re.MULTILINE)
@@ -119,6 +121,9 @@ class Image:
     def look(self, name: str) -> tuple[str, int, str]:
         """Return type (empty: not there), mode and target of a name, whose folders are no links."""
         if name not in self.known:
+            if len(self.known) >= LOOKS_MAX:
+                raise UsageError(f"{self.path}: what a boot needs there leads through more than {LOOKS_MAX} names",
+                                 "look at the symbolic links in its /sbin, /bin, /usr and /etc")
             text = self.ask(f"stat {name}").decode(errors="replace") if PATH.fullmatch(name) else ""
             found = KIND.search(text)
             kind, mode = (found.group(1), int(found.group(2), 8)) if found else ("", 0)

@@ -161,6 +161,18 @@ def test_links_and_special_files_of_a_tar_file_stay_inside(tmp_path: Path) -> No
     assert [path.name for path in outside.iterdir()] == ["file"]
 
 
+def test_links_lead_through_a_bounded_number_of_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each costs a run of debugfs, and a link of a hostile disk may name thousands."""
+    tree = systemd_tree(tmp_path / "tree")
+    put(tree, "a/" * 20 + "file", b"")
+    (tree / "link").symlink_to("a/" * 20 + "file")
+    image = userland.Image(image_of(tree, tmp_path / "image"))
+    assert image.resolve("/link") == "/" + "a/" * 20 + "file"
+    monkeypatch.setattr(userland, "LOOKS_MAX", 10)
+    with pytest.raises(UsageError, match="leads through more than 10 names"):
+        userland.Image(image.path).resolve("/link")
+
+
 def test_an_image_has_an_inode_for_each_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as of a system with small files only; mke2fs has one for each 16 KiB."""
     monkeypatch.setattr(disk, "LEAST", 4 << 20)
