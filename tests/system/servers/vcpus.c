@@ -57,6 +57,7 @@ static char stacks[VCPUS][STACK] __attribute__((aligned(16)));
 static u64 sum, turn;
 static u64 stormy; /* events may come at any time */
 static u64 calls;  /* of the root pager that were answered in the storm */
+static u64 exits;  /* reasons for which vCPUs with one frame have left user mode, a bit each */
 static u64 root[512] __attribute__((aligned(4096))), middle[512] __attribute__((aligned(4096)));
 static u64 lower[512] __attribute__((aligned(4096))), leaves[512] __attribute__((aligned(4096)));
 static u64 linear[512] __attribute__((aligned(4096)));
@@ -70,7 +71,7 @@ static char frame_page[L4_PAGE_SIZE] __attribute__((aligned(4096)));
 /* The same address in the VSpace of each vCPU, and a page of its own, of which the end is the guest's. */
 static struct l4_vcpu_page *const vcpu = (void *)L4_GUEST_VCPU_VADDR;
 static struct {
-	u64 number, enters, reasons;
+	u64 number, enters;
 } *const own = (void *)(L4_GUEST_VCPU_VADDR + 0xf80);
 
 void secondary_start(void);
@@ -174,19 +175,24 @@ static void enter_user(void)
 	l4_vcpu_enter(L4_GUEST_SLOT_SPACE);
 }
 
-/* Where exits go, on an empty stack. The frame holds anything, so there may be any reason, but no other value. */
+static bool left_by(u64 reason) { return __atomic_load_n(&exits, __ATOMIC_SEQ_CST) >> reason & 1; }
+
+/*
+ * Where exits go, on an empty stack. The frame holds anything, so there may be any reason, but no other value. It goes on
+ * until an event and a fault have come to any of them.
+ */
 static void leave_user(u64 reason)
 {
-	own->reasons |= 1UL << (reason & 63);
-	if (own->enters && reason <= L4_EXIT_ERROR) {
+	__atomic_fetch_or(&exits, 1UL << (reason & 63), __ATOMIC_SEQ_CST);
+	if (own->enters)
 		own->enters--;
+	if ((own->enters || !left_by(L4_EXIT_EVENT) || !left_by(L4_EXIT_FAULT)) && reason <= L4_EXIT_ERROR)
 		enter_user();
-	}
-	done(own->number, own->reasons);
+	done(own->number, 0);
 	serve(own->number);
 }
 
-/* Enter user mode many times, with the frame that others use too. The answer says which reasons for exits came. */
+/* Enter user mode many times, with the frame that others use too. */
 static void use_frame(u64 me)
 {
 	own->number = me;
@@ -428,7 +434,7 @@ static u64 next_random(void)
 /* Two vCPUs have one frame, which a third fills with anything while they enter user mode and leave it. */
 static void test_frame(void)
 {
-	u64 i, reasons;
+	u64 i;
 
 	for (i = 0; i < 3; i++)
 		user_tables[i][USER_WINDOW >> (L4_PAGE_BITS + 9 * (3 - i)) & 511] =
@@ -449,8 +455,9 @@ static void test_frame(void)
 		l4_vcpu_timer(l4_counter() + vcpu->counter_hz / 20000);
 		l4_vcpu_wait();
 	}
-	reasons = answer(1) | answer(2) | answer(3);
-	result(reasons >> L4_EXIT_EVENT & 1 && reasons >> L4_EXIT_FAULT & 1 && !(reasons >> (L4_EXIT_ERROR + 1)),
+	for (i = 1; i < VCPUS; i++)
+		answer(i);
+	result(left_by(L4_EXIT_EVENT) && left_by(L4_EXIT_FAULT) && !(exits >> (L4_EXIT_ERROR + 1)),
 	       "one frame of all, which another one rewrites");
 }
 
