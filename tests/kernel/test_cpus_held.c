@@ -3,6 +3,21 @@
 #include "cpus.h"
 #include "meter.h"
 
+/* A helper that makes calls on CPU 1, once it does. It leaves the CPU some time. */
+static struct helper *calls_on_another_cpu(void)
+{
+	struct helper *h;
+
+	need_cpus(2);
+	need_holds();
+	make_objects();
+	h = made_on(1, helper_make, makes_calls, 0);
+	MUST(CONFIGURE(h->sched, 9000, 10000, 1));
+	helper_start(h);
+	ERR(SYS(L4_SYS_WAIT, event, 0), OK);
+	return h;
+}
+
 /*
  * The one that has the lock is held up until the next one sleeps there, and that at each place from which it can oversleep
  * its turn: it gets it all the same.
@@ -14,13 +29,7 @@ TEST(cpus_sleep_at_the_lock)
 	struct helper *h;
 	u64 slept;
 
-	need_cpus(2);
-	need_holds();
-	make_objects();
-	h = made_on(1, helper_make, makes_calls, 0);
-	MUST(CONFIGURE(h->sched, 9000, 10000, 1));
-	helper_start(h);
-	ERR(SYS(L4_SYS_WAIT, event, 0), OK);
+	h = calls_on_another_cpu();
 	for (u64 i = 0; i < sizeof(places) / sizeof(*places); i++)
 		for (u64 cpu = 0; cpu < 2; cpu++) {
 			slept = passes(HOLD_LOCK_ASLEEP);
@@ -50,13 +59,7 @@ TEST(cpus_sleep_until_another_is_out)
 	u64 slept, empty = slot_new();
 	struct helper *h;
 
-	need_cpus(2);
-	need_holds();
-	make_objects();
-	h = made_on(1, helper_make, makes_calls, 0);
-	MUST(CONFIGURE(h->sched, 9000, 10000, 1));
-	helper_start(h);
-	ERR(SYS(L4_SYS_WAIT, event, 0), OK);
+	h = calls_on_another_cpu();
 	for (u64 i = 0; i < sizeof(places) / sizeof(*places); i++) {
 		slept = passes(places[i]);
 		hold(HOLD_LOCK_ASKED, 1, 60);

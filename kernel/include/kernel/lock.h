@@ -29,7 +29,10 @@ extern struct kernel_ticket kernel_ticket;
  */
 extern struct cpu *stopper_asleep;
 
-#define LOCK_SPIN_US 20 /* longer than most entries hold the lock: then a CPU that waits for another one sleeps */
+#define LOCK_SPIN_US 20 /* longer than most entries hold the lock */
+
+/* Until when a CPU that waits for another one since then spins, before it sleeps. */
+static inline u64 lock_spin_end(u64 since) { return since + arch_counter_hz() / 1000000 * LOCK_SPIN_US; }
 
 static inline bool cpus_many(void) { return unlikely(this_cpu()->many); }
 

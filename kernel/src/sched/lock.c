@@ -78,7 +78,7 @@ static void lock_sleep(struct cpu *cpu)
  */
 static void wait_for_turn(struct cpu *cpu)
 {
-	u64 since = arch_counter(), spin_until = since + arch_counter_hz() / 1000000 * LOCK_SPIN_US;
+	u64 since = arch_counter(), spin_end = lock_spin_end(since);
 	u32 ticket = __atomic_add_fetch(&kernel_ticket.next, 1, __ATOMIC_ACQ_REL);
 
 	hold(HOLD_LOCK_TICKET);
@@ -91,7 +91,7 @@ static void wait_for_turn(struct cpu *cpu)
 			leave_current(cpu);
 		if (unlikely(log_is_panicking()))
 			panic_of_another();
-		if (arch_counter() < spin_until)
+		if (arch_counter() < spin_end)
 			arch_relax();
 		else
 			lock_sleep(cpu);

@@ -43,15 +43,15 @@ static void stop_sleep(const struct cpu *cpu)
  */
 static void wait_stopped(const struct cpu *cpu)
 {
-	u64 spin_until;
+	u64 spin_end;
 
 	if (has_stopped(cpu))
 		return;
-	spin_until = arch_counter() + arch_counter_hz() / 1000000 * LOCK_SPIN_US;
+	spin_end = lock_spin_end(arch_counter());
 	while (!has_stopped(cpu)) {
 		if (unlikely(log_is_panicking()))
 			panic_of_another();
-		if (arch_counter() < spin_until)
+		if (arch_counter() < spin_end)
 			arch_relax();
 		else
 			stop_sleep(cpu);
