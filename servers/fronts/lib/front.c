@@ -278,7 +278,7 @@ void front_serve(u64 offered, u16 queues, u16 longest, const void *config)
 		watch_event(interrupt, given_back() != before);
 		if (bits & L4_SERVER_EVENT_PING) {
 			check_device();
-			watch_ping(given_back() != before);
+			watch_ping();
 			l4_server_pong(0);
 		}
 		if (more)

@@ -36,6 +36,6 @@ void watch_reset(void);
 void watch_event(bool interrupted, bool progress);
 
 /* Before the answer to a ping: ends the program if it finds itself or the device inconsistent. */
-void watch_ping(bool progress);
+void watch_ping(void);
 
 #endif

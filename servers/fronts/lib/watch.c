@@ -9,7 +9,7 @@
 
 #include "state.h"
 
-#define PATIENCE        2    /* pings with progress of which no interrupt told */
+#define PATIENCE        2    /* times between two pings with progress and without an interrupt, none since */
 #define IDLE_PATIENCE   1000 /* interrupts without a request done: a line that stays raised takes all of the time */
 #define DEVICE_PATIENCE 30   /* pings for which a device may keep a request: a busy disk takes long */
 #define WATCHED_PARTS   10   /* of a second for which the device is watched before such a ping counts */
@@ -19,6 +19,7 @@ static struct {
 	u16 first[DRIVER_QUEUES];
 	unsigned int stuck[DRIVER_QUEUES], unheard;
 	unsigned int idle; /* interrupts since a request was done */
+	bool progress;     /* a request was done */
 } seen;
 static bool interrupted;
 
@@ -27,6 +28,7 @@ void watch_reset(void) { memset(&seen, 0, sizeof(seen)); }
 void watch_event(bool interrupt, bool progress)
 {
 	interrupted |= interrupt;
+	seen.progress |= progress;
 	if (progress)
 		seen.idle = 0;
 	else if (interrupt && ++seen.idle > IDLE_PATIENCE)
@@ -70,7 +72,7 @@ static void check_queue(u16 number)
 	seen.first[number] = out->first;
 }
 
-void watch_ping(bool progress)
+void watch_ping(void)
 {
 	u16 i;
 
@@ -82,8 +84,9 @@ void watch_ping(bool progress)
 	}
 	for (i = 0; i < backend.queue_count; i++)
 		check_queue(i);
-	seen.unheard = progress && !interrupted ? seen.unheard + 1 : 0;
+	/* Requests may be done without it: each kick of the guest has the rings looked at. */
+	seen.unheard = interrupted ? 0 : seen.unheard + seen.progress;
 	if (seen.unheard > PATIENCE)
 		l4_die("device does not interrupt");
-	interrupted = false;
+	interrupted = seen.progress = false;
 }
