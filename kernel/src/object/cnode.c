@@ -167,5 +167,7 @@ error_t cnode_invoke(struct invocation *i)
 		return L4_ERR_CAP;
 	error = s->type ? slot_delete(s, &i->again) : slot_reap(&i->again);
 	i->caller->restart = i->again && !s->type ? s : NULL;
+	/* An Untyped may come into the slot before the call is repeated: no RETYPE of it goes on from here. */
+	i->caller->restart_in = NULL;
 	return error;
 }
