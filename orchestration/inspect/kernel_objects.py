@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from quoll_abi import Abi
 
 ROOT, GUEST = "root", "guest"
-# Seconds in which a working kernel is entered.
-ENTRY_LIMIT = 2.0
+ENTRY_LIMIT = 2.0  # seconds in which a working kernel is entered
 SLOTS_AT_ONCE = 16
 # In badges of the root pager (servers/root/messages.h): the number of the server or guest, and of the guest's vCPU.
 BADGE_NUMBER, BADGE_VCPU, BADGE_VCPU_SHIFT = 0xFF, 0xF000, 12
@@ -115,8 +114,9 @@ class Reader:
 
     def enter(self) -> None:
         """Have the machine go on into the kernel if its memory cannot be read here."""
-        if self.stub.read(self.info.symbols["cpus"], 8) is None and "trap_exit" in self.info.symbols:
-            with self.stub.breakpoint(self.info.symbols["trap_exit"]):
+        entry = self.info.symbols.get("trap_exit") or self.info.symbols.get("arm_trap")  # the first may be inline
+        if entry and self.stub.read(self.info.symbols["cpus"], 8) is None:
+            with self.stub.breakpoint(entry):
                 self.stub.resume(ENTRY_LIMIT)
 
     def cpus(self) -> tuple[Cpu, ...]:
