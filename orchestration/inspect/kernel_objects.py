@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ROOT, GUEST = "root", "guest"
 ENTRY_LIMIT = 2.0  # seconds in which a working kernel is entered
+ENTRIES = {"x86_trap", "riscv_trap", "arm_irq"}  # an interrupt comes there; called from assembly, so never inline
 SLOTS_AT_ONCE = 16
 # In badges of the root pager (servers/root/messages.h): the number of the server or guest, and of the guest's vCPU.
 BADGE_NUMBER, BADGE_VCPU, BADGE_VCPU_SHIFT = 0xFF, 0xF000, 12
@@ -94,7 +95,7 @@ class Reader:
         self.stub, self.abi, self.servers = stub, abi, servers
         self.info = debuginfo.read(kernel)
         if not {"thread", "slot", "cnode", "vspace", "region", "vcpu", "endpoint", "cpu"} <= self.info.structs.keys() \
-                or not {"cpus", "root_cnode"} <= self.info.symbols.keys():
+                or not {"cpus", "root_cnode"} <= self.info.symbols.keys() or not ENTRIES & self.info.symbols.keys():
             raise InfrastructureError("the kernel has no debug information")
         self.thread = self.info.structs["thread"]
         self.states = self.info.enums.get("thread_state", {})
@@ -114,9 +115,8 @@ class Reader:
 
     def enter(self) -> None:
         """Have the machine go on into the kernel if its memory cannot be read here."""
-        entry = self.info.symbols.get("trap_exit") or self.info.symbols.get("arm_trap")  # the first may be inline
-        if entry and self.stub.read(self.info.symbols["cpus"], 8) is None:
-            with self.stub.breakpoint(entry):
+        if self.stub.read(self.info.symbols["cpus"], 8) is None:
+            with self.stub.breakpoint(next(self.info.symbols[name] for name in ENTRIES & self.info.symbols.keys())):
                 self.stub.resume(ENTRY_LIMIT)
 
     def cpus(self) -> tuple[Cpu, ...]:
