@@ -9,9 +9,10 @@ from pathlib import Path
 
 from orchestration.base.errors import HangError, InfrastructureError, WorkloadError
 from orchestration.bench import kit
+from orchestration.bench.figures import Figure, figures
 from orchestration.bench.peer import peer
 from orchestration.bench.terms import Clock
-from orchestration.bench.workload import Figure, Workload, figures
+from orchestration.bench.workload import Workload
 from orchestration.machine.session import Session
 from orchestration.machine.ssh import Done
 

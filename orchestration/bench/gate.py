@@ -19,10 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from orchestration.base.errors import InfrastructureError, RegressionError, UsageError
 from orchestration.base.tree import ROOT
 from orchestration.bench.compare import CONDITIONS, WORKLOADS, differences
+from orchestration.bench.figures import COUNTED
 from orchestration.bench.store import Record
 from orchestration.bench.tables import rows
 from orchestration.bench.terms import GUEST, Clock
-from orchestration.bench.workload import COUNTED
 
 GATE = ROOT / "ci" / "gate.yaml"
 HEAD = """\

@@ -26,8 +26,9 @@ from orchestration.base.arch import Arch
 from orchestration.base.cache import Cache
 from orchestration.base.errors import InfrastructureError
 from orchestration.bench import execution, kit
+from orchestration.bench.figures import Figure, figures
 from orchestration.bench.terms import Clock
-from orchestration.bench.workload import FOLDER, Figure, Workload, figures
+from orchestration.bench.workload import FOLDER, Workload
 from orchestration.build import initramfs, rootfs
 from orchestration.machine.session import Session
 

@@ -16,11 +16,12 @@ from orchestration.base.cache import Cache
 from orchestration.base.errors import BuildError, HangError, InfrastructureError, PanicError, QuollError, WorkloadError
 from orchestration.base.rundir import RunDirectory
 from orchestration.bench import execution, kit, memory, runner, sides
+from orchestration.bench.figures import Figure
 from orchestration.bench.runner import BUSIEST, Bench, verdict
 from orchestration.bench.sides import Side
 from orchestration.bench.store import Store
 from orchestration.bench.terms import Clock
-from orchestration.bench.workload import Description, Figure, Metric, Workload
+from orchestration.bench.workload import Description, Metric, Workload
 from orchestration.machine.progress import Progress
 from orchestration.machine.session import Session
 from orchestration.machine.ssh import Done

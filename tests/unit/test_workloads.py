@@ -15,6 +15,7 @@ from orchestration.base.arch import ARCHES
 from orchestration.base.cache import Cache
 from orchestration.base.errors import BuildError, InfrastructureError, QuollError, UsageError, WorkloadError
 from orchestration.bench import kit, workload
+from orchestration.bench.figures import figures, unit_of
 from orchestration.bench.terms import Clock
 from orchestration.bench.workload import Metric, load
 from orchestration.build import rootfs
@@ -120,36 +121,36 @@ def test_json_lines(folder: Path) -> None:
     lines = ('{"metric": "a", "further": 3.2, "mean": 4.5, "counters": {"entries": 2}}\nchatter\n{broken\n'
              '{"metric": "b", "value": 7}\n' + '{"a":' * 100_000)
     every = described(folder, name="*", unit="time", better="lower")
-    found = workload.figures(every, Clock.INSTRUCTIONS, lines, {})
+    found = figures(every, Clock.INSTRUCTIONS, lines, {})
     assert [(one.metric, one.value, one.unit) for one in found] == [("a", 3, "instructions"), ("b", 7, "instructions")]
     assert found[0].counters == {"entries": 2}
-    assert [(one.value, one.unit) for one in workload.figures(every, Clock.WALL, lines, {})] == [(4.5, "ns"), (7, "ns")]
+    assert [(one.value, one.unit) for one in figures(every, Clock.WALL, lines, {})] == [(4.5, "ns"), (7, "ns")]
 
 
 def test_a_figure_in_a_file_of_json(folder: Path) -> None:
     one = described(folder, name="reads", unit="op/s", better="higher", file="out.json", path="jobs.0.read.iops")
     text = 'fio: a note\n{"jobs": [{"read": {"iops": 12.5}}]}'
-    assert workload.figures(one, Clock.WALL, "", {"out.json": text})[0].value == 12.5
+    assert figures(one, Clock.WALL, "", {"out.json": text})[0].value == 12.5
     for bad in ("", "{", '{"jobs": []}', '{"jobs": [{"read": {"iops": null}}]}', '{"jobs": ' + "[" * 100_000):
         with pytest.raises(WorkloadError, match="did not report reads"):
-            workload.figures(one, Clock.WALL, "", {"out.json": bad})
+            figures(one, Clock.WALL, "", {"out.json": bad})
 
 
 def test_a_figure_that_matches_a_pattern(folder: Path) -> None:
     one = described(folder, name="average", unit="time", better="lower", pattern=r"Avg: *(\d+)")
-    assert workload.figures(one, Clock.WALL, "T: 0 Min: 3 Avg:   12 Max: 40", {})[0].value == 12
+    assert figures(one, Clock.WALL, "T: 0 Min: 3 Avg:   12 Max: 40", {})[0].value == 12
     with pytest.raises(WorkloadError, match="average"):
-        workload.figures(one, Clock.WALL, "nothing", {})
+        figures(one, Clock.WALL, "nothing", {})
 
 
 def test_no_figures_at_all_are_a_failure(folder: Path) -> None:
     with pytest.raises(WorkloadError, match="did not report"):
-        workload.figures(described(folder, name="*", unit="time", better="lower"), Clock.WALL, "", {})
+        figures(described(folder, name="*", unit="time", better="lower"), Clock.WALL, "", {})
 
 
 def test_units_follow_the_clock() -> None:
     metric = Metric(name="a", unit="op/s", better="higher")
-    assert {workload.unit_of(metric, clock) for clock in Clock} == {"op/s"}
+    assert {unit_of(metric, clock) for clock in Clock} == {"op/s"}
 
 
 def test_what_a_workload_takes_along(folder: Path, tmp_path: Path) -> None:
