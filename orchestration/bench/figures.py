@@ -89,10 +89,12 @@ def find(metric: Metric, output: str, files: Mapping[str, str]) -> float | None:
 
 
 def figures(workload: Workload, clock: Clock, output: str, files: Mapping[str, str]) -> list[Figure]:
-    """Return all figures of a run; raise WorkloadError that names those which are missing."""
+    """Return all figures of a run under a clock; raise WorkloadError that names those which are missing."""
     lines = json_lines(output)
     found, missing = [], []
     for metric in workload.description.metrics:
+        if metric.clocks is not None and clock not in metric.clocks:
+            continue
         unit = unit_of(metric, clock)
         if metric.file is None and metric.pattern is None:
             names = list(lines) if metric.name == EVERY else [metric.name]

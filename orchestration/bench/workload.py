@@ -42,6 +42,8 @@ class Metric(Strict):
     file: str | None = None
     path: str | None = None
     pattern: str | None = None
+    clocks: tuple[Clock, ...] | None = Field(default=None, min_length=1)
+    """The clocks that tell it; None: those of the workload."""
 
     @field_validator("pattern")
     @classmethod
@@ -118,6 +120,15 @@ class Description(Strict):
         names = [metric.name for metric in self.metrics]
         if len(set(names)) < len(names):
             raise ValueError("two metrics have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def clocks_of_metrics(self) -> Description:
+        """Refuse a figure under a clock that the workload does not run under, and a clock that tells nothing."""
+        if any(set(metric.clocks or ()) - set(self.clocks) for metric in self.metrics):
+            raise ValueError("a metric has a clock that the workload has not")
+        if any(all(metric.clocks and clock not in metric.clocks for metric in self.metrics) for clock in self.clocks):
+            raise ValueError("a clock of the workload tells no metric")
         return self
 
 

@@ -74,6 +74,8 @@ def test_an_unknown_workload_is_named(folder: Path) -> None:
     ("limit = 10", 'limit = 10\nsource = "--help"', "cannot be a Debian source package"),
     ('["instructions", "wall"]', '["wall"]\ncounted_in = "memory"', "needs the clock that counts"),
     ("[[metrics]]", '[[metrics]]\nname = "turns"\nunit = "u"\nbetter = "lower"\n[[metrics]]', "the same name"),
+    ('unit = "time"', 'unit = "time"\nclocks = ["wall"]', "a clock of the workload tells no metric"),
+    ('unit = "time"', 'unit = "time"\nclocks = []', "metrics.0.clocks"),
 ])
 def test_a_wrong_description_is_named(folder: Path, old: str, new: str, said: str) -> None:
     (folder / "one/workload.toml").write_text(GOOD.replace(old, new))
@@ -125,6 +127,19 @@ def test_json_lines(folder: Path) -> None:
     assert [(one.metric, one.value, one.unit) for one in found] == [("a", 3, "instructions"), ("b", 7, "instructions")]
     assert found[0].counters == {"entries": 2}
     assert [(one.value, one.unit) for one in figures(every, Clock.WALL, lines, {})] == [(4.5, "ns"), (7, "ns")]
+
+
+def test_a_metric_has_clocks_of_its_own(folder: Path) -> None:
+    path = folder / "one/workload.toml"
+    text = path.read_text() + '\n[[metrics]]\nname = "waits"\nunit = "time"\nbetter = "lower"\nclocks = ["wall"]\n'
+    path.write_text(text)
+    two = load("one", folder)
+    lines = "".join(f'{{"metric": "{name}", "value": 7}}\n' for name in (two.description.metrics[0].name, "waits"))
+    assert len(figures(two, Clock.WALL, lines, {})) == 2
+    assert "waits" not in [one.metric for one in figures(two, Clock.INSTRUCTIONS, lines, {})]
+    path.write_text(text.replace('["instructions", "wall"]', '["instructions"]'))
+    with pytest.raises(UsageError, match="a metric has a clock that the workload has not"):
+        load("one", folder)
 
 
 def test_a_figure_in_a_file_of_json(folder: Path) -> None:
