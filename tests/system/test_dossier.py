@@ -39,3 +39,18 @@ def test_the_dossier_names_threads_and_places(guest: Guest) -> None:
     assert len(re.findall("^== registers of Linux(?: on vcpu.)?, as L4 saved them", text, re.MULTILINE)) == vcpus
     assert summary
     assert guest.run(["echo", "alive"]).text == "alive"
+
+
+def test_the_dossier_of_programs_that_only_compute(guest: Guest) -> None:
+    """A machine is stopped in user mode then on each CPU, where not every architecture lets memory of L4 be read."""
+    vcpus = int(guest.run("nproc").text)
+    files = [f"/tmp/computes{number}" for number in range(vcpus)]
+    for file in files:
+        guest.run(f"(while :; do :; done) >/dev/null 2>&1 & echo $! > {file}")
+    guest.session.dossier()
+    guest.run("; ".join(end(file) for file in files))
+    section = (guest.folder / "hang.txt").read_text().split("== threads of L4")[1].split("\n\n")[0]
+    found = section.splitlines()[1:]
+    assert {line.split()[0] for line in found} >= {"root", "console", "block", "net"}, section
+    assert any("(runs)" in line for line in found), section
+    assert guest.run(["echo", "alive"]).text == "alive"
