@@ -25,9 +25,15 @@ def orchestrate(root: Path, *arguments: str, text: str = "") -> subprocess.Compl
                           timeout=900, check=False)
 
 
+def prompt(machine: str) -> str:
+    """Return what a shell of a named machine says; the guest's host has the machine's name."""
+    return f"root@{machine.replace('_', '-')}"
+
+
 @pytest.fixture(scope="module")
 def machine(root: Path, arch: Arch, made: boot.Artefacts) -> Iterator[str]:
-    done = orchestrate(root, "boot", arch.name, "--detach", "--trace",
+    # Once it has ended, a machine of another worker may get the first free name: this one is nobody else's.
+    done = orchestrate(root, "boot", arch.name, "--detach", "--trace", "--name", f"machines-{arch.name}-{os.getpid()}",
                        *(["--snapshot"] if arch.name == "x86_64" else []))
     assert done.returncode == 0, done.stderr
     name = done.stdout.strip()
@@ -70,7 +76,7 @@ def test_ten_at_once_all_get_in(root: Path, machine: str) -> None:
 def test_the_shells_terminal_is_the_users(root: Path, machine: str) -> None:
     with Screen(root / "orchestrate", "ssh", machine, rows=33, columns=101, TERM="xterm-256color") as screen:
         before = screen.modes()
-        screen.wait_for("root@quoll")
+        screen.wait_for(prompt(machine))
         screen.type("echo $TERM $(stty size)\n")
         screen.wait_for("xterm-256color 33 101\r\n")
         screen.size(40, 120)
@@ -98,7 +104,7 @@ def test_a_command_gets_a_terminal(root: Path, machine: str) -> None:
 
 def test_an_escape_leaves_the_shell_and_not_the_machine(root: Path, machine: str) -> None:
     with Screen(root / "orchestrate", "ssh", machine) as screen:
-        screen.wait_for("root@quoll")
+        screen.wait_for(prompt(machine))
         screen.type("\r~.")
         assert screen.end(30) == 130, screen.text()
     assert machine in orchestrate(root, "ps").stdout
@@ -132,7 +138,7 @@ def test_the_console_has_a_shell(root: Path, machine: str) -> None:
     assert process.stdin is not None and process.stdout is not None
     try:
         # The second is typed when the shell has printed its prompt.
-        for typed, expected in ((b"\n", b"root@quoll"), (b"echo sum $((40+2)) on $(tty)\n", b"sum 42 on")):
+        for typed, expected in ((b"\n", prompt(machine).encode()), (b"echo sum $((40+2)) on $(tty)\n", b"sum 42 on")):
             process.stdin.write(typed)
             process.stdin.flush()
             seen = b""
@@ -178,7 +184,7 @@ def test_stop_ends_it(root: Path, machine: str) -> None:
     """A shell that is open in the machine ends with 0."""
     assert machine in orchestrate(root, "ps").stdout
     with Screen(root / "orchestrate", "ssh", machine) as screen:
-        screen.wait_for("root@quoll")
+        screen.wait_for(prompt(machine))
         assert orchestrate(root, "stop", machine).returncode == 0
         assert screen.end(30) == 0, screen.text()
     assert machine not in orchestrate(root, "ps").stdout
