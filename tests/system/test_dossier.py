@@ -47,8 +47,10 @@ def test_the_dossier_of_programs_that_only_compute(guest: Guest) -> None:
     files = [f"/tmp/computes{number}" for number in range(vcpus)]
     for file in files:
         guest.run(f"(while :; do :; done) >/dev/null 2>&1 & echo $! > {file}")
-    guest.session.dossier()
-    guest.run("; ".join(end(file) for file in files))
+    try:
+        guest.session.dossier()
+    finally:
+        guest.run("; ".join(end(file) for file in files))
     section = (guest.folder / "hang.txt").read_text().split("== threads of L4")[1].split("\n\n")[0]
     found = section.splitlines()[1:]
     assert {line.split()[0] for line in found} >= {"root", "console", "block", "net"}, section
