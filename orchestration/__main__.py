@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -10,7 +11,11 @@ import sys
 from orchestration.base.errors import EXIT_INTERRUPTED, INTERRUPTS
 from orchestration.base.ownership import leave
 
+# Objects that are made between two looks for garbage. A command's modules make several hundred thousand, which stay.
+COLLECT_AFTER = 50_000
+
 if __name__ == "__main__":
+    gc.set_threshold(COLLECT_AFTER)
     # What is ignored, as by nohup or in a shell's background, stays ignored.
     heeded = [one for one in INTERRUPTS if signal.getsignal(one) is not signal.SIG_IGN]
     for one in heeded:
@@ -28,4 +33,6 @@ if __name__ == "__main__":
         # Python would end itself by SIGINT when the interruption came while it evaluated text.
         sys.stdout.flush()
         os._exit(status)
+    # Python's end looks for garbage among all objects twice, for as long as the modules took to load.
+    gc.freeze()
     sys.exit(status)

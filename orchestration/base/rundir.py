@@ -17,6 +17,8 @@ from orchestration.base import doctor
 
 # Of those that went well, and of those that did not.
 KEPT_RUNS = 40
+# Runs beyond these with which the oldest are removed: to find them takes a run as long as to read a kernel.
+SPARE_RUNS = 20
 # Environment variable with another folder for run folders: the matrix sets it for each attempt.
 RUNS_VARIABLE = "QUOLL_RUNS"
 # File with the process id of a detached machine's orchestrator, which is not the process that began the run.
@@ -39,7 +41,8 @@ class RunDirectory:
             return
         parent = parent or runs_folder()
         parent.mkdir(parents=True, exist_ok=True)
-        prune(parent)
+        if sum(1 for _ in parent.iterdir()) >= 2 * KEPT_RUNS + SPARE_RUNS:
+            prune(parent)
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
         self.path = parent / f"{stamp}-{os.getpid()}-{name}"
         self.path.mkdir()

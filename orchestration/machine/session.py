@@ -68,6 +68,8 @@ class Session(Follower):
         """Start the machine and follow its stages."""
         # A panic of Linux ends in a power-off; QEMU then pauses so that the panic can be read.
         self.machine.stands_at_end = self.linux_symbols is not None
+        if self.keys is not None:
+            ssh.load()
         self.machine.start()
         self.registered = registry.add(self.machine, self.keys, self.kernel_symbols, self.linux_symbols,
                                        self.name)

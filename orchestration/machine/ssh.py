@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""SSH into the guest: one connection with a pinned host key, and commands on it."""
+"""SSH into the guest: one connection with a pinned host key, and commands on it.
+
+The client libraries are loaded by whoever needs them first, not by an import of this module: they take as long as a
+machine takes to start from a snapshot, and can be loaded meanwhile (load()).
+"""
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import re
@@ -16,15 +21,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import BinaryIO, TypeAlias
-
-import fabric
-import paramiko
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from orchestration.base.errors import HangError, InfrastructureError, QuollError
 from orchestration.base.limits import time_scale
 from orchestration.machine.stages import POWER_OFF_LIMIT
 from orchestration.machine.streams import Buffer, Sink
+
+if TYPE_CHECKING:
+    import fabric
+    import paramiko
+
+    # To the guest behind a port of this host; a context manager.
+    Connection: TypeAlias = fabric.Connection
 
 CHUNK = 1 << 16
 POLL = 0.1
@@ -38,9 +47,6 @@ COMMAND_MAX = 8000
 SCRIPT = "/run/quoll-command-"
 # paramiko's messages for a connection that ended, or timed out, before authentication was decided.
 AUTH_CUT_OFF = re.compile("transport shut down|saw EOF|timeout", re.IGNORECASE)
-
-# To the guest behind a port of this host; a context manager.
-Connection: TypeAlias = fabric.Connection
 
 # Raises when the machine is lost; tells whether it has switched itself off.
 Check = Callable[[], bool]
@@ -68,6 +74,11 @@ class Done:
         return self.out.decode(errors="replace").rstrip("\n")
 
 
+def load() -> None:
+    """Load the client libraries in a thread; who imports the same modules meanwhile waits for it."""
+    threading.Thread(target=importlib.import_module, args=("fabric",), daemon=True, name="load").start()
+
+
 def running() -> bool:
     """Return False: the Check of a machine whose messages nobody handles."""
     return False
@@ -75,6 +86,9 @@ def running() -> bool:
 
 def connect(port: int, client: paramiko.PKey, host: paramiko.PKey) -> Connection:
     """Return an open connection, or raise what paramiko raises (the guest may not be up yet)."""
+    import fabric
+    import paramiko
+
     # Failures before the guest is up are expected; paramiko would log their tracebacks.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     connection = fabric.Connection(
@@ -99,6 +113,8 @@ def wait_until_open(port: int, client: paramiko.PKey, host: paramiko.PKey, limit
     dropbear turns away whoever comes while five others of one address have not logged in yet; all of us have the
     same address there.
     """
+    import paramiko
+
     reason = "no try yet"
     while limit() > 0:
         if check():
@@ -138,7 +154,9 @@ class Input:
 
 def pump_input(source: Input, channel: paramiko.Channel) -> None:
     """Copy source to the command's standard input until either ends. What cannot be read has no content."""
-    with suppress(OSError, paramiko.SSHException):
+    from paramiko import SSHException
+
+    with suppress(OSError, SSHException):
         channel.sendall(source.first)
         with suppress(OSError):
             while source.descriptor is not None and (data := os.read(source.descriptor, CHUNK)):
@@ -163,6 +181,8 @@ def start(connection: Connection, command: str, check: Check, limit: float = flo
 
     The server's answers are waited for in a thread: a machine may be lost before they come.
     """
+    from paramiko import SSHException
+
     text = os.fsencode(command)
     if len(text) > COMMAND_MAX:
         text = deliver(connection, text, check)
@@ -189,7 +209,7 @@ def start(connection: Connection, command: str, check: Check, limit: float = flo
         if time.monotonic() > deadline:
             raise HangError(f"the command did not start in {limit:.0f} s: {shortened(command)}")
     result = results.get()
-    if isinstance(result, (paramiko.SSHException, OSError, EOFError)):
+    if isinstance(result, (SSHException, OSError, EOFError)):
         raise lost(connection, check) from result
     if isinstance(result, Exception):
         raise result

@@ -13,10 +13,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
 from types import FrameType, TracebackType
-
-import paramiko
+from typing import TYPE_CHECKING
 
 from orchestration.machine import ssh, streams
+
+if TYPE_CHECKING:
+    import paramiko
 
 INPUT, OUTPUT = 0, 1
 # Bytes that were typed and that the guest does not take yet; more of them stay in the terminal.
@@ -133,11 +135,13 @@ class Terminal:
 
 def join(channel: paramiko.Channel, terminal: Terminal, check: ssh.Check, out: streams.Sink) -> int | None:
     """Join the terminal with a program in the guest; return its status, None when the connection ended before."""
+    from paramiko import SSHException
+
     escapes = Escapes()
     waiting = b""
     while True:
         if terminal.tend():
-            with suppress(paramiko.SSHException, OSError):
+            with suppress(SSHException, OSError):
                 channel.resize_pty(*terminal.size())
         check()
         # Ask this before reading: no output arrives after the end.

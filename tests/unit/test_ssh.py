@@ -8,6 +8,7 @@ import threading
 import time
 from types import SimpleNamespace
 
+import fabric
 import pytest
 
 from orchestration.base.errors import HangError, InfrastructureError, PanicError
@@ -63,7 +64,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def connection(port: int, transport: object = None) -> ssh.Connection:
-    made = ssh.Connection("127.0.0.1", port=port)
+    made = fabric.Connection("127.0.0.1", port=port)
     made.client = SimpleNamespace(get_transport=lambda: transport)
     return made
 
