@@ -5,27 +5,46 @@ from __future__ import annotations
 
 import bisect
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from struct import Struct
 
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+# An entry of a symbol table (ELF-64, little-endian): st_name, st_info, st_other, st_shndx, st_value, st_size.
+ENTRY = Struct("<IBBHQQ")
+# In st_info's lower four bits: what has no type, such as a label of assembly, and functions.
+NOTYPE, FUNC = 0, 2
+# A value that is no address.
+ABSOLUTE = 0xfff1
 ADDRESS = re.compile(r"\b(?:0x)?([0-9a-f]{16})\b")
+
+
+def functions(path: Path) -> Iterator[tuple[int, int, str]]:
+    """Return address, size and name of each function of an ELF file; $x and $d, which are ARM's marks, are none.
+
+    The table is read at once: as the library's objects Linux' symbols take seconds.
+    """
+    with path.open("rb") as stream:
+        elf = ELFFile(stream)
+        table = elf.get_section_by_name(".symtab")
+        if not isinstance(table, SymbolTableSection):
+            return
+        entries, names = table.data(), elf.get_section(table["sh_link"]).data()
+    for name, info, _, section, value, size in ENTRY.iter_unpack(entries):
+        if info & 15 in (NOTYPE, FUNC) and value and section != ABSOLUTE:
+            text = names[name:names.index(0, name)].decode(errors="replace")
+            if not text.startswith("$"):
+                yield value, size, text
 
 
 class Symbols:
     """Functions of one program, by address."""
 
     def __init__(self, path: Path) -> None:
-        """Read the symbol table of an ELF file; a file without one gives no names. $x and $d are ARM's marks."""
-        found: list[tuple[int, int, str]] = []
-        with path.open("rb") as stream:
-            table = ELFFile(stream).get_section_by_name(".symtab")
-            if isinstance(table, SymbolTableSection):
-                found = [(symbol["st_value"], symbol["st_size"], symbol.name) for symbol in table.iter_symbols()
-                         if symbol["st_info"]["type"] in ("STT_FUNC", "STT_NOTYPE") and symbol["st_value"]
-                         and symbol["st_shndx"] != "SHN_ABS" and not symbol.name.startswith("$")]
-        self.symbols = sorted(found)
+        """Read the symbol table of an ELF file; a file without one gives no names."""
+        self.symbols = sorted(functions(path))
         self.starts = [start for start, _, _ in self.symbols]
 
     def name(self, address: int) -> str:
