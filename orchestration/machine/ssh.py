@@ -20,11 +20,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from orchestration.base.errors import HangError, InfrastructureError, QuollError
 from orchestration.base.limits import time_scale
+from orchestration.base.threads import awaited
 from orchestration.machine.stages import POWER_OFF_LIMIT
 from orchestration.machine.streams import Buffer, Sink
 
@@ -115,12 +115,15 @@ def wait_until_open(port: int, client: paramiko.PKey, host: paramiko.PKey, limit
     """
     import paramiko
 
-    reason = "no try yet"
-    while limit() > 0:
+    def look() -> None:
         if check():
             raise SwitchedOff("the guest switched itself off before anyone could log in")
+
+    reason = "no try yet"
+    while limit() > 0:
+        look()
         try:
-            return connect(port, client, host)
+            return awaited(lambda: connect(port, client, host), look)
         except paramiko.AuthenticationException as error:
             if AUTH_CUT_OFF.search(str(error)):
                 # A guest whose clock counts instructions may wait in vain for a host that is busy with other work.
@@ -177,43 +180,26 @@ def status(channel: paramiko.Channel) -> int | None:
 
 def start(connection: Connection, command: str, check: Check, limit: float = float("inf"),
           prepare: Callable[[paramiko.Channel], None] = lambda channel: None) -> paramiko.Channel:
-    """Start a shell command and return its channel. prepare asks for what it needs, such as a terminal.
-
-    The server's answers are waited for in a thread: a machine may be lost before they come.
-    """
+    """Start a shell command and return its channel. prepare asks for what it needs, such as a terminal."""
     from paramiko import SSHException
 
     text = os.fsencode(command)
     if len(text) > COMMAND_MAX:
         text = deliver(connection, text, check)
-    results: SimpleQueue[paramiko.Channel | Exception] = SimpleQueue()
 
-    def work() -> None:
-        try:
-            transport = connection.client.get_transport()
-            if transport is None:
-                raise EOFError
-            channel = transport.open_session(timeout=HANDSHAKE_LIMIT)
-            prepare(channel)
-            channel.exec_command(text)
-            results.put(channel)
-        except Exception as error:
-            results.put(error)
+    def work() -> paramiko.Channel:
+        transport = connection.client.get_transport()
+        if transport is None:
+            raise EOFError
+        channel = transport.open_session(timeout=HANDSHAKE_LIMIT)
+        prepare(channel)
+        channel.exec_command(text)
+        return channel
 
-    thread = threading.Thread(target=work, daemon=True, name="start")
-    thread.start()
-    deadline = time.monotonic() + limit
-    while thread.is_alive():
-        thread.join(POLL)
-        check()
-        if time.monotonic() > deadline:
-            raise HangError(f"the command did not start in {limit:.0f} s: {shortened(command)}")
-    result = results.get()
-    if isinstance(result, (SSHException, OSError, EOFError)):
-        raise lost(connection, check) from result
-    if isinstance(result, Exception):
-        raise result
-    return result
+    try:
+        return awaited(work, check, limit, f"the command did not start in {limit:.0f} s: {shortened(command)}")
+    except (SSHException, OSError, EOFError) as error:
+        raise lost(connection, check) from error
 
 
 def deliver(connection: Connection, command: bytes, check: Check) -> bytes:

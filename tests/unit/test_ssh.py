@@ -122,3 +122,20 @@ def test_a_command_that_prints_for_ever_has_a_limit() -> None:
     with pytest.raises(ssh.Overdue, match="did not end in 0 s: yes"):
         ssh.run(connection(1, transport), "yes", out=out, err=out, limit=0.3)
     assert out.data.startswith(b"yyy")
+
+
+def test_a_panic_ends_the_wait_for_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """QEMU takes a connection for a guest that is dead."""
+    held = threading.Event()
+    monkeypatch.setattr(ssh, "connect", lambda *_: held.wait())
+    looks = iter([False, False])
+    made = keys.make()
+
+    def check() -> bool:
+        if next(looks, True):
+            raise PanicError("Linux gave up")
+        return False
+
+    with pytest.raises(PanicError):
+        ssh.wait_until_open(1, made.client, made.host, lambda: 60.0, check)
+    held.set()
