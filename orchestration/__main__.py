@@ -33,6 +33,6 @@ if __name__ == "__main__":
         # Python would end itself by SIGINT when the interruption came while it evaluated text.
         sys.stdout.flush()
         os._exit(status)
-    # Python's end looks for garbage among all objects, which takes 0.2 s once a machine's modules are loaded.
+    # Python's end looks for garbage among all objects, which takes 0.2 s once the modules of boot are loaded.
     gc.freeze()
     sys.exit(status)

@@ -17,8 +17,6 @@ from orchestration.base import doctor
 
 # Of those that went well, and of those that did not.
 KEPT_RUNS = 40
-# As many more are there before the oldest are removed: to find those reads the result of each run, which takes 0.05 s.
-SPARE_RUNS = 20
 # Environment variable with another folder for run folders: the matrix sets it for each attempt.
 RUNS_VARIABLE = "QUOLL_RUNS"
 # File with the process id of a detached machine's orchestrator, which is not the process that began the run.
@@ -41,8 +39,7 @@ class RunDirectory:
             return
         parent = parent or runs_folder()
         parent.mkdir(parents=True, exist_ok=True)
-        if sum(1 for _ in parent.iterdir()) >= 2 * KEPT_RUNS + SPARE_RUNS:
-            prune(parent)
+        prune(parent)
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
         self.path = parent / f"{stamp}-{os.getpid()}-{name}"
         self.path.mkdir()

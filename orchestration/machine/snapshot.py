@@ -92,7 +92,7 @@ def parts_of(description: Description, made: Artefacts) -> dict[str, str]:
         "Linux": noted_hash(made.linux / "vmlinux"),
         # A user's image is no file of an entry, whatever lies beside it.
         "disk": note(made.disk) if made.disk == Path(description.rootfs) else noted_hash(made.disk),
-        # Not recipe(), which takes 0.2 s for all these: a snapshot is soon made anew.
+        # Not recipe(), which takes 0.06 s for all these: a snapshot is soon made anew.
         "boot image": key_of(files=[Path(str(module.__file__)) for module in (image, dtb, system, boot)]),
         "way to make it": key_of(files=[Path(__file__), Path(incoming.__file__), resume.SOURCE]),
     }
