@@ -170,6 +170,8 @@ def test_files_stay_open_when_the_server_is_killed_and_errors_come_when_its_devi
     def kill(spoilt: str = "") -> str:
         """Kill the server of a folder, the one that comes to its entry first; return its name."""
         before = len(sharing.deaths)
+        # Linux attaches a user to a folder at its first look. An attach after the reset would succeed.
+        out(sharing, "ls /data/w /mnt/*")
         # A reader keeps the server at work until the debugger has met it.
         sharing.shell_run("{ trap exit TERM; while :; do ls -R /data/w /mnt; done; } > /dev/null 2>&1 & "
                           "echo $! > /run/reader")
