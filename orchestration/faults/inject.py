@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # Functions on every driver's way of a request, where a fault may begin; the steps after it reach their callers.
 ENTRIES = ("backend_poll", "backend_peek", "backend_advance", "backend_push", "backend_interrupt",
            "backend_kicks", "virtqueue_add", "virtqueue_kick", "virtqueue_get", "kept_queue_add", "kept_queue_kick",
-           "kept_queue_get", "kept_queue_resume", "emit", "put", "get")
+           "kept_queue_get", "emit", "put", "get")
 STORES_MAX = 12
 # A jump is told by how far it goes: no instruction is longer.
 INSTRUCTION_MAX = 15
