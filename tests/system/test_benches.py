@@ -148,6 +148,7 @@ def test_a_machine_that_is_all_memory(arch: Arch, cache: Cache, progress: Progre
         assert all("cannot" in one.details for one in bench.errors)
 
 
+@pytest.mark.elsewhere_nightly
 def test_a_peer_that_does_not_boot_costs_its_own_figures(arch: Arch, cache: Cache, progress: Progress,
                                                          monkeypatch: pytest.MonkeyPatch, made: boot.Artefacts,
                                                          tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from orchestration.build import quoll
 from orchestration.machine import kernel_tests
 
 
-@pytest.mark.parametrize("variant", [str, quoll.traced, quoll.checked],
+@pytest.mark.parametrize("variant", [str, pytest.param(quoll.traced, marks=pytest.mark.nightly), quoll.checked],
                          ids=["kernel", "counting", "checking"])
 def test_kernel(arch: Arch, bare: Path, subtests: pytest.Subtests, variant: kernel_tests.Variant) -> None:
     # The clock counts instructions, so that time slices do not depend on how busy the host is.
@@ -105,6 +105,7 @@ OTHER_CPUS = {"x86_64": {"max,vendor=GenuineIntel,xsave=off": "FPU eager", "max,
               "aarch64": {"max": "SPECRES on"}, "riscv64": {"rv64,sstc=off": "hart 0, Sv48"}}
 
 
+@pytest.mark.nightly
 def test_kernel_on_another_cpu(arch: Arch, bare: Path, subtests: pytest.Subtests) -> None:
     for cpu, told in OTHER_CPUS[arch.name].items():
         with subtests.test(cpu):

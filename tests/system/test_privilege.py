@@ -7,7 +7,6 @@ Beside its programs it runs at their privilege, the CPU's user mode. Above them,
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable
 
@@ -21,8 +20,8 @@ from quoll import Guest
 # The instruction pointer in the monitor's text, for each CPU.
 INSTRUCTION_POINTER = re.compile(r"\b(?:RIP|PC|pc)[ =]+([0-9a-f]{16})")
 ENOUGH = 60
-# Seconds in which the guest runs between two samples, so that they differ.
-BETWEEN = 0.01
+# Seconds in which the guest runs between two samples, so that they differ, and for all of them.
+BETWEEN, LONGEST = 0.01, 20.0
 
 
 def kernel_text(made: boot.Artefacts) -> tuple[int, int]:
@@ -58,13 +57,11 @@ def check_privilege(guest: Guest, made: boot.Artefacts, arch: Arch, mode: str) -
     monitor = guest.session.machine.monitor
     assert monitor is not None
     start, end = kernel_text(made)
-    work = threading.Thread(target=guest.run, daemon=True,
-                            args=("dd if=/dev/zero of=/dev/null bs=64 count=3000000 2>/dev/null & sleep 20; "
-                                  "kill $! 2>/dev/null; true",))
-    work.start()
+    guest.run("dd if=/dev/zero of=/dev/null bs=64 2> /dev/null & echo $! > /run/busy")
+    deadline = time.monotonic() + LONGEST
     inside: list[bool] = []
     samples = 0
-    while work.is_alive() and len(inside) < ENOUGH:
+    while len(inside) < ENOUGH and time.monotonic() < deadline:
         samples += 1
         monitor.execute("stop")
         registers = monitor.human("info registers")
@@ -75,7 +72,7 @@ def check_privilege(guest: Guest, made: boot.Artefacts, arch: Arch, mode: str) -
             inside.append(PRIVILEGE[arch.name, mode](registers, address, monitor.human))
         monitor.execute("cont")
         time.sleep(BETWEEN)
-    work.join(60)
+    guest.run("kill $(cat /run/busy)")
     assert len(inside) >= 10, f"only {len(inside)} of {samples} samples hit the guest kernel"
     assert all(inside)
 
