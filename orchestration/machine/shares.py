@@ -26,6 +26,9 @@ MESSAGE_SIZE = 1 << 17
 MOUNT_OPTIONS = f"trans=virtio,version=9p2000.L,msize={MESSAGE_SIZE},cache=mmap,nosuid,nodev"
 FAILED = 64
 MODES = {"ro": False, "rw": True}
+# Has the modules that a folder needs in the guest: tiny's Linux loads none by itself, it has no /sbin/modprobe. Where
+# they are built in, none is found.
+LOADING = "[ -d /sys/module/9p ] || modprobe -q 9p; [ -d /sys/module/9pnet_virtio ] || modprobe -q 9pnet_virtio"
 # Places of the guest's own, which a folder would hide.
 TAKEN = ("/", "/dev", "/proc", "/run", "/sys")
 
@@ -101,8 +104,7 @@ def arguments(shares: Sequence[Share]) -> list[str]:
 
 def mounting(shares: Sequence[Share]) -> str:
     """Return the guest's shell command that mounts all, outer folders first; status FAILED + n: number n failed."""
-    # Where Linux does not load modules by itself (tiny has no /sbin/modprobe); where they are built in, none is found.
-    commands = ["modprobe -q 9pnet_virtio", "modprobe -q 9p"]
+    commands = [LOADING]
     for number, share in sorted(enumerate(shares), key=lambda item: item[1].target.count("/")):
         place, mode = shlex.quote(share.target), "" if share.writable else ",ro"
         commands.append(f"mkdir -p {place} && mount -t 9p -o {MOUNT_OPTIONS}{mode} share{number} {place} || "

@@ -27,7 +27,7 @@ from orchestration.base.limits import time_scale
 from orchestration.base.rundir import RunDirectory
 from orchestration.build import disk, dtb, image, resume, system
 from orchestration.build.userland import Login
-from orchestration.machine import boot, incoming, keys, qemu
+from orchestration.machine import boot, incoming, keys, qemu, shares
 from orchestration.machine.boot import Artefacts
 from orchestration.machine.console import Channel
 from orchestration.machine.description import Description
@@ -68,9 +68,9 @@ def check(description: Description) -> None:
 
 def common(description: Description) -> Description:
     """Return what all runs of a description have in common."""
-    shares = tuple(Share(NO_FOLDER, f"/mnt/{number}") for number in range(len(description.shares)))
+    none = tuple(Share(NO_FOLDER, f"/mnt/{number}") for number in range(len(description.shares)))
     defaults = {name: Description.model_fields[name].default for name in OF_A_RUN}
-    return description.model_copy(update={**defaults, "shares": shares})
+    return description.model_copy(update={**defaults, "shares": none})
 
 
 def qemu_program(made: Artefacts) -> str:
@@ -230,6 +230,8 @@ def store(folder: Path, description: Description, made: Artefacts, progress: Pro
         os.posix_fallocate(stream.fileno(), 0, machine.config.memory)
     magic = secrets.token_bytes(incoming.MAGIC_SIZE)
     with session, progress.step("snapshot"):
+        if description.shares:
+            session.shell_run(shares.LOADING)
         page = come_to_rest(session, program, folder / RAM, magic)
         assert machine.monitor is not None
         incoming.save(machine.monitor, folder / STATE)
