@@ -13,8 +13,6 @@ import re
 import sys
 from pathlib import Path
 
-from elftools.elf.enums import ENUM_E_MACHINE
-
 from orchestration.base import doctor, tools
 from orchestration.base.arch import Arch
 from orchestration.base.cache import MANIFEST, Cache, key_of, noted_hash
@@ -77,6 +75,8 @@ def prefix(arch: Arch, cache: Cache) -> list[str]:
         doctor.ensure_packages(["uidmap"])
     words = [sys.executable, "-I", namespace.__file__]
     if doctor.native_architecture() != arch.debian:
+        from elftools.elf.enums import ENUM_E_MACHINE
+
         words += ["--emulate", arch.name, str(ENUM_E_MACHINE[arch.elf_machine]), str(emulator(arch, cache))]
     return [*words, "--"]
 

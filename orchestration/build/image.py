@@ -15,9 +15,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-
 from orchestration.base.arch import GUEST_MODES, Arch, GuestMode
 from orchestration.base.errors import BuildError
 from orchestration.build import system
@@ -47,6 +44,10 @@ class Segment:
 
 def program_segments(arch: Arch, abi: Abi, name: str, path: Path) -> list[Segment]:
     """Return the loadable segments of an ELF program, page-aligned at both ends of their address."""
+    # Takes a tenth of a second, and a start from a snapshot packs nothing.
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
     try:
         with path.open("rb") as stream:
             elf = ELFFile(stream)

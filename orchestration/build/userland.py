@@ -15,8 +15,6 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from elftools.elf.enums import ENUM_E_MACHINE
-
 from orchestration.base import tools
 from orchestration.base.arch import ARCHES, Arch
 from orchestration.base.errors import InfrastructureError, UsageError
@@ -195,6 +193,8 @@ def look(path: Path, arch: Arch, name: str = "") -> Userland:
     if not init:
         raise UsageError(f"{name} has no init: none of {', '.join(INITS)} is a program",
                          "install one, such as Debian's systemd-sysv")
+    from elftools.elf.enums import ENUM_E_MACHINE
+
     wanted = ENUM_E_MACHINE[arch.elf_machine]
     found = machine(image, init)
     if found not in {0, wanted}:

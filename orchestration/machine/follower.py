@@ -14,8 +14,6 @@ from pathlib import Path
 from orchestration.base import tools
 from orchestration.base.errors import HangError, InfrastructureError, PanicError, QuollError, ReportError, printable
 from orchestration.build import quoll
-from orchestration.inspect import dossier
-from orchestration.inspect.symbols import Symbols
 from orchestration.machine import reports
 from orchestration.machine.console import Channel, Kind, interpret
 from orchestration.machine.progress import Progress
@@ -167,6 +165,9 @@ class Follower:
                 lines.append(message.line.text)
         symbols = self.kernel_symbols if kind is Kind.KERNEL_PANIC else self.linux_symbols
         if symbols is not None and symbols.exists():
+            # Takes a tenth of a second, and few machines fail.
+            from orchestration.inspect.symbols import Symbols
+
             names = Symbols(symbols)
             lines = [names.annotate(line) for line in lines]
         self.machine.run.file("panic.txt").write_text("\n".join(lines) + "\n")
@@ -202,6 +203,9 @@ class Follower:
 
     def dossier(self) -> list[str]:
         """Write hang.txt, the dossier of the machine; return its summary, a few lines."""
+        # Takes a tenth of a second, and few machines fail.
+        from orchestration.inspect import dossier
+
         found = dossier.Dossier(self.machine, self.kernel_symbols, self.linux_symbols, quoll.abi(self.machine.arch))
         self.machine.run.file("hang.txt").write_text(found.collect() + "\n")
         return found.summary
