@@ -20,12 +20,15 @@ PLANTED = {1: ("assertion violated", False), 2: ("acceptance cycle", True), 3: (
 pytestmark = pytest.mark.usefixtures("spin")
 
 
-def verify(folder: Path, root: Path, *defines: str, live: bool = False) -> tuple[int, str]:
-    """Return how many errors spin finds in the model, and its report; fail if it has not seen all states."""
+def verify(folder: Path, root: Path, *defines: str, live: bool = False, optimize: str = "-O2") -> tuple[int, str]:
+    """Return how many errors spin finds in the model, and its report; fail if it has not seen all states.
+
+    optimize: gcc's option for the checker, which takes 5 s to compile with -O2 and 1 s without.
+    """
     options = ["-DLIVE"] if live else []
     subprocess.run(["spin", "-a", *options, *defines, root / "tests/model/lock.pml"], cwd=folder, check=True,
                    capture_output=True, timeout=LIMIT)
-    subprocess.run(["gcc", "-O2", "-w", "-DCOLLAPSE", "-DNFAIR=3" if live else "-DSAFETY", "pan.c", "-o", "pan"],
+    subprocess.run(["gcc", optimize, "-w", "-DCOLLAPSE", "-DNFAIR=3" if live else "-DSAFETY", "pan.c", "-o", "pan"],
                    cwd=folder, check=True, timeout=LIMIT)
     done = subprocess.run(["./pan", "-m1000000", *(["-a", "-f"] if live else [])], cwd=folder, check=True,
                           capture_output=True, text=True, timeout=LIMIT)
@@ -47,7 +50,7 @@ def test_the_lock_holds(tmp_path: Path, root: Path, options: tuple[str, ...], li
 @pytest.mark.parametrize("planted", PLANTED)
 def test_an_error_of_the_lock_is_found(tmp_path: Path, root: Path, planted: int) -> None:
     words, live = PLANTED[planted]
-    errors, report = verify(tmp_path, root, f"-DPLANT={planted}", live=live)
+    errors, report = verify(tmp_path, root, f"-DPLANT={planted}", live=live, optimize="-O1" if live else "-O0")
     assert errors, report
     assert f"pan:1: {words}" in report
 
