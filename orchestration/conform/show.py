@@ -144,7 +144,8 @@ def section(result: Result) -> str:
     lines = [f"## {result.title}", "",
              *wrapped(f"{result.what[:1].upper()}{result.what[1:]}, by `{result.command}` on {result.date}. "
                       f"{result.versions}."
-                      + (f" {result.left} more tests have not run." if result.left else ""), ""),
+                      + (f" {result.left} more {'test has' if result.left == 1 else 'tests have'} not run."
+                         if result.left else ""), ""),
              "", "| collection | tests | pass on both | skipped on both | fail on both | other | differences |",
              "|---|---|---|---|---|---|---|"]
     by_name: dict[str, list[Row]] = {}
