@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from orchestration.base.arch import Arch, Check, GuestMode
@@ -50,6 +51,10 @@ class Choice:
     """Of either machine, and of the guest."""
 
 
+# Names of tests that are listed where one is not found.
+NEAR = 8
+
+
 def matches(pattern: str, test: Test) -> bool:
     """Tell whether a pattern of --test means a test: by its collection, or by its whole name."""
     means = re.compile(".*".join(re.escape(part) for part in pattern.split("*")))
@@ -65,8 +70,10 @@ def check(tests: Iterable[Test], only: Iterable[str]) -> None:
             continue
         collection = name.partition(":")[0]
         inside = [test.name for test in listed if test.collection == collection]
+        near = inside if len(inside) <= NEAR else get_close_matches(name, inside, NEAR, 0)
+        which = "valid" if near == inside else f"the nearest of {len(inside)}"
         raise UsageError(f"no test is called '{name}'",
-                         f"valid: {', '.join(inside)}" if inside else f"collections: {', '.join(collections)}")
+                         f"{which}: {', '.join(near)}" if inside else f"collections: {', '.join(collections)}")
 
 
 def select(tests: list[Test], suite: Suite, choice: Choice) -> list[Test]:

@@ -121,6 +121,7 @@ def test_cpus_do_not_wait_for_each_other(arch: Arch, cache: Cache, progress: Pro
     assert min(found.values()) >= scale.AIM
 
 
+@pytest.mark.elsewhere_nightly
 @pytest.mark.parametrize("peers", [[], pytest.param(["native"], marks=pytest.mark.nightly)],
                          ids=["guest", "guest and native Linux"])
 @pytest.mark.parametrize(("run", "said", "error"), [

@@ -18,7 +18,8 @@ from orchestration.base.cache import VERSION_FILE
 from orchestration.machine import boot
 from tests.system.screen import Screen
 
-pytestmark = pytest.mark.usefixtures("made")
+# What differs between architectures is below the commands; the nightly runs them on the others too.
+pytestmark = [pytest.mark.usefixtures("made"), pytest.mark.elsewhere_nightly]
 
 
 def orchestrate(root: Path, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:

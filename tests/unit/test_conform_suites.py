@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 import tarfile
@@ -213,6 +214,10 @@ def test_names_of_tests_that_do_not_exist_are_told() -> None:
         with pytest.raises(UsageError) as caught:
             run.check(tests, ["mm", name])
         assert (caught.value.message, caught.value.hint) == (f"no test is called '{name}'", hint)
+    many = [Test(f"exec:name{number:03}", "true", 1.0) for number in range(1500)]
+    with pytest.raises(UsageError) as caught:
+        run.check(many, ["exec:name12"])
+    assert re.fullmatch(r"the nearest of 1500: exec:name\d{3}(, exec:name\d{3}){7}", caught.value.hint)
 
 
 def test_both_sides_have_so_many_cpus_and_results_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
