@@ -28,9 +28,22 @@ if TYPE_CHECKING:
     from quoll_abi import Abi
 
 SAMPLES, SAMPLE_SECONDS = 24, 0.04
-STACK_WORDS = 96
+# Bytes of a stack that are read. Linux' stacks have THREAD_SIZE, at a multiple of it: what is above is no stack.
+STACK_READ = 8192
+LINUX_STACK = 16384
 # riscv64's privilege of a kernel, as the debugger's register priv has it (privileged architecture, 1.2).
 SUPERVISOR = 1
+
+
+def stack_bytes(program: str, sp: int) -> int:
+    """Return how many bytes of a program's stack are read from sp on."""
+    return min(STACK_READ, LINUX_STACK - sp % LINUX_STACK) if program == "Linux" else STACK_READ
+
+
+def functions_in(data: bytes, names: Symbols) -> list[str]:
+    """Return a line for each word of a stack that points into one of the program's functions."""
+    words = [int.from_bytes(data[at:at + 8], "little") for at in range(0, len(data) // 8 * 8, 8)]
+    return [f"    {word:016x}  <{name}>" for word in words if (name := names.name(word))]
 
 
 class Monitor(trace.Memory, Protocol):
@@ -159,7 +172,8 @@ class Dossier:
                 program, place = self.where(stub, names, pc)
                 seen[number][f"{on}{program}: {place.split('+')[0]}"] += 1
                 if program in names and on + program not in stacks:
-                    stacks[on + program] = [f"pc  {pc:016x}  <{place}>", *self.stack(stub, names[program], code.sp)]
+                    stacks[on + program] = [f"pc  {pc:016x}  <{place}>",
+                                            *self.stack(stub, names[program], code.sp, program)]
                 if turn == 0:
                     self.summary.append(f"{on}{program}: {place}")
             if self.off or stub.resume(SAMPLE_SECONDS):
@@ -178,19 +192,18 @@ class Dossier:
         if self.kernel is not None and self.kernel.exists():
             self.threads(stub, names, self.kernel, any(title.endswith("Linux") for title in stacks))
 
-    @staticmethod
-    def stack(stub: Stub, names: Symbols, register: str) -> list[str]:
+    def stack(self, stub: Stub, names: Symbols, register: str, program: str) -> list[str]:
         """Return the words on the stack that point into the program's functions."""
         sp = stub.register(register)
-        lines = [f"sp  {sp:016x}"]
-        for index in range(STACK_WORDS):
-            word = stub.read(sp + 8 * index, 8)
-            if word is None:
+        data, size = b"", stack_bytes(program, sp)
+        while len(data) < size:
+            # Where nothing is mapped begins with a page.
+            part = min(size - len(data), self.abi.PAGE_SIZE - (sp + len(data)) % self.abi.PAGE_SIZE)
+            more = stub.read(sp + len(data), part)
+            if more is None:
                 break
-            value = int.from_bytes(word, "little")
-            if name := names.name(value):
-                lines.append(f"    {value:016x}  <{name}>")
-        return lines
+            data += more
+        return [f"sp  {sp:016x}", *functions_in(data, names)]
 
     def threads(self, stub: Stub, names: dict[str, Symbols], kernel: Path, met: bool) -> None:
         """Add what every thread waits for and where it is in user mode, and the stack of Linux.
@@ -224,9 +237,8 @@ class Dossier:
 
     def saved_stack(self, stub: Stub, names: Symbols, thread: Thread) -> list[str]:
         """Return the stack of a guest kernel that does not run, from the guest's memory."""
-        data = kernel_memory(stub, self.abi, thread, thread.sp, 8 * STACK_WORDS)
+        data = kernel_memory(stub, self.abi, thread, thread.sp, stack_bytes("Linux", thread.sp))
         if not data:
             return [f"sp  {thread.sp:016x} is not in the guest's memory"]
-        words = [int.from_bytes(data[at:at + 8], "little") for at in range(0, len(data) // 8 * 8, 8)]
         return [f"pc  {thread.pc:016x}  <{names.name(thread.pc)}>", f"sp  {thread.sp:016x}",
-                *(f"    {word:016x}  <{name}>" for word in words if (name := names.name(word)))]
+                *functions_in(data, names)]

@@ -16,8 +16,8 @@ from elftools.elf.sections import SymbolTableSection
 ENTRY = Struct("<IBBHQQ")
 # In st_info's lower four bits: what has no type, such as a label of assembly, and functions.
 NOTYPE, FUNC = 0, 2
-# A value that is no address.
-ABSOLUTE = 0xfff1
+# SHF_ALLOC of a section: it is in memory when the program runs.
+ALLOCATED = 2
 ADDRESS = re.compile(r"\b(?:0x)?([0-9a-f]{16})\b")
 
 
@@ -32,8 +32,10 @@ def functions(path: Path) -> Iterator[tuple[int, int, str]]:
         if not isinstance(table, SymbolTableSection):
             return
         entries, names = table.data(), elf.get_section(table["sh_link"]).data()
+        # Others' symbols, such as of debugging information, have no addresses.
+        loaded = {number for number, section in enumerate(elf.iter_sections()) if section["sh_flags"] & ALLOCATED}
     for name, info, _, section, value, size in ENTRY.iter_unpack(entries):
-        if info & 15 in (NOTYPE, FUNC) and value and section != ABSOLUTE:
+        if info & 15 in (NOTYPE, FUNC) and value and section in loaded:
             text = names[name:names.index(0, name)].decode(errors="replace")
             if not text.startswith("$"):
                 yield value, size, text
