@@ -28,16 +28,17 @@ if TYPE_CHECKING:
     from quoll_abi import Abi
 
 SAMPLES, SAMPLE_SECONDS = 24, 0.04
-# Bytes of a stack that are read. Linux' stacks have THREAD_SIZE, at a multiple of it: what is above is no stack.
-STACK_READ = 8192
-LINUX_STACK = 16384
+# Bytes of a stack that are read: of Linux' and of others', which are shallow. Linux' stacks have THREAD_SIZE, at a
+# multiple of it, and above L4's is its struct cpu: neither is a stack, and both point to functions.
+LINUX_READ, OTHER_READ = 8192, 768
+THREAD_SIZE = 16384
 # riscv64's privilege of a kernel, as the debugger's register priv has it (privileged architecture, 1.2).
 SUPERVISOR = 1
 
 
 def stack_bytes(program: str, sp: int) -> int:
     """Return how many bytes of a program's stack are read from sp on."""
-    return min(STACK_READ, LINUX_STACK - sp % LINUX_STACK) if program == "Linux" else STACK_READ
+    return min(LINUX_READ, THREAD_SIZE - sp % THREAD_SIZE) if program == "Linux" else OTHER_READ
 
 
 def functions_in(data: bytes, names: Symbols) -> list[str]:

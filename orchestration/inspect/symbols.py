@@ -32,7 +32,7 @@ def functions(path: Path) -> Iterator[tuple[int, int, str]]:
         if not isinstance(table, SymbolTableSection):
             return
         entries, names = table.data(), elf.get_section(table["sh_link"]).data()
-        # Others' symbols, such as of debugging information, have no addresses.
+        # The value of a symbol in another section, such as one of debugging information, is no address.
         loaded = {number for number, section in enumerate(elf.iter_sections()) if section["sh_flags"] & ALLOCATED}
     for name, info, _, section, value, size in ENTRY.iter_unpack(entries):
         if info & 15 in (NOTYPE, FUNC) and value and section in loaded:

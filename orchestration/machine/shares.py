@@ -26,8 +26,8 @@ MESSAGE_SIZE = 1 << 17
 MOUNT_OPTIONS = f"trans=virtio,version=9p2000.L,msize={MESSAGE_SIZE},cache=mmap,nosuid,nodev"
 FAILED = 64
 MODES = {"ro": False, "rw": True}
-# Has the modules that a folder needs in the guest: tiny's Linux loads none by itself, it has no /sbin/modprobe. Where
-# they are built in, none is found.
+# The guest's shell command that loads 9P's modules: tiny's Linux loads none by itself, it has no /sbin/modprobe. Where
+# they are built in, modprobe finds none, which is no error.
 LOADING = "[ -d /sys/module/9p ] || modprobe -q 9p; [ -d /sys/module/9pnet_virtio ] || modprobe -q 9pnet_virtio"
 # Places of the guest's own, which a folder would hide.
 TAKEN = ("/", "/dev", "/proc", "/run", "/sys")
