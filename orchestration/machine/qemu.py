@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from orchestration.base import ownership, tools
@@ -25,23 +24,20 @@ from orchestration.base.cache import hash_file
 from orchestration.base.errors import InfrastructureError
 from orchestration.base.ownership import PREFIX, OwnFolder
 from orchestration.base.rundir import Logs, RunDirectory
-from orchestration.machine import shares
+from orchestration.machine.arguments import PAUSED, arguments, forward, value
 from orchestration.machine.config import BESIDE_GUEST, LARGE, MIB, Config
 from orchestration.machine.console import Channel, Demultiplexer, Line
 from orchestration.machine.monitor import Monitor
-from orchestration.machine.serial import NAME as SERIAL
 from orchestration.machine.serial import SerialLine
 from orchestration.machine.tee import Tee
 
-# With what config.py has of a machine.
+# With what config.py and arguments.py have of a machine.
 __all__ = ["BESIDE_GUEST", "LARGE", "MIB", "Config", "Machine", "Message", "arguments", "free_port", "value"]
 
 START_LIMIT = 30.0
 # Seconds from the moment at which QEMU's connections end to the end of its process.
 END_LIMIT = 5.0
 PORT_TRIES = 5
-# QEMU's option for a machine that waits for the monitor's cont.
-PAUSED = "-S"
 
 
 @dataclass
@@ -62,57 +58,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def value(path: Path | str) -> str:
-    """Return a path as a value among QEMU's options, where a comma ends it."""
-    return str(path).replace(",", ",,")
-
-
-def forward(host: int, guest: int) -> str:
-    """Return the option of a network by which a port of the host's loopback interface leads to one of the guest."""
-    return f"hostfwd=tcp:127.0.0.1:{host}-:{guest}"
-
-
-def arguments(arch: Arch, config: Config, sockets: Path | None, port: int) -> list[str]:
-    """Return QEMU's argument vector. Without sockets it is one for a terminal: serial line and monitor are there.
-
-    With sockets the machine waits for cont, which spawn() gives when it holds every end.
-    """
-    ends = ["-serial", "mon:stdio"] if sockets is None else [
-        "-chardev", f"pipe,id=serial,path={value(sockets)}/{SERIAL}", "-serial", "chardev:serial",
-        "-chardev", f"socket,id=monitor,path={value(sockets)}/monitor", "-mon", "chardev=monitor,mode=control",
-        "-gdb", f"unix:{value(sockets)}/gdb,server=on,wait=off", PAUSED]
-    backed = []
-    if config.ram is not None:
-        share = "on" if config.incoming is None else "off"
-        backed = ["-object", f"memory-backend-file,id=ram,size={config.memory},mem-path={value(config.ram)},"
-                             f"share={share}"]
-    machine = arch.machine + (arch.large_memory if config.memory > LARGE else "") + (
-        ",memory-backend=ram" if backed else "")
-    argv = [arch.qemu, "-M", machine, *backed, "-cpu", "host" if config.accel == "kvm" else arch.cpu,
-            "-accel", config.accel,
-            "-m", f"{config.memory // MIB}M", "-smp", str(config.cpus),
-            "-nodefaults", "-no-user-config", "-display", "none",
-            "-no-reboot", *ends, "-kernel", str(config.kernel)]
-    if config.initrd is not None:
-        argv += ["-initrd", str(config.initrd)]
-    if config.append:
-        argv += ["-append", config.append]
-    if config.disk is not None:
-        argv += ["-drive", f"if=none,id=hd0,format=raw,file={value(config.disk)}",
-                 "-device", "virtio-blk-pci,drive=hd0,disable-legacy=on"]
-    if config.network:
-        forwards = "".join(f",{forward(one.host, one.guest)}" for one in config.ports)
-        argv += ["-netdev", f"user,id=n0,{forward(port, 22)}{forwards}",
-                 "-device", "virtio-net-pci,netdev=n0,disable-legacy=on,romfile="]
-    for number, disk in enumerate(config.disks, 1):
-        mode = ",readonly=on" if disk.read_only else ""
-        argv += ["-drive", f"if=none,id=hd{number},format=raw,file={value(disk.file)}{mode}",
-                 "-device", f"virtio-blk-pci,drive=hd{number},disable-legacy=on"]
-    if config.incoming is not None:
-        argv += ["-incoming", "defer"]
-    return [*argv, *shares.arguments(config.shares), *config.extra]
 
 
 class Machine:
