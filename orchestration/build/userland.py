@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestration.base import tools
@@ -48,6 +48,8 @@ class Login:
     openssh: bool
     """The form of the host key."""
     authorized: str = "/root/.ssh/authorized_keys"
+    rereads: bool = False
+    """Whether it reads its key again for each connection; if not, a new key needs a new start (SIGHUP)."""
 
 
 OPENSSH = Login("/usr/sbin/sshd", "/etc/ssh/ssh_host_ed25519_key", openssh=True)
@@ -68,8 +70,8 @@ class Userland:
     """Boot arguments for Linux, such as where init is."""
 
 
-# The init of Debian's static busybox goes by the name of linuxrc.
-TINY = Userland(DROPBEAR, systemd=False, marks=True, bootargs="init=/usr/bin/linuxrc")
+# The init of Debian's static busybox goes by the name of linuxrc; its dropbear executes itself for each connection.
+TINY = Userland(replace(DROPBEAR, rereads=True), systemd=False, marks=True, bootargs="init=/usr/bin/linuxrc")
 # What rootfs/debian/packages installs.
 DEBIAN = Userland(OPENSSH, systemd=True, marks=True)
 

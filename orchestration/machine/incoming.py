@@ -16,15 +16,18 @@ import shlex
 import struct
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestration.base.arch import Arch
 from orchestration.base.errors import HangError, InfrastructureError
 from orchestration.base.limits import time_scale
 from orchestration.inspect.gdbstub import Stub
-from orchestration.machine.monitor import Monitor
 from orchestration.machine.qemu import LARGE, Machine
+
+if TYPE_CHECKING:
+    from orchestration.machine.monitor import Monitor
 
 SHARED_MEMORY = {"capability": "x-ignore-shared", "state": True}
 # Seconds; tenths of one are usual.
@@ -35,10 +38,10 @@ PAGE_SIZE = 4096
 MAGIC_SIZE, SEED_SIZE = 32, 64
 # struct message of rootfs/resume/resume.c: magic, phase, then what a message has.
 PHASE = struct.Struct("<I")
-BODY = struct.Struct(f"<Iqq{SEED_SIZE}s")
+BODY = struct.Struct(f"<3Iqq{SEED_SIZE}s")
 BODY_AT = MAGIC_SIZE + PHASE.size
 SPINS, GIVEN = 2, 3
-SCRIPT_MAX = PAGE_SIZE - BODY_AT - BODY.size
+PARTS_MAX = PAGE_SIZE - BODY_AT - BODY.size
 # Numbers of riscv64's control and status registers (privileged architecture, 2.2).
 CSR_STIMECMP, CSR_SATP = 0x14d, 0x180
 # Where a PC of QEMU's has the memory that does not fit below its devices.
@@ -120,13 +123,22 @@ def address_of(arch: Arch, memory: int, offset: int) -> int:
     return PC_HIGH + offset - arch.large_low
 
 
-def message(seed: bytes, nanoseconds: int, script: str) -> bytes:
+@dataclass(frozen=True)
+class Identity:
+    """What makes a guest that resumes one of its own: its name (empty: as it was), its key, the key that may log in."""
+
+    host_name: bytes
+    host_key: bytes
+    client_line: bytes
+    """A line of authorized_keys, with its end."""
+
+
+def message(seed: bytes, nanoseconds: int, identity: Identity) -> bytes:
     """Return what follows the phase in the guest's page; nanoseconds since 1970."""
-    text = script.encode()
-    if len(text) > SCRIPT_MAX:
-        raise InfrastructureError(f"the commands for a machine that resumes have {len(text)} bytes, more than "
-                                  f"{SCRIPT_MAX}")
-    return BODY.pack(len(text), *divmod(nanoseconds, 10**9), seed) + text
+    parts = (identity.host_name, identity.host_key, identity.client_line)
+    if sum(map(len, parts)) > PARTS_MAX:
+        raise InfrastructureError(f"the keys for a machine that resumes have more than {PARTS_MAX} bytes")
+    return BODY.pack(*map(len, parts), *divmod(nanoseconds, 10**9), seed) + b"".join(parts)
 
 
 def start_timer(stub: Stub) -> None:
@@ -142,7 +154,7 @@ def start_timer(stub: Stub) -> None:
         stub.set_register("stimecmp", stub.register("stimecmp"))
 
 
-def deliver(machine: Machine, page: int, magic: bytes, seed: bytes, script: str) -> None:
+def deliver(machine: Machine, page: int, magic: bytes, seed: bytes, identity: Identity) -> None:
     """Write the message into the guest's page of a machine that stands, and let the machine run.
 
     The monitor starts it first: QEMU 10 takes its disks over then, not when a debugger lets a machine run. The guest's
@@ -157,5 +169,5 @@ def deliver(machine: Machine, page: int, magic: bytes, seed: bytes, script: str)
         start_timer(stub)
         stub.write_physical(address + MAGIC_SIZE, PHASE.pack(GIVEN))
         # The time last: from here on nothing is between it and the machine's start.
-        stub.write_physical(address + BODY_AT, message(seed, time.time_ns(), script))
+        stub.write_physical(address + BODY_AT, message(seed, time.time_ns(), identity))
     machine.debugged = False

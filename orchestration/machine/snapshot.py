@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shlex
 import shutil
 import time
 from collections.abc import Mapping
@@ -21,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.base import tools
-from orchestration.base.cache import Cache, hash_file, key_of, note, noted_hash
+from orchestration.base.cache import Cache, hash_file, hash_large, key_of, note, noted_hash
 from orchestration.base.errors import InfrastructureError, UsageError
 from orchestration.base.limits import time_scale
 from orchestration.base.rundir import RunDirectory
 from orchestration.build import disk, dtb, image, resume, system
 from orchestration.build.userland import Login
-from orchestration.machine import boot, incoming, keys, qemu, shares
+from orchestration.machine import boot, incoming, keys, qemu, shares, ssh
 from orchestration.machine.boot import Artefacts
 from orchestration.machine.console import Channel
 from orchestration.machine.description import Description
@@ -75,7 +74,7 @@ def common(description: Description) -> Description:
 
 def qemu_program(made: Artefacts) -> str:
     """Return the hash of QEMU's program."""
-    return hash_file(Path(tools.program(made.arch.qemu)).resolve())
+    return hash_large(Path(tools.program(made.arch.qemu)).resolve())
 
 
 def parts_of(description: Description, made: Artefacts) -> dict[str, str]:
@@ -139,10 +138,12 @@ def prepare(description: Description, made: Artefacts, progress: Progress, run: 
 
     def start() -> None:
         assert machine.monitor is not None
+        # While QEMU loads the state.
+        ssh.load()
         incoming.load(machine.monitor, entry / STATE)
         incoming.deliver(machine, notes["page"], bytes.fromhex(notes["magic"]),
                          secrets.token_bytes(incoming.SEED_SIZE),
-                         script(login, run_keys, description.host_name))
+                         identity(login, run_keys, description.host_name))
 
     machine.starter = start
     return session
@@ -188,26 +189,10 @@ def prune(cache: Cache) -> None:
                 shutil.rmtree(path)
 
 
-def script(login: Login, run_keys: keys.RunKeys, host_name: str = "") -> str:
-    """Return the commands that give a guest its name and this run's keys, and end the server that has others.
-
-    Keys of the image that may log in stay. OpenSSH's server starts again by itself, dropbear is started by init.
-    """
-    host, client = shlex.quote(login.host_key), shlex.quote(login.authorized)
-    mark = disk.MARK.decode()
-    named = f"echo {host_name} > /proc/sys/kernel/hostname\n" if host_name else ""
-    return f"""set -e
-{named}umask 077
-printf '{octal(run_keys.host_files[login.openssh])}' > {host}.new
-mv {host}.new {host}
-{{ grep -v '{mark}$' {client} || :; echo '{run_keys.client_line}{mark}'; }} > {client}.new
-mv {client}.new {client}
-kill -HUP $(cat /run/{Path(login.program).name}.pid)"""
-
-
-def octal(data: bytes) -> str:
-    """Return bytes as the shell's printf takes them."""
-    return "".join(f"\\{byte:03o}" for byte in data)
+def identity(login: Login, run_keys: keys.RunKeys, host_name: str = "") -> incoming.Identity:
+    """Return what a run gives to its guest. Keys of the image that may log in stay (rootfs/resume)."""
+    return incoming.Identity(host_name.encode(), run_keys.host_files[login.openssh],
+                             run_keys.client_line.encode() + disk.MARK + b"\n")
 
 
 def store(folder: Path, description: Description, made: Artefacts, progress: Progress, cache: Cache,
@@ -232,7 +217,8 @@ def store(folder: Path, description: Description, made: Artefacts, progress: Pro
     with session, progress.step("snapshot"):
         if description.shares:
             session.shell_run(shares.LOADING)
-        page = come_to_rest(session, program, folder / RAM, magic)
+        assert made.userland.login is not None
+        page = come_to_rest(session, made.userland.login, program, folder / RAM, magic)
         assert machine.monitor is not None
         incoming.save(machine.monitor, folder / STATE)
         with suppress(InfrastructureError):
@@ -256,10 +242,11 @@ def write_notes(folder: Path, notes: Mapping[str, Any]) -> None:
     (folder / NOTES).write_text(json.dumps(notes, indent=1) + "\n")
 
 
-def come_to_rest(session: Session, program: Path, ram: Path, magic: bytes) -> int:
+def come_to_rest(session: Session, login: Login, program: Path, ram: Path, magic: bytes) -> int:
     """Bring a guest to where it waits for what a resumed run tells it; return the offset of the page for that."""
     session.push(program, PROGRAM, "700")
-    done = session.run([PROGRAM, magic.hex()])
+    done = session.run([PROGRAM, magic.hex(), login.host_key, login.authorized, disk.MARK.decode(),
+                        *(() if login.rereads else (f"/run/{Path(login.program).name}.pid",))])
     if done.status:
         raise InfrastructureError("the guest cannot wait for a snapshot", session.where(),
                                   tuple(done.err.decode(errors="replace").splitlines()))

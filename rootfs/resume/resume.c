@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Makes a guest that starts from a snapshot one of its own: fresh random numbers, the right time, new keys.
+ * Makes a guest that starts from a snapshot one of its own: fresh random numbers, the right time, new keys, a name.
  *
- * usage: resume MAGIC   (64 hexadecimal digits); returns when a process of its own waits for the snapshot
+ * usage: resume MAGIC HOST_KEY AUTHORIZED MARK [PID_FILE]
+ *
+ * MAGIC: 64 hexadecimal digits. HOST_KEY, AUTHORIZED: the SSH server's key, and the keys that may log in, of which those
+ * stay whose lines do not end with MARK. PID_FILE: where the server has the number of its process; with it, the server
+ * is told by SIGHUP to start anew. Returns when a process of its own waits for the snapshot.
  *
  * The orchestrator starts it before it stores the machine, and finds its page in the machine's memory by MAGIC. Once
  * nobody is logged in by SSH any more, the program spins with the highest priority, so that no other program runs
@@ -14,36 +18,53 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <linux/random.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { WAITS = 1, SPINS = 2, GIVEN = 3 };
-enum { MAGIC_SIZE = 32, SEED_SIZE = 64, PAGE_SIZE = 4096, SSH_PORT = 22, SOCKETS = 16 };
+enum { MAGIC_SIZE = 32, SEED_SIZE = 64, PAGE_SIZE = 4096, SSH_PORT = 22 };
 /* States of a socket in /proc/net/tcp. */
 enum { TCP_TIME_WAIT = 6, TCP_LISTEN = 10 };
 static const int64_t SECOND = 1000000000;
-/* Polls of POLL_NS until nobody is logged in, and until the SSH server listens with the new keys. */
-enum { POLL_NS = 10000000, POLLS = 6000 };
+/* Polls of POLL_NS until nobody is logged in; milliseconds until the SSH server has the new keys. */
+enum { POLL_NS = 10000000, POLLS = 6000, START_MS = 60000 };
+
+enum { HOST_NAME, HOST_KEY, CLIENT_LINE, PARTS };
 
 /* Written by the orchestrator (orchestration/machine/incoming.py), but for magic and phase. */
 struct message {
 	uint8_t magic[MAGIC_SIZE];
 	uint32_t phase;
-	uint32_t size;
+	uint32_t sizes[PARTS];
 	int64_t seconds;
 	int64_t nanoseconds;
 	uint8_t seed[SEED_SIZE];
-	/* Commands of a shell, size bytes. */
-	char script[PAGE_SIZE - 120];
+	/* One after the other; each may be empty. */
+	char parts[PAGE_SIZE - 128];
+};
+
+/* The guest's SSH server: its files, and the keys that may log in whoever the run belongs to. */
+struct server {
+	const char *host_key, *authorized, *pid_file;
+	pid_t process;
+	/* Tells of new files in the folder of pid_file. */
+	int watch;
+	char *kept;
+	size_t kept_size;
 };
 
 _Static_assert(sizeof(struct message) == PAGE_SIZE, "the message has one page");
@@ -54,47 +75,25 @@ static void fail(const char *what)
 	exit(1);
 }
 
-/* Collects the inodes of SSH's listening sockets; returns how many other sockets SSH has. */
-static int ssh_sockets(unsigned long *listening)
+/* Returns how many connections SSH has. */
+static int ssh_connections(void)
 {
 	static const char *const tables[] = { "/proc/net/tcp", "/proc/net/tcp6" };
 	unsigned int port, state;
-	unsigned long inode;
-	int others = 0, count = 0;
+	int connections = 0;
 	char line[512];
 
-	memset(listening, 0, SOCKETS * sizeof(*listening));
 	for (int i = 0; i < 2; i++) {
 		FILE *table = fopen(tables[i], "r");
 
-		while (table && fgets(line, sizeof(line), table)) {
-			if (sscanf(line, "%*s %*[0-9A-F]:%x %*s %x %*s %*s %*s %*s %*s %lu", &port, &state, &inode) !=
-			            3 ||
-			    port != SSH_PORT)
-				continue;
-			if (state == TCP_LISTEN && count < SOCKETS)
-				listening[count++] = inode;
-			else if (state != TCP_TIME_WAIT && state != TCP_LISTEN)
-				others++;
-		}
+		while (table && fgets(line, sizeof(line), table))
+			if (sscanf(line, "%*s %*[0-9A-F]:%x %*s %x", &port, &state) == 2 && port == SSH_PORT &&
+			    state != TCP_TIME_WAIT && state != TCP_LISTEN)
+				connections++;
 		if (table)
 			fclose(table);
 	}
-	return others;
-}
-
-/* Tells whether one of the sockets that listen now did not listen before. */
-static int is_new(const unsigned long *now, const unsigned long *before)
-{
-	for (int i = 0; i < SOCKETS && now[i]; i++) {
-		int known = 0;
-
-		for (int k = 0; k < SOCKETS; k++)
-			known |= before[k] == now[i];
-		if (!known)
-			return 1;
-	}
-	return 0;
+	return connections;
 }
 
 static void poll_pause(void) { nanosleep(&(struct timespec){ .tv_nsec = POLL_NS }, NULL); }
@@ -156,29 +155,133 @@ static void set_clock(const struct message *page, int64_t stored)
 		fail("clock_settime");
 }
 
-/*
- * Has a shell run the message's commands. It reads them from a pipe, which takes a whole page: they have a key, and any
- * program may read the arguments of another, also while the shell waits for the disk.
- */
-static void run_script(const struct message *page)
+/* Reads a whole file into memory of its own; returns its size. A file that is not there is empty. */
+static size_t read_file(const char *path, char **data)
 {
-	size_t size = page->size < sizeof(page->script) ? page->size : sizeof(page->script);
-	int commands[2], status;
-	pid_t child;
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	size_t done = 0;
+	struct stat status;
+	ssize_t got;
 
-	if (pipe(commands) || write(commands[1], page->script, size) != (ssize_t)size)
-		fail("the commands cannot be passed on");
-	child = fork();
-	if (!child) {
-		dup2(commands[0], STDIN_FILENO);
-		close(commands[1]);
-		execl("/bin/sh", "sh", (char *)NULL);
-		_exit(127);
+	*data = NULL;
+	if (file < 0 && errno == ENOENT)
+		return 0;
+	if (file < 0 || fstat(file, &status) || !(*data = malloc(status.st_size + 1)))
+		fail(path);
+	while (done < (size_t)status.st_size && (got = read(file, *data + done, status.st_size - done)) > 0)
+		done += got;
+	(*data)[done] = '\0';
+	close(file);
+	return done;
+}
+
+/* Removes the lines that end with mark, and the empty ones; each line that stays has an end. */
+static size_t without_mark(char *data, size_t size, const char *mark)
+{
+	size_t kept = 0, length, ends = strlen(mark);
+
+	for (size_t at = 0; at < size; at += length + 1) {
+		char *end = memchr(data + at, '\n', size - at);
+
+		length = end ? (size_t)(end - data) - at : size - at;
+		if (!length || (length >= ends && !memcmp(data + at + length - ends, mark, ends)))
+			continue;
+		memmove(data + kept, data + at, length);
+		kept += length;
+		data[kept++] = '\n';
 	}
-	close(commands[0]);
-	close(commands[1]);
-	if (child < 0 || waitpid(child, &status, 0) != child || status)
-		fail("the keys cannot be made anew");
+	return kept;
+}
+
+/* Reads what the server has before the snapshot. pid_file: NULL for one that need not start anew. */
+static struct server look_at_server(const char *host_key, const char *authorized, const char *mark,
+                                    const char *pid_file)
+{
+	struct server server = { .host_key = host_key, .authorized = authorized, .pid_file = pid_file };
+	char *text, *folder;
+	size_t size;
+
+	size = read_file(authorized, &server.kept);
+	server.kept_size = without_mark(server.kept, size, mark);
+	if (!pid_file)
+		return server;
+	read_file(pid_file, &text);
+	server.process = text ? atoi(text) : 0;
+	free(text);
+	folder = strdup(pid_file);
+	server.watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (server.process <= 0 || !folder || server.watch < 0 ||
+	    inotify_add_watch(server.watch, dirname(folder), IN_CLOSE_WRITE) < 0)
+		fail(pid_file);
+	free(folder);
+	return server;
+}
+
+/*
+ * Writes a file of two parts. One that is there is written over and cut off: to empty it first would have ext4 write it
+ * to the disk when it is closed.
+ */
+static void write_file(const char *path, const char *first, size_t first_size, const char *second, size_t second_size)
+{
+	struct iovec parts[] = { { (void *)first, first_size }, { (void *)second, second_size } };
+	int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (file < 0 || writev(file, parts, 2) != (ssize_t)(first_size + second_size) ||
+	    ftruncate(file, first_size + second_size) || close(file))
+		fail(path);
+}
+
+/* Returns a part of the message and sets its size; a part that does not fit is empty. */
+static const char *part(const struct message *page, int number, size_t *size)
+{
+	size_t at = 0;
+
+	for (int i = 0; i < number; i++)
+		at += page->sizes[i];
+	*size = at <= sizeof(page->parts) && page->sizes[number] <= sizeof(page->parts) - at ? page->sizes[number] : 0;
+	return page->parts + at;
+}
+
+/*
+ * Gives the guest its name, and the server this run's keys. It does so without any other program: each would take some
+ * 10 ms, of which most goes into translating it anew in an emulator that has just started.
+ */
+static void renew_keys(const struct message *page, const struct server *server)
+{
+	const char *text;
+	size_t size;
+
+	text = part(page, HOST_NAME, &size);
+	if (size && sethostname(text, size))
+		fail("sethostname");
+	text = part(page, HOST_KEY, &size);
+	write_file(server->host_key, text, size, NULL, 0);
+	text = part(page, CLIENT_LINE, &size);
+	write_file(server->authorized, server->kept, server->kept_size, text, size);
+}
+
+/* Has the server start anew; waits until it has written the number of its process, after which it listens. */
+static void restart(const struct server *server)
+{
+	const char *slash = strrchr(server->pid_file, '/'), *name = slash ? slash + 1 : server->pid_file;
+	union {
+		struct inotify_event event;
+		char data[4096];
+	} told;
+	struct pollfd watch = { .fd = server->watch, .events = POLLIN };
+	ssize_t size;
+
+	if (kill(server->process, SIGHUP))
+		fail("the SSH server");
+	while (poll(&watch, 1, START_MS) == 1 && (size = read(server->watch, &told, sizeof(told))) > 0)
+		for (ssize_t at = 0; at < size;) {
+			const struct inotify_event *event = (const void *)(told.data + at);
+
+			if (event->len && !strcmp(event->name, name))
+				return;
+			at += sizeof(*event) + event->len;
+		}
+	fail("the SSH server");
 }
 
 static void tell(const char *text)
@@ -192,13 +295,14 @@ static void tell(const char *text)
 
 int main(int argc, char **argv)
 {
-	unsigned long before[SOCKETS], now[SOCKETS];
 	struct message *page;
+	struct server server;
 	int polls = 0, ready[2];
 	int64_t stored;
 
-	if (argc != 2 || strlen(argv[1]) != 2 * MAGIC_SIZE)
+	if (argc < 5 || argc > 6 || strlen(argv[1]) != 2 * MAGIC_SIZE)
 		return 2;
+	server = look_at_server(argv[2], argv[3], argv[4], argv[5]);
 	if (pipe(ready))
 		fail("pipe");
 	if (fork()) {
@@ -217,7 +321,7 @@ int main(int argc, char **argv)
 	if (write(ready[1], "", 1) != 1)
 		return 1;
 	close(ready[1]);
-	while (ssh_sockets(before))
+	while (ssh_connections())
 		if (polls++ == POLLS)
 			return 1;
 		else
@@ -227,14 +331,11 @@ int main(int argc, char **argv)
 	stored = await_message(page);
 	renew_random(page);
 	set_clock(page, stored);
-	run_script(page);
+	renew_keys(page, &server);
 	explicit_bzero(page, sizeof(*page));
 	set_priority(SCHED_OTHER, 0);
-	for (polls = 0; ssh_sockets(now), !is_new(now, before); polls++)
-		if (polls == POLLS)
-			return 1;
-		else
-			poll_pause();
+	if (server.pid_file)
+		restart(&server);
 	tell("\r\nquoll: resumed\r\n");
 	return 0;
 }

@@ -297,12 +297,14 @@ def test_message_and_program_agree_on_the_page() -> None:
     assert (number("MAGIC_SIZE"), number("SEED_SIZE"), number("PAGE_SIZE")) == (
         incoming.MAGIC_SIZE, incoming.SEED_SIZE, incoming.PAGE_SIZE)
     fields = re.findall(r"^\t(u?int\d+_t|char) (\w+)", source.split("struct message {")[1].split("};")[0], re.MULTILINE)
-    assert [name for _, name in fields] == ["magic", "phase", "size", "seconds", "nanoseconds", "seed", "script"]
-    data = incoming.message(bytes(incoming.SEED_SIZE), 5 * 10**9 + 7, "true")
-    assert incoming.BODY.unpack_from(data)[:3] == (4, 5, 7)
-    assert data.endswith(b"true")
+    assert [name for _, name in fields] == ["magic", "phase", "sizes", "seconds", "nanoseconds", "seed", "parts"]
+    assert f"char parts[PAGE_SIZE - {incoming.PAGE_SIZE - incoming.PARTS_MAX}];" in source
+    seed = bytes(incoming.SEED_SIZE)
+    data = incoming.message(seed, 5 * 10**9 + 7, incoming.Identity(b"me", b"key", b"line\n"))
+    assert incoming.BODY.unpack_from(data)[:5] == (2, 3, 5, 5, 7)
+    assert data.endswith(b"mekeyline\n")
     with pytest.raises(InfrastructureError, match="more than"):
-        incoming.message(bytes(incoming.SEED_SIZE), 0, "x" * (incoming.SCRIPT_MAX + 1))
+        incoming.message(seed, 0, incoming.Identity(b"", bytes(incoming.PARTS_MAX), b"\n"))
 
 
 def test_the_page_is_found_by_what_it_begins_with(tmp_path: Path) -> None:
@@ -363,25 +365,73 @@ def test_a_cpu_without_that_timer_is_refused() -> None:
         incoming.start_timer(Registers("E14"))
 
 
-@pytest.mark.parametrize("login", userland.LOGINS, ids=lambda login: Path(login.program).name)
-def test_the_guests_commands_replace_both_keys(tmp_path: Path, login: userland.Login) -> None:
-    """Run by a shell of the host below another root. A key of the image's own stays."""
+# Calls the functions of rootfs/resume by which a guest gets its keys. Arguments: the message's file, then resume's.
+RENEW = """
+#define main resume_main
+#include "resume.c"
+#undef main
+
+int main(int argc, char **argv)
+{
+	struct message page = { 0 };
+	struct server server = look_at_server(argv[2], argv[3], argv[4], argc > 5 ? argv[5] : NULL);
+	int file = open(argv[1], O_RDONLY);
+
+	if (read(file, page.sizes, sizeof(page) - offsetof(struct message, sizes)) < 0)
+		return 1;
+	renew_keys(&page, &server);
+	if (server.pid_file)
+		restart(&server);
+	return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def renew(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a program of the host with the functions of rootfs/resume."""
+    program = tmp_path_factory.mktemp("renew") / "renew"
+    subprocess.run(["gcc", "-D_GNU_SOURCE", "-include", "stddef.h", "-I", str(resume.SOURCE.parent), "-x", "c", "-",
+                    "-o", str(program)], input=RENEW, text=True, check=True, timeout=60)
+    return program
+
+
+@pytest.mark.parametrize("there", [b"", b"ssh-ed25519 AAAA me@home\n", b"\nssh-ed25519 AAAA me@home"])
+@pytest.mark.parametrize("openssh", [True, False])
+def test_a_guest_that_resumes_gets_its_keys(renew: Path, tmp_path: Path, openssh: bool, there: bytes) -> None:
+    """A key of the image's own stays, also one whose line has no end; the key of the run before goes."""
     old, new = keys.make(), keys.make()
-    for name, content in ((login.host_key, old.host_files[login.openssh]),
-                          (login.authorized, f"ssh-ed25519 AAAA me@home\n{old.client_line} quoll\n".encode())):
-        (tmp_path / name[1:]).parent.mkdir(parents=True)
-        (tmp_path / name[1:]).write_bytes(content)
+    login = userland.Login("/sshd", str(tmp_path / "host_key"), openssh, str(tmp_path / "authorized_keys"))
+    Path(login.host_key).write_bytes(old.host_files[openssh] + b"longer than the new one")
+    Path(login.host_key).chmod(0o600)
+    Path(login.authorized).write_bytes(f"{old.client_line} quoll\n".encode() + there)
+    (tmp_path / "message").write_bytes(incoming.message(bytes(incoming.SEED_SIZE), 0, snapshot.identity(login, new)))
+    subprocess.run([renew, tmp_path / "message", login.host_key, login.authorized, disk.MARK.decode()], check=True,
+                   timeout=60)
+    assert Path(login.host_key).read_bytes() == new.host_files[openssh]
+    kept = f"{there.decode().strip()}\n" if there else ""
+    assert Path(login.authorized).read_text() == f"{kept}{new.client_line} quoll\n"
+    assert stat.S_IMODE(Path(login.host_key).stat().st_mode) == 0o600
+
+
+def test_a_server_that_keeps_its_key_is_started_anew(renew: Path, tmp_path: Path) -> None:
+    """It is waited for: until it has written the number of its process again, it does not listen."""
+    login = userland.Login("/sshd", str(tmp_path / "host_key"), True, str(tmp_path / "authorized_keys"))
+    (tmp_path / "message").write_bytes(incoming.message(bytes(incoming.SEED_SIZE), 0,
+                                                        snapshot.identity(login, keys.make())))
+    pid_file = tmp_path / "sshd.pid"
     # Where the tests run under nohup, the signal would be ignored.
-    server = subprocess.Popen(["env", "--default-signal=HUP", "sleep", "60"])
-    (tmp_path / "run").mkdir()
-    (tmp_path / f"run/{Path(login.program).name}.pid").write_text(f"{server.pid}\n")
-    text = re.sub(r"(?<= )/(?=etc/|root/|run/)", f"{tmp_path}/", snapshot.script(login, new))
-    subprocess.run(["sh"], input=text, text=True, check=True, timeout=60)
-    assert server.wait(30) == -1
-    assert (tmp_path / login.host_key[1:]).read_bytes() == new.host_files[login.openssh]
-    assert (tmp_path / login.authorized[1:]).read_text() == f"ssh-ed25519 AAAA me@home\n{new.client_line} quoll\n"
-    assert stat.S_IMODE((tmp_path / login.host_key[1:]).stat().st_mode) == 0o600
-    assert len(snapshot.script(login, new)) < incoming.SCRIPT_MAX / 2
+    with subprocess.Popen(["env", "--default-signal=HUP", "sh", "-c", f"""
+            trap 'sleep 0.3; echo other > {tmp_path}/x; test -s {login.host_key} && echo $$ > {pid_file}; exit' HUP
+            echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}
+            while :; do sleep 0.1; done"""]):
+        deadline = time.monotonic() + 30
+        while not pid_file.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        before = pid_file.stat().st_ino, pid_file.stat().st_mtime_ns
+        subprocess.run([renew, tmp_path / "message", login.host_key, login.authorized, disk.MARK.decode(), pid_file],
+                       check=True, timeout=60)
+        assert (pid_file.stat().st_ino, pid_file.stat().st_mtime_ns) != before
 
 
 def test_a_line_that_begins_in_the_middle_has_its_channel() -> None:
