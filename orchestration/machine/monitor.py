@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""QEMU's monitor for code that is not asynchronous: a QMP client on a thread of its own."""
+"""QEMU's monitor for code that is not asynchronous: a QMP client on a thread of its own.
+
+Imported when QEMU runs: the libraries take as long to load as QEMU takes to open its monitor.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from qemu.qmp import EventListener, QMPClient
+from qemu.qmp import ConnectError, EventListener, QMPClient
 from qemu.qmp.protocol import Runstate
 
 from orchestration.base.errors import InfrastructureError
@@ -22,18 +25,26 @@ COMMAND_LIMIT = 20.0
 
 
 class Monitor:
-    """The server end of QEMU's monitor socket. QEMU connects to it when it starts."""
+    """Our end of the connection that QEMU makes to its monitor's socket when it starts."""
 
-    def __init__(self, socket: Path, on_event: Callable[[dict[str, Any]], None]) -> None:
-        """Listen on socket; on_event gets every event, on the monitor's thread."""
+    def __init__(self, connection: socket.socket, on_event: Callable[[dict[str, Any]], None], limit: float) -> None:
+        """Take a connection and wait for QEMU's greeting, limit seconds; raise InfrastructureError when none comes.
+
+        on_event gets every event, on the monitor's thread.
+        """
         self.on_event = on_event
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True, name="monitor")
         self.thread.start()
-        self.client: QMPClient | None = None
+        self.client = QMPClient("quoll")
         self.forwarding: asyncio.Task[None] | None = None
-        self.call(self.listen(socket), 10)
-        self.accepted: Future[None] = asyncio.run_coroutine_threadsafe(self.accept(), self.loop)
+        try:
+            self.call(self.greeted(connection), limit)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, ConnectError):
+                raise InfrastructureError(f"QEMU's monitor does not answer: {error}") from error
+            raise
 
     def call(self, coroutine: Coroutine[Any, Any, Any], limit: float) -> Any:
         """Run a coroutine on the monitor's thread and return its result."""
@@ -44,18 +55,12 @@ class Monitor:
             future.cancel()
             raise InfrastructureError(f"QEMU's monitor did not answer in {limit:.0f} s") from None
 
-    async def listen(self, socket: Path) -> None:
-        """Open the socket. This comes before QEMU's start, which connects to it."""
-        self.client = QMPClient("quoll")
-        await self.client.start_server(str(socket))
-
-    async def accept(self) -> None:
-        """Wait for QEMU, then pass its events to on_event until it disconnects."""
-        assert self.client is not None
+    async def greeted(self, connection: socket.socket) -> None:
+        """Wait for QEMU's greeting, then pass its events to on_event until it disconnects."""
         logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)  # its failures are reported as ours
         listener = EventListener()
         self.client.register_listener(listener)
-        await self.client.accept()
+        await self.client.connect(connection)
         self.forwarding = self.loop.create_task(self.forward(listener))
 
     async def forward(self, listener: EventListener) -> None:
@@ -65,11 +70,10 @@ class Monitor:
 
     def execute(self, command: str, **arguments: Any) -> Any:
         """Run a QMP command and return its answer; raise InfrastructureError when there is none."""
-        client = self.client
-        if client is None or client.runstate is not Runstate.RUNNING:
+        if self.client.runstate is not Runstate.RUNNING:
             raise InfrastructureError("QEMU's monitor is not connected")
         try:
-            return self.call(client.execute(command, arguments or None), COMMAND_LIMIT)
+            return self.call(self.client.execute(command, arguments or None), COMMAND_LIMIT)
         except InfrastructureError:
             raise
         except Exception as error:
@@ -95,16 +99,13 @@ class Monitor:
         """Disconnect; QEMU may have gone already."""
         if self.forwarding is not None:
             self.forwarding.cancel()
-        try:
-            if self.client is not None:
-                await asyncio.wait_for(self.client.disconnect(), 3)
-        except Exception:  # noqa: S110 - whatever a dead peer causes no longer matters
-            pass
+        # Whatever a dead peer causes no longer matters.
+        with suppress(Exception):
+            await asyncio.wait_for(self.client.disconnect(), 3)
 
     def close(self) -> None:
         """Disconnect and end the thread."""
         if self.loop.is_running():
-            self.accepted.cancel()
             with suppress(FutureTimeout):
                 asyncio.run_coroutine_threadsafe(self.leave(), self.loop).result(5)
             self.loop.call_soon_threadsafe(self.loop.stop)

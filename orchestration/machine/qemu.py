@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import select
 import shlex
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestration.base import ownership, tools
 from orchestration.base.arch import Arch
@@ -27,9 +28,11 @@ from orchestration.base.rundir import Logs, RunDirectory
 from orchestration.machine.arguments import PAUSED, arguments, forward, value
 from orchestration.machine.config import BESIDE_GUEST, LARGE, MIB, Config
 from orchestration.machine.console import Channel, Demultiplexer, Line
-from orchestration.machine.monitor import Monitor
 from orchestration.machine.serial import SerialLine
 from orchestration.machine.tee import Tee
+
+if TYPE_CHECKING:
+    from orchestration.machine.monitor import Monitor
 
 # With what config.py and arguments.py have of a machine.
 __all__ = ["BESIDE_GUEST", "LARGE", "MIB", "Config", "Machine", "Message", "arguments", "free_port", "value"]
@@ -37,6 +40,8 @@ __all__ = ["BESIDE_GUEST", "LARGE", "MIB", "Config", "Machine", "Message", "argu
 START_LIMIT = 30.0
 # Seconds from the moment at which QEMU's connections end to the end of its process.
 END_LIMIT = 5.0
+# Seconds between two looks whether QEMU still runs.
+POLL = 0.02
 PORT_TRIES = 5
 
 
@@ -117,29 +122,28 @@ class Machine:
         ownership.sweep(place, f"{PREFIX}*")
         self.folder = OwnFolder(place, PREFIX)
         self.sockets = self.folder.path
-        self.monitor = Monitor(self.sockets / "monitor", self.take_event)
         self.serial = SerialLine(self.sockets)
         argv = arguments(self.arch, self.config, self.sockets, self.port)
         self.run.file("argv").write_bytes(os.fsencode(shlex.join(argv) + "\n"))
         self.run.write_json("config.json", self.config.as_json())
-        # Not of the disk: it is a copy with keys of its own, so its hash cannot be compared.
-        files = {"kernel": self.config.kernel, "initrd": self.config.initrd}
-        self.run.write_json("hashes.json", {name: hash_file(path) for name, path in files.items() if path})
-        errors = self.run.file("qemu.log")
-        with errors.open("wb") as stream:
-            self.process = subprocess.Popen(
-                [tools.program("setpriv"), "--pdeathsig", "KILL", tools.program(argv[0]), *argv[1:]],
-                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True)
-        self.run.event("qemu started", pid=self.process.pid, port=self.port)
-        deadline = time.monotonic() + START_LIMIT
-        while not self.monitor.accepted.done():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise self.failed("QEMU does not open its monitor")
-            time.sleep(0.02)
-        if self.monitor.accepted.exception() is not None:
-            # QEMU connected and ended before its greeting.
-            raise self.failed("QEMU's monitor does not answer", END_LIMIT)
+        with socket.socket(socket.AF_UNIX) as listening:
+            # Before QEMU's start, which connects to it.
+            listening.bind(str(self.sockets / "monitor"))
+            listening.listen(1)
+            with self.run.file("qemu.log").open("wb") as stream:
+                self.process = subprocess.Popen(
+                    [tools.program("setpriv"), "--pdeathsig", "KILL", tools.program(argv[0]), *argv[1:]],
+                    stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True)
+            self.run.event("qemu started", pid=self.process.pid, port=self.port)
+            # What takes some time is done while QEMU starts. No hash of the disk: it is a copy with keys of its own, so
+            # its hash cannot be compared.
+            from orchestration.machine.monitor import Monitor
+
+            files = {"kernel": self.config.kernel, "initrd": self.config.initrd}
+            self.run.write_json("hashes.json", {name: hash_file(path) for name, path in files.items() if path})
+            connection = self.connected(listening)
         try:
+            self.monitor = Monitor(connection, self.take_event, START_LIMIT)
             self.serial.connect()
             # After connect(): a machine that powers off at once would end before its pipes are open.
             if self.stands_at_end:
@@ -153,6 +157,15 @@ class Machine:
         self.tee = Tee(self.sockets, self.send)
         self.reader = threading.Thread(target=self.read_serial, daemon=True, name="serial")
         self.reader.start()
+
+    def connected(self, listening: socket.socket) -> socket.socket:
+        """Return QEMU's connection to its monitor's socket."""
+        assert self.process is not None
+        deadline = time.monotonic() + START_LIMIT
+        while not select.select([listening], [], [], POLL)[0]:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise self.failed("QEMU does not open its monitor")
+        return listening.accept()[0]
 
     def failed(self, said: str, limit: float = 0.0) -> InfrastructureError:
         """End a machine that did not start; return its error: that QEMU ended, if it did by itself, or what is said.

@@ -68,9 +68,9 @@ class Session(Follower):
         """Start the machine and follow its stages."""
         # A panic of Linux ends in a power-off; QEMU then pauses so that the panic can be read.
         self.machine.stands_at_end = self.linux_symbols is not None
+        self.machine.start()
         if self.keys is not None:
             ssh.load()
-        self.machine.start()
         self.registered = registry.add(self.machine, self.keys, self.kernel_symbols, self.linux_symbols,
                                        self.name)
         self.tracker.restart()
@@ -106,6 +106,7 @@ class Session(Follower):
     def connect(self, run_keys: RunKeys) -> None:
         """Wait for the guest's SSH."""
         self.progress.doing("ssh")
+        ssh.load().join()
         try:
             self.connection = ssh.wait_until_open(self.machine.port, run_keys.client, run_keys.host,
                                                   self.tracker.left, self.check)

@@ -7,6 +7,7 @@ machine takes to start from a snapshot, and can be loaded meanwhile (load()).
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import os
@@ -74,9 +75,16 @@ class Done:
         return self.out.decode(errors="replace").rstrip("\n")
 
 
-def load() -> None:
-    """Load the client libraries in a thread; who imports the same modules meanwhile waits for it."""
-    threading.Thread(target=importlib.import_module, args=("fabric",), daemon=True, name="load").start()
+@functools.cache
+def load() -> threading.Thread:
+    """Load the client libraries in a thread, once; return it.
+
+    Who needs them joins the thread first. Two threads that import modules which import each other may both find one
+    that is not complete: Python hands it out where it would else wait for ever.
+    """
+    thread = threading.Thread(target=importlib.import_module, args=("fabric",), daemon=True, name="load")
+    thread.start()
+    return thread
 
 
 def running() -> bool:
