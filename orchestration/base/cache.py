@@ -100,16 +100,22 @@ def hash_input(path: Path) -> str:
     found = path.stat()
     if found.st_size < LARGE:
         return hash_file(path)
+    return hash_large(path)
+
+
+def hash_large(path: Path) -> str:
+    """Return hash_file() of a file that is wanted several times, or was read ahead."""
+    found = path.stat()
     with READING:
         return hash_once(path, found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
 
 
 def hash_ahead(path: Path) -> None:
-    """Begin to read a large file of a key in a thread, for hash_input(), which also tells of what is wrong with it."""
+    """Begin to read a large file in a thread, for hash_large(), which also tells of what is wrong with it."""
 
     def work() -> None:
         with suppress(OSError):
-            hash_input(path)
+            hash_large(path)
 
     threading.Thread(target=work, daemon=True, name="hash").start()
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import glob
 import shlex
+import shutil
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,6 +30,14 @@ def run_names(incomplete: str) -> list[str]:
     """Complete the name of a run that can be booted again."""
     parent = runs_folder()
     return sorted(path.parent.name for path in parent.glob(f"{glob.escape(incomplete)}*/disk.ext4"))
+
+
+def begin() -> None:
+    """Begin to read what takes long to read, before the command line is understood: Linux' source, for keys."""
+    from orchestration.base.cache import hash_ahead
+    from orchestration.build import linux
+
+    hash_ahead(linux.TARBALL)
 
 
 @describes_machine
@@ -52,10 +62,11 @@ def boot_command(
         print(f"{chosen.name}: building what has changed", file=sys.stderr)
     from orchestration.base.cache import Cache, hash_ahead
     from orchestration.base.rundir import RunDirectory
-    from orchestration.build import linux, userland
+    from orchestration.build import userland
 
-    # While the imports go on.
-    hash_ahead(linux.TARBALL)
+    if description.snapshot and (program := shutil.which(chosen.qemu)):
+        # While the imports go on; for the snapshot's key.
+        hash_ahead(Path(program).resolve())
     from orchestration.machine import boot, checks, keeper, kernel_tests, qemu, snapshot
     from orchestration.machine.progress import Progress
 

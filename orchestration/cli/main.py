@@ -13,7 +13,7 @@ from orchestration.cli.group import EPILOG, Group, Lazy
 
 # In the order of the help.
 COMMANDS = {
-    "boot": Lazy("boot", "boot_command"),
+    "boot": Lazy("boot", "boot_command", begins="begin"),
     "build": Lazy("boot", "build_command"),
     "test": Lazy("checks", "pytest_command", {"ignore_unknown_options": True}),
     "pytest": Lazy("python", "pytest_command", {"ignore_unknown_options": True}),
