@@ -11,6 +11,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,9 @@ from orchestration.base.errors import EXIT_INTERRUPTED, INTERRUPTED, Infrastruct
 # The descriptors that programs inherit, and from which number on they are: shells know descriptors of one digit only,
 # and mmdebstrap relies on there being some of those.
 HELD: set[int] = set()
+# Held while a program is started with them, and while one of them is taken out: other threads start programs, too, and
+# a descriptor that is closed between the two cannot be inherited.
+HANDING = threading.Lock()
 FIRST_HELD = 100
 # How the names of temporary folders begin that are nowhere in the cache.
 PREFIX = "quoll-run-"
@@ -68,8 +72,14 @@ def lock(path: Path, waiting: Callable[[], None] = lambda: None, *, shared: bool
         HELD.add(descriptor)
         yield
     finally:
-        HELD.discard(descriptor)
+        keep_back(descriptor)
         os.close(descriptor)
+
+
+def keep_back(descriptor: int) -> None:
+    """Let no more programs inherit a descriptor; then it may be closed."""
+    with HANDING:
+        HELD.discard(descriptor)
 
 
 def same_place(descriptor: int, path: Path) -> bool:
@@ -103,7 +113,7 @@ class OwnFolder:
         if self.descriptor >= 0:
             if same_place(self.descriptor, self.path):
                 shutil.rmtree(self.path, ignore_errors=True)
-            HELD.discard(self.descriptor)
+            keep_back(self.descriptor)
             os.close(self.descriptor)
             self.descriptor = -1
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from orchestration.base.errors import BuildError, InfrastructureError, MissingError
 from orchestration.base.limits import time_scale
-from orchestration.base.ownership import HELD
+from orchestration.base.ownership import HANDING, HELD
 
 TAIL, TAIL_BYTES = 15, 1 << 20
 # Seconds in which an interrupted program may remove what it has not finished.
@@ -89,9 +89,10 @@ def run(argv: Sequence[str], log: Path, what: str, limit: float, cwd: Path | Non
     with log.open("a") as stream, group() as leader:
         stream.write(f"$ {' '.join(argv)}\n")
         stream.flush()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
-                                   cwd=cwd, env={**os.environ, **(env or {})}, process_group=leader,
-                                   pass_fds=tuple(HELD))
+        with HANDING:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
+                                       cwd=cwd, env={**os.environ, **(env or {})}, process_group=leader,
+                                       pass_fds=tuple(HELD))
         try:
             wait(process, limit, log, tell)
         except subprocess.TimeoutExpired as error:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestration.base.cache import noted_hash
-from orchestration.base.ownership import HELD
+from orchestration.base.ownership import HELD, keep_back
 from orchestration.base.roots import DEBIAN, TINY
 from orchestration.base.rundir import RunDirectory
 from orchestration.build import disk, extfs, userland
@@ -70,10 +70,10 @@ def of_run(description: Description, base: Path, modules: Path, has: Userland, r
         if has.login is not None:
             disk.write_keys(found.image, has.login, host_key(has, run_keys), run_keys.client_line, log)
     except BaseException:
+        keep_back(held)
         os.close(held)
         raise
-    finally:
-        HELD.discard(held)
+    keep_back(held)
     return found.image, held
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import tracemalloc
 from pathlib import Path
@@ -163,6 +164,27 @@ def test_what_a_program_inherits_is_out_of_its_way(tmp_path: Path) -> None:
     numbers = {int(word) for word in (tmp_path / "numbers").read_text().split()}
     assert not numbers & set(range(4, 10))
     assert len([number for number in numbers if number >= ownership.FIRST_HELD]) == 3
+
+
+def test_another_threads_folder_is_not_closed_while_a_program_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                                                     ) -> None:
+    """The program could not inherit it. It is closed as soon as the program has started."""
+    other = ownership.OwnFolder(tmp_path, "other")
+    closing = threading.Thread(target=other.close)
+    popen = subprocess.Popen
+
+    def start(*given: Any, **more: Any) -> subprocess.Popen[bytes]:
+        if closing.ident is None and other.descriptor in more.get("pass_fds", ()):
+            closing.start()
+            closing.join(0.3)
+        return popen(*given, **more)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    tools.run(["true"], tmp_path / "log", "it", 5)
+    assert closing.ident is not None
+    closing.join(LIMIT)
+    assert not closing.is_alive()
+    assert other.descriptor == -1
 
 
 def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
