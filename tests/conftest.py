@@ -78,11 +78,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         only = marked(metafunc.definition).get("arch", tuple(arches.ARCHES))
         allowed = [only] if isinstance(only, str) else only
         names = [arch.name for arch in chosen(metafunc.config) if arch.name in allowed]
-        rare = metafunc.definition.get_closest_marker("elsewhere_nightly") is not None
-        values = [pytest.param(name, marks=pytest.mark.nightly) if rare and name != "x86_64" else name
-                  for name in names]
         metafunc.definition.add_marker(pytest.mark.parametrize(
-            "quoll_arch", values, indirect=True, scope="session",
+            "quoll_arch", names, indirect=True, scope="session",
             ids=[selection.id_of(name, metafunc.fixturenames) for name in names]))
 
 

@@ -79,6 +79,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     The tests without a machine run while the builds go on beside them; after them come the architectures one after
     the other, each with the tests that share a machine first, as these take longest.
     """
+    for item in items:
+        if item.get_closest_marker("elsewhere_nightly") and architecture(item) not in {"", "x86_64"}:
+            item.add_marker(pytest.mark.nightly)
     left_out = [] if everything_wanted(config) else [item for item in items if item.get_closest_marker("nightly")]
     if left_out:
         items[:] = [item for item in items if not item.get_closest_marker("nightly")]

@@ -52,6 +52,7 @@ def test_random_calls(arch: Arch, bare: Path, subtests: pytest.Subtests) -> None
     assert [result.name for result in report.results if result.outcome == "pass"]
 
 
+@pytest.mark.elsewhere_nightly
 def test_random_calls_on_four_cpus(arch: Arch, bare: Path) -> None:
     """The same of four threads, each on a CPU, with the same objects; CPUs are held up at random between two steps."""
     report, folder = kernel_tests.run(arch, bare, extra=(*counted(arch, Clock.INSTRUCTIONS), "-smp", "4"),

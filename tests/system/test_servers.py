@@ -109,7 +109,9 @@ def test_a_slow_disk_is_not_taken_for_a_hang(run: Callable[..., Outcome], arch: 
     assert results(outcome) == PASSED
 
 
-@pytest.mark.parametrize("first", [*range(0, 10, LIVES), 10, 11])
+# The last two take their time, which the root pager only sees as it passes.
+@pytest.mark.parametrize("first", [*range(0, 10, LIVES), *(pytest.param(number, marks=pytest.mark.elsewhere_nightly)
+                                                           for number in (10, 11))])
 @pytest.mark.parametrize("name", ["block", "net", "console"])
 def test_a_hostile_server_harms_only_itself(run: Callable[..., Outcome], hostile: Callable[..., Path], name: str,
                                             first: int) -> None:

@@ -53,6 +53,11 @@ def test_shared(machine, worker, number):
 @pytest.mark.nightly
 def test_slow():
     raise AssertionError
+
+@pytest.mark.parametrize("what", [pytest.param("rare", marks=pytest.mark.elsewhere_nightly), "often"])
+def test_elsewhere(arch, what):
+    with open("log", "a") as file:
+        file.write(f"{arch.name} {what}\\n")
 """
 
 
@@ -98,8 +103,11 @@ def test_workers_and_the_nightly(root: Path, tmp_path: Path) -> None:
     words = ["-n2", "--arch=x86_64", "--arch=riscv64"]
     done = run(root, tmp_path, *words, str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 nightly test was left out" in done.stdout
+    assert "2 nightly tests were left out" in done.stdout
     seen = (tmp_path / "log").read_text().split("\n")[:-1]
+    elsewhere = {line for line in seen if "gw" not in line}
+    assert elsewhere == {"x86_64 rare", "x86_64 often", "riscv64 often"}
+    seen = [line for line in seen if line not in elsewhere]
     assert len(seen) == 16
     assert len(set(seen)) == 2, seen
     named = run(root, tmp_path, *words, f"{tmp_path}/test_small.py::test_slow")
