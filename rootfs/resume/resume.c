@@ -23,6 +23,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,9 +70,30 @@ struct server {
 
 _Static_assert(sizeof(struct message) == PAGE_SIZE, "the message has one page");
 
+/* Set in the process that waits, where standard error is nothing. */
+static bool waiting;
+
+/* Writes to the guest's console; returns whether that went well. */
+static bool tell(const char *text)
+{
+	int console = open("/dev/console", O_WRONLY | O_NOCTTY);
+	bool told = console >= 0 && write(console, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (console >= 0)
+		close(console);
+	return told;
+}
+
 static void fail(const char *what)
 {
-	perror(what);
+	char text[256];
+
+	if (waiting) {
+		snprintf(text, sizeof(text), "\r\nquoll: cannot resume: %s: %s\r\n", what, strerror(errno));
+		tell(text);
+	} else {
+		perror(what);
+	}
 	exit(1);
 }
 
@@ -284,15 +306,6 @@ static void restart(const struct server *server)
 	fail("the SSH server");
 }
 
-static void tell(const char *text)
-{
-	int console = open("/dev/console", O_WRONLY | O_NOCTTY);
-
-	if (console < 0 || write(console, text, strlen(text)) < 0)
-		fail("/dev/console");
-	close(console);
-}
-
 int main(int argc, char **argv)
 {
 	struct message *page;
@@ -318,6 +331,7 @@ int main(int argc, char **argv)
 	page->phase = WAITS;
 	for (int i = 0; i < 3; i++)
 		dup2(open("/dev/null", O_RDWR), i);
+	waiting = true;
 	if (write(ready[1], "", 1) != 1)
 		return 1;
 	close(ready[1]);
@@ -336,6 +350,5 @@ int main(int argc, char **argv)
 	set_priority(SCHED_OTHER, 0);
 	if (server.pid_file)
 		restart(&server);
-	tell("\r\nquoll: resumed\r\n");
-	return 0;
+	return tell("\r\nquoll: resumed\r\n") ? 0 : 1;
 }
