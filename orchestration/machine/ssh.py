@@ -77,10 +77,9 @@ class Done:
 
 @functools.cache
 def load() -> threading.Thread:
-    """Load the client libraries in a thread, once; return it.
+    """Load the client libraries in a thread, once; return it, for whoever needs them to join it first.
 
-    Who needs them joins the thread first. Two threads that import modules which import each other may both find one
-    that is not complete: Python hands it out where it would else wait for ever.
+    Two threads that import modules which import each other may find one that is not complete, by Python's own rule.
     """
     thread = threading.Thread(target=importlib.import_module, args=("fabric",), daemon=True, name="load")
     thread.start()
@@ -92,8 +91,18 @@ def running() -> bool:
     return False
 
 
-def connect(port: int, client: paramiko.PKey, host: paramiko.PKey) -> Connection:
-    """Return an open connection, or raise what paramiko raises (the guest may not be up yet)."""
+def dial(port: int) -> socket.socket | None:
+    """Return a connection to a port for connect(), or None: the guest's server starts while the libraries load."""
+    with suppress(OSError):
+        return socket.create_connection(("127.0.0.1", port), timeout=HANDSHAKE_LIMIT)
+    return None
+
+
+def connect(port: int, client: paramiko.PKey, host: paramiko.PKey, line: socket.socket | None = None) -> Connection:
+    """Return an open connection, or raise what paramiko raises (the guest may not be up yet).
+
+    line: what dial() has returned.
+    """
     import fabric
     import paramiko
 
@@ -101,7 +110,7 @@ def connect(port: int, client: paramiko.PKey, host: paramiko.PKey) -> Connection
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     connection = fabric.Connection(
         "127.0.0.1", user="root", port=port, config=fabric.Config(lazy=True), connect_timeout=HANDSHAKE_LIMIT,
-        connect_kwargs={"pkey": client, "look_for_keys": False, "allow_agent": False,
+        connect_kwargs={"pkey": client, "look_for_keys": False, "allow_agent": False, "sock": line,
                         "banner_timeout": HANDSHAKE_LIMIT, "auth_timeout": HANDSHAKE_LIMIT,
                         "channel_timeout": HANDSHAKE_LIMIT})
     connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
@@ -114,9 +123,9 @@ def connect(port: int, client: paramiko.PKey, host: paramiko.PKey) -> Connection
     return connection
 
 
-def wait_until_open(port: int, client: paramiko.PKey, host: paramiko.PKey, limit: Callable[[], float], check: Check
-                    ) -> Connection:
-    """Connect, again and again until it works. limit returns the seconds left.
+def wait_until_open(port: int, client: paramiko.PKey, host: paramiko.PKey, limit: Callable[[], float], check: Check,
+                    line: socket.socket | None = None) -> Connection:
+    """Connect, again and again until it works. limit returns the seconds left; line is for the first try.
 
     dropbear turns away whoever comes while five others of one address have not logged in yet; all of us have the
     same address there.
@@ -130,8 +139,9 @@ def wait_until_open(port: int, client: paramiko.PKey, host: paramiko.PKey, limit
     reason = "no try yet"
     while limit() > 0:
         look()
+        first, line = line, None
         try:
-            return awaited(lambda: connect(port, client, host), look)
+            return awaited(functools.partial(connect, port, client, host, first), look)
         except paramiko.AuthenticationException as error:
             if AUTH_CUT_OFF.search(str(error)):
                 # A guest whose clock counts instructions may wait in vain for a host that is busy with other work.
