@@ -61,18 +61,22 @@ def check_privilege(guest: Guest, made: boot.Artefacts, arch: Arch, mode: str) -
     deadline = time.monotonic() + LONGEST
     inside: list[bool] = []
     samples = 0
-    while len(inside) < ENOUGH and time.monotonic() < deadline:
-        samples += 1
-        monitor.execute("stop")
-        registers = monitor.human("info registers")
-        found = INSTRUCTION_POINTER.search(registers)
-        assert found is not None
-        address = int(found[1], 16)
-        if start <= address < end:
-            inside.append(PRIVILEGE[arch.name, mode](registers, address, monitor.human))
+    try:
+        while len(inside) < ENOUGH and time.monotonic() < deadline:
+            samples += 1
+            monitor.execute("stop")
+            registers = monitor.human("info registers")
+            found = INSTRUCTION_POINTER.search(registers)
+            assert found is not None
+            address = int(found[1], 16)
+            if start <= address < end:
+                inside.append(PRIVILEGE[arch.name, mode](registers, address, monitor.human))
+            monitor.execute("cont")
+            time.sleep(BETWEEN)
+    finally:
+        # Other tests share the guest.
         monitor.execute("cont")
-        time.sleep(BETWEEN)
-    guest.run("kill $(cat /run/busy)")
+        guest.run("kill $(cat /run/busy)")
     assert len(inside) >= 10, f"only {len(inside)} of {samples} samples hit the guest kernel"
     assert all(inside)
 
