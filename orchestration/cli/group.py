@@ -71,12 +71,12 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Parse what stands before --, and append what stands behind it to the argument that takes the rest."""
-        if self.begin is not None and not ctx.resilient_parsing and not {"-h", "--help"}.intersection(args):
+        at = args.index("--") if "--" in args else len(args)
+        if self.begin is not None and not ctx.resilient_parsing and not {"-h", "--help"}.intersection(args[:at]):
             self.begin()
         rest = next((one for one in self.params if (one.metavar or "").startswith(REST)), None)
         if rest is None or "--" not in args:
             return super().parse_args(ctx, args)
-        at = args.index("--")
         left = super().parse_args(ctx, args[:at])
         ctx.params[rest.name] = [*(ctx.params[rest.name] or ()), *args[at + 1:]]
         return left

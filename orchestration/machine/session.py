@@ -106,11 +106,10 @@ class Session(Follower):
     def connect(self, run_keys: RunKeys) -> None:
         """Wait for the guest's SSH."""
         self.progress.doing("ssh")
-        line = ssh.dial(self.machine.port)
         ssh.load().join()
         try:
             self.connection = ssh.wait_until_open(self.machine.port, run_keys.client, run_keys.host,
-                                                  self.tracker.left, self.check, line)
+                                                  self.tracker.left, self.check)
         except HangError as error:
             raise self.hang("ssh", 0, error.message) from error
         self.tracker.finish("ssh")

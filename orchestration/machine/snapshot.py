@@ -26,7 +26,7 @@ from orchestration.base.limits import time_scale
 from orchestration.base.rundir import RunDirectory
 from orchestration.build import disk, dtb, image, resume, system
 from orchestration.build.userland import Login
-from orchestration.machine import boot, incoming, keys, qemu, shares, ssh
+from orchestration.machine import boot, incoming, keys, qemu, shares
 from orchestration.machine.boot import Artefacts
 from orchestration.machine.console import Channel
 from orchestration.machine.description import Description
@@ -138,8 +138,6 @@ def prepare(description: Description, made: Artefacts, progress: Progress, run: 
 
     def start() -> None:
         assert machine.monitor is not None
-        # While QEMU loads the state.
-        ssh.load()
         incoming.load(machine.monitor, entry / STATE)
         incoming.deliver(machine, notes["page"], bytes.fromhex(notes["magic"]),
                          secrets.token_bytes(incoming.SEED_SIZE),

@@ -91,18 +91,8 @@ def running() -> bool:
     return False
 
 
-def dial(port: int) -> socket.socket | None:
-    """Return a connection to a port for connect(), or None: the guest's server starts while the libraries load."""
-    with suppress(OSError):
-        return socket.create_connection(("127.0.0.1", port), timeout=HANDSHAKE_LIMIT)
-    return None
-
-
-def connect(port: int, client: paramiko.PKey, host: paramiko.PKey, line: socket.socket | None = None) -> Connection:
-    """Return an open connection, or raise what paramiko raises (the guest may not be up yet).
-
-    line: what dial() has returned.
-    """
+def connect(port: int, client: paramiko.PKey, host: paramiko.PKey) -> Connection:
+    """Return an open connection, or raise what paramiko raises (the guest may not be up yet)."""
     import fabric
     import paramiko
 
@@ -110,7 +100,7 @@ def connect(port: int, client: paramiko.PKey, host: paramiko.PKey, line: socket.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     connection = fabric.Connection(
         "127.0.0.1", user="root", port=port, config=fabric.Config(lazy=True), connect_timeout=HANDSHAKE_LIMIT,
-        connect_kwargs={"pkey": client, "look_for_keys": False, "allow_agent": False, "sock": line,
+        connect_kwargs={"pkey": client, "look_for_keys": False, "allow_agent": False,
                         "disabled_algorithms": DISABLED, "banner_timeout": HANDSHAKE_LIMIT,
                         "auth_timeout": HANDSHAKE_LIMIT, "channel_timeout": HANDSHAKE_LIMIT})
     connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
@@ -123,9 +113,9 @@ def connect(port: int, client: paramiko.PKey, host: paramiko.PKey, line: socket.
     return connection
 
 
-def wait_until_open(port: int, client: paramiko.PKey, host: paramiko.PKey, limit: Callable[[], float], check: Check,
-                    line: socket.socket | None = None) -> Connection:
-    """Connect, again and again until it works. limit returns the seconds left; line is for the first try.
+def wait_until_open(port: int, client: paramiko.PKey, host: paramiko.PKey, limit: Callable[[], float], check: Check
+                    ) -> Connection:
+    """Connect, again and again until it works. limit returns the seconds left.
 
     dropbear turns away whoever comes while five others of one address have not logged in yet; all of us have the
     same address there.
@@ -139,9 +129,8 @@ def wait_until_open(port: int, client: paramiko.PKey, host: paramiko.PKey, limit
     reason = "no try yet"
     while limit() > 0:
         look()
-        first, line = line, None
         try:
-            return awaited(functools.partial(connect, port, client, host, first), look)
+            return awaited(lambda: connect(port, client, host), look)
         except paramiko.AuthenticationException as error:
             if AUTH_CUT_OFF.search(str(error)):
                 # A guest whose clock counts instructions may wait in vain for a host that is busy with other work.

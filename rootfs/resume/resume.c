@@ -15,7 +15,6 @@
  *
  * Invariant: phase goes 0, WAITS, SPINS in this order, and to GIVEN by the orchestrator alone.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -192,6 +191,9 @@ static size_t read_file(const char *path, char **data)
 		fail(path);
 	while (done < (size_t)status.st_size && (got = read(file, *data + done, status.st_size - done)) > 0)
 		done += got;
+	/* What is not read would be lost where the file is written again. */
+	if (done != (size_t)status.st_size)
+		fail(path);
 	(*data)[done] = '\0';
 	close(file);
 	return done;
@@ -265,8 +267,8 @@ static const char *part(const struct message *page, int number, size_t *size)
 }
 
 /*
- * Gives the guest its name, and the server this run's keys. It does so without any other program: each would take some
- * 10 ms, of which most goes into translating it anew in an emulator that has just started.
+ * Gives the guest its name, and the server this run's keys. It does so without a shell, which takes 0.08 s in an
+ * emulator that has just started.
  */
 static void renew_keys(const struct message *page, const struct server *server)
 {
@@ -303,6 +305,7 @@ static void restart(const struct server *server)
 				return;
 			at += sizeof(*event) + event->len;
 		}
+	errno = ETIMEDOUT;
 	fail("the SSH server");
 }
 

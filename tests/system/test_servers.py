@@ -109,7 +109,7 @@ def test_a_slow_disk_is_not_taken_for_a_hang(run: Callable[..., Outcome], arch: 
     assert results(outcome) == PASSED
 
 
-# The last two take their time, which the root pager only sees as it passes.
+# The last two use up the CPU until the root pager ends them, which takes some 12 s for each test.
 @pytest.mark.parametrize("first", [*range(0, 10, LIVES), *(pytest.param(number, marks=pytest.mark.elsewhere_nightly)
                                                            for number in (10, 11))])
 @pytest.mark.parametrize("name", ["block", "net", "console"])

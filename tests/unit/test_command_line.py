@@ -22,7 +22,7 @@ from orchestration import bootstrap
 from orchestration.base import doctor, tree
 from orchestration.base.arch import ARCHES
 from orchestration.base.errors import BuildError, HangError, InfrastructureError, MissingError, PanicError, QuollError
-from orchestration.cli import group, signals
+from orchestration.cli import boot, group, signals
 from orchestration.cli import main as cli
 
 
@@ -115,6 +115,16 @@ def test_an_architecture_needs_its_own_packages_only(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(doctor, "native_architecture", lambda: "arm64")
     assert {"gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"} <= set(doctor.wanted_packages([ARCHES["x86_64"]]))
     assert "gcc-aarch64-linux-gnu" not in doctor.wanted_packages([ARCHES["aarch64"]])
+
+
+@pytest.mark.parametrize(("words", "begun"), [(["vax"], 1), (["vax", "--", "ls", "-h"], 1), (["--help"], 0)])
+def test_boot_begins_to_read_before_its_words_are_understood(monkeypatch: pytest.MonkeyPatch, words: list[str],
+                                                             begun: int) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(boot, "begin", lambda: calls.append(1))
+    cli.main(["boot", *words])
+    assert len(calls) == begun
+
 
 def test_exit_codes_are_distinct_and_documented(root: Path) -> None:
     classes: list[type[QuollError]] = [MissingError, InfrastructureError, BuildError, PanicError, HangError]

@@ -422,16 +422,20 @@ def test_a_server_that_keeps_its_key_is_started_anew(renew: Path, tmp_path: Path
     pid_file = tmp_path / "sshd.pid"
     # Where the tests run under nohup, the signal would be ignored.
     with subprocess.Popen(["env", "--default-signal=HUP", "sh", "-c", f"""
-            trap 'sleep 0.3; echo other > {tmp_path}/x; test -s {login.host_key} && echo $$ > {pid_file}; exit' HUP
+            trap 'sleep 0.3; echo other > {tmp_path}/x; sleep 0.3
+                  test -s {login.host_key} && echo $$ > {pid_file}; exit' HUP
             echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}
-            while :; do sleep 0.1; done"""]):
-        deadline = time.monotonic() + 30
-        while not pid_file.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        before = pid_file.stat().st_ino, pid_file.stat().st_mtime_ns
-        subprocess.run([renew, tmp_path / "message", login.host_key, login.authorized, disk.MARK.decode(), pid_file],
-                       check=True, timeout=60)
-        assert (pid_file.stat().st_ino, pid_file.stat().st_mtime_ns) != before
+            while :; do sleep 0.1; done"""]) as server:
+        try:
+            deadline = time.monotonic() + 30
+            while not pid_file.exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            before = pid_file.stat().st_mtime_ns
+            subprocess.run([renew, tmp_path / "message", login.host_key, login.authorized, disk.MARK.decode(),
+                            pid_file], check=True, timeout=60)
+            assert pid_file.stat().st_mtime_ns != before
+        finally:
+            server.kill()
 
 
 def test_a_line_that_begins_in_the_middle_has_its_channel() -> None:

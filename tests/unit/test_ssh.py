@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from types import SimpleNamespace
-from typing import Any
 
 import fabric
 import pytest
@@ -50,26 +49,6 @@ def test_who_is_turned_away_comes_again() -> None:
         ssh.wait_until_open(server.port, made.client, made.host,
                             lambda: deadline - time.monotonic() if server.came < 3 else 0.0, running)
     assert server.came == 3
-
-
-def test_the_line_that_was_dialled_is_for_the_first_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    server = Server(1 << 30)
-    tried: list[socket.socket | None] = []
-    connect = ssh.connect
-
-    def note(port: int, client: Any, host: Any, line: socket.socket | None = None) -> ssh.Connection:
-        tried.append(line)
-        return connect(port, client, host, line)
-
-    monkeypatch.setattr(ssh, "connect", note)
-    line, made = ssh.dial(server.port), keys.make()
-    assert line is not None
-    with pytest.raises(HangError, match="no SSH server answers"):
-        ssh.wait_until_open(server.port, made.client, made.host, lambda: 60.0 if len(tried) < 3 else 0.0, running, line)
-    assert tried == [line, None, None]
-    assert server.came == 3
-    assert line.fileno() == -1
-    assert ssh.dial(1) is None
 
 
 def test_a_machine_that_is_off_lets_nobody_in() -> None:
