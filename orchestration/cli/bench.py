@@ -89,7 +89,7 @@ def run_command(
     if XEN in peers and target.name != "x86_64":
         raise UsageError(f"Xen PV exists on x86_64 only, not on {target.name}", "leave --against xen away")
     if DISTRIBUTION in peers:
-        distribution.check(target, root)
+        distribution.check(root)
     clocks = list(dict.fromkeys(clock or list(Clock)))
     check_words("--clock", clocks, list(Clock))
     limits = gates.read(gate) if gate else None

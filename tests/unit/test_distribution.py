@@ -14,7 +14,7 @@ from orchestration.base.arch import ARCHES
 from orchestration.base.cache import Cache
 from orchestration.base.errors import MissingError, UsageError
 from orchestration.bench import distribution as peer
-from orchestration.build import distribution, rootfs
+from orchestration.build import distribution, initramfs, rootfs
 
 X86 = ARCHES["x86_64"]
 VERSION = "6.12.1+deb13-cloud-amd64"
@@ -49,13 +49,33 @@ def test_a_package_without_the_driver_is_named(tmp_path: Path, monkeypatch: pyte
     made = package(tmp_path, {f"./boot/vmlinuz-{VERSION}": b"kernel", f"./boot/config-{VERSION}": b""})
     monkeypatch.setattr(rootfs, "unpacked", lambda *ignored: made)
     with pytest.raises(MissingError,
-                       match=r"linux-image-cloud-amd64 has no virtio_blk\.ko, failover\.ko, .*virtio_net\.ko"):
+                       match=r"linux-image-cloud-amd64 has no crc16\.ko, .*virtio_blk\.ko, .*virtio_net\.ko"):
         distribution.unpacked(X86, Cache(tmp_path / "cache"))
 
 
-@pytest.mark.parametrize(("arch", "root", "said"), [("x86_64", "tiny", "for workloads on Debian"),
-                                                    ("riscv64", "debian", "run on x86_64 only")])
-def test_it_is_refused_elsewhere(arch: str, root: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        peer.check(ARCHES[arch], root)
-    peer.check(X86, "debian")
+def test_what_is_built_in_needs_no_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever of the drivers the package has as modules is loaded in the order in which they need each other."""
+    lib = f"./usr/lib/modules/{VERSION}"
+    built_in = [name for name in distribution.DRIVERS if not name.startswith("virtio")]
+    made = package(tmp_path, {f"./boot/vmlinux-{VERSION}": b"kernel", f"./boot/config-{VERSION}": b"",
+                              f"{lib}/modules.builtin": "".join(f"kernel/lib/{name}\n" for name in built_in).encode(),
+                              **{f"{lib}/kernel/{name}.xz": lzma.compress(b"driver")
+                                 for name in ("virtio_blk.ko", "virtio_net.ko")}})
+    monkeypatch.setattr(rootfs, "unpacked", lambda *ignored: made)
+    packed: dict[str, bytes] = {}
+    monkeypatch.setattr(initramfs, "archive", lambda arch, cache, spec, files, more: packed.update(files))
+    cache = Cache(tmp_path / "cache")
+    found = distribution.unpacked(ARCHES["riscv64"], cache)
+    assert (found / "vmlinuz").read_bytes() == b"kernel"
+    distribution.first_files(ARCHES["riscv64"], cache, found)
+    assert sorted(packed) == ["init", "virtio_blk.ko", "virtio_net.ko"]
+
+
+def test_each_architecture_has_a_package() -> None:
+    assert set(distribution.PACKAGES) == set(ARCHES)
+
+
+def test_it_is_refused_without_debian() -> None:
+    with pytest.raises(UsageError, match="for workloads on Debian"):
+        peer.check("tiny")
+    peer.check("debian")
