@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import typer
@@ -22,8 +23,13 @@ from orchestration import bootstrap
 from orchestration.base import doctor, tree
 from orchestration.base.arch import ARCHES
 from orchestration.base.errors import BuildError, HangError, InfrastructureError, MissingError, PanicError, QuollError
+from orchestration.build import userland
 from orchestration.cli import boot, group, signals
 from orchestration.cli import main as cli
+from orchestration.machine import boot as machine_boot
+from orchestration.machine import snapshot
+from orchestration.machine.boot import Artefacts
+from orchestration.machine.session import Session
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
@@ -124,6 +130,25 @@ def test_boot_begins_to_read_before_its_words_are_understood(monkeypatch: pytest
     monkeypatch.setattr(boot, "begin", lambda: calls.append(1))
     cli.main(["boot", *words])
     assert len(calls) == begun
+
+
+@pytest.mark.parametrize(("words", "command", "terminal"), [
+    ([], [], False),
+    (["--", "ls", "-h", "--help", "--", "a b"], ["ls", "-h", "--help", "--", "a b"], False),
+    (["-t", "--", "top"], ["top"], True)])
+def test_boot_hands_the_command_to_the_guest(monkeypatch: pytest.MonkeyPatch, words: list[str], command: list[str],
+                                             terminal: bool) -> None:
+    """All words behind -- are the command's, whatever they look like, and its status is the orchestrator's."""
+    session = MagicMock(spec=Session)
+    session.__enter__.return_value = session
+    session.serve.return_value = 7
+    made = MagicMock(spec=Artefacts)
+    made.userland = userland.TINY
+    monkeypatch.setattr(doctor, "ensure", lambda arches: None)
+    monkeypatch.setattr(machine_boot, "artefacts", lambda description, cache, progress: made)
+    monkeypatch.setattr(snapshot, "session_of", lambda *ignored: session)
+    assert cli.main(["boot", "x86_64", "--quiet", *words]) == 7
+    session.serve.assert_called_once_with(command, terminal)
 
 
 def test_exit_codes_are_distinct_and_documented(root: Path) -> None:
