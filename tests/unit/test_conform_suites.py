@@ -170,9 +170,12 @@ def test_the_tests_of_perl_are_found(tmp_path: Path) -> None:
     names = perl.found(tmp_path)
     assert names == ["op:fork", "io:pipe", "threads:kill"]
     (tmp_path / debsource.LIST).write_text("\n".join(names))
-    assert [test.command for test in perl.tests(tmp_path)] == [
-        "cd /opt/perl/t && perl -I../lib op/fork.t", "cd /opt/perl/t && perl -I../lib io/pipe.t",
-        "cd /opt/perl/dist/threads && perl t/kill.t"]
+    core, other, module = [test.command for test in perl.tests(tmp_path)]
+    assert [core, other] == ["cd /opt/perl/t && perl -I../lib op/fork.t", "cd /opt/perl/t && perl -I../lib io/pipe.t"]
+    (tmp_path / "dist/threads/t/kill.t").write_text("#!./perl -Tw\nprint qq{taint ${^TAINT} $ENV{PERL_CORE}\\n};\n")
+    done = subprocess.run(["sh", "-c", module.replace(perl.PLACE, str(tmp_path))], capture_output=True, text=True,
+                          check=True)
+    assert done.stdout == "taint 1 1\n"
 
 
 def test_the_tests_of_a_source_package_are_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +189,8 @@ def test_the_tests_of_a_source_package_are_packed(tmp_path: Path, monkeypatch: p
     built = perl.SUITE.build(X86, Cache(tmp_path / "cache"))
     assert [test.name for test in perl.SUITE.tests(built)] == ["op:fork", "threads:kill"]
     with tarfile.open(built / PACKED) as packed:
-        assert sorted(member.name for member in packed if member.isfile()) == ["dist/threads/t/kill.t", "t/op/fork.t"]
+        assert sorted(member.name for member in packed if member.isfile()) == [
+            "dist/threads/t/kill.t", "dist/threads/threads.xs", "t/op/fork.t"]
     assert perl.SUITE.build(ARM, Cache(tmp_path / "cache")) == built
 
 
