@@ -63,7 +63,7 @@ def command(name: str) -> str:
         return f"cd {PLACE}/t && perl -I../lib {group}/{test}.t"
     module = next(one for one in MODULES if PurePosixPath(one).name == group)
     return (f"cd {PLACE}/{module} && PERL_CORE=1 "
-            f"perl $(sed -n '1s/^#!.*perl.* \\(-[a-zA-Z]*\\).*/\\1/p' t/{test}.t) -I../../lib t/{test}.t")
+            f"perl $(sed -n '1s/^#!.*perl.* \\(-[a-zA-Z][a-zA-Z]*\\).*/\\1/p' t/{test}.t) -I../../lib t/{test}.t")
 
 
 def tests(folder: Path) -> list[Test]:

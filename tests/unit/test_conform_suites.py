@@ -172,10 +172,12 @@ def test_the_tests_of_perl_are_found(tmp_path: Path) -> None:
     (tmp_path / debsource.LIST).write_text("\n".join(names))
     core, other, module = [test.command for test in perl.tests(tmp_path)]
     assert [core, other] == ["cd /opt/perl/t && perl -I../lib op/fork.t", "cd /opt/perl/t && perl -I../lib io/pipe.t"]
-    (tmp_path / "dist/threads/t/kill.t").write_text("#!./perl -Tw\nprint qq{taint ${^TAINT} $ENV{PERL_CORE}\\n};\n")
-    done = subprocess.run(["sh", "-c", module.replace(perl.PLACE, str(tmp_path))], capture_output=True, text=True,
-                          check=True)
-    assert done.stdout == "taint 1 1\n"
+    for first, taint in (("#!./perl -Tw", 1), ("#!./perl -- # Rules", 0), ("#!perl", 0)):
+        script = f"{first}\nprint qq{{taint ${{^TAINT}} $ENV{{PERL_CORE}}\\n}};\n"
+        (tmp_path / "dist/threads/t/kill.t").write_text(script)
+        done = subprocess.run(["sh", "-c", module.replace(perl.PLACE, str(tmp_path))], capture_output=True, text=True,
+                              check=True)
+        assert done.stdout == f"taint {taint} 1\n"
 
 
 def test_the_tests_of_a_source_package_are_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
