@@ -202,7 +202,8 @@ def test_documents(tree: Tree, plant: Plant) -> None:
         "Text", "and [bad](../tests/none.md).", "", "[bad](../tests/page.md#three-four-2)", "",
         '<img src="none.svg">', "",
         "`kernel/object.c` `object.c` `kernel/*.c` `kernel/{object,gone}.c` `./tests` `a/b` `/dev/kvm` `x.raw`", "",
-        "- `kernel/none.c`", "- `python3 gone.py -x`", "- `tests/none`", "", "x" * 121, "", "    `gone.c` listed"]))
+        "- `kernel/none.c`", "- `python3 gone.py -x`", "- `tests/none`", "", "x" * 121, "", "    `gone.c` listed",
+        "## " + "x" * 121, "| " + "x" * 121 + " |"]))
     assert [str(one) for one in documents.check(tree)] == [
         "docs/page.md:6: the link leads nowhere: ../tests/none.md",
         "docs/page.md:8: no heading has this anchor: ../tests/page.md#three-four-2",
