@@ -144,10 +144,11 @@ def test_boot_hands_the_command_to_the_guest(monkeypatch: pytest.MonkeyPatch, wo
     session.serve.return_value = 7
     made = MagicMock(spec=Artefacts)
     made.userland = userland.TINY
+    monkeypatch.setattr(boot, "begin", lambda: None)
     monkeypatch.setattr(doctor, "ensure", lambda arches: None)
     monkeypatch.setattr(machine_boot, "artefacts", lambda description, cache, progress: made)
     monkeypatch.setattr(snapshot, "session_of", lambda *ignored: session)
-    assert cli.main(["boot", "x86_64", "--quiet", *words]) == 7
+    assert cli.main(["boot", "x86_64", "--quiet", "--no-config", *words]) == 7
     session.serve.assert_called_once_with(command, terminal)
 
 

@@ -203,7 +203,7 @@ def test_documents(tree: Tree, plant: Plant) -> None:
         '<img src="none.svg">', "",
         "`kernel/object.c` `object.c` `kernel/*.c` `kernel/{object,gone}.c` `./tests` `a/b` `/dev/kvm` `x.raw`", "",
         "- `kernel/none.c`", "- `python3 gone.py -x`", "- `tests/none`", "", "x" * 121, "", "    `gone.c` listed",
-        "## " + "x" * 121, "| " + "x" * 121 + " |"]))
+        "## " + "x" * 121, "| " + "x" * 121 + " |", "", "    # " + "x" * 121]))
     assert [str(one) for one in documents.check(tree)] == [
         "docs/page.md:6: the link leads nowhere: ../tests/none.md",
         "docs/page.md:8: no heading has this anchor: ../tests/page.md#three-four-2",
@@ -212,7 +212,7 @@ def test_documents(tree: Tree, plant: Plant) -> None:
         "docs/page.md:14: no such file or folder: kernel/none.c",
         "docs/page.md:15: no such file or folder: gone.py",
         "docs/page.md:16: no such file or folder: tests/none",
-        "docs/page.md:18: 121 columns; at most 120"]
+        "docs/page.md:18: 121 columns; at most 120", "docs/page.md:24: 127 columns; at most 120"]
 
 
 def test_drawings(tree: Tree, plant: Plant) -> None:
