@@ -22,9 +22,9 @@ from orchestration.build import flavours, linux, quoll, rootfs
 # programs wants FUSE's library, and without it the folder installs none.
 COLLECTIONS = ("acct", "breakpoints", "cachestat", "clone3", "core", "exec", "fchmodat2", "filelock", "filesystems",
                "futex", "ipc", "kcmp", "landlock", "membarrier", "mincore", "mm", "mount", "mount_setattr", "mqueue",
-               "nsfs", "openat2", "pid_namespace", "pidfd", "prctl", "proc", "ptrace", "rlimits", "rseq", "sched",
-               "seccomp", "sigaltstack", "splice", "sync", "syscall_user_dispatch", "timens", "timers", "tmpfs", "tty",
-               "vDSO")
+               "nsfs", "openat2", "pid_namespace", "pidfd", "prctl", "proc", "ptrace", "rlimits", "rseq", "rtc",
+               "sched", "seccomp", "sigaltstack", "splice", "sync", "syscall_user_dispatch", "timens", "timers",
+               "tmpfs", "tty", "vDSO")
 # A folder whose tests are one program without a libc; its Makefile knows nothing of kselftest.
 NOLIBC, NOLIBC_SOURCES = "nolibc", ("nolibc-test.c", "nolibc-test-linkage.c")
 OF_CPU = {"x86_64": "x86", "aarch64": "arm64", "riscv64": "riscv"}

@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <linux/random.h>
+#include <linux/rtc.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -174,6 +175,30 @@ static void set_clock(const struct message *page, int64_t stored)
 
 	if (clock_settime(CLOCK_REALTIME, &(struct timespec){ now / SECOND, now % SECOND }))
 		fail("clock_settime");
+}
+
+/* Sets the real-time clock to the nearest second of the clock. Where there is none, or it is in use, nothing is set. */
+static void set_rtc(void)
+{
+	int device = open("/dev/rtc0", O_RDONLY | O_CLOEXEC);
+	struct timespec now;
+	struct rtc_time told;
+	struct tm parts;
+
+	if (device < 0)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	now.tv_sec += now.tv_nsec >= SECOND / 2;
+	gmtime_r(&now.tv_sec, &parts);
+	told = (struct rtc_time){ .tm_sec = parts.tm_sec,
+	                          .tm_min = parts.tm_min,
+	                          .tm_hour = parts.tm_hour,
+	                          .tm_mday = parts.tm_mday,
+	                          .tm_mon = parts.tm_mon,
+	                          .tm_year = parts.tm_year };
+	if (ioctl(device, RTC_SET_TIME, &told))
+		fail("/dev/rtc0");
+	close(device);
 }
 
 /* Reads a whole file into memory of its own; returns its size. A file that is not there is empty. */
@@ -348,6 +373,7 @@ int main(int argc, char **argv)
 	stored = await_message(page);
 	renew_random(page);
 	set_clock(page, stored);
+	set_rtc();
 	renew_keys(page, &server);
 	explicit_bzero(page, sizeof(*page));
 	set_priority(SCHED_OTHER, 0);

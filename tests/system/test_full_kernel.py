@@ -78,6 +78,12 @@ def test_pages_that_were_written(session: Session, compile_program: Callable[[st
     assert (done.status, done.text) == (0, "ok"), done.err.decode(errors="replace")
 
 
+def test_the_real_time_clock(session: Session, compile_program: Callable[[str], Path]) -> None:
+    session.push(compile_program("rtc"), "/var/tmp/rtc")
+    done = session.run(["/var/tmp/rtc"], limit=300.0)
+    assert (done.status, done.text) == (0, "ok"), done.err.decode(errors="replace")
+
+
 @pytest.mark.parametrize("part", ["counters", "static_keys", "functions", "uprobes", "kprobes", "together"])
 def test_counting_and_tracing(session: Session, compile_program: Callable[[str], Path], part: str) -> None:
     session.push(compile_program("observe"), "/var/tmp/observe")
