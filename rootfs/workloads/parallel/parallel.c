@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Operations of Linux on all CPUs at once: a process bound to each, which share nothing that they use.
+/* Operations of Linux on all CPUs at once: a process bound to each. But for the folder that stat looks up, processes
+ * share nothing that they use.
  *
  *	{"metric": "getppid", "value": 321.0, "cpus": 2, "counters": {"guest-syscall": 1.00}}
  *
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -83,6 +85,16 @@ static void run_fault(char *memory, int count)
 		((volatile char *)memory)[(size_t)i * page] = 1;
 }
 
+/* All look up one folder, and take and leave the counts of its uses. */
+static void run_stat(char *memory, int count)
+{
+	struct stat status;
+
+	(void)memory;
+	for (int i = 0; i < count; i++)
+		must(!stat("/tmp", &status), "stat");
+}
+
 /*
  * Linux keeps freed pages for each CPU, an eighth of memory for all: 1900 each where eight have 512 MiB. More would come
  * from the zone, which all share.
@@ -90,6 +102,7 @@ static void run_fault(char *memory, int count)
 static const struct operation operations[] = {
 	{ "getppid", 20000, run_getppid, 0 },
 	{ "fault-anonymous", 1000, run_fault, page },
+	{ "stat", 5000, run_stat, 0 },
 };
 
 /* The CPU of that number among those that this process may use, or how many those are for a number below 0. */
