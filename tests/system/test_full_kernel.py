@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from orchestration.base.errors import PanicError
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.build import flavours, linux, rootfs
-from orchestration.machine import boot
+from orchestration.machine import boot, snapshot
 from orchestration.machine.description import Description
 from orchestration.machine.progress import Progress
 from orchestration.machine.session import Session
@@ -82,6 +83,18 @@ def test_the_real_time_clock(session: Session, compile_program: Callable[[str], 
     session.push(compile_program("rtc"), "/var/tmp/rtc")
     done = session.run(["/var/tmp/rtc"], limit=300.0)
     assert (done.status, done.text) == (0, "ok"), done.err.decode(errors="replace")
+
+
+def test_the_real_time_clock_is_right_after_a_snapshot(description: Description, full: boot.Artefacts, cache: Cache,
+                                                       progress: Progress, tmp_path: Path) -> None:
+    """The clock has stood since the snapshot was made: at the second start for five seconds at least."""
+    stored = description.model_copy(update={"snapshot": True})
+    for name in ("first", "second"):
+        with snapshot.prepare(stored, full, progress, RunDirectory(name, tmp_path), cache) as session:
+            early = time.time()
+            told = int(session.run(["cat", "/sys/class/rtc/rtc0/since_epoch"]).text)
+            assert early - 2 < told < time.time() + 2
+        time.sleep(5)
 
 
 @pytest.mark.parametrize("part", ["counters", "static_keys", "functions", "uprobes", "kprobes", "together"])
