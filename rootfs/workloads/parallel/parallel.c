@@ -85,7 +85,7 @@ static void run_fault(char *memory, int count)
 		((volatile char *)memory)[(size_t)i * page] = 1;
 }
 
-/* All look up one folder, and take and leave the counts of its uses. */
+/* All processes look up the same folder: each call takes a reference to its dentry and drops it. */
 static void run_stat(char *memory, int count)
 {
 	struct stat status;
