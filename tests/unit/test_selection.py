@@ -119,7 +119,7 @@ def test_what_users_rely_on_is_tested_on_each_architecture(root: Path) -> None:
     """A mark that names one architecture, or loses to another mark, would leave the others out without a word."""
     files = [f"tests/system/test_{name}.py" for name in (
         "debian", "full_kernel", "persistent_disks", "programs", "shared_folders", "snapshots", "stranger",
-        "toolchains")]
+        "observers")]
     done = subprocess.run([sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", "--collect-only", "-q",
                            "--nightly", *files], cwd=root, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
