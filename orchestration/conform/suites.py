@@ -14,7 +14,7 @@ from orchestration.base.errors import UsageError
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tools import program
 from orchestration.build import distribution, flavours, linux, quoll, rootfs, userland
-from orchestration.conform import kept, ltp, perl, python, redis, selftests
+from orchestration.conform import kept, ltp, perl, python, redis, selftests, toolchains
 from orchestration.conform.suite import DISK, Suite
 from orchestration.machine import boot
 from orchestration.machine.description import Description, Disk
@@ -28,7 +28,8 @@ MEMORY = 1 << 30
 
 def known(ltp_folder: Path | None = None) -> dict[str, Suite]:
     """Return the suites by name. ltp_folder: LTP's source, or where it is installed, if it is here."""
-    return {one.name: one for one in (selftests.SUITE, python.SUITE, perl.SUITE, redis.SUITE, ltp.suite(ltp_folder))}
+    return {one.name: one for one in (selftests.SUITE, python.SUITE, perl.SUITE, redis.SUITE, toolchains.SUITE,
+                                     ltp.suite(ltp_folder))}
 
 
 def find(name: str, ltp_folder: Path | None = None) -> Suite:

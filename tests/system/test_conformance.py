@@ -74,6 +74,12 @@ def test_all_of_redis(root: Path, arch: Arch, mode: list[str]) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
+def test_all_of_toolchains(root: Path, arch: Arch, mode: list[str]) -> None:
+    differs_nowhere(root, arch, "toolchains", mode)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(7200)
 def test_all_of_ltp(root: Path, arch: Arch, mode: list[str]) -> None:
     done = conform(root, arch.name, "--suite", "ltp", *mode)
     if "QUOLL_LTP" not in os.environ and "cannot be cloned" in done.stderr:
@@ -106,7 +112,7 @@ def test_a_planted_report_is_of_the_test_that_plants_it(description: Description
 
 
 @pytest.mark.parametrize(("words", "said"), [
-    (("x86_64", "--suite", "none"), "unknown suite 'none'; valid: kselftest, python, perl, redis, ltp"),
+    (("x86_64", "--suite", "none"), "unknown suite 'none'; valid: kselftest, python, perl, redis, toolchains, ltp"),
     (("x86_64", "--against", "xen"), "unknown peer 'xen'; valid: native, distribution"),
     (("x86_64", "--against", "distribution", "--quick"), "Debian's own kernel is compared with the full one"),
     (("x86_64", "--guest-mode", "below"), "--guest-mode: input should be 'beside' or 'above', not \"below\""),
