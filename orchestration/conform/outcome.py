@@ -18,6 +18,8 @@ PLAN = re.compile(r"^1\.\.(\d+)\s*(?:#\s*(?:skip\b)?)?(.*)$", re.MULTILINE | re.
 # unittest -v: test_name (module.Class.test_name) ... ok; what it does may stand on a second line.
 UNITTEST = re.compile(r"(\w+) \(([\w.]+)\)(?:\n?.*)? \.\.\. (?:.* )?(ok|FAIL|ERROR|skipped .*|expected failure)$",
                       re.MULTILINE)
+# What its faulthandler says when --timeout has passed for the module, before it ends the program.
+UNITTEST_LATE = re.compile(r"\bTimeout \(\d+:\d\d:\d\d\)!$", re.MULTILINE)
 # What differs from run to run in the names of tests: addresses, process numbers.
 CHANGING = re.compile(r"0x[0-9a-f]+|\b\d{4,}\b", re.IGNORECASE)
 NAME_MAX = 96
@@ -121,4 +123,4 @@ def unittest(text: str, status: int) -> Outcome:
         whole = Outcome(Status.SKIP)
     else:
         whole = Outcome(Status.PASS)
-    return Outcome(whole.status, whole.why, unique(parts))
+    return Outcome(whole.status, whole.why, unique(parts), late=bool(status and UNITTEST_LATE.search(text)))

@@ -35,6 +35,7 @@ GO = ("context", "internal/poll", "os", "os/signal", "sync", "sync/atomic", "sys
 PACK_LIMIT, LIMIT = 60, 1800
 # A line of go test -v; what is indented is a part of a part.
 GO_LINE = re.compile(r"^ *--- (PASS|FAIL|SKIP): (\S+) \(", re.MULTILINE)
+GO_LATE = "panic: test timed out after "
 GO_WORDS = {"PASS": Status.PASS, "FAIL": Status.FAIL, "SKIP": Status.SKIP}
 
 
@@ -63,7 +64,9 @@ def read(output: bytes, status: int) -> Outcome:
     parts = outcome.unique((match[2], GO_WORDS[match[1]]) for match in GO_LINE.finditer(text))
     if not parts:
         return outcome.tap(text, status)
-    return Outcome(Status.FAIL, f"exit={status}", parts) if status else Outcome(Status.PASS, "", parts)
+    if status:
+        return Outcome(Status.FAIL, f"exit={status}", parts, late=GO_LATE in text)
+    return Outcome(Status.PASS, "", parts)
 
 
 SUITE = Suite("toolchains", "a JVM, Go, Rust and C: programs that are compiled and run", PACKAGES, PLACE, build, tests,

@@ -71,6 +71,10 @@ def test_cpythons_runner_is_read() -> None:
     assert (found.status, found.why) == (FAIL, "exit=2")
     assert found.parts == {"PosixTests.test_one": PASS, "PosixTests.test_two": SKIP, "PosixTests.test_three": FAIL,
                            "Other.test_four": FAIL}
+    assert not found.late
+    timeout = "test_five (test.test_signal.Other.test_five) ... Timeout (0:07:30)!\nThread 1 (most recent):\n"
+    late = outcome.unittest(f"{PYTHON}{timeout}", 1)
+    assert (late.status, late.late, len(late.parts)) == (FAIL, True, 4)
     assert outcome.unittest(PYTHON, 0).status is PASS
     assert outcome.unittest("1 test skipped:\n    test_epoll\n", 0).status is SKIP
 

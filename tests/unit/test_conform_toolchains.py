@@ -39,7 +39,7 @@ def test_each_program_is_packed_and_compiled_where_it_is_unpacked(tmp_path: Path
     ("--- PASS: TestOne (0.00s)\npanic: test timed out after 15m0s\nFAIL\ttime\t900s\n", 1, FAIL, "exit=1")])
 def test_what_a_program_came_to(text: str, status: int, came_to: Status, why: str) -> None:
     found = toolchains.read(text.encode(), status)
-    assert (found.status, found.why) == (came_to, why)
+    assert (found.status, found.why, found.late) == (came_to, why, "timed out" in text)
 
 
 def test_each_test_of_go_is_a_part() -> None:
