@@ -21,9 +21,11 @@ from orchestration.conform.suite import PACKED, Suite, Test
 PACKAGES = ("default-jdk-headless", "gcc", "golang-go", "libc6-dev", "rustc")
 SOURCES = ROOT / "tests/conform/toolchains"
 PLACE = "/opt/toolchains"
+# Packages are unpacked, not configured, so there are no alternatives: neither cc nor java.
+SETUP = "for name in java javac; do ln -sf /usr/lib/jvm/default-java/bin/$name /usr/bin/; done"
 PROGRAMS = {
     "c:program": "gcc -O2 -pthread -o /tmp/of-c main.c && /tmp/of-c",
-    "rust:program": "rustc -O -o /tmp/of-rust main.rs && /tmp/of-rust",
+    "rust:program": "rustc -O -C linker=gcc -o /tmp/of-rust main.rs && /tmp/of-rust",
     "go:program": "go build -o /tmp/of-go main.go && /tmp/of-go",
 }
 # The virtual machine by its garbage collectors, each of which has its own way to stop threads and to use addresses,
@@ -70,4 +72,4 @@ def read(output: bytes, status: int) -> Outcome:
 
 
 SUITE = Suite("toolchains", "a JVM, Go, Rust and C: programs that are compiled and run", PACKAGES, PLACE, build, tests,
-              read, quick=())
+              read, quick=(), setup=SETUP)
