@@ -80,6 +80,11 @@ def wanted_packages(arches: Iterable[Arch], tests: bool = False) -> list[str]:
     return list(dict.fromkeys(renamed.get(package, package) for package in wanted))
 
 
+# States of a package whose files can be used. The last two are for the time in which apt installs another one: ccache
+# has them while a compiler comes.
+USABLE = ("installed", "triggers-pending", "triggers-awaited")
+
+
 def missing_packages(wanted: list[str]) -> list[str]:
     """Return those of the Debian packages that are not installed; raise MissingError when this is no Debian."""
     try:
@@ -88,7 +93,8 @@ def missing_packages(wanted: list[str]) -> list[str]:
     except FileNotFoundError as error:
         raise MissingError("dpkg-query is not there: this is no Debian system",
                            "use Debian 12 or 13") from error
-    installed = {line.split()[0] for line in done.stdout.splitlines() if line.endswith(" installed")}
+    states = (line.split() for line in done.stdout.splitlines())
+    installed = {words[0] for words in states if words[1:] and words[1] in USABLE}
     if importlib.util.find_spec("ensurepip") is not None:
         installed.add("python3-venv")
     return [package for package in wanted if package not in installed]

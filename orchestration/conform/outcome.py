@@ -15,8 +15,9 @@ RESULT = re.compile(r"(not )?ok\b(?:\s+(\d+))?(?:\s+-)?\s*(.*?)\s*"
 NOLIBC = re.compile(r"\d+ (\w+).*\[(OK|FAIL|SKIPPED)\]\s*$")
 # The line of TAP that tells how many results there are; 0: the whole is skipped.
 PLAN = re.compile(r"^1\.\.(\d+)\s*(?:#\s*(?:skip\b)?)?(.*)$", re.MULTILINE | re.IGNORECASE)
-# unittest -v: test_name (module.Class.test_name) ... ok; what it does may stand on a second line.
-UNITTEST = re.compile(r"(\w+) \(([\w.]+)\)(?:\n?.*)? \.\.\. (?:.* )?(ok|FAIL|ERROR|skipped .*|expected failure)$",
+# unittest -v: test_name (module.Class.test_name) ... ok; what it does may stand on a second line, and so may what came
+# of it, after a message of the program's.
+UNITTEST = re.compile(r"(\w+) \(([\w.]+)\)(?:\n?.*)? \.\.\. (?:.*\s)?(ok|FAIL|ERROR|skipped .*|expected failure)$",
                       re.MULTILINE)
 # What its faulthandler says when --timeout has passed for the module, before it ends the program.
 UNITTEST_LATE = re.compile(r"\bTimeout \(\d+:\d\d:\d\d\)!$", re.MULTILINE)

@@ -107,6 +107,14 @@ def test_no_debian_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         doctor.missing_packages(doctor.FIRST)
 
 
+def test_a_package_whose_trigger_waits_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So ccache is while apt installs a compiler, perhaps for another command of ours."""
+    said = "ccache triggers-pending\nflex installed\nbison unpacked\nkmod not-installed\n"
+    done: subprocess.CompletedProcess[str] = subprocess.CompletedProcess([], 1, said, "")
+    monkeypatch.setattr(subprocess, "run", lambda *words, **options: done)
+    assert doctor.missing_packages(["ccache", "flex", "bison", "kmod", "rsync"]) == ["bison", "kmod", "rsync"]
+
+
 def test_an_architecture_needs_its_own_packages_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "native_architecture", lambda: "amd64")
     monkeypatch.setattr(doctor, "debian_version", lambda: "13")

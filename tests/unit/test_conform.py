@@ -63,6 +63,8 @@ test_two (test.test_signal.PosixTests.test_two) ... skipped 'no reason'
 test_three (test.test_signal.PosixTests.test_three)
 What it does ... FAIL
 test_four (test.test_signal.Other.test_four) ... ERROR
+test_slow (test.test_signal.Other.test_slow) ... Executing <Task pending> took 0.206 seconds
+ok
 """
 
 
@@ -70,11 +72,11 @@ def test_cpythons_runner_is_read() -> None:
     found = outcome.unittest(PYTHON, 2)
     assert (found.status, found.why) == (FAIL, "exit=2")
     assert found.parts == {"PosixTests.test_one": PASS, "PosixTests.test_two": SKIP, "PosixTests.test_three": FAIL,
-                           "Other.test_four": FAIL}
+                           "Other.test_four": FAIL, "Other.test_slow": PASS}
     assert not found.late
     timeout = "test_five (test.test_signal.Other.test_five) ... Timeout (0:07:30)!\nThread 1 (most recent):\n"
     late = outcome.unittest(f"{PYTHON}{timeout}", 1)
-    assert (late.status, late.late, len(late.parts)) == (FAIL, True, 4)
+    assert (late.status, late.late, len(late.parts)) == (FAIL, True, 5)
     assert outcome.unittest(PYTHON, 0).status is PASS
     assert outcome.unittest("1 test skipped:\n    test_epoll\n", 0).status is SKIP
 
