@@ -32,6 +32,7 @@ SAMPLES, SAMPLE_SECONDS = 24, 0.04
 # multiple of it, and above L4's is its struct cpu: neither is a stack, and both point to functions.
 LINUX_READ, OTHER_READ = 8192, 768
 THREAD_SIZE = 16384
+KEPT_LOG = 2048  # bytes of the kernel's own log that are shown
 # riscv64's privilege of a kernel, as the debugger's register priv has it (privileged architecture, 1.2).
 SUPERVISOR = 1
 
@@ -45,6 +46,19 @@ def functions_in(data: bytes, names: Symbols) -> list[str]:
     """Return a line for each word of a stack that points into one of the program's functions."""
     words = [int.from_bytes(data[at:at + 8], "little") for at in range(0, len(data) // 8 * 8, 8)]
     return [f"    {word:016x}  <{name}>" for word in words if (name := names.name(word))]
+
+
+def kept_log(reader: kernel_objects.Reader) -> list[str]:
+    """Return the last lines of the kernel's ring, of which the first may be cut."""
+    abi, at = reader.abi, reader.info.symbols["log"]
+    head = reader.word(at)
+    size = min(head, KEPT_LOG)
+    first = (head - size) % abi.LOG_TEXT_SIZE
+    # The ring may begin anew in the midst of them.
+    upper = min(size, abi.LOG_TEXT_SIZE - first)
+    text = reader.memory(at + abi.LOG_TEXT_OFFSET + first, upper) + (
+        reader.memory(at + abi.LOG_TEXT_OFFSET, size - upper) if size > upper else b"")
+    return text.decode("utf-8", "replace").splitlines()
 
 
 class Monitor(trace.Memory, Protocol):
@@ -212,7 +226,10 @@ class Dossier:
         met: a sample has met Linux, and has its stack. A guest of several vCPUs has others that do not run.
         """
         try:
-            found = kernel_objects.Reader(stub, kernel, self.abi, self.servers).read()
+            reader = kernel_objects.Reader(stub, kernel, self.abi, self.servers)
+            found = reader.read()
+            # What a server is to write to the serial line is not there as long as that server hangs.
+            self.section("log as L4 keeps it", kept_log(reader))
         except InfrastructureError as error:
             self.section("threads of L4", [error.message])
             return

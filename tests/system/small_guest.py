@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import queue
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from orchestration.base.limits import time_scale
 from orchestration.base.rundir import RunDirectory
 from orchestration.base.tree import ROOT
 from orchestration.build import dtb, image, quoll, system
+from orchestration.inspect.dossier import Dossier
 from orchestration.machine.console import Channel
 from orchestration.machine.description import Disk
 from orchestration.machine.qemu import MIB, Config, Machine
@@ -169,7 +171,10 @@ def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..
                 try:
                     message = machine.messages.get(timeout=max(0.01, deadline - time.monotonic()))
                 except queue.Empty:
-                    pytest.fail(f"not done in time: {outcome}")
+                    shutil.copy(initrd, machine.run.file("boot.img"))
+                    told = Dossier(machine, bare / quoll.KERNEL, guest, abi).collect()
+                    # All but its first section, the registers.
+                    pytest.fail(f"not done in time: {outcome}\n{told[told.index('== ', 1):]}")
                 outcome.ended = message.ended
                 if message.line is not None:
                     text = message.line.text
