@@ -12,7 +12,7 @@ import pytest
 
 LIMIT = 600.0
 # Orders of accesses that each model can be without.
-PLANTED = {"events": range(1, 7), "rings": range(1, 6)}
+PLANTED = {"events": range(1, 7), "rings": range(1, 6), "sleep": range(1, 5)}
 
 pytestmark = pytest.mark.usefixtures("spin")
 

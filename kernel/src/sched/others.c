@@ -101,8 +101,10 @@ void cpu_leave(struct cpu *cpu)
 	wait_stopped(cpu);
 	cpu->need_resched = true;
 	hold(HOLD_TAKES_AWAY);
-	__atomic_store_n(&cpu->leave, true, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&cpu->sleeps, __ATOMIC_SEQ_CST))
+	/* See lock_sleep() in lock.c. */
+	__atomic_store_n(&cpu->leave, true, __ATOMIC_RELEASE);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&cpu->sleeps, __ATOMIC_RELAXED))
 		arch_ipi(cpu->number);
 	wait_stopped(cpu);
 }
