@@ -17,9 +17,9 @@ from orchestration.machine import ktap
 from orchestration.machine.console import Channel, Kind, interpret
 from orchestration.machine.qemu import Config, Machine
 
-LIMIT = 300.0
-# A test that takes this long without a word hangs.
+# A test that takes this long without a word hangs; all of them together may take long on a busy host.
 SILENCE_LIMIT = 60.0
+LIMIT = 1200.0
 PROBE_LIMIT = 60.0
 GUEST_RAM = 2 << 20
 # Devices that the tests of one architecture drive.
