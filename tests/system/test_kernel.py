@@ -14,6 +14,9 @@ from orchestration.bench.terms import Clock
 from orchestration.build import quoll
 from orchestration.machine import kernel_tests
 
+RUNS = 20
+"""Of what chance decides: how the host's threads meet."""
+
 
 @pytest.mark.parametrize("variant", [str, pytest.param(quoll.traced, marks=pytest.mark.nightly), quoll.checked],
                          ids=["kernel", "counting", "checking"])
@@ -59,6 +62,16 @@ def test_random_calls_on_four_cpus(arch: Arch, bare: Path) -> None:
                                       program=quoll.KERNEL_FUZZ, variant=quoll.checked)
     assert report.passed, f"{report.problems}, see {folder}"
     assert [result.name for result in report.results if "_many_" in result.name and result.outcome == "pass"]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("cpus", [2, 4])
+def test_random_calls_on_cpus_that_run_at_once(arch: Arch, bare: Path, cpus: int) -> None:
+    """Without a count of instructions each CPU is a thread of the emulator's, and accesses have the host's order."""
+    for _ in range(RUNS):
+        report, folder = kernel_tests.run(arch, bare, extra=("-smp", str(cpus)), program=quoll.KERNEL_FUZZ)
+        assert report.passed, f"{report.problems}, see {folder}"
+        assert [result.name for result in report.results if "_many_" in result.name and result.outcome == "pass"]
 
 
 # Tests of several CPUs that measure no time; the last one needs three of them.
