@@ -49,15 +49,18 @@ def functions_in(data: bytes, names: Symbols) -> list[str]:
 
 
 def kept_log(reader: kernel_objects.Reader) -> list[str]:
-    """Return the last lines of the kernel's ring, of which the first may be cut."""
+    """Return the last lines of the kernel's ring, of which the first may be cut, or why they cannot be read."""
     abi, at = reader.abi, reader.info.symbols["log"]
-    head = reader.word(at)
-    size = min(head, KEPT_LOG)
-    first = (head - size) % abi.LOG_TEXT_SIZE
-    # The ring may begin anew in the midst of them.
-    upper = min(size, abi.LOG_TEXT_SIZE - first)
-    text = reader.memory(at + abi.LOG_TEXT_OFFSET + first, upper) + (
-        reader.memory(at + abi.LOG_TEXT_OFFSET, size - upper) if size > upper else b"")
+    try:
+        head = reader.word(at)
+        size = min(head, KEPT_LOG)
+        first = (head - size) % abi.LOG_TEXT_SIZE
+        # The ring may begin anew in the midst of them.
+        upper = min(size, abi.LOG_TEXT_SIZE - first)
+        text = reader.memory(at + abi.LOG_TEXT_OFFSET + first, upper) + (
+            reader.memory(at + abi.LOG_TEXT_OFFSET, size - upper) if size > upper else b"")
+    except InfrastructureError as error:
+        return [error.message]
     return text.decode("utf-8", "replace").splitlines()
 
 
@@ -228,11 +231,11 @@ class Dossier:
         try:
             reader = kernel_objects.Reader(stub, kernel, self.abi, self.servers)
             found = reader.read()
-            # What a server is to write to the serial line is not there as long as that server hangs.
-            self.section("log as L4 keeps it", kept_log(reader))
         except InfrastructureError as error:
             self.section("threads of L4", [error.message])
             return
+        # What a server is to write to the serial line is not there as long as that server hangs.
+        self.section("log as L4 keeps it", kept_log(reader))
         self.named = found.names
         self.section("CPUs of L4", [cpu.text(found.names) for cpu in found.cpus])
         lines = []

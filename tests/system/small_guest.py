@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import queue
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -152,7 +151,8 @@ def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..
              on_line: Callable[[Machine, str], None] = lambda machine, text: None,
              more: tuple[Disk, ...] = (), shares: int = 0, folder: Path | None = None, vcpus: int = 1) -> Outcome:
         abi = quoll.abi(arch)
-        disk, initrd = tmp_path / "disk", tmp_path / "boot.img"
+        directory = RunDirectory("servers", tmp_path)
+        disk, initrd = tmp_path / "disk", directory.file("boot.img")
         disk.write_bytes(b"".join(n.to_bytes(4, "little").ljust(4096, b"\0") for n in range(BLOCKS)))
         programs = {name: bare / name for name in quoll.SERVERS} | (servers or {}) | {"linux": guest}
         folders = (Share(folder, "/mnt"),) if folder else ()
@@ -162,7 +162,7 @@ def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..
         initrd.write_bytes(image.pack(arch, abi, programs, blobs, ram, described, vcpus=vcpus))
         machine = Machine(arch, change(Config(kernel=bare / arch.kernel, initrd=initrd, disk=disk, disks=more,
                                              shares=folders)),
-                          RunDirectory("servers", tmp_path))
+                          directory)
         outcome = Outcome()
         deadline = time.monotonic() + LIMIT * time_scale()
         machine.start()
@@ -171,7 +171,6 @@ def run(arch: Arch, bare: Path, test_guest: Path, tmp_path: Path) -> Callable[..
                 try:
                     message = machine.messages.get(timeout=max(0.01, deadline - time.monotonic()))
                 except queue.Empty:
-                    shutil.copy(initrd, machine.run.file("boot.img"))
                     told = Dossier(machine, bare / quoll.KERNEL, guest, abi).collect()
                     # All but its first section, the registers.
                     pytest.fail(f"not done in time: {outcome}\n{told[told.index('== ', 1):]}")

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tests.system.conftest import Writer
 
 KINDS = ("frame", "vcpu-page", "table", "utcb")
-LIMIT = 600
 
 
 # With several CPUs a guest enters user mode and leaves it without the lock.
@@ -36,7 +35,7 @@ def test_what_others_write_is_not_believed(arch: Arch, bare: Path, subtests: pyt
             writer.start(KINDS.index(told[1]))
 
     extra = (*writer.options(Config.memory), "-smp", str(cpus))
-    report, folder = kernel_tests.run(arch, bare, limit=LIMIT, extra=extra, program=quoll.KERNEL_ATTACK,
+    report, folder = kernel_tests.run(arch, bare, extra=extra, program=quoll.KERNEL_ATTACK,
                                       variant=variant, on_line=on_line)
     written.extend(writer.stop(kind) for kind in list(writer.writing))
     for result in report.results:

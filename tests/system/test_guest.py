@@ -21,7 +21,7 @@ from tests.system.processes import living
 GUEST_PROGRAMS = Path(__file__).parent / "guest"
 PROGRAMS = ("fork_exec", "signals", "registers", "threads", "memory", "trace", "clocks", "sockets", "user_end",
             "user_pages", "page_age", "page_rights", "page_tables", "mappings", "pointer_tags", "barriers", "notify",
-            "rseq")
+            "order", "rseq")
 
 
 def test_it_is_linux_6_12(guest: Guest, arch: Arch) -> None:

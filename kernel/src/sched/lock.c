@@ -61,8 +61,8 @@ static inline bool is_served(const struct cpu *cpu)
  * Who has something for this CPU (the lock, an order to leave, a panic) stores that before it looks whether this CPU
  * sleeps; this one says that it sleeps before it looks. So one of the two sees the other, and none sleeps for ever:
  * tests/model/sleep.pml. Both have a fence between store and load. By the language a sequentially consistent store and
- * load would do, on aarch64 an STLR and an LDAR, which does not overtake it (Arm ARM, B2.3.2); in QEMU's TCG on a PC it
- * does.
+ * load would do, on aarch64 an STLR and an LDAR, of which the store is barrier-ordered before the load (Arm ARM, B2.3);
+ * but QEMU's TCG on a PC lets the LDAR come first.
  */
 static void lock_sleep(struct cpu *cpu)
 {
