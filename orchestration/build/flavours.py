@@ -17,6 +17,8 @@ from orchestration.base.tree import ROOT
 
 PATCHES = ROOT / "l4linux-patches"
 NATIVE_CONFIGS = ROOT / "orchestration" / "build" / "configs"
+# The fragments that make the small kernel the full one.
+FULL = ("full", "modules")
 # By the name of ARCH: what the guest has and native Linux of that CPU does not offer.
 NATIVE_LACKS = {"riscv": ("CONFIG_MEM_SOFT_DIRTY",), "arm64": ("CONFIG_MEM_SOFT_DIRTY",)}
 # One line of a fragment or of a .config: an option with its value, or one that is not set.
@@ -61,7 +63,8 @@ def guest(arch: Arch, *, full: bool = False, smp: bool = False, debug: Iterable[
     kind = [*(["full"] if full else []), *(["smp"] if smp else [])]
     checks = sorted(set(debug))
     name = "-".join(["l4", arch.name, *kind, *checks, *(["own"] if fragments or patches else [])])
-    configs = ["base", arch.name, *kind, *(f"debug-{one}" for one in checks)]
+    configs = ["base", arch.name, *(FULL if full else ()), *(["smp"] if smp else []),
+               *(f"debug-{one}" for one in checks)]
     return Flavour(name, True, "l4", tuple(PATCHES / f"configs/{one}.config" for one in configs), "alldefconfig",
                    "vmlinux", ("vmlinux", "modules"), tuple(fragments), tuple(patches))
 
@@ -83,7 +86,8 @@ def native(arch: Arch, *, full: bool = False, suites: bool = False, smp: bool = 
     if not full:
         return Flavour(name, False, arch.linux_arch, (*own, *several), "allnoconfig", arch.linux_image, (image,))
     # What serves to compare figures stands in native.config and is off there; full.config wins over it.
-    configs = (PATCHES / "configs/base.config", *own, PATCHES / "configs/full.config", PATCHES / "configs/smp.config")
+    configs = (PATCHES / "configs/base.config", *own,
+               *(PATCHES / f"configs/{one}.config" for one in (*FULL, "smp")))
     return Flavour(f"native-{arch.name}-full", False, arch.linux_arch, configs, "alldefconfig", arch.linux_image,
                    (image, "modules"))
 
