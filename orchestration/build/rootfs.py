@@ -113,6 +113,10 @@ def fill(tree: Path, spec: Spec, archive: Path, modules: Path | None, log: Path)
         link = tree / "usr/bin" / applet
         if not link.exists() and not link.is_symlink():
             link.symlink_to("busybox")
+    modprobe = tree / "usr/sbin/modprobe"
+    # Linux starts it by this name when it wants a module itself.
+    if not modprobe.exists() and not modprobe.is_symlink():
+        modprobe.symlink_to("../bin/busybox")
     if modules is not None:
         tools.run(["tar", "--force-local", "-C", str(tree), "--no-same-owner", "--keep-directory-symlink", "-xf",
                    str(modules)], log, "unpacking the modules", PACK_LIMIT)
