@@ -20,7 +20,7 @@ NATIVE_CONFIGS = ROOT / "orchestration" / "build" / "configs"
 # The fragments that make the small kernel the full one.
 FULL = ("full", "modules")
 # By the name of ARCH: what the guest has and native Linux of that CPU does not offer.
-NATIVE_LACKS = {"riscv": ("CONFIG_MEM_SOFT_DIRTY",), "arm64": ("CONFIG_MEM_SOFT_DIRTY",)}
+NATIVE_LACKS = {"riscv": ("CONFIG_MEM_SOFT_DIRTY", "CONFIG_HIST_TRIGGERS"), "arm64": ("CONFIG_MEM_SOFT_DIRTY",)}
 # One line of a fragment or of a .config: an option with its value, or one that is not set.
 OPTION = re.compile(r"^(?:(CONFIG_\w+)=(.+?)|# (CONFIG_\w+) is not set)[ \t]*$", re.MULTILINE)
 # What every patch has for each file that it changes.
