@@ -109,14 +109,11 @@ def fill(tree: Path, spec: Spec, archive: Path, modules: Path | None, log: Path)
     (tree / "root/.ssh").chmod(0o700)
     source = FOLDER / spec.name
     shutil.copytree(source / "etc", tree / "etc", dirs_exist_ok=True)
-    for applet in (source / "applets").read_text().split():
-        link = tree / "usr/bin" / applet
+    applets = [tree / "usr/bin" / name for name in (source / "applets").read_text().split()]
+    # Linux starts modprobe by the second name when it wants a module itself.
+    for link in (*applets, tree / "usr/sbin/modprobe"):
         if not link.exists() and not link.is_symlink():
-            link.symlink_to("busybox")
-    modprobe = tree / "usr/sbin/modprobe"
-    # Linux starts it by this name when it wants a module itself.
-    if not modprobe.exists() and not modprobe.is_symlink():
-        modprobe.symlink_to("../bin/busybox")
+            link.symlink_to(os.path.relpath(tree / "usr/bin/busybox", link.parent))
     if modules is not None:
         tools.run(["tar", "--force-local", "-C", str(tree), "--no-same-owner", "--keep-directory-symlink", "-xf",
                    str(modules)], log, "unpacking the modules", PACK_LIMIT)

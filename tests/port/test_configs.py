@@ -6,11 +6,11 @@ The tree is the one that the guest's kernels are built from; it has Kconfig of n
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from orchestration.base import tools
 from orchestration.base.arch import ARCHES, Arch
 from orchestration.base.cache import Cache
 from orchestration.build import flavours, linux
@@ -33,7 +33,7 @@ def test_linux_takes_every_option(cache: Cache, tmp_path: Path, one: Arch) -> No
         for flavour in kinds(one):
             wanted = objects / "wanted.config"
             wanted.write_text(flavours.text_of(flavours.wanted(flavour)))
-            subprocess.run(["make", "-s", "-C", str(tree), f"O={objects}", f"ARCH={flavour.make_arch}",
-                            f"CROSS_COMPILE={one.prefix}", f"KCONFIG_ALLCONFIG={wanted}", flavour.base],
-                           check=True, timeout=LIMIT, capture_output=True)
+            tools.run(["make", "-s", "-C", str(tree), f"O={objects}", f"ARCH={flavour.make_arch}",
+                       f"CROSS_COMPILE={one.prefix}", f"KCONFIG_ALLCONFIG={wanted}", flavour.base], tmp_path / "log",
+                      f"the configuration of {flavour.name}", LIMIT)
             flavours.check(flavour, (objects / ".config").read_text())

@@ -16,6 +16,7 @@ import pytest
 from orchestration.base.arch import ARCHES
 from orchestration.bench.workload import load
 from quoll import Guest
+from tests.system.administration import out, second_host
 
 # One image for these and for the workloads that need such servers.
 PACKAGES = load("nginx").description.packages
@@ -35,16 +36,6 @@ done
 echo 'of the image' > "$tree/etc/mark"
 tar -C "$tree" -cf /var/tmp/own.tar .
 rm -r "$tree"
-"""
-# A host of its own behind a pair of network devices: 10.9.0.2 in the namespace box, 10.9.0.1 here.
-MAKE_BOX = """
-set -e
-ip netns add box
-ip link add outer type veth peer name inner netns box
-ip addr add 10.9.0.1/24 dev outer
-ip link set outer up
-ip -n box addr add 10.9.0.2/24 dev inner
-ip -n box link set inner up
 """
 DEBUGGED = """
 #include <stdlib.h>
@@ -66,13 +57,6 @@ SUMS = """select (select sum(abalance) from pgbench_accounts), (select sum(tbala
 (select count(*) from pgbench_history)"""
 
 
-def out(guest: Guest, script: str, timeout: float = 120.0) -> str:
-    """Run a script that has to succeed; return its output."""
-    done = guest.run(script, timeout=timeout)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.text
-
-
 @pytest.fixture
 def page(guest: Guest) -> str:
     """A file of random bytes that nginx serves; return its name."""
@@ -83,9 +67,8 @@ def page(guest: Guest) -> str:
 @pytest.fixture
 def box(guest: Guest) -> Iterator[str]:
     """A network namespace of its own; return its name."""
-    out(guest, MAKE_BOX)
-    yield "box"
-    guest.run("ip netns del box; iptables -F; iptables -t nat -F")
+    with second_host(guest, "iptables -F; iptables -t nat -F") as name:
+        yield name
 
 
 @pytest.fixture
