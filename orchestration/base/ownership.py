@@ -72,14 +72,19 @@ def lock(path: Path, waiting: Callable[[], None] = lambda: None, *, shared: bool
         HELD.add(descriptor)
         yield
     finally:
-        keep_back(descriptor)
-        os.close(descriptor)
+        give_back(descriptor)
 
 
 def keep_back(descriptor: int) -> None:
     """Let no more programs inherit a descriptor; then it may be closed."""
     with HANDING:
         HELD.discard(descriptor)
+
+
+def give_back(descriptor: int) -> None:
+    """Let no more programs inherit a descriptor, and close it: its lock ends with the last program that has it."""
+    keep_back(descriptor)
+    os.close(descriptor)
 
 
 def same_place(descriptor: int, path: Path) -> bool:
@@ -113,8 +118,7 @@ class OwnFolder:
         if self.descriptor >= 0:
             if same_place(self.descriptor, self.path):
                 shutil.rmtree(self.path, ignore_errors=True)
-            keep_back(self.descriptor)
-            os.close(self.descriptor)
+            give_back(self.descriptor)
             self.descriptor = -1
 
     def __enter__(self) -> Path:

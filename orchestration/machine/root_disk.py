@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from orchestration.base.cache import noted_hash
-from orchestration.base.ownership import HELD, keep_back
+from orchestration.base.ownership import HELD, give_back, keep_back
 from orchestration.base.roots import DEBIAN, TINY
 from orchestration.base.rundir import RunDirectory
 from orchestration.build import disk, extfs, userland
@@ -70,8 +69,7 @@ def of_run(description: Description, base: Path, modules: Path, has: Userland, r
         if has.login is not None:
             disk.write_keys(found.image, has.login, host_key(has, run_keys), run_keys.client_line, log)
     except BaseException:
-        keep_back(held)
-        os.close(held)
+        give_back(held)
         raise
     keep_back(held)
     return found.image, held
