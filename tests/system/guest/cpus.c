@@ -153,6 +153,35 @@ static void *protect(void *arg)
 	return NULL;
 }
 
+/* A page that a thread has dropped is gone for it, also where another one drops it too and has not flushed yet. */
+enum { many = 2048 };
+static volatile unsigned char *dropped;
+static atomic_int all_dropped;
+
+static void *drop_all(void *arg)
+{
+	go_to((long)arg);
+	while (!all_dropped)
+		CHECK(madvise((void *)dropped, many * page, MADV_DONTNEED) == 0);
+	return NULL;
+}
+
+static void *drop_each(void *arg)
+{
+	go_to((long)arg);
+	for (int i = 0; i < rounds / 4; i++) {
+		for (long k = 0; k < many; k++)
+			dropped[k * page] = 1;
+		for (long k = 0; k < many; k += 7) {
+			dropped[k * page] = 1;
+			CHECK(madvise((void *)(dropped + k * page), page, MADV_DONTNEED) == 0);
+			CHECK(dropped[k * page] == 0);
+		}
+	}
+	all_dropped = 1;
+	return NULL;
+}
+
 /* What a child has does not change while its parent's other thread goes on. */
 static atomic_ulong counter[1024] __attribute__((aligned(4096)));
 static atomic_int forked;
@@ -231,11 +260,14 @@ int main(void)
 	cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
 	CHECK(cpus > 1);
 	guarded = pages(1);
+	dropped = pages(many);
+	(void)madvise((void *)dropped, many * page, MADV_NOHUGEPAGE);
 	CHECK(signal(SIGSEGV, on_fault) != SIG_ERR && signal(SIGUSR1, on_signal) != SIG_ERR);
 	run(8, (void *(*[])(void *)){ move, move, move, move, move, move, move, move });
 	run(6, (void *(*[])(void *)){ map, map, map, map, map, map });
 	run(4, (void *(*[])(void *)){ replace, look, look, look });
 	run(2, (void *(*[])(void *)){ protect, write_on });
+	run(2, (void *(*[])(void *)){ drop_all, drop_each });
 	run(2, (void *(*[])(void *)){ fork_on, count });
 	run(6, (void *(*[])(void *)){ lock, lock, lock, lock, lock, lock });
 	CHECK(guarded_by_mutex == 6UL * rounds * 10 && signals == 6UL * rounds / 2);
