@@ -21,6 +21,7 @@ _start:
 /* Shareability and cacheability of table walks, 48-bit addresses in both halves, top byte ignored for user mode. */
 #define TCR		(16 | 1 << 8 | 1 << 10 | 3 << 12 | 16 << 16 | 1 << 24 | 1 << 26 | 3 << 28 | 2 << 30 | 1 << 37)
 #define TCR_AS		(1 << 36)	/* 16-bit ASIDs */
+#define TCR_E0PD1	(1 << 56)	/* no walk of TTBR1 for user mode: none of L4's memory by speculation (Meltdown) */
 #define MAIR		0x04ff		/* 0: write-back memory, 1: Device-nGnRE */
 /*
  * LSMAOE nTLSMD UCI SPAN EIS TSCXT nTWE UCT DZE I EOS SED ITD SA0 SA C M: user mode may maintain caches, zero blocks,
@@ -87,7 +88,11 @@ _start:
 	cmp	x2, #2
 	b.ne	6f
 	orr	x0, x0, #TCR_AS
-6:	msr	tcr_el1, x0
+6:	mrs	x3, S3_0_C0_C7_2	/* ID_AA64MMFR2_EL1 */
+	ubfx	x3, x3, #60, #4		/* E0PD */
+	cbz	x3, 7f
+	orr	x0, x0, #TCR_E0PD1
+7:	msr	tcr_el1, x0
 	msr	ttbr0_el1, x1
 	adrp	x0, kernel_root
 	msr	ttbr1_el1, x0

@@ -39,9 +39,10 @@ static void harden_init(void)
 	u64 csv2 = ID_FIELD(id_aa64pfr0_el1, 56), csv3 = ID_FIELD(id_aa64pfr0_el1, 60);
 
 	has_specres = ID_FIELD(id_aa64isar1_el1, 40);
-	printk("l4: hardening: W^X, no indirect branches, barriers behind ERET; CPU: PAN %s, CSV2 %s, CSV3 %s, SPECRES %s\n",
-	       ID_FIELD(id_aa64mmfr1_el1, 20) ? "on" : "no", csv2 ? "yes" : "no", csv3 ? "yes" : "no",
-	       has_specres ? "on" : "no");
+	printk("l4: hardening: W^X, no indirect branches, barriers behind ERET; CPU: PAN %s, E0PD %s, CSV2 %s, CSV3 %s, "
+	       "SPECRES %s\n",
+	       ID_FIELD(id_aa64mmfr1_el1, 20) ? "on" : "no", ID_FIELD(S3_0_C0_C7_2, 60) ? "on" : "no",
+	       csv2 ? "yes" : "no", csv3 ? "yes" : "no", has_specres ? "on" : "no");
 }
 
 /* Restrict branch prediction between guests: CFP, DVP and CPP for EL0, all ASIDs (GASID). */

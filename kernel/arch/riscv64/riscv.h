@@ -49,14 +49,15 @@ static inline void flush_root(u64 root)
 }
 
 /*
- * Forget all translations. The mark is taken off before, and what others wrote before they set it is seen by then: so one
- * that is set in between stays, or is done with. In one piece, so that what it is inlined in does not grow.
+ * Forget all translations, and what was fetched of instructions: a page that is mapped anew may hold code that another
+ * hart has written (Zifencei). The mark is taken off before, and what others wrote before they set it is seen by then: so
+ * one that is set in between stays, or is done with. In one piece, so that what it is inlined in does not grow.
  */
 static inline void flush_stale(struct arch_cpu *c)
 {
 	u32 untagged = c->untagged;
 
-	__asm__ volatile __inline__("amoswap.w.aqrl %0, %0, %1\n\tsfence.vma"
+	__asm__ volatile __inline__("amoswap.w.aqrl %0, %0, %1\n\tsfence.vma\n\tfence.i"
 	                            : "+r"(untagged), "+A"(c->stale)
 	                            :
 	                            : "memory");

@@ -16,7 +16,7 @@
 #define CR4_OSXSAVE BIT(18)
 
 static enum fpu_way way;
-static bool use_xsave;
+static bool use_xsave, keeps_pointers;
 static u64 features;
 
 /* Without the registers: what else could use them raises #NM, XSAVE and XRSTOR raise #NM or #UD. */
@@ -60,6 +60,7 @@ void fpu_init(enum fpu_way w)
 	u32 r[4];
 
 	way = w;
+	keeps_pointers = harden_fpu_keeps_pointers();
 	cpuid(1, 0, r);
 	use_xsave = r[2] & BIT(26);
 	if (use_xsave) {
@@ -108,12 +109,22 @@ static void set_off(struct arch_cpu *c, bool off)
 		turn_on(way);
 }
 
+/* The last instruction of the x87 becomes one of L4's, which tells nobody where another thread's code and data are. */
+static void forget_pointers(void)
+{
+	static const int zero;
+
+	__asm__ volatile("fnclex\n\temms\n\tfildl %0" : : "m"(zero) : "memory");
+}
+
 /* Save the owner's registers and load the thread's. */
 static void load(struct arch_cpu *c, struct thread *t)
 {
 	event(EVENT_FPU, (u64)t, 0);
 	if (c->fpu_owner && !cpus_many())
 		save(c->fpu_owner);
+	if (keeps_pointers)
+		forget_pointers();
 	if (use_xsave)
 		__asm__ volatile("xrstor64 %0" : : "m"(t->arch.fpu), "a"((u32)features), "d"(0) : "memory");
 	else

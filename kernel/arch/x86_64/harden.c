@@ -21,15 +21,16 @@
 /* Not affected by MDS, TAA, SBDR and SSDP, FBSDP, PSDP, RFDS: all that VERW is for. */
 #define CAP_NO_VERW (BIT(5) | BIT(8) | BIT(13) | BIT(14) | BIT(15) | BIT(27))
 
-#define LEAF1_HYPERVISOR BIT(31) /* ECX */
-#define LEAF7_SMEP       BIT(7)  /* EBX */
-#define LEAF7_SMAP       BIT(20)
-#define LEAF7_UMIP       BIT(2)  /* ECX */
-#define LEAF7_MD_CLEAR   BIT(10) /* EDX */
-#define LEAF7_IBPB       BIT(26)
-#define LEAF7_ARCH_CAP   BIT(29)
-#define AMD_IBPB         BIT(12) /* 0x80000008, EBX */
-#define AMD_AUTO_IBRS    BIT(8)  /* 0x80000021, EAX */
+#define LEAF1_HYPERVISOR  BIT(31) /* ECX */
+#define LEAF7_SMEP        BIT(7)  /* EBX */
+#define LEAF7_SMAP        BIT(20)
+#define LEAF7_UMIP        BIT(2)  /* ECX */
+#define LEAF7_MD_CLEAR    BIT(10) /* EDX */
+#define LEAF7_IBPB        BIT(26)
+#define LEAF7_ARCH_CAP    BIT(29)
+#define AMD_XSAVE_ERR_PTR BIT(2) /* 0x80000008, EBX */
+#define AMD_IBPB          BIT(12)
+#define AMD_AUTO_IBRS     BIT(8) /* 0x80000021, EAX */
 
 #define CLAC_BYTES 3
 #define VERW_BYTES 8
@@ -59,13 +60,24 @@ static void patch(u64 feature)
 			       feature == PATCH_SMAP ? CLAC_BYTES : VERW_BYTES);
 }
 
-/* LazyFP (CVE-2018-3665) concerns Intel's CPUs. CPUs do not report whether they are affected. */
-static bool has_lazy_fp(void)
+static bool is_amd(void)
 {
 	u32 r[4];
 
 	cpuid(0, 0, r);
-	return r[1] != 0x68747541 && r[1] != 0x6f677948; /* "Auth"enticAMD, "Hygo"nGenuine */
+	return r[1] == 0x68747541 || r[1] == 0x6f677948; /* "Auth"enticAMD, "Hygo"nGenuine */
+}
+
+/* LazyFP (CVE-2018-3665) concerns Intel's CPUs. CPUs do not report whether they are affected. */
+static bool has_lazy_fp(void) { return !is_amd(); }
+
+/* AMD's CPUs load them only with a pending exception of the x87 (CVE-2006-1056), unless they say otherwise. */
+bool harden_fpu_keeps_pointers(void)
+{
+	u32 r[4];
+
+	cpuid(0x80000008, 0, r);
+	return is_amd() && !(r[1] & AMD_XSAVE_ERR_PTR);
 }
 
 static bool enable_ibrs(u64 capabilities)

@@ -175,6 +175,7 @@ void harden_init(void);      /* the CPU that boots */
 void harden_init_cpu(void);  /* another */
 void harden_guest_changed(void);
 enum fpu_way harden_fpu(void);
+bool harden_fpu_keeps_pointers(void); /* FXRSTOR and XRSTOR leave the x87's last addresses of the state before */
 bool harden_allows_above(void);
 bool harden_above_holds(void);
 enum fpu_way fpu_find_way(void); /* on this machine, which may be an emulation; but for LazyFP */

@@ -18,7 +18,10 @@ static inline unsigned long l4_counter(void)
 /* A full barrier between stores and later loads, also against a device. */
 static inline void l4_mb(void) { asm volatile("fence iorw, iorw" : : : "memory"); }
 
-/* Code was written here that will run, perhaps at another address. On this hart (Zifencei); L4 has one. */
+/*
+ * Code was written here that will run, perhaps at another address. On this hart (Zifencei); on the others L4 does the same
+ * when it drops translations there, as it does for each Frame that is unmapped.
+ */
 static inline void l4_code_written(const void *start, unsigned long bytes) { asm volatile("fence.i" : : : "memory"); }
 
 /* Registers with which a thread starts; the rest is zero. */
