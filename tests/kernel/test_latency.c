@@ -5,7 +5,7 @@
 #define ROOT       L4_ROOT_SLOT_CNODE
 #define MANY       60000UL
 #define CHAIN      16000UL
-#define THREADS    1000UL
+#define THREADS    2500UL
 #define FRAMES     2000UL
 #define CNODE_BITS (16 + L4_CNODE_SLOT_BITS)
 
@@ -197,17 +197,20 @@ TEST(latency_of_bound_threads)
 	meter_stop();
 }
 
-/* All threads wait at an object; then the object is deleted. */
-static void queue_and_delete(const char *what, u64 type, u64 number)
+/* All threads make a call, by which they wait at an object; the next time too. */
+static u64 queue_all(u64 object, u64 number)
 {
-	u64 object = obj_new(type, 0), threads = threads_new(ROOT, L4_ROOT_SLOT_VSPACE), scs = slots_new(THREADS);
+	u64 threads = threads_new(ROOT, L4_ROOT_SLOT_VSPACE), cnode = obj_new(L4_TYPE_CNODE, CNODE_BITS),
+	    sc = slot_new();
 	struct helper *h = helper_make(nothing, 0, 50);
 	static u64 stack[64] __attribute__((aligned(16)));
 
-	MUST(retype(test_untyped, L4_TYPE_SCHED_CONTEXT, 0, scs, THREADS));
+	MUST(INV(test_untyped, L4_UNTYPED_RETYPE, L4_TYPE_SCHED_CONTEXT, 0, cnode, 1, THREADS));
 	for (u64 k = 0; k < THREADS; k++) {
-		MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, scs + k, 10000, 10000));
-		MUST(INV(threads + k, L4_THREAD_SET_SCHED, scs + k, 100, 100));
+		MUST(INV(ROOT, L4_CNODE_MOVE, sc, cnode, k + 1));
+		MUST(INV(L4_ROOT_SLOT_CONTROL, L4_CONTROL_SCHED_CONFIGURE, sc, 10000, 10000));
+		MUST(INV(threads + k, L4_THREAD_SET_SCHED, sc, 100, 100));
+		MUST(INV(cnode, L4_CNODE_MOVE, k + 1, ROOT, sc));
 		arch_frame_call((struct l4_frame *)&root_utcb->mr[L4_FRAME_MR], waits, number << 32 | object,
 		                (u64)(stack + 64));
 		MUST(INV(threads + k, L4_THREAD_WRITE_REGS));
@@ -215,13 +218,77 @@ static void queue_and_delete(const char *what, u64 type, u64 number)
 	}
 	helper_start(h);
 	helper_join(h);
-	meter_start();
-	check_call(what, delete, object, 0, L4_ERR_OK);
+	return threads;
+}
+
+static void end_all(u64 threads)
+{
 	for (u64 k = 0; k < THREADS; k++)
 		MUST(INV(threads + k, L4_THREAD_SUSPEND));
+}
+
+/* All threads wait at an object; then the object is deleted. */
+static void queue_and_delete(const char *what, u64 type, u64 number)
+{
+	u64 object = obj_new(type, 0), threads = queue_all(object, number);
+
+	meter_start();
+	check_call(what, delete, object, 0, L4_ERR_OK);
+	end_all(threads);
 	meter_stop();
 }
 
 TEST(latency_of_queued_senders) { queue_and_delete("senders", L4_TYPE_ENDPOINT, L4_SYS_SEND); }
 TEST(latency_of_queued_receivers) { queue_and_delete("receivers", L4_TYPE_ENDPOINT, L4_SYS_RECV); }
 TEST(latency_of_waiting_threads) { queue_and_delete("waiting", L4_TYPE_NOTIFICATION, L4_SYS_WAIT); }
+
+static struct sys receive(u64 endpoint, u64 unused) { return SYS(L4_SYS_NB_RECV, endpoint, 0); }
+
+/* Nowhere to keep a caller: the receiver gets nothing, and all callers fail. */
+TEST(latency_of_calls_that_cannot_be_kept)
+{
+	u64 endpoint = obj_new(L4_TYPE_ENDPOINT, 0), threads = queue_all(endpoint, L4_SYS_CALL);
+
+	meter_start();
+	check_call("callers", receive, endpoint, 0, L4_ERR_AGAIN);
+	end_all(threads);
+	meter_stop();
+}
+
+static u64 called, senders, server_reply;
+
+static void answers(struct helper *self)
+{
+	struct sys r = recv(called, server_reply);
+
+	sys(L4_SYS_REPLY_RECV, senders, TAG(0, 1, 0), (u64[6]){ r.m[0] + 1 }, server_reply);
+}
+
+static struct sys call(u64 endpoint, u64 word)
+{
+	struct sys r = SYS(L4_SYS_CALL, endpoint, TAG(0, 1, 0), word);
+
+	EQ(r.m[0], word + 1);
+	return r;
+}
+
+/* A passive server answers, and receives where many wait to send, for which it has no time. */
+TEST(latency_of_senders_to_a_passive_server)
+{
+	struct helper *server = helper_make(answers, 0, 120);
+	u64 threads;
+
+	called = obj_new(L4_TYPE_ENDPOINT, 0);
+	senders = obj_new(L4_TYPE_ENDPOINT, 0);
+	server_reply = obj_new(L4_TYPE_REPLY, 0);
+	helper_start(server);
+	helper_settle();
+	MUST(INV(server->thread, L4_THREAD_SET_SCHED, 0, 120, 120));
+	threads = queue_all(senders, L4_SYS_SEND);
+	meter_start();
+	check_call("passive", call, called, 7, L4_ERR_OK);
+	/* It waits there now, and calls get through. */
+	EQ(SYS(L4_SYS_NB_SEND, senders, TAG(0, 0, 0)).error, L4_ERR_UNBOUND);
+	end_all(threads);
+	meter_stop();
+}

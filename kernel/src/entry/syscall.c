@@ -71,12 +71,15 @@ static error_t send(struct thread *t, struct l4_frame *f, bool block, bool call)
 	if (likely(cap->type == L4_TYPE_ENDPOINT))
 		return ipc_send(t, cap, l4_frame_tag(f), block, call);
 	if (cap->type == L4_TYPE_REPLY && !call) {
-		struct thread *answered = NULL;
+		struct thread *answered;
 
-		error = ipc_reply(t, cap, l4_frame_tag(f), &answered);
+		error = ipc_check_reply(t, cap, l4_frame_tag(f));
+		if (unlikely(error))
+			return error;
+		answered = ipc_reply(t, cap, l4_frame_tag(f));
 		if (answered)
 			sched_wake(answered);
-		return error;
+		return L4_ERR_OK;
 	}
 	return L4_ERR_TYPE;
 }
@@ -84,28 +87,37 @@ static error_t send(struct thread *t, struct l4_frame *f, bool block, bool call)
 /* RECV, NB_RECV, REPLY_RECV: answer, if there is a caller, then receive. */
 static error_t recv(struct thread *t, struct l4_frame *f, bool block, bool answer)
 {
-	struct slot *cap, *reply = NULL;
+	struct slot *cap, *slot = NULL;
+	struct reply *reply = NULL;
 	struct thread *answered = NULL;
 	error_t error = cap_lookup_type(t, l4_frame_cap(f), L4_TYPE_ENDPOINT, L4_RIGHT_READ, &cap);
 
 	if (unlikely(error))
 		return error;
 	if (l4_frame_reply(f) || answer) {
-		error = cap_lookup_type(t, l4_frame_reply(f), L4_TYPE_REPLY, L4_RIGHT_WRITE, &reply);
+		error = cap_lookup_type(t, l4_frame_reply(f), L4_TYPE_REPLY, L4_RIGHT_WRITE, &slot);
+		if (unlikely(error))
+			return error;
+		reply = SLOT_OBJECT(slot, reply);
+		answer = answer && reply->caller;
+		if (answer)
+			error = ipc_check_reply(t, slot, l4_frame_tag(f));
+		else if (reply->caller || reply->receiver)
+			error = L4_ERR_BUSY;
 		if (unlikely(error))
 			return error;
 	}
-	answer = answer && SLOT_OBJECT(reply, reply)->caller;
-	if (answer) {
-		error = ipc_reply(t, reply, l4_frame_tag(f), &answered);
-		if (unlikely(error))
-			return error;
+	if (unlikely(!ipc_cancel_vain(t, SLOT_OBJECT(cap, endpoint), reply))) {
+		frame_repeat_syscall(f);
+		return L4_ERR_OK;
 	}
-	error = ipc_recv(t, cap, reply ? SLOT_OBJECT(reply, reply) : NULL, block);
+	if (answer)
+		answered = ipc_reply(t, slot, l4_frame_tag(f));
 	/*
-	 * After an answer it cannot fail, so an error means that nothing was done: the right to read was checked,
-	 * REPLY_RECV blocks, and a Reply object never has both a caller and a receiver, so the answer freed it.
+	 * After an answer it cannot fail: REPLY_RECV blocks, and a Reply object never has both a caller and a receiver, so
+	 * the answer freed it.
 	 */
+	error = ipc_recv(t, cap, reply, block);
 	assert(!answer || !error);
 	if (answered)
 		sched_run(answered);

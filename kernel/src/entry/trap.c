@@ -9,6 +9,8 @@
 #include <kernel/mode.h>
 #include <kernel/sched.h>
 
+#define TIMER_STEP 16 /* timers, of some hundred instructions each, in one interrupt */
+
 static noinline bool is_lost_at_lock(const struct thread *t)
 {
 	if (!lock_take(LOCK_AGAIN))
@@ -124,7 +126,10 @@ void trap_ipi(void)
 		panic_of_another();
 }
 
-/* The timer's interrupt. Who calls it ends with trap_exit(). */
+/*
+ * The timer's interrupt. Who calls it ends with trap_exit(). If more timers than TIMER_STEP are due, it is programmed for
+ * the next of them, so it comes again as soon as interrupts are on.
+ */
 void trap_timer(void)
 {
 	struct cpu *cpu = this_cpu();
@@ -132,7 +137,7 @@ void trap_timer(void)
 	struct timer *t;
 
 	cpu->programmed = NEVER;
-	while ((t = timer_take_expired(now)))
+	for (u32 k = 0; k < TIMER_STEP && (t = timer_take_expired(now)); k++)
 		if (t->kind == TIMER_VCPU)
 			vcpu_timer_fired(t);
 		else if (t->kind == TIMER_IRQ_PAUSE)

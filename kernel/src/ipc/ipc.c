@@ -11,7 +11,10 @@
 #include <kernel/ipc.h>
 #include <kernel/lock.h>
 #include <kernel/notification.h>
+#include <kernel/preempt.h>
 #include <kernel/sched.h>
+
+#define CANCEL_STEP 16 /* cancelled senders, of some 200 instructions each, between two looks for an interrupt */
 
 /* The rest of ipc/fast.c for a thread that runs from now on, if the FPU's registers are to be switched. */
 void ipc_fast_fpu(void)
@@ -74,40 +77,62 @@ error_t ipc_send(struct thread *t, struct slot *cap, u64 tag, bool block, bool c
 	return L4_ERR_OK;
 }
 
+/* The first that waits to send; NULL: nobody does. */
+static inline struct thread *first_sender(const struct endpoint *ep)
+{
+	return ep->receivers || list_empty(&ep->queue) ? NULL : container_of(ep->queue.next, struct thread, link);
+}
+
+static inline bool has_signal(const struct thread *t) { return t->bound && t->bound->word && !t->vcpu; }
+
 /*
- * Receive: the word of t's bound Notification, or a message of the first sender, or queue t (block). reply keeps the
- * caller if the message is a call; without it calls fail.
+ * Before t answers and receives: cancel the first senders whose message it could not take, because there is nowhere to
+ * keep the caller, or t would have no time of its own, as in ipc_send(). False: there may be more of them, and the call
+ * is to be repeated; t still has the time that it runs on. reply may be NULL.
+ */
+bool ipc_cancel_vain(const struct thread *t, struct endpoint *ep, const struct reply *reply)
+{
+	bool has_time = t->sc && !(reply && t->sc == reply->sc);
+	struct thread *s;
+
+	if (has_signal(t) && has_time)
+		return true;
+	for (u32 k = 1; (s = first_sender(ep)) && (s->send_call ? !reply || !(has_time || s->sc) : !has_time); k++) {
+		ipc_cancel(s, L4_ERR_UNBOUND);
+		if (k % CANCEL_STEP == 0 && must_stop())
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Receive: the word of t's bound Notification, or a message of the first sender, which ipc_cancel_vain() has left, or
+ * queue t (block). reply keeps the caller if the message is a call; it keeps none, and nobody receives by it.
  */
 error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool block)
 {
 	struct endpoint *ep = SLOT_OBJECT(cap, endpoint);
+	struct thread *s;
 
-	if (unlikely(!(cap->rights & L4_RIGHT_READ)))
-		return L4_ERR_RIGHTS;
-	if (unlikely(reply && (reply->caller || reply->receiver)))
-		return L4_ERR_BUSY;
-	if (unlikely(t->bound && t->bound->word && !t->vcpu && t->sc)) {
+	if (unlikely(has_signal(t) && t->sc)) {
 		l4_frame_set_badge(thread_frame(t), t->bound->word);
 		l4_frame_set_tag(thread_frame(t), 0);
 		t->bound->word = 0;
 		return L4_ERR_OK;
 	}
-	while (!ep->receivers && !list_empty(&ep->queue)) {
-		struct thread *s = container_of(ep->queue.next, struct thread, link);
+	s = first_sender(ep);
+	if (s) {
 		const struct slot *from = s->fault_label ? &s->fault_slot : &s->send_slot;
 
-		if (s->send_call ? !reply || (!t->sc && !s->sc) : !t->sc) {
-			/* As in ipc_send: nowhere to keep the caller, or t would have no time. */
-			ipc_cancel(s, L4_ERR_UNBOUND);
-			continue;
-		}
 		list_unlink(&s->link);
 		assert(from->type == L4_TYPE_ENDPOINT && SLOT_OBJECT(from, endpoint) == ep);
 		ipc_transfer(s, t, from->badge, from->rights & L4_RIGHT_GRANT);
 		slot_drop(&s->send_slot);
 		if (s->send_call) {
+			assert(reply && (t->sc || s->sc));
 			link_call(s, t, reply);
 		} else {
+			assert(t->sc);
 			l4_frame_set_error(thread_frame(s), L4_ERR_OK);
 			sched_wake(s);
 		}
@@ -124,32 +149,32 @@ error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool b
 	return L4_ERR_OK;
 }
 
-/* Answer the caller that a Reply object keeps. *answered is the caller if it can go on; who calls this runs it. */
-error_t ipc_reply(struct thread *t, struct slot *cap, u64 tag, struct thread **answered)
+/* May t answer the caller that a Reply object keeps with this message? */
+error_t ipc_check_reply(struct thread *t, const struct slot *cap, u64 tag)
+{
+	if (unlikely(!(cap->rights & L4_RIGHT_WRITE)))
+		return L4_ERR_RIGHTS;
+	if (unlikely(!SLOT_OBJECT(cap, reply)->caller))
+		return L4_ERR_UNBOUND;
+	return ipc_check_message(t, tag, cap->rights & L4_RIGHT_GRANT);
+}
+
+/* Answer it, after ipc_check_reply(). Returns the caller if it can go on; who calls this runs it. */
+struct thread *ipc_reply(struct thread *t, struct slot *cap, u64 tag)
 {
 	struct reply *r = SLOT_OBJECT(cap, reply);
 	struct thread *caller = r->caller;
-	bool grant = cap->rights & L4_RIGHT_GRANT;
-	error_t error;
 
-	if (unlikely(!(cap->rights & L4_RIGHT_WRITE)))
-		return L4_ERR_RIGHTS;
-	if (unlikely(!caller))
-		return L4_ERR_UNBOUND;
-	error = ipc_check_message(t, tag, grant);
-	if (unlikely(error))
-		return error;
 	reply_release(r);
 	sched_context_return(r, caller);
 	if (unlikely(caller->fault_label)) {
 		caller->fault_label = 0;
-		if (tag >> L4_TAG_LABEL_SHIFT)
+		if (tag >> L4_TAG_LABEL_SHIFT) {
 			sched_block(caller, THREAD_STOPPED);
-		else
-			*answered = caller;
-		return L4_ERR_OK;
+			return NULL;
+		}
+	} else {
+		ipc_transfer(t, caller, 0, cap->rights & L4_RIGHT_GRANT);
 	}
-	ipc_transfer(t, caller, 0, grant);
-	*answered = caller;
-	return L4_ERR_OK;
+	return caller;
 }
