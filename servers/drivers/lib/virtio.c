@@ -50,7 +50,7 @@ u16 virtio_longest(void)
 	return longest;
 }
 
-/* A queue's share of the DMA memory: its ring, then tables for long requests. */
+/* A queue's share of the DMA memory, of whole pages: its ring, then tables for long requests. */
 static void start_queue(u16 number, u64 share)
 {
 	char *memory = (char *)(L4_SERVER_DMA_VADDR + number * share);
@@ -67,12 +67,13 @@ static void start_queue(u16 number, u64 share)
 
 void driver_start(u64 features)
 {
+	u64 share = resource_first(info, L4_RESOURCE_DMA_MEMORY)->size / queues & ~(L4_PAGE_SIZE - 1UL);
 	u16 i;
 
 	if (!virtio_pci_negotiate(&pci, features | own))
 		l4_die("device refuses its own features");
 	for (i = 0; i < queues; i++)
-		start_queue(i, resource_first(info, L4_RESOURCE_DMA_MEMORY)->size / queues);
+		start_queue(i, share);
 	virtio_pci_start(&pci);
 }
 
