@@ -48,7 +48,7 @@ def lives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compiled(tmp_path_factory.mktemp("lives"), "lives", "backend", "backend_queue", "virtqueue")
 
 
-@pytest.mark.parametrize("name", ["calls", "instructions", "changed"])
+@pytest.mark.parametrize("name", ["calls", "unshown", "instructions", "changed"])
 def test_a_driver_goes_on_where_its_last_life_ended(kept: Path, name: str) -> None:
     done = subprocess.run([kept, name, "1"], check=False, timeout=100)
     if done.returncode == SKIPPED:

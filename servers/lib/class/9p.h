@@ -16,7 +16,7 @@
 #include <class/driver.h>
 
 #define P9_QUEUES   1
-#define P9_REQUESTS 16 /* most that have not gone back to the guest: the driver keeps a note of each */
+#define P9_REQUESTS 15 /* most that have not gone back to the guest: the driver keeps a note of each */
 #define P9_TAG_MAX  32 /* bytes of a folder's name */
 
 /* Feature bit: the configuration holds the folder's name. */

@@ -142,7 +142,7 @@ int kept_queue_resume(struct kept_queue *queue, u16 first)
 		return -1;
 	if (last)
 		count = (u16)(note_token(last) + 1 - first) % KEPT_TOKENS;
-	if (count > KEPT_SLOTS || (!last && shown))
+	if (count > KEPT_REQUESTS || (!last && shown))
 		return -1;
 	queue->out = queue->again = 0;
 	for (i = 0; i < count; i++)

@@ -20,9 +20,14 @@
 #include <base/dma.h>
 #include <virtio/vring.h>
 
-#define KEPT_SLOTS   16  /* most requests that have not gone back to the guest */
-#define KEPT_LONGEST 128 /* buffers of a request; also the largest ring */
-#define KEPT_TOKENS  256 /* tokens go up by one with each request, modulo this */
+#define KEPT_SLOTS 16
+/*
+ * Most requests that have not gone back to the guest. One less than slots: the note of the last request that the device
+ * was shown, by which the next life counts them, is then not that of one which it was not.
+ */
+#define KEPT_REQUESTS (KEPT_SLOTS - 1)
+#define KEPT_LONGEST  128 /* buffers of a request; also the largest ring */
+#define KEPT_TOKENS   256 /* tokens go up by one with each request, modulo this */
 
 /* What is kept beside the ring. */
 struct kept_record {

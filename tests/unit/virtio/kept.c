@@ -62,26 +62,13 @@ static void life_begin(struct life *life)
 	life->next += (unsigned int)count;
 }
 
-/* Hand over what there is room for, a few at a time; take what is done; give back what is due. */
-static void life_go_on(struct life *life, unsigned int total)
+/* Takes what is done, and gives back what is due. */
+static void take(struct life *life)
 {
-	unsigned int added, place, count;
-	struct dma_buffer buffers[3];
+	unsigned int place;
 	u32 written;
 	u16 token;
 
-	for (added = 0; added < 3 && life->next < total && life->next - shared->back < KEPT_SLOTS; added++) {
-		buffers[0] = (struct dma_buffer){ 0x1000000UL + life->next, 7, false };
-		buffers[1] = (struct dma_buffer){ 0x2000000UL + life->next, 9, true };
-		buffers[2] = (struct dma_buffer){ 0x3000000UL, 11, true };
-		count = 2 + life->next % 2;
-		life->request[life->next % KEPT_TOKENS].done = false;
-		kept_queue_add(&life->queue, buffers, (u16)count, (u16)(life->next % KEPT_TOKENS));
-		expect(kept_queue_holds(&life->queue, buffers, (u16)count));
-		life->next++;
-	}
-	if (added)
-		kept_queue_kick(&life->queue);
 	while (kept_queue_get(&life->queue, &token, &written)) {
 		life->request[token].done = true;
 		life->request[token].written = written;
@@ -93,6 +80,33 @@ static void life_go_on(struct life *life, unsigned int total)
 		shared->result[shared->back] = life->request[place].written;
 		__atomic_store_n(&shared->back, shared->back + 1, __ATOMIC_SEQ_CST);
 	}
+}
+
+/* Puts requests into the ring, at most so many, as far as there is room. */
+static unsigned int add(struct life *life, unsigned int total, unsigned int most)
+{
+	unsigned int added, count;
+	struct dma_buffer buffers[3];
+
+	for (added = 0; added < most && life->next < total && life->next - shared->back < KEPT_REQUESTS; added++) {
+		buffers[0] = (struct dma_buffer){ 0x1000000UL + life->next, 7, false };
+		buffers[1] = (struct dma_buffer){ 0x2000000UL + life->next, 9, true };
+		buffers[2] = (struct dma_buffer){ 0x3000000UL, 11, true };
+		count = 2 + life->next % 2;
+		life->request[life->next % KEPT_TOKENS].done = false;
+		kept_queue_add(&life->queue, buffers, (u16)count, (u16)(life->next % KEPT_TOKENS));
+		expect(kept_queue_holds(&life->queue, buffers, (u16)count));
+		life->next++;
+	}
+	return added;
+}
+
+/* Hand over a few requests; take what is done; give back what is due. */
+static void life_go_on(struct life *life, unsigned int total)
+{
+	if (add(life, total, 3))
+		kept_queue_kick(&life->queue);
+	take(life);
 }
 
 /* The device takes requests that it is shown, and does one of them, whichever. */
@@ -152,6 +166,33 @@ static void test_calls(void)
 		}
 	}
 	check(MANY);
+}
+
+/* Dies with as many requests in the ring as there may be, of which the device was shown none; it has done all before. */
+static void test_unshown(void)
+{
+	static struct life life;
+	unsigned int turn, total = 0;
+
+	start();
+	life_begin(&life);
+	for (turn = 0; turn < 3 * KEPT_SLOTS; turn++) {
+		total += KEPT_REQUESTS;
+		expect(add(&life, total, KEPT_SLOTS) == KEPT_REQUESTS);
+		life_begin(&life);
+		expect(life.next == shared->back);
+		if (turn % 2) {
+			total -= KEPT_REQUESTS;
+			continue;
+		}
+		expect(add(&life, total, KEPT_SLOTS) == KEPT_REQUESTS);
+		kept_queue_kick(&life.queue);
+		while (shared->back < total) {
+			device_turn();
+			take(&life);
+		}
+	}
+	check(total);
 }
 
 /* Dies after any instruction. */
@@ -252,6 +293,8 @@ int main(int argc, char **argv)
 	srandom((unsigned int)atoi(argv[2]));
 	if (!strcmp(argv[1], "calls"))
 		test_calls();
+	else if (!strcmp(argv[1], "unshown"))
+		test_unshown();
 	else if (!strcmp(argv[1], "instructions"))
 		test_instructions();
 	else if (!strcmp(argv[1], "changed"))

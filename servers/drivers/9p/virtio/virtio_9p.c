@@ -17,7 +17,7 @@ static const struct l4_server_info *const info = (const void *)L4_SERVER_INFO_VA
 static struct virtio_pci pci;
 static struct kept_queue queue;
 
-_Static_assert(P9_REQUESTS <= KEPT_SLOTS && DRIVER_TOKENS == KEPT_TOKENS, "a slot for each request");
+_Static_assert(P9_REQUESTS <= KEPT_REQUESTS && DRIVER_TOKENS == KEPT_TOKENS, "a slot for each request");
 
 static void enable_queue(void)
 {
