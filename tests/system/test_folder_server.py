@@ -61,3 +61,13 @@ def test_an_answer_longer_than_its_room_does_not_reach_the_guest(
     assert sum("device wrote" in line and "more than" in line for line in outcome.log) == LIVES
     assert list(dict.fromkeys(results(outcome))) == WITH_FOLDER
     assert "root: guest powers off, status 7" in outcome.log
+
+
+def test_a_kept_answer_that_is_too_long_ends_one_life_only(
+        run: Callable[..., Outcome], compile_server: Callable[..., Path], tmp_path: Path) -> None:
+    """The ring outlives the server, with what it says: the device starts anew rather than each life dies of it."""
+    lengthens = compile_server("9p-lengthens", "9p", "lengthens.c", "kept_queue_get")
+    outcome = run(servers={"9p": lengthens}, folder=tmp_path)
+    assert sum("device wrote" in line and "more than" in line for line in outcome.log) == 1
+    assert list(dict.fromkeys(results(outcome))) == WITH_FOLDER
+    assert "root: guest powers off, status 7" in outcome.log

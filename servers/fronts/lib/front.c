@@ -157,9 +157,12 @@ static void complete(u16 number)
 	while (driver_complete(number, &token, &written)) {
 		if (out->request[token].status && *out->request[token].status == FRONT_UNDONE)
 			l4_die("told of a request that is not done");
-		if (written > out->request[token].room)
+		if (written > out->request[token].room) {
+			/* It runs on from one life to the next, and would tell the next one the same. */
+			driver_stop();
 			l4_die("device wrote %u bytes, more than the %lu of the request", written,
 			       out->request[token].room);
+		}
 		out->request[token].done = true;
 		out->request[token].written = written;
 	}

@@ -12,7 +12,7 @@
 #define PATIENCE        2    /* times between two pings with progress and without an interrupt, none since */
 #define IDLE_PATIENCE   1000 /* interrupts without a request done: a line that stays raised takes all of the time */
 #define DEVICE_PATIENCE 30   /* pings for which a device may keep a request: a busy disk takes long */
-#define WATCHED_PARTS   10   /* of a second for which the device is watched before such a ping counts */
+#define WATCHED_PARTS   10   /* of a second for which all queues together are watched before such a ping counts */
 
 /* What the last ping found, and what came since. */
 static struct {
@@ -47,19 +47,20 @@ static u16 in_device(const struct flight *out)
 
 /*
  * Watch a device that has not got on since the last ping: an emulator's clock may leap over the time in which the whole
- * machine waits for a disk of the host, and then pings tell nothing. It does not leap while a program runs.
+ * machine waits for a disk of the host, and then pings tell nothing. It does not leap while a program runs. All queues of
+ * a ping have one watch, which begins at the first of them (*start, 0 before).
  */
-static bool done_while_watched(u16 number)
+static bool done_while_watched(u16 number, u64 *start)
 {
-	u64 start = l4_counter();
-
+	if (!*start)
+		*start = l4_counter();
 	while (!driver_done(number))
-		if (l4_counter() - start >= info->counter_hz / WATCHED_PARTS)
+		if (l4_counter() - *start >= info->counter_hz / WATCHED_PARTS)
 			return false;
 	return true;
 }
 
-static void check_queue(u16 number)
+static void check_queue(u16 number, u64 *watched)
 {
 	const struct flight *out = &flight[number];
 
@@ -67,13 +68,14 @@ static void check_queue(u16 number)
 		l4_die("queue %u contradicts itself", number);
 	if (!is_work(number) || out->first == out->next || out->first != seen.first[number])
 		seen.stuck[number] = 0;
-	else if (!done_while_watched(number) && ++seen.stuck[number] > DEVICE_PATIENCE)
+	else if (!done_while_watched(number, watched) && ++seen.stuck[number] > DEVICE_PATIENCE)
 		l4_die("queue %u does not get on", number);
 	seen.first[number] = out->first;
 }
 
 void watch_ping(void)
 {
+	u64 watched = 0;
 	u16 i;
 
 	backend.settled = true;
@@ -83,7 +85,7 @@ void watch_ping(void)
 		return;
 	}
 	for (i = 0; i < backend.queue_count; i++)
-		check_queue(i);
+		check_queue(i, &watched);
 	/* Requests may be done without it: each kick of the guest has the rings looked at. */
 	seen.unheard = interrupted ? 0 : seen.unheard + seen.progress;
 	if (seen.unheard > PATIENCE)
