@@ -51,7 +51,7 @@ static inline unsigned long l4_wait(unsigned long cap, unsigned long *bits)
 	struct l4_msg msg = { 0 };
 	unsigned long error = l4_syscall(L4_SYS_WAIT, cap, 0, &msg);
 
-	*bits = msg.badge;
+	*bits = error ? 0 : msg.badge;
 	return error;
 }
 
@@ -60,7 +60,7 @@ static inline unsigned long l4_poll(unsigned long cap, unsigned long *bits)
 	struct l4_msg msg = { 0 };
 	unsigned long error = l4_syscall(L4_SYS_POLL, cap, 0, &msg);
 
-	*bits = msg.badge;
+	*bits = error ? 0 : msg.badge;
 	return error;
 }
 
