@@ -197,7 +197,7 @@ TEST(latency_of_bound_threads)
 	meter_stop();
 }
 
-/* All threads make a call, by which they wait at an object; the next time too. */
+/* Makes all threads wait at an object, by one system call that each repeats for ever. */
 static u64 queue_all(u64 object, u64 number)
 {
 	u64 threads = threads_new(ROOT, L4_ROOT_SLOT_VSPACE), cnode = obj_new(L4_TYPE_CNODE, CNODE_BITS),

@@ -109,7 +109,7 @@ static void set_off(struct arch_cpu *c, bool off)
 		turn_on(way);
 }
 
-/* The last instruction of the x87 becomes one of L4's, which tells nobody where another thread's code and data are. */
+/* Execute an instruction of the x87, whose addresses replace those of another thread's last one. L4's are no secret. */
 static void forget_pointers(void)
 {
 	static const int zero;

@@ -15,7 +15,7 @@
 /* ipc.c */
 error_t ipc_send(struct thread *t, struct slot *cap, u64 tag, bool block, bool call);
 error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool block);
-bool ipc_cancel_vain(const struct thread *t, struct endpoint *ep, const struct reply *reply);
+bool ipc_cancel_undeliverable(const struct thread *t, struct endpoint *ep, const struct reply *reply);
 error_t ipc_check_reply(struct thread *t, const struct slot *reply_cap, u64 tag);
 struct thread *ipc_reply(struct thread *t, struct slot *reply_cap, u64 tag);
 void ipc_fast_fpu(void);

@@ -107,7 +107,7 @@ static error_t recv(struct thread *t, struct l4_frame *f, bool block, bool answe
 		if (unlikely(error))
 			return error;
 	}
-	if (unlikely(!ipc_cancel_vain(t, SLOT_OBJECT(cap, endpoint), reply))) {
+	if (unlikely(!ipc_cancel_undeliverable(t, SLOT_OBJECT(cap, endpoint), reply))) {
 		frame_repeat_syscall(f);
 		return L4_ERR_OK;
 	}

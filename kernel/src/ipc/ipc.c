@@ -85,19 +85,25 @@ static inline struct thread *first_sender(const struct endpoint *ep)
 
 static inline bool has_signal(const struct thread *t) { return t->bound && t->bound->word && !t->vcpu; }
 
+/* Can a receiver take s's message? A call needs a Reply object and time of either of them, a send time of the receiver. */
+static inline bool can_take(const struct thread *s, const struct reply *reply, bool has_time)
+{
+	return s->send_call ? reply && (has_time || s->sc) : has_time;
+}
+
 /*
- * Before t answers and receives: cancel the first senders whose message it could not take, because there is nowhere to
- * keep the caller, or t would have no time of its own, as in ipc_send(). False: there may be more of them, and the call
- * is to be repeated; t still has the time that it runs on. reply may be NULL.
+ * Before t answers and receives: cancel the first senders whose message it cannot take afterwards, as ipc_send() refuses
+ * them. False: there may be more of them, and the system call is to be repeated. t still has the time that it runs on.
+ * reply may be NULL.
  */
-bool ipc_cancel_vain(const struct thread *t, struct endpoint *ep, const struct reply *reply)
+bool ipc_cancel_undeliverable(const struct thread *t, struct endpoint *ep, const struct reply *reply)
 {
 	bool has_time = t->sc && !(reply && t->sc == reply->sc);
 	struct thread *s;
 
 	if (has_signal(t) && has_time)
 		return true;
-	for (u32 k = 1; (s = first_sender(ep)) && (s->send_call ? !reply || !(has_time || s->sc) : !has_time); k++) {
+	for (u32 k = 1; (s = first_sender(ep)) && !can_take(s, reply, has_time); k++) {
 		ipc_cancel(s, L4_ERR_UNBOUND);
 		if (k % CANCEL_STEP == 0 && must_stop())
 			return false;
@@ -106,8 +112,8 @@ bool ipc_cancel_vain(const struct thread *t, struct endpoint *ep, const struct r
 }
 
 /*
- * Receive: the word of t's bound Notification, or a message of the first sender, which ipc_cancel_vain() has left, or
- * queue t (block). reply keeps the caller if the message is a call; it keeps none, and nobody receives by it.
+ * Receive, after ipc_cancel_undeliverable(): the word of t's bound Notification, or a message of the first sender, or
+ * queue t (block). reply keeps the caller if the message is a call; it keeps none before, and nobody receives by it.
  */
 error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool block)
 {
@@ -124,15 +130,14 @@ error_t ipc_recv(struct thread *t, struct slot *cap, struct reply *reply, bool b
 	if (s) {
 		const struct slot *from = s->fault_label ? &s->fault_slot : &s->send_slot;
 
+		assert(can_take(s, reply, t->sc));
 		list_unlink(&s->link);
 		assert(from->type == L4_TYPE_ENDPOINT && SLOT_OBJECT(from, endpoint) == ep);
 		ipc_transfer(s, t, from->badge, from->rights & L4_RIGHT_GRANT);
 		slot_drop(&s->send_slot);
 		if (s->send_call) {
-			assert(reply && (t->sc || s->sc));
 			link_call(s, t, reply);
 		} else {
-			assert(t->sc);
 			l4_frame_set_error(thread_frame(s), L4_ERR_OK);
 			sched_wake(s);
 		}

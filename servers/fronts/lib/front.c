@@ -158,7 +158,7 @@ static void complete(u16 number)
 		if (out->request[token].status && *out->request[token].status == FRONT_UNDONE)
 			l4_die("told of a request that is not done");
 		if (written > out->request[token].room) {
-			/* It runs on from one life to the next, and would tell the next one the same. */
+			/* A ring that outlives this program has the same length for its successor. */
 			driver_stop();
 			l4_die("device wrote %u bytes, more than the %lu of the request", written,
 			       out->request[token].room);

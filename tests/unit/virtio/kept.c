@@ -168,7 +168,7 @@ static void test_calls(void)
 	check(MANY);
 }
 
-/* Dies with as many requests in the ring as there may be, of which the device was shown none; it has done all before. */
+/* Dies with a full ring, of which the device was shown nothing. The device has done all requests before. */
 static void test_unshown(void)
 {
 	static struct life life;
